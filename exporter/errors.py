@@ -1,0 +1,79 @@
+"""Every expected failure of the exporter, in one tree; what is not here is a defect.
+
+    ExporterError
+    ├── ConfigError      the configuration or the command line is wrong   exit code 2
+    ├── StartError       the machine refuses (port, state directory)      exit code 1
+    ├── StorageError     the state cannot be read or written just now
+    └── WolkvoxError     one request to the API did not give an answer
+
+A WolkvoxError never leaves the poll loop: there it becomes a value with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a request failed: the closed set of values of the label `reason`."""
+
+    CONNECT = "connect"
+    INTERRUPTED = "interrupted"
+    TIMEOUT = "timeout"
+    HTTP = "http"
+    REDIRECT = "redirect"
+    BAD_REQUEST = "bad_request"
+    UNAUTHORIZED = "unauthorized"
+    QUOTA = "quota"
+    CONCURRENCY = "concurrency"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
+    INTERNAL = "internal"
+
+
+class ExporterError(Exception):
+    """The root: whoever catches it gets a sentence for a person, never a traceback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in the configuration: where (`operations.0.interval`) and why."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+
+class ConfigError(ExporterError):
+    """The configuration cannot be used; carries all problems found, not just the first."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class StartError(ExporterError):
+    """The exporter cannot start although its configuration is right."""
+
+
+class StorageError(ExporterError):
+    """The state could not be written or read; the message names the file."""
+
+
+class WolkvoxError(ExporterError):
+    """One request failed for exactly one reason.
+
+    `reached` is False only where no connection was ever made, so that the server cannot
+    have seen (nor counted) the request. `detail` is for the log: scrubbed of the token.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, reached: bool = True) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.reached = reached

@@ -1,0 +1,1 @@
+"""Tests of the exporter, a module for each stage of the data's way."""
