@@ -1,0 +1,1 @@
+"""The Wolkvox API and nothing else: asking, reading answers, windows; knows no metric."""

@@ -1,0 +1,226 @@
+"""An HTTP answer becomes rows, "no rows" or one failure; pure and total: no input raises.
+
+The envelope is `{"code": 200, "error": null, "msg": "3 records were found", "data": […]}`.
+`code` comes as a number or a string. A window without interactions is answered with HTTP
+404 and the misleading "Validate dates entered". Quota, concurrency and a wrong token are
+all 403 and differ by `msg` alone. Errors inside an HTTP 200 are taken as errors.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.errors import Reason
+from exporter.wolkvox.text import one_line
+
+# Real answers have tens of rows; the API never gives more than 60,000. A few kilobytes of
+# gzip can hold millions of empty lists, which would cost hundreds of megabytes as objects.
+MAX_VALUES: Final = 400_000
+_OK = 200
+_NOT_FOUND = 404
+_MAX_MESSAGE = 200
+_MAX_PREVIEW = 80
+_MAX_DIGITS = 300
+
+_BY_MESSAGE = (
+    ("TOKEN LIMIT", Reason.QUOTA),
+    ("SIMULTANEOUS", Reason.CONCURRENCY),
+    ("VALIDATE TOKEN", Reason.UNAUTHORIZED),
+)
+_BY_STATUS = {
+    _OK: Reason.MALFORMED,  # asked for only where a success could not be read
+    400: Reason.BAD_REQUEST,
+    401: Reason.UNAUTHORIZED,
+    403: Reason.FORBIDDEN,
+    _NOT_FOUND: Reason.NOT_FOUND,
+}
+# The letters around are looked at: "PLEASE VALIDATE TOKEN" is not about a date.
+_ABOUT_DATES = re.compile(r"(?<![a-z])(?:dates?|fechas?)(?![a-z])", re.IGNORECASE)
+_ABOUT_RECORDS = re.compile(r"\b(?:records?|registros?)\b", re.IGNORECASE)
+# A fixed set: some of Python's codecs take quadratic time or are no charsets at all.
+_CHARSET = re.compile(
+    r"charset\s*=\s*[\"']?(iso-?8859-\d+|latin-?\d|windows-\d+|cp\d+)(?![\w-])",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A success with at least one row, as JSON gave it; at least one is an object."""
+
+    rows: tuple[object, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoRows:
+    """A success that says there is nothing in the window."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No usable answer; `detail` is one short line for the log, not yet free of secrets."""
+
+    reason: Reason
+    detail: str
+
+
+def read_answer(status: int, content_type: str | None, body: bytes) -> Rows | NoRows | Failure:
+    """What the server said, from its HTTP status, Content-Type and decoded body.
+
+    Both the status and the envelope's code must say success. An error in the envelope is
+    told by its code and message; where there is no envelope, by the HTTP status.
+    """
+    if 300 <= status < 400:
+        return Failure(Reason.REDIRECT, f"HTTP {status}: redirects are not followed")
+    text = _decode(body, content_type)
+    envelope = _parse(body, text)
+    if not isinstance(envelope, dict):
+        kind = one_line(content_type or "no content type", _MAX_PREVIEW)
+        shown = one_line(text, _MAX_PREVIEW) or "empty"
+        detail = f"HTTP {status}, {kind}, not a JSON object: {shown}"
+        return Failure(_reason(status), detail)
+    return _judge(status, envelope)
+
+
+def _judge(status: int, envelope: dict[str, object]) -> Rows | NoRows | Failure:
+    message, code = _message(envelope), _code(envelope.get("code"))
+    if _means_no_rows(status, code, message):
+        return NoRows(message)
+    told = f"HTTP {status}, code {_shown_code(envelope)}: {message or 'no message'}"
+    failed = _failed_status(status, code)
+    if failed is not None:
+        return Failure(_by_message(message) or _reason(failed), told)
+    answer = _read_data(envelope, message)
+    if code == _OK and answer is not None:
+        return answer
+    # The sample with code "0" has no number before " records were found" either: empty.
+    if code == 0 and isinstance(answer, NoRows) and _counted(message) == 0:
+        return answer
+    return Failure(_by_message(message) or Reason.MALFORMED, f"{told}; wrong envelope")
+
+
+def _means_no_rows(status: int, code: int | None, message: str) -> bool:
+    """Whether this is the API's odd way to say "nothing in this window": a 404."""
+    if status not in (_OK, _NOT_FOUND) or _NOT_FOUND not in (status, code):
+        return False
+    return bool(_ABOUT_DATES.search(message)) or _counted(message) == 0
+
+
+def _failed_status(status: int, code: int | None) -> int | None:
+    """The status that tells the failure: the envelope's own before that of HTTP."""
+    if code is not None and 100 <= code <= 599 and code != _OK:
+        return code
+    return None if status == _OK else status
+
+
+def _read_data(envelope: dict[str, object], message: str) -> Rows | NoRows | None:
+    """The rows of a success; None where `data` is wrong or contradicts the message."""
+    data = envelope.get("data")
+    if isinstance(data, dict) and data:
+        return Rows((data,), message)
+    if isinstance(data, list) and data:
+        usable = any(isinstance(row, dict) for row in data)
+        return Rows(tuple(data), message) if usable else None
+    if _complains(envelope, message):
+        return None
+    if isinstance(data, list):
+        # An empty list speaks for itself, unless the message counts some.
+        return None if _counted(message) else NoRows(message)
+    nothing = data is None or data == {} or (isinstance(data, str) and not data.strip())
+    return NoRows(message) if nothing and _counted(message) == 0 else None
+
+
+def _complains(envelope: dict[str, object], message: str) -> bool:
+    """Whether a success without rows is an error in disguise; "null" is no error."""
+    error = envelope.get("error")
+    told = isinstance(error, str) and error.strip().lower() not in ("", "null")
+    return told or _by_message(message) is not None
+
+
+def _counted(message: str) -> int | None:
+    """How many records the message reports; 0 where it names none, None if not about it."""
+    if not _ABOUT_RECORDS.search(message):
+        return None
+    number = re.search(r"[0-9][0-9.,]*", message)
+    return int(re.sub(r"[.,]", "", number[0])[:_MAX_DIGITS]) if number else 0
+
+
+def _by_message(message: str) -> Reason | None:
+    upper = message.upper()
+    return next((reason for part, reason in _BY_MESSAGE if part in upper), None)
+
+
+def _reason(status: int) -> Reason:
+    if 300 <= status < 400:
+        return Reason.REDIRECT
+    return _BY_STATUS.get(status, Reason.HTTP)
+
+
+def _message(envelope: dict[str, object]) -> str:
+    """`msg`, else `error`, on one line; "" where neither is a text."""
+    for key in ("msg", "error"):
+        value = envelope.get(key)
+        if isinstance(value, str) and value.strip():
+            return one_line(value, _MAX_MESSAGE)
+    return ""
+
+
+def _code(value: object) -> int | None:
+    """The envelope's code, a number or a string of digits; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return int(value)
+    return None
+
+
+def _shown_code(envelope: dict[str, object]) -> str:
+    value = envelope.get("code")
+    if isinstance(value, str):
+        return f"{one_line(value, 10)!r}"
+    small = value is None or (isinstance(value, int) and abs(value) < 10**9)
+    return str(value) if small else type(value).__name__
+
+
+def _decode(body: bytes, content_type: str | None) -> str:
+    """The body as text: UTF-8 (or 16, 32) where it is that, else as declared, else mended."""
+    found = json.detect_encoding(body)
+    if not found.startswith("utf-8"):
+        return body.decode(found, "replace")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        declared = _CHARSET.search(content_type or "")
+    try:
+        return body.decode(declared[1] if declared else "utf-8", "replace")
+    except LookupError:
+        return body.decode("utf-8", "replace")
+
+
+def _parse(body: bytes, text: str) -> object:
+    """The JSON value, or None where it is none, is too deep or has too many values."""
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
+        return None
+    try:
+        return json.loads(
+            # PHP sends the byte order mark of every file it includes.
+            text.lstrip("\ufeff \t\r\n"),
+            parse_int=_whole,
+            # NaN and Infinity are no JSON: as strings they cost their cell, not the answer.
+            parse_constant=str,
+        )
+    except (ValueError, RecursionError):
+        return None
+
+
+def _whole(digits: str) -> int | str:
+    """An integer; as text where Python would refuse to convert so many digits."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits

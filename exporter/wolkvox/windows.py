@@ -1,0 +1,70 @@
+"""Which span of time to ask for, from a moment and the operation's zone; reads no clock.
+
+Wolkvox takes local wall-clock times without a zone (`YYYYmmddHHMMSS`, both ends
+inclusive), so a day is always asked for as 000000 to 235959, also where a change of the
+clocks makes it 23 or 25 hours long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One span of one day, as the API wants it; `closing` asks for a finished day."""
+
+    day: date
+    start: str
+    end: str
+    closing: bool
+
+
+def local_day(now: datetime, zone: ZoneInfo) -> date:
+    """The calendar day of an aware moment in the zone; ValueError for a naive one."""
+    return _local(now, zone).date()
+
+
+def day_so_far(now: datetime, zone: ZoneInfo) -> Window:
+    """From the start of the local day to `now`; ValueError for a naive moment."""
+    local = _local(now, zone)
+    day = local.date()
+    return Window(day, f"{day:%Y%m%d}000000", f"{local:%Y%m%d%H%M%S}", closing=False)
+
+
+def whole_day(day: date) -> Window:
+    """The whole of a finished day, to its last second."""
+    return Window(day, f"{day:%Y%m%d}000000", f"{day:%Y%m%d}235959", closing=True)
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) at which the local day begins.
+
+    Chile, Paraguay and Cuba move their clocks at midnight: there a day may begin at 01:00.
+    """
+    midnight = datetime.combine(day, time.min, zone)
+    late = midnight.astimezone(UTC)
+    early = midnight.replace(fold=1).astimezone(UTC)
+    if early >= late:
+        return late
+    # Midnight was jumped over. The jump lies between the two readings of it: find it.
+    while late - early > timedelta(seconds=1):
+        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
+        if local_day(middle, zone) < day:
+            early = middle
+        else:
+            late = middle
+    return late
+
+
+def next_day_start(now: datetime, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) at which the local day after that of `now` begins."""
+    return day_start(local_day(now, zone) + timedelta(days=1), zone)
+
+
+def _local(now: datetime, zone: ZoneInfo) -> datetime:
+    if now.utcoffset() is None:
+        raise ValueError("a moment without a time zone belongs to no local day")
+    return now.astimezone(zone)

@@ -1,0 +1,707 @@
+"""Asking over HTTP: real sockets on loopback for what can go wrong on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+
+import h11
+import httpx
+import pytest
+import respx
+
+from exporter import __version__
+from exporter.errors import ConfigError, Reason, WolkvoxError
+from exporter.wolkvox import failures
+from exporter.wolkvox.client import KEEPALIVE_EXPIRY, WolkvoxClient, tls_context
+from exporter.wolkvox.information import Skill, TokenInfo
+from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.windows import whole_day
+from tests.quirks import QUIRKS, Quirk, cells, envelope, error
+
+pytestmark = pytest.mark.anyio
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+TOKEN = "7b2275736572223a22636c69656e74227d2d3230323631313232303830303030"
+WINDOW = whole_day(date(2026, 11, 21))
+GOOD = envelope([cells()])
+
+
+def make_client(
+    url: str = "https://wv0013.wolkvox.com/api/v2/",
+    *,
+    timeout: float = 5.0,
+    ca_file: Path | None = None,
+    proxy: str | None = None,
+    trust_env: bool = False,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> WolkvoxClient:
+    """A client whose settings matter only where a test gives them."""
+    return WolkvoxClient(
+        url,
+        timeout=timeout,
+        ca_file=ca_file,
+        proxy=proxy,
+        trust_env=trust_env,
+        monotonic=time.monotonic,
+        transport=transport,
+    )
+
+
+def http(body: bytes, *headers: str, status: int = 200, framed: bool = True) -> bytes:
+    """An answer as it goes over the wire."""
+    lines = [f"HTTP/1.1 {status} Told", *headers]
+    if framed:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class Server:
+    """A loopback server: counts connections and keeps what each request said."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.heads: list[bytes] = []
+        self.connections = 0
+        self.port = 0
+        self.asked = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/api/v2/"
+
+    async def head(self, reader: asyncio.StreamReader) -> bytes:
+        """The next request, kept."""
+        self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        self.asked.set()
+        return self.heads[-1]
+
+    async def __call__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.connections += 1
+        try:
+            await self.handler(reader, writer)
+        except (OSError, EOFError, asyncio.CancelledError):
+            pass  # the client has gone, or the test is over
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(
+    handler: Handler | None = None,
+    *answers: bytes,
+    tls: ssl.SSLContext | None = None,
+    close: bool = False,
+) -> AsyncIterator[Server]:
+    """A server that answers each request with the next of `answers`, or runs `handler`."""
+    waiting = list(answers)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await server.head(reader)
+            writer.write(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+            await writer.drain()
+            if close:
+                return
+
+    server = Server(handler or answer)
+    listener = await asyncio.start_server(server, "127.0.0.1", 0, ssl=tls)
+    server.port = listener.sockets[0].getsockname()[1]
+    before = asyncio.all_tasks()
+    try:
+        yield server
+    finally:
+        listener.close()
+        handlers = [task for task in asyncio.all_tasks() - before if not task.done()]
+        for task in handlers:
+            task.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
+
+
+async def ask(client: WolkvoxClient, token: str = TOKEN) -> SkillReport:
+    """One question to a client that is closed afterwards."""
+    async with client:
+        return await client.skill_11(token, "4173", WINDOW)
+
+
+async def fail(client: WolkvoxClient, token: str = TOKEN) -> WolkvoxError:
+    """The failure of one question."""
+    with pytest.raises(WolkvoxError) as caught:
+        await ask(client, token)
+    return caught.value
+
+
+def secret_free(text: str) -> bool:
+    """Whether no 8 characters of the token stand in the text."""
+    return not any(TOKEN[at : at + 8] in text for at in range(len(TOKEN) - 7))
+
+
+@pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.name)
+async def test_each_quirk_over_a_real_socket(quirk: Quirk) -> None:
+    """What a server sends becomes a report or one reason, compressed or not."""
+    headers = [f"{name}: {value}" for name, value in quirk.headers]
+    async with serving(None, http(quirk.body, *headers, status=quirk.status)) as server:
+        if isinstance(quirk.expect, Reason):
+            failure = await fail(make_client(server.url))
+            assert (failure.reason, failure.reached) == (quirk.expect, True)
+            assert failure.detail.isprintable()
+        else:
+            report = await ask(make_client(server.url))
+            assert tuple(found.channel for found in report.channels) == quirk.channels
+            assert tuple(fault.field for fault in report.errors) == quirk.lost
+            assert report.dropped == quirk.dropped
+
+
+async def test_the_question_is_what_the_api_wants() -> None:
+    """One GET with the window; the token stands in its header and nowhere else."""
+    async with serving(None, http(GOOD)) as server:
+        await ask(make_client(server.url))
+
+    (head,) = server.heads
+    line, *headers = head.decode().rstrip().split("\r\n")
+    sent = {name.lower(): value for name, _, value in (h.partition(": ") for h in headers)}
+    assert line == (
+        "GET /api/v2/reports_manager.php?api=skill_11&skill_id=4173"
+        "&date_ini=20261121000000&date_end=20261121235959 HTTP/1.1"
+    )
+    assert sent["wolkvox-token"] == TOKEN
+    assert sent["user-agent"] == f"wolkvox-exporter/{__version__}"
+    assert sent["accept-encoding"] == "gzip, deflate"
+    assert "cookie" not in sent
+    assert head.decode().count(TOKEN) == 1
+
+
+async def test_token_info_and_skills() -> None:
+    """The two questions to information.php, with rows and without."""
+    router = respx.MockRouter(assert_all_called=True)
+    base = "https://wv0013.wolkvox.com/api/v2/information.php"
+    info = {"token_limit": "8000", "token_use_today": "3", "all_token_today": "5"}
+    router.get(base, params={"api": "token_info"}).mock(
+        side_effect=[
+            httpx.Response(200, content=envelope([info])),
+            httpx.Response(200, content=envelope([])),
+        ]
+    )
+    router.get(base, params={"api": "skills"}, headers={"wolkvox-token": TOKEN}).respond(
+        200,
+        content=envelope([{"skill_id": "4173", "skill_name": "Ventas"}]),
+    )
+    async with make_client(transport=httpx.MockTransport(router.async_handler)) as client:
+        assert await client.token_info(TOKEN) == TokenInfo(8000.0, 3.0, 5.0, None)
+        assert await client.token_info(TOKEN) == TokenInfo(None, None, None, None)
+        assert await client.skills(TOKEN) == (Skill("4173", "Ventas", ""),)
+
+
+# --- on the way -------------------------------------------------------------------------
+
+
+async def test_a_slow_drip_does_not_outlast_the_deadline() -> None:
+    """A byte now and then never resets the clock of the whole request."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        writer.write(http(b"", "Transfer-Encoding: chunked", framed=False))
+        while True:
+            writer.write(b"1\r\n[\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with serving(drip) as server:
+        started = time.monotonic()
+        failure = await fail(make_client(server.url, timeout=0.15))
+
+    assert (failure.reason, failure.reached) == (Reason.TIMEOUT, True)
+    assert failure.detail.startswith("no whole answer within 0.15 s, after 0.")
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-", http(b"{}")[:-1]])
+async def test_a_server_that_falls_silent_times_out(sent: bytes) -> None:
+    """Silence before, within and after the headers is a timeout that may have counted."""
+
+    async def stop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        writer.write(sent)
+        await reader.read()
+
+    async with serving(stop) as server:
+        failure = await fail(make_client(server.url, timeout=0.1))
+
+    assert (failure.reason, failure.reached) == (Reason.TIMEOUT, True)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-",
+        http(GOOD)[:-1],
+        http(b"5\r\nabc", "Transfer-Encoding: chunked", framed=False),
+        b"220 mail.example ESMTP\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+    ],
+)
+async def test_an_answer_that_is_not_whole_is_interrupted(sent: bytes) -> None:
+    """A connection closed early, and what is no HTTP, is told as such."""
+    async with serving(None, sent, close=True) as server:
+        failure = await fail(make_client(server.url))
+
+    assert (failure.reason, failure.reached) == (Reason.INTERRUPTED, True)
+
+
+async def test_a_reset_is_interrupted() -> None:
+    """A reset after the request may have been counted by the server."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        raw = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with serving(reset) as server:
+        failure = await fail(make_client(server.url))
+
+    assert (failure.reason, failure.reached) == (Reason.INTERRUPTED, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{port}/",
+        "https://127.0.0.1:{port}/",
+        "https://a..b/",
+        "https://127.0.0.1:99999/",
+    ],
+)
+async def test_a_connection_never_made_is_told_with_the_allow_list(url: str) -> None:
+    """Refused or without an address: nothing can have counted; the log names a usual cause."""
+    async with serving(None, b"") as server:
+        port = server.port
+
+    failure = await fail(make_client(url.format(port=port)))
+
+    assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
+    assert "allow list" in failure.detail
+
+
+async def test_a_plain_server_asked_for_tls_was_never_reached() -> None:
+    """A TLS handshake that fails leaves the request unsent."""
+    async with serving(None, http(GOOD)) as server:
+        failure = await fail(make_client(f"https://127.0.0.1:{server.port}/", timeout=0.2))
+
+    assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
+
+
+async def test_a_handshake_without_an_end_was_never_reached() -> None:
+    """A deadline that fires while connecting is no timeout of an answer."""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving(listen) as server:
+        failure = await fail(make_client(f"https://127.0.0.1:{server.port}/", timeout=0.1))
+
+    assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
+    assert "no connection within 0.1 s" in failure.detail
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """The token never travels to where a redirect points."""
+    async with serving(None, http(GOOD)) as other:
+        moved = http(b"", f"Location: {other.url}", status=302)
+        async with serving(None, moved) as server:
+            failure = await fail(make_client(server.url))
+
+    assert failure.reason is Reason.REDIRECT
+    assert other.url in failure.detail
+    assert other.connections == 0
+
+
+async def test_cookies_are_not_kept() -> None:
+    """A session of PHP would let one request wait for another."""
+    async with (
+        serving(None, http(GOOD, "Set-Cookie: PHPSESSID=1; Path=/")) as server,
+        make_client(server.url) as client,
+    ):
+        await client.skill_11(TOKEN, "4173", WINDOW)
+        await client.skill_11(TOKEN, "4190", WINDOW)
+
+    assert b"cookie" not in server.heads[1].lower()
+
+
+async def test_a_connection_serves_a_round_and_is_replaced_after_a_failure() -> None:
+    """Good answers share a connection; after a bad body the next one is new."""
+    answers = [http(GOOD), http(GOOD), http(b"x", "Content-Encoding: gzip"), http(GOOD)]
+    async with serving(None, *answers) as server, make_client(server.url) as client:
+        await client.skill_11(TOKEN, "1", WINDOW)
+        await client.skill_11(TOKEN, "2", WINDOW)
+        assert server.connections == 1
+        with pytest.raises(WolkvoxError, match="malformed"):
+            await client.skill_11(TOKEN, "3", WINDOW)
+        await client.skill_11(TOKEN, "4", WINDOW)
+
+    assert server.connections == 2
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
+    """An idle connection closed by the server costs no attempt."""
+    async with (
+        serving(None, http(GOOD), close=True) as server,
+        make_client(server.url) as client,
+    ):
+        await client.skill_11(TOKEN, "1", WINDOW)
+        await asyncio.sleep(0.02)
+        await client.skill_11(TOKEN, "2", WINDOW)
+
+    assert server.connections == 2
+    assert KEEPALIVE_EXPIRY < 5
+
+
+async def test_cancelling_passes_through() -> None:
+    """A shutdown is no failure of the request, and the client still works after it."""
+    async with serving(None, b"", http(GOOD)) as server, make_client(server.url) as client:
+        task = asyncio.create_task(client.skill_11(TOKEN, "1", WINDOW))
+        await server.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        report = await client.skill_11(TOKEN, "2", WINDOW)
+
+    assert report.channels[0].inbound == 67
+
+
+async def test_a_bomb_costs_no_more_than_the_cap() -> None:
+    """A few hundred kilobytes of gzip never become more than the cap in memory."""
+    bomb = http(gzip.compress(bytes(256 * 1024 * 1024), 1), "Content-Encoding: gzip")
+    async with serving(None, bomb) as server:
+        client = make_client(server.url)
+        tracemalloc.start()
+        try:
+            failure = await fail(client)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert failure.reason is Reason.TOO_LARGE
+    assert peak < 40 * 1024 * 1024
+
+
+async def test_a_large_error_page_is_still_told_by_its_status() -> None:
+    """The size of an error page does not hide the error."""
+    async with serving(None, http(b"x" * (9 * 1024 * 1024), status=500)) as server:
+        failure = await fail(make_client(server.url))
+
+    assert failure.reason is Reason.HTTP
+
+
+# --- secrets ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "token", ["", " ", "a b ", "a\nb", "a\r\nX: y", "ñ", "\ud800", "a\x00"]
+)
+async def test_a_token_that_is_no_header_is_not_sent(token: str) -> None:
+    """It is refused as unauthorized before anything leaves."""
+    async with serving(None, http(GOOD)) as server:
+        failure = await fail(make_client(server.url), token)
+
+    assert (failure.reason, failure.reached) == (Reason.UNAUTHORIZED, False)
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 500])
+async def test_a_server_that_echoes_the_token_tells_nobody(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No failure, its cause or its context shows the token, whatever the server says."""
+    caplog.set_level("DEBUG")
+    echo = error(status, f"bad {TOKEN} {TOKEN[5:40]} {TOKEN.upper()} " + "x" * 140 + TOKEN)
+    answer = http(echo, f"Location: https://x.test/?t={TOKEN}", status=status)
+    async with serving(None, answer) as server:
+        failure = await fail(make_client(server.url))
+
+    shown = f"{failure} {failure!r} {failure.args} {failure.detail}"
+    assert secret_free(shown)
+    assert failure.__cause__ is None
+    assert failure.__context__ is None
+    assert secret_free("".join(r.getMessage() for r in caplog.records if r.name == "httpx"))
+
+
+async def test_an_echo_among_the_cells_reaches_no_label() -> None:
+    """Neither a channel nor the text of an unreadable cell carries the token."""
+    row = cells(f"chat-{TOKEN}", asa=TOKEN, ata=f"x {TOKEN[:20]}")
+    async with serving(None, http(envelope([row]))) as server:
+        report = await ask(make_client(server.url))
+
+    assert report.channels[0].channel == "chat-[token]"
+    assert [fault.text for fault in report.errors] == ["[token]", "x [token]"]
+
+
+# --- proxies ----------------------------------------------------------------------------
+
+
+async def test_a_proxy_that_refuses_was_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy of the environment is used, gets no token, and its refusal costs nothing."""
+    async with serving(None, http(b"", status=403)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        failure = await fail(make_client(trust_env=True))
+
+    assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
+    assert proxy.heads[0].startswith(b"CONNECT wv0013.wolkvox.com:443 ")
+    assert TOKEN.encode() not in proxy.heads[0]
+
+
+async def test_a_tunnel_that_breaks_does_not_block_the_next_request() -> None:
+    """A handshake that fails behind a proxy leaves the client usable."""
+    tunnel = b"HTTP/1.1 200 Connection established\r\n\r\n"
+    async with serving(None, tunnel, close=True) as proxy:
+        client = make_client(proxy=f"http://127.0.0.1:{proxy.port}", timeout=1)
+        for _ in range(3):
+            with pytest.raises(WolkvoxError) as caught:
+                await client.skill_11(TOKEN, "1", WINDOW)
+            assert (caught.value.reason, caught.value.reached) == (Reason.CONNECT, False)
+            assert "no connection within" not in caught.value.detail
+
+    assert proxy.connections == 3
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_the_environment_sends_nothing_for_loopback_elsewhere(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demo on this machine works behind a company's proxy settings."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with serving(None, http(GOOD)) as server:
+        url = f"http://{host}:{server.port}/"
+        assert (await ask(make_client(url, trust_env=True))).channels
+
+
+async def test_an_explicit_proxy_holds_for_loopback_too() -> None:
+    """What is written in the configuration beats what is usual."""
+    async with serving(None, http(GOOD)) as proxy:
+        await ask(make_client("http://127.0.0.1:1/", proxy=f"http://127.0.0.1:{proxy.port}"))
+
+    assert proxy.heads[0].startswith(b"GET http://127.0.0.1:1/reports_manager.php")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("ftp://user:geheim@proxy.test", "no usable URL"),
+        ("http://user:geheim@proxy.test:port", "no usable URL"),
+        ("proxy.test:3128", "no usable URL"),
+        ("socks5://proxy.test", "SOCKS"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_an_error_of_the_configuration(
+    proxy: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given or from the environment, it is told without its password."""
+    with pytest.raises(ConfigError, match=f"^proxy: the proxy.*{why}") as given:
+        make_client(proxy=proxy)
+    assert "geheim" not in str(given.value)
+
+    if "://" in proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        with pytest.raises(ConfigError, match=f"environment.*{why}"):
+            make_client(trust_env=True)
+
+
+def test_a_proxy_over_tls_trusts_the_same_authorities() -> None:
+    """An https proxy is accepted."""
+    make_client(proxy="https://proxy.test:3129")
+
+
+def test_a_base_url_that_is_none_is_an_error_of_the_configuration() -> None:
+    """It is told when the client is built, not at the first request."""
+    with pytest.raises(ConfigError, match=r"^url: "):
+        make_client("http://x:port/")
+
+
+# --- TLS --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a self-signed certificate for 127.0.0.1 in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not there to make a certificate")
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-keyout", str(path), "-out", f"{path}.crt", "-days", "2"),
+            *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
+    return path
+
+
+async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate: Path) -> None:
+    """TLS is verified; `ca_file` adds an authority."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    async with serving(None, http(GOOD), tls=tls) as server:
+        url = f"https://127.0.0.1:{server.port}/"
+        failure = await fail(make_client(url))
+        report = await ask(make_client(url, ca_file=Path(f"{certificate}.crt")))
+
+    assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
+    assert "CERTIFICATE_VERIFY_FAILED" in failure.detail
+    assert report.channels[0].channel == "inbound"
+
+
+def test_tls_contexts_are_shared_until_the_file_changes(certificate: Path) -> None:
+    """200 operations do not cost 200 contexts; a renewed authority is seen."""
+    ca_file = Path(f"{certificate}.crt")
+    first = tls_context(ca_file)
+
+    assert tls_context(None) is tls_context(None)
+    assert tls_context(ca_file) is first
+    assert first.verify_mode is ssl.CERT_REQUIRED
+    ca_file.write_text(ca_file.read_text() + "\n")
+    assert tls_context(ca_file) is not first
+
+
+def test_a_ca_file_that_cannot_be_loaded_is_an_error_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Missing, empty or a directory: told with the file's name."""
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    for path in (tmp_path / "missing.pem", empty, tmp_path):
+        with pytest.raises(ConfigError, match=f"^ca_file: {path} cannot be loaded"):
+            make_client(ca_file=path)
+
+
+# --- the border of foreign exceptions -----------------------------------------------------
+
+
+def _descendants(kind: type[BaseException]) -> Iterator[type[BaseException]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _descendants(child)
+
+
+HTTPX_ERRORS = sorted(
+    {
+        error
+        for root in (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
+        for error in _descendants(root)
+        if error.__module__.startswith("httpx")
+    },
+    key=lambda kind: kind.__name__,
+)
+EXPECTED = {
+    Reason.CONNECT: "ConnectError ConnectTimeout PoolTimeout ProxyError UnsupportedProtocol",
+    Reason.TIMEOUT: "TimeoutException ReadTimeout WriteTimeout",
+    Reason.REDIRECT: "TooManyRedirects",
+    Reason.MALFORMED: "DecodingError",
+    Reason.HTTP: "HTTPStatusError",
+    Reason.INTERNAL: "LocalProtocolError InvalidURL CookieConflict StreamError StreamConsumed"
+    " StreamClosed ResponseNotRead RequestNotRead",
+    Reason.INTERRUPTED: "HTTPError RequestError TransportError NetworkError ReadError"
+    " WriteError CloseError ProtocolError RemoteProtocolError",
+}
+
+
+def _make(kind: type[BaseException]) -> BaseException:
+    """An exception as httpx would make it, whatever its arguments are."""
+    request = httpx.Request("GET", "https://x.test", headers={"wolkvox-token": TOKEN})
+    if kind is httpx.HTTPStatusError:
+        return httpx.HTTPStatusError("x", request=request, response=httpx.Response(500))
+    if kind in (httpx.StreamConsumed, httpx.StreamClosed):
+        return kind()
+    if kind in (httpx.ResponseNotRead, httpx.RequestNotRead):
+        return kind()
+    failure = kind(f"x {TOKEN}")
+    if isinstance(failure, httpx.RequestError):
+        failure.request = request
+    return failure
+
+
+@pytest.mark.parametrize("kind", HTTPX_ERRORS, ids=lambda kind: kind.__name__)
+async def test_every_exception_of_httpx_has_one_reason(kind: type[BaseException]) -> None:
+    """No class of httpx gets past the client, also none of a later version."""
+    (expected,) = [
+        reason for reason, names in EXPECTED.items() if kind.__name__ in names.split()
+    ]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise _make(kind)
+
+    failure = await fail(make_client(transport=httpx.MockTransport(handler)))
+
+    assert failure.reason is expected
+    assert failure.reached is (expected is not Reason.CONNECT)
+    assert secret_free(str(failure))
+    assert failure.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("foreign", "reason"),
+    [
+        (OSError(104, "Connection reset by peer"), Reason.INTERRUPTED),
+        (ssl.SSLError(1, "alert certificate required"), Reason.INTERRUPTED),
+        (TimeoutError(), Reason.TIMEOUT),
+        (UnicodeError("label too long"), Reason.INTERRUPTED),
+        (h11.RemoteProtocolError("illegal"), Reason.INTERRUPTED),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_what_leaks_from_below_has_a_reason_too(
+    foreign: Exception, reason: Reason
+) -> None:
+    """Exceptions that httpx does not translate are told as well."""
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        raise foreign
+
+    failure = await fail(make_client(transport=httpx.MockTransport(handler)))
+
+    assert failure.reason is reason
+    assert failure.detail.startswith(type(foreign).__name__)
+
+
+async def test_while_connecting_every_exception_is_a_connection_never_made() -> None:
+    """Until the request's headers leave nothing has reached the server."""
+    progress = failures.Progress()
+    await progress.trace("connection.connect_tcp.started", {})
+
+    assert failures.failure_of(UnicodeError("x"), progress).reached is False
+
+    connect = httpx.Request("CONNECT", "https://x.test")
+    request = type("Traced", (), {"method": connect.method.encode()})()
+    await progress.trace("http11.send_request_headers.started", {"request": request})
+    assert failures.failure_of(httpx.ReadError(""), progress).reason is Reason.CONNECT
+
+    request.method = b"GET"
+    await progress.trace("http11.send_request_headers.started", {"request": request})
+    assert failures.failure_of(httpx.ReadError(""), progress).reason is Reason.INTERRUPTED
+
+
+def test_the_first_cause_is_told() -> None:
+    """ "Connection refused" helps more than "all attempts failed"."""
+    error = httpx.ConnectError("All connection attempts failed")
+    error.__cause__ = ExceptionGroup("failed", [OSError(111, "Connection refused")])
+
+    failure = failures.failure_of(error, failures.Progress())
+
+    assert failure.detail.startswith("[Errno 111] Connection refused (")

@@ -1,0 +1,123 @@
+"""Windows of days in zones that move their clocks and in zones that do not."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.wolkvox.windows import (
+    Window,
+    day_so_far,
+    day_start,
+    local_day,
+    next_day_start,
+    whole_day,
+)
+
+ZONES = [
+    "America/Bogota",
+    "America/Santiago",
+    "America/Mexico_City",
+    "America/Asuncion",
+    "America/Havana",
+    "America/Toronto",
+    "Asia/Kolkata",
+    "Pacific/Apia",
+    "Europe/Madrid",
+]
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "day", "end"),
+    [
+        ("America/Bogota", "2026-11-22 04:59:59", date(2026, 11, 21), "20261121235959"),
+        ("America/Bogota", "2026-11-22 05:00:00", date(2026, 11, 22), "20261122000000"),
+        ("America/Bogota", "2027-01-01 04:30:00", date(2026, 12, 31), "20261231233000"),
+        ("America/Mexico_City", "2026-07-01 05:59:59", date(2026, 6, 30), "20260630235959"),
+        ("Asia/Kolkata", "2026-11-22 18:30:00", date(2026, 11, 23), "20261123000000"),
+        # The clocks of Chile go from 24:00 to 01:00 (6 September 2026) ...
+        ("America/Santiago", "2026-09-06 03:59:59", date(2026, 9, 5), "20260905235959"),
+        ("America/Santiago", "2026-09-06 04:00:00", date(2026, 9, 6), "20260906010000"),
+        # ... and from 24:00 back to 23:00 (4 April 2026): the hour comes twice.
+        ("America/Santiago", "2026-04-05 02:59:59", date(2026, 4, 4), "20260404235959"),
+        ("America/Santiago", "2026-04-05 03:00:00", date(2026, 4, 4), "20260404230000"),
+        ("America/Santiago", "2026-04-05 04:00:00", date(2026, 4, 5), "20260405000000"),
+    ],
+)
+def test_the_day_so_far_ends_now(zone: str, now: str, day: date, end: str) -> None:
+    """The window runs from 000000 of the local day to the local wall clock."""
+    window = day_so_far(_utc(now), ZoneInfo(zone))
+
+    assert window == Window(day, f"{day:%Y%m%d}000000", end, closing=False)
+    assert local_day(_utc(now), ZoneInfo(zone)) == day
+
+
+def test_a_whole_day_ends_with_its_last_second() -> None:
+    """A finished day is asked for to 235959, which the API includes."""
+    expected = Window(date(2024, 2, 29), "20240229000000", "20240229235959", closing=True)
+
+    assert whole_day(date(2024, 2, 29)) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "start"),
+    [
+        ("America/Bogota", date(2026, 11, 22), "2026-11-22 05:00"),
+        ("Asia/Kolkata", date(2026, 11, 22), "2026-11-21 18:30"),
+        ("America/Mexico_City", date(2026, 7, 1), "2026-07-01 06:00"),
+        ("America/Mexico_City", date(2022, 4, 3), "2022-04-03 06:00"),
+        ("America/Mexico_City", date(2022, 4, 4), "2022-04-04 05:00"),
+        ("America/Santiago", date(2026, 9, 6), "2026-09-06 04:00"),
+        ("America/Santiago", date(2026, 4, 5), "2026-04-05 04:00"),
+        ("America/Havana", date(2026, 11, 1), "2026-11-01 04:00"),
+        ("America/Toronto", date(1919, 3, 31), "1919-03-31 04:30"),
+        ("Pacific/Apia", date(2011, 12, 30), "2011-12-30 10:00"),
+        ("Pacific/Apia", date(2011, 12, 31), "2011-12-30 10:00"),
+    ],
+)
+def test_a_day_begins_at_one_instant(zone: str, day: date, start: str) -> None:
+    """Midnights that are jumped over, repeated or whole days left out have one begin."""
+    assert day_start(day, ZoneInfo(zone)) == _utc(start)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "start"),
+    [
+        ("America/Santiago", "2026-09-06 03:59:59", "2026-09-06 04:00"),
+        ("America/Santiago", "2026-09-06 04:00:00", "2026-09-07 03:00"),
+        ("America/Santiago", "2026-04-05 03:30:00", "2026-04-05 04:00"),
+        ("America/Bogota", "2026-12-31 12:00:00", "2027-01-01 05:00"),
+    ],
+)
+def test_the_next_day_begins_after_now(zone: str, now: str, start: str) -> None:
+    """A pause until tomorrow ends when tomorrow begins in the operation's zone."""
+    assert next_day_start(_utc(now), ZoneInfo(zone)) == _utc(start)
+
+
+@settings(deadline=None)  # a busy machine is no defect
+@given(
+    zone=st.sampled_from(ZONES).map(ZoneInfo),
+    day=st.dates(min_value=date(2015, 1, 1), max_value=date(2036, 12, 31)),
+)
+def test_the_start_of_a_day_parts_it_from_the_day_before(zone: ZoneInfo, day: date) -> None:
+    """One second before its start it is yesterday, at its start it is the day."""
+    start = day_start(day, zone)
+
+    assert local_day(start, zone) == day
+    assert local_day(start - timedelta(seconds=1), zone) == day - timedelta(days=1)
+
+
+@pytest.mark.parametrize("ask", [local_day, day_so_far, next_day_start])
+def test_a_naive_moment_is_refused(ask: object) -> None:
+    """A moment without a zone is a defect of the caller, never a guess."""
+    assert callable(ask)
+    with pytest.raises(ValueError, match="without a time zone"):
+        ask(datetime(2026, 11, 22), ZoneInfo("America/Bogota"))  # noqa: DTZ001 - the point
