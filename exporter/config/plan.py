@@ -1,0 +1,230 @@
+"""How many calls a full day costs, and how far to stretch so that it fits; makes no call.
+
+Pure: the clock is an argument. The poller uses the same arithmetic for what is left of a
+day as `plan` does for a whole one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from exporter.config.hours import open_seconds
+from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation
+from exporter.config.values import format_duration
+
+DAY = 86_400.0
+TOKEN_INFO_CALLS = 24
+DISCOVER_CALLS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One query: polled every `interval` seconds during `seconds` of the day."""
+
+    interval: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPlan:
+    """One operation's share: `calls` of a full day at the intervals that are configured.
+
+    `per_skill` is what each skill found adds where the skills are not known yet, else 0.
+    """
+
+    operation: Operation
+    loads: tuple[Load, ...]
+    fixed: int
+    calls: int
+    per_skill: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPlan:
+    """All operations of one token. `stretched`: the shortest interval in force, in seconds.
+
+    None where no interval fits; equal to the shortest configured one where all fits.
+    """
+
+    operations: tuple[OperationPlan, ...]
+    calls: int
+    ceiling: int | None
+    stretched: float | None
+
+    @property
+    def fits(self) -> bool:
+        """Tell whether the day fits at the intervals that are configured."""
+        return self.ceiling is None or self.calls <= self.ceiling
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The day of every token, and one sentence for each that is likely to be too costly."""
+
+    tokens: tuple[TokenPlan, ...]
+    warnings: tuple[str, ...]
+
+
+def calls_of(loads: Sequence[Load], shortest: float = 0.0) -> int:
+    """Count the calls of queries, none of which is polled more often than every `shortest`."""
+    total = sum(load.seconds / max(load.interval, shortest) for load in loads)
+    return math.ceil(total - 1e-6)  # what rounding adds is no call
+
+
+def stretched_interval(
+    intervals: Sequence[float], fixed_calls: int, ceiling: int, seconds: float
+) -> float | None:
+    """Return the smallest m with sum(seconds / max(interval, m)) + fixed_calls <= ceiling.
+
+    `intervals` are those of the queries, `seconds` the polling time that is left. Where all
+    fits, m is the shortest interval (0 without queries); where nothing fits, it is None.
+    """
+    return stretch([Load(interval, seconds) for interval in intervals], fixed_calls, ceiling)
+
+
+def stretch(loads: Sequence[Load], fixed_calls: int, ceiling: int) -> float | None:
+    """Do as `stretched_interval` for queries with polling times of their own."""
+    budget = ceiling - fixed_calls
+    queue = sorted((load for load in loads if load.seconds > 0), key=lambda one: one.interval)
+    if budget < 0:
+        return None
+    if calls_of(queue) <= budget:
+        return min((load.interval for load in loads), default=0.0)
+    stretched = 0.0
+    slower = sum(load.seconds / load.interval for load in queue)
+    for position, load in enumerate(queue, start=1):
+        # The `position` quickest queries share m; the slower ones keep their interval.
+        stretched += load.seconds
+        slower -= load.seconds / load.interval
+        left = budget - slower
+        following = queue[position].interval if position < len(queue) else math.inf
+        if left > 0 and stretched / left <= following:
+            return stretched / left
+    return None
+
+
+def polling_seconds(operation: Operation, now: datetime) -> float:
+    """Return the polling time of the busiest of the coming seven local days."""
+    if operation.poll_hours is None:
+        return DAY
+    today = now.astimezone(operation.timezone).date()
+    days = [today + timedelta(days=ahead) for ahead in range(7)]
+    return max(open_seconds(operation.poll_hours, operation.timezone, day) for day in days)
+
+
+def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
+    """Count one operation's calls of a full day: its queries, token_info and skills.
+
+    The call that closes a day takes the place of the first poll of the next one; only where
+    poll_hours leave no poll at midnight it comes on top.
+    """
+    seconds = polling_seconds(operation, now)
+    closing = 1 if operation.poll_hours is not None and seconds < DAY else 0
+    loads = tuple(
+        Load(skill.interval or operation.interval, seconds) for skill in operation.skills
+    )
+    fixed = closing * len(loads)
+    fixed += TOKEN_INFO_CALLS if operation.token_info else 0
+    fixed += DISCOVER_CALLS if operation.discover else 0
+    unknown = operation.discover and not operation.skills
+    one = calls_of([Load(operation.interval, seconds)]) + closing
+    return OperationPlan(
+        operation=operation,
+        loads=loads,
+        fixed=fixed,
+        calls=calls_of(loads) + fixed,
+        per_skill=one if unknown else 0,
+    )
+
+
+def plan(configuration: Configuration, now: datetime) -> Plan:
+    """Plan a full day of every token; `now` (aware) says which week poll_hours are read in."""
+    tokens = tuple(
+        _plan_token([plan_operation(operation, now) for operation in group])
+        for group in _groups(configuration)
+    )
+    warnings = tuple(
+        f"{_names(token)}: {token.calls} calls a day are planned, and a licence allows"
+        f" {UNLICENSED_DAILY_REQUESTS}: set daily_requests to what yours allow"
+        for token in tokens
+        if token.ceiling is None and token.calls > UNLICENSED_DAILY_REQUESTS
+    )
+    return Plan(tokens, warnings)
+
+
+def _groups(configuration: Configuration) -> list[list[Operation]]:
+    """Put operations with the same token together, in the order of the first of each."""
+    token_of = {
+        name: number
+        for number, names in enumerate(configuration.shared_tokens)
+        for name in names
+    }
+    groups: dict[int | str, list[Operation]] = {}
+    for operation in configuration.operations:
+        groups.setdefault(token_of.get(operation.name, operation.name), []).append(operation)
+    return list(groups.values())
+
+
+def _plan_token(operations: Sequence[OperationPlan]) -> TokenPlan:
+    ceiling = operations[0].operation.daily_requests
+    loads = [load for one in operations for load in one.loads]
+    fixed = sum(one.fixed for one in operations)
+    shortest = min((load.interval for load in loads), default=0.0)
+    return TokenPlan(
+        operations=tuple(operations),
+        calls=calls_of(loads) + fixed,
+        ceiling=ceiling,
+        stretched=shortest if ceiling is None else stretch(loads, fixed, ceiling),
+    )
+
+
+def render_plan(plan: Plan) -> str:
+    """Lay the plan out as a table for a terminal, with the warnings below."""
+    header = ("operation", "server", "zone", "queries", "interval", "calls/day", "budget", "")
+    rows = [header, *(_row(token, one) for token in plan.tokens for one in token.operations)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in plan.warnings)]) + "\n"
+
+
+def _row(token: TokenPlan, one: OperationPlan) -> tuple[str, ...]:
+    operation = one.operation
+    slower = any(skill.interval for skill in operation.skills)
+    return (
+        operation.name,
+        operation.server,
+        operation.timezone.key,
+        "discover" if one.per_skill else str(len(one.loads)),
+        format_duration(operation.interval) + (" (some differ)" if slower else ""),
+        f"{one.calls} + {one.per_skill} a skill" if one.per_skill else str(one.calls),
+        "-" if token.ceiling is None else str(token.ceiling),
+        _verdict(token),
+    )
+
+
+def _verdict(token: TokenPlan) -> str:
+    """Say in a few words what the day will be like."""
+    shared = f"{_names(token)} share a token: {token.calls} together; "
+    together = shared if len(token.operations) > 1 else ""
+    if token.ceiling is None:
+        over = token.calls > UNLICENSED_DAILY_REQUESTS
+        return f"{together}{f'over {UNLICENSED_DAILY_REQUESTS}, ' * over}no ceiling is set"
+    if token.stretched is None:
+        return f"{together}does not fit: nothing is left for polling"
+    if not token.fits:
+        return f"{together}stretched to {format_duration(math.ceil(token.stretched))}"
+    per_skill = max(one.per_skill for one in token.operations)
+    room = (
+        f", room for {(token.ceiling - token.calls) // per_skill} skills" if per_skill else ""
+    )
+    return f"{together}fits{room}"
+
+
+def _names(token: TokenPlan) -> str:
+    return ", ".join(one.operation.name for one in token.operations)

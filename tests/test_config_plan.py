@@ -1,0 +1,184 @@
+"""The plan of a day: how many calls there are, and how far they are stretched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from exporter.config import Configuration, Operation, Skill, TokenSource
+from exporter.config.hours import open_seconds
+from exporter.config.plan import (
+    DAY,
+    Load,
+    calls_of,
+    plan,
+    render_plan,
+    stretch,
+    stretched_interval,
+)
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SKILLS = tuple(Skill(str(number), str(number)) for number in range(1, 11))
+
+
+def make(name: str = "acme", **keys: object) -> Operation:
+    """Build an operation of one skill."""
+    values: dict[str, object] = {
+        "name": name,
+        "base_url": "https://wv0013.wolkvox.com/api/v2/",
+        "server": "wv0013",
+        "loopback": False,
+        "token": TokenSource(file=Path("/run/secrets/acme"), value=SecretStr("x")),
+        "timezone": ZoneInfo("America/Bogota"),
+        "skills": SKILLS[:1],
+    }
+    return Operation(**(values | keys))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("intervals", "fixed", "ceiling", "seconds", "expected"),
+    [
+        ([300], 0, 1000, DAY, 300),
+        ([300], 0, 288, DAY, 300),
+        ([300], 0, 144, DAY, 600),
+        ([300] * 10, 0, 1000, DAY, 864),
+        ([300] * 10, 24, 1000, DAY, 10 * DAY / 976),
+        ([300, 900], 0, 240, DAY, 600),
+        ([300, 900], 0, 96, DAY, 1800),
+        ([300], 24, 24, DAY, None),
+        ([300], 30, 24, DAY, None),
+        ([300], 0, 0, DAY, None),
+        ([300], 0, 0, 0, 300),
+        ([], 5, 5, DAY, 0),
+        ([300] * 3, 0, 10, 3600, 1080),
+    ],
+)
+def test_the_interval_is_stretched_until_the_calls_fit(
+    intervals: list[float], fixed: int, ceiling: int, seconds: float, expected: float | None
+) -> None:
+    """The quick queries share the least interval that fits; slower ones keep theirs."""
+    stretched = stretched_interval(intervals, fixed, ceiling, seconds)
+    assert stretched == (expected if expected is None else pytest.approx(expected))
+
+
+@given(
+    loads=st.lists(
+        st.builds(
+            Load,
+            interval=st.integers(1, 3600).map(float),
+            seconds=st.one_of(st.just(0.0), st.floats(1, DAY)),
+        ),
+        max_size=12,
+    ),
+    fixed=st.integers(0, 30),
+    ceiling=st.integers(0, 5000),
+)
+def test_what_is_stretched_fits_and_is_no_longer_than_needed(
+    loads: list[Load], fixed: int, ceiling: int
+) -> None:
+    """The calls at the stretched interval fit; at a slightly shorter one they do not."""
+    stretched = stretch(loads, fixed, ceiling)
+    if stretched is None:
+        assert ceiling < fixed or (ceiling == fixed and calls_of(loads) > 0)
+        return
+    assert calls_of(loads, stretched) + fixed <= ceiling
+    if calls_of(loads) + fixed > ceiling:
+        shorter = sum(load.seconds / max(load.interval, stretched * 0.99) for load in loads)
+        assert shorter + fixed > ceiling
+
+
+def test_a_day_around_the_clock_is_288_calls() -> None:
+    """The call that closes the day takes the place of the first poll of the next one."""
+    [token] = plan(Configuration((make(),)), NOW).tokens
+    assert (token.calls, token.ceiling, token.stretched, token.fits) == (288, None, 300, True)
+
+
+def test_everything_that_calls_is_counted() -> None:
+    """token_info counts 24, discovery 1; slower skills count less."""
+    skills = (Skill("1", "1"), Skill("2", "2", 900))
+    operation = make(skills=skills, token_info=True, discover=True)
+    [token] = plan(Configuration((operation,)), NOW).tokens
+    assert token.calls == 288 + 96 + 24 + 1
+
+
+def test_poll_hours_count_the_busiest_day_and_the_closing_call() -> None:
+    """Ten hours on the longest day are 120 calls, and one closes the day."""
+    operation = make(poll_hours="Mo-Fr 08:00-18:00; Sa 08:00-12:00")
+    [token] = plan(Configuration((operation,)), NOW).tokens
+    assert token.calls == 121
+    [always] = plan(Configuration((make(poll_hours="24/7"),)), NOW).tokens
+    assert always.calls == 288
+    [never] = plan(Configuration((make(poll_hours="24/7 off", daily_requests=1),)), NOW).tokens
+    assert (never.calls, never.stretched) == (1, 300)
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"), [((2026, 3, 8), 23), ((2026, 11, 1), 25), ((2026, 11, 2), 24)]
+)
+def test_days_of_clock_changes_are_measured_in_real_time(
+    day: tuple[int, int, int], hours: int
+) -> None:
+    """A day with a clock change has 23 or 25 hours to poll in."""
+    zone = ZoneInfo("America/New_York")
+    date = datetime(*day, tzinfo=zone).date()
+    assert open_seconds("24/7", zone, date) == hours * 3600
+
+
+def test_operations_with_one_token_share_one_day() -> None:
+    """Their calls are added up against the one ceiling."""
+    operations = (
+        make(daily_requests=500),
+        make(name="other", daily_requests=100),
+        make(name="twin", daily_requests=500),
+    )
+    configuration = Configuration(operations, shared_tokens=(("acme", "twin"),))
+    together, alone = plan(configuration, NOW).tokens
+    assert [one.operation.name for one in together.operations] == ["acme", "twin"]
+    assert together.calls == 576
+    assert together.stretched == pytest.approx(2 * DAY / 500)
+    assert (alone.calls, alone.stretched) == (288, 864)
+
+
+def test_many_calls_without_a_ceiling_are_warned_about() -> None:
+    """More than one licence allows is told where no ceiling is set."""
+    made = plan(Configuration((make(skills=SKILLS), make(name="small"))), NOW)
+    assert made.warnings == (
+        "acme: 2880 calls a day are planned, and a licence allows 1000: set daily_requests to"
+        " what yours allow",
+    )
+
+
+def test_the_plan_is_a_readable_table() -> None:
+    """One line for each operation: what it costs, what it may cost, and what follows."""
+    operations = (
+        make(daily_requests=1000),
+        make(name="big", skills=SKILLS, daily_requests=1000),
+        make(name="bigger", skills=SKILLS),
+        make(name="none", token_info=True, daily_requests=24),
+        make(name="found", skills=(), discover=True, daily_requests=1000),
+        make(name="unknown", skills=(), discover=True),
+        make(name="one", skills=(Skill("1", "1", 900),), daily_requests=2000),
+        make(name="two", daily_requests=2000),
+    )
+    configuration = Configuration(operations, shared_tokens=(("one", "two"),))
+    table = render_plan(plan(configuration, NOW))
+    assert [" ".join(line.split()) for line in table.splitlines()] == [
+        "operation server zone queries interval calls/day budget",
+        "acme wv0013 America/Bogota 1 5m 288 1000 fits",
+        "big wv0013 America/Bogota 10 5m 2880 1000 stretched to 14m24s",
+        "bigger wv0013 America/Bogota 10 5m 2880 - over 1000, no ceiling is set",
+        "none wv0013 America/Bogota 1 5m 312 24 does not fit: nothing is left for polling",
+        "found wv0013 America/Bogota discover 5m 1 + 288 a skill 1000 fits, room for 3 skills",
+        "unknown wv0013 America/Bogota discover 5m 1 + 288 a skill - no ceiling is set",
+        "one wv0013 America/Bogota 1 5m (some differ) 96 2000"
+        " one, two share a token: 384 together; fits",
+        "two wv0013 America/Bogota 1 5m 288 2000 one, two share a token: 384 together; fits",
+        "warning: bigger: 2880 calls a day are planned, and a licence allows 1000:"
+        " set daily_requests to what yours allow",
+    ]

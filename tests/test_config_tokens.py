@@ -1,0 +1,179 @@
+"""Tokens: read anew from their place, told by its name, shown nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from exporter.config import TokenSource, TokenUnreadable, load, token_digest
+from exporter.config.form import OperationForm
+from exporter.config.plan import plan, render_plan
+from exporter.errors import ConfigError
+
+CANARY = "canary0123456789abcdef0123456789"
+
+
+def refusal(source: TokenSource) -> str:
+    """Return why a token cannot be read."""
+    with pytest.raises(TokenUnreadable) as caught:
+        source.read()
+    return str(caught.value)
+
+
+def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    """A rotated token needs no restart; blanks and line breaks around it do not count."""
+    file = tmp_path / "token"
+    source = TokenSource(file=file)
+    for content in (b"first", b"  second\r\n\n", b"\xef\xbb\xbfthird"):
+        file.write_bytes(content)
+        assert source.read().get_secret_value() in {"first", "second", "third"}
+    assert source.read() == SecretStr("third")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"a" * 4097, "holds more than 4,096 characters: that is no token"),
+        (b"a" * 100_000, "holds more than 4,096 characters: that is no token"),
+        (b"token: canary", "holds more than a token: a blank"),
+        (b"one\ntwo", "holds more than a token"),
+        (b"a\x00b", "holds more than a token"),
+        ("contraseña".encode(), "holds more than a token"),
+        (b"\xff\xfe", "holds more than a token"),
+    ],
+)
+def test_a_file_that_holds_no_token_is_refused(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    """The message names the file and what is odd about it, never what it holds."""
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    told = refusal(TokenSource(file=file))
+    assert told.startswith(f"the file {file} {why}")
+    assert "canary" not in told
+
+
+def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path) -> None:
+    """A missing file, a directory, a pipe (which would block) and a device are told by name."""
+    os.mkfifo(tmp_path / "pipe")
+    assert refusal(TokenSource(file=tmp_path / "none")).endswith("none does not exist")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        assert refusal(TokenSource(file=path)) == f"the file {path} is not a plain file"
+    (tmp_path / "plain").write_bytes(b"x")
+    assert "cannot be read (Not a directory)" in refusal(
+        TokenSource(file=tmp_path / "plain" / "x")
+    )
+    assert "null character" in refusal(TokenSource(file=tmp_path / "a\0"))
+
+
+def test_the_other_places_of_a_token() -> None:
+    """A variable is told by its name, the configuration itself as such."""
+    variable = TokenSource(variable="ACME_TOKEN", value=SecretStr("a b"))
+    assert refusal(variable).startswith("the environment variable ACME_TOKEN holds more")
+    assert refusal(TokenSource()) == "the configuration is empty"
+    odd = TokenSource(variable="x" * 40, value=SecretStr("a"))
+    assert odd.describe() == "the environment variable (name not shown)"
+
+
+def test_a_digest_tells_tokens_apart() -> None:
+    """The same token has the same digest, which does not hold the token."""
+    assert token_digest(SecretStr(CANARY)) == token_digest(SecretStr(CANARY))
+    assert token_digest(SecretStr(CANARY)) != token_digest(SecretStr("other"))
+    assert "canary" not in token_digest(SecretStr(CANARY))
+
+
+def test_files_that_everybody_may_read_are_told(tmp_path: Path) -> None:
+    """Other users' access counts, but not below /run/secrets, where it is the runtime's."""
+    file = tmp_path / "token"
+    file.write_text("x", encoding="utf-8")
+    file.chmod(0o644)
+    assert TokenSource(file=file).exposed()
+    file.chmod(0o640)
+    assert not TokenSource(file=file).exposed()
+    file.unlink()
+    assert not TokenSource(file=file).exposed()
+    assert not TokenSource(file=Path("/run/secrets/acme")).exposed()
+    assert not TokenSource(file=Path("/var/run/secrets/acme")).exposed()
+    assert not TokenSource(variable="X").exposed()
+
+
+def test_relative_token_files_begin_at_the_configuration(tmp_path: Path) -> None:
+    """A warning names a file that everybody may read."""
+    (tmp_path / "token").write_text(CANARY, encoding="utf-8")
+    (tmp_path / "token").chmod(0o644)
+    file = tmp_path / "wolkvox.yml"
+    file.write_text(
+        "operations: [{name: a, server: wv0013, token_file: token, skills: [{id: 1}]}]",
+        encoding="utf-8",
+    )
+    configuration = load([file], {})
+    assert configuration.operations[0].token.read() == SecretStr(CANARY)
+    assert configuration.warnings == (
+        f"operations.0.token_file: every user of this machine may read the file"
+        f" {tmp_path}/token; chmod 600 keeps it private",
+    )
+
+
+@pytest.mark.parametrize("place", ["token", "token_env", "token_file"])
+def test_a_loaded_token_is_nowhere_to_be_seen(tmp_path: Path, place: str) -> None:
+    """Neither repr, str, the plan nor a dump of the form holds the token."""
+    (tmp_path / "file").write_text(CANARY, encoding="utf-8")
+    value = {"token": CANARY, "token_env": "ACME", "token_file": "file"}[place]
+    file = tmp_path / "wolkvox.yml"
+    file.write_text(
+        f"operations: [{{name: a, server: wv0013, {place}: {value}, skills: [{{id: 1}}]}}]",
+        encoding="utf-8",
+    )
+    configuration = load([file], {"ACME": CANARY})
+    told = f"{configuration!r} {configuration} {configuration.operations[0].token!r}"
+    told += render_plan(plan(configuration, datetime(2026, 11, 22, tzinfo=UTC)))
+    told += configuration.operations[0].token.describe() + "".join(configuration.warnings)
+    form = OperationForm.model_validate({place: value})
+    told += f"{form!r} {form} {form.model_dump_json()}" if place == "token" else ""
+    assert CANARY not in told
+    assert "canary" not in told
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"token": f"{CANARY} {CANARY}"},
+        {"token": [CANARY]},
+        {"token": {CANARY: CANARY}},
+        {"token_env": CANARY},
+        {"token_file": CANARY},
+        {"tokn": CANARY},
+        {f"token:{CANARY}": None},
+        {f"token:{CANARY}": "x"},
+        {CANARY: CANARY},
+        {"name": CANARY + " "},
+        {"timezone": CANARY},
+        {"interval": CANARY},
+        {"server": CANARY},
+        {"url": f"https://{CANARY}@x/"},
+        {"labels": {f"{CANARY}-": "x"}},
+        {"skills": CANARY},
+        {"skills": [{"id": CANARY}]},
+        {"poll_hours": CANARY},
+        {"sla": [{"country": CANARY, "hours": CANARY}]},
+        {"proxy": f"http://u:{CANARY}@x y"},
+    ],
+)
+def test_a_token_in_the_wrong_place_is_not_repeated(tmp_path: Path, keys: object) -> None:
+    """Wherever a token is pasted by mistake, the problem told does not hold it."""
+    file = tmp_path / "wolkvox.yml"
+    file.write_text(json.dumps({"operations": [keys]}), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load([file], {})
+    told = f"{caught.value} {caught.value!r} {caught.value.problems}"
+    assert CANARY not in told
+    # No chain of causes either: a traceback would print it.
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None

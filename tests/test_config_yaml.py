@@ -1,0 +1,224 @@
+"""YAML as the configuration reads it: strict, and total over whatever bytes come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.config import load
+from exporter.config.form import (
+    AbandonmentForm,
+    FileForm,
+    OperationForm,
+    ServiceLevelForm,
+    SkillForm,
+    SlaForm,
+)
+from exporter.config.values import Unquoted
+from exporter.config.yamlfile import MAX_BYTES, parse_yaml, read_yaml
+from exporter.errors import ConfigError
+
+GOOD = 'operations: [{name: a, server: "0013", token: canary-01, skills: [{id: 1}]}]'
+FORMS = (FileForm, OperationForm, SkillForm, SlaForm, ServiceLevelForm, AbandonmentForm)
+KEYS = sorted({key for form in FORMS for key in form.model_fields})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("NO", "NO"),
+        ("yes", "yes"),
+        ("true", True),
+        ("False", False),
+        ("0013", Unquoted("0013")),
+        ("'0013'", "0013"),
+        ("13", 13),
+        ("0", 0),
+        ("-5", -5),
+        ("0.8", 0.8),
+        ("1:30", "1:30"),
+        ("0x_", "0x_"),
+        ("2026-99-99", "2026-99-99"),
+        ("9" * 30, "9" * 30),
+        ("~", None),
+        ("", None),
+        ("!!int 7", 7),
+        ("!!str 0013", "0013"),
+        ("{a: &x [1], b: *x}", {"a": [1], "b": [1]}),
+        ("{a: &x {k: 1}, b: {<<: *x, k: 2}}", {"a": {"k": 1}, "b": {"k": 2}}),
+    ],
+)
+def test_scalars_mean_what_they_look_like(text: str, value: object) -> None:
+    """Scalars follow YAML 1.2: nothing turns into a date, a Norwegian no or an octal."""
+    assert parse_yaml(text).value == value
+    assert parse_yaml(text).duplicates == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!int x",
+        "!!float x",
+        "!!python/object:os.system {}",
+        "!!timestamp 2026-99-99",
+        "? [a]\n: b",
+        "? 1\n: b",
+        "a: &a [*a]",
+        "\x07",
+        "a: [",
+        "'",
+        "a: &x 1\nb: &x 2\nc: *y",
+        "<<: 1",
+    ],
+)
+def test_what_is_no_plain_document_is_refused(text: str) -> None:
+    """Tags, broken numbers, keys that are no text and aliases of themselves are errors."""
+    with pytest.raises(yaml.YAMLError):
+        parse_yaml(text)
+
+
+def test_aliases_that_explode_are_refused(tmp_path: Path) -> None:
+    """Nine lines of aliases that unfold to a billion nodes end in one line of text."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    file = tmp_path / "bomb.yml"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ConfigError, match="too much in it"):
+        read_yaml(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: \xff", "line 1: the file is not UTF-8 text"),
+        (b"a: 1\n\x00", "is not YAML: it holds a character that must not stand in a text"),
+        (b"[" * 2000, "lists and mappings are nested too deeply"),
+        (b"#" * (MAX_BYTES + 1), "the file is larger than 512 KiB"),
+        (b"a: 1\n\tb: 2", "must stand in quotes"),
+        (b"a: '\\q' \"", "is not YAML"),
+        (b'a: "\\q"', "a backslash means something"),
+        (b"a\nb: 1", "is not YAML"),
+    ],
+)
+def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    """Whatever is wrong with the bytes is told in one line that begins with the file."""
+    file = tmp_path / "wolkvox.yml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load([file], {})
+    [problem] = caught.value.problems
+    assert str(problem).startswith(f"{file}: ")
+    assert message in str(problem)
+    assert "\n" not in str(problem)
+
+
+def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
+    """A missing file and one that is no file are told by name."""
+    for path, why in (("none.yml", "does not exist"), ("a/\0", "null"), ("f.yml/x", "cannot")):
+        (tmp_path / "f.yml").write_text(GOOD, encoding="utf-8")
+        with pytest.raises(ConfigError, match=why):
+            read_yaml(tmp_path / path)
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """Files saved by Windows editors are read."""
+    file = tmp_path / "wolkvox.yml"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load([file], {}).operations[0].name == "a"
+
+
+def test_no_yaml_error_repeats_the_text(tmp_path: Path) -> None:
+    """A token that YAML stumbles over is not in the message."""
+    secret = "canary0123456789"
+    for value in (
+        f"*{secret}",
+        f"!{secret}",
+        f"&{secret} &{secret}",
+        f'"\\{secret}"',
+        f"@{secret}",
+    ):
+        file = tmp_path / "wolkvox.yml"
+        file.write_text(f"operations: [{{token: {value}}}]", encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load([file], {})
+        assert "canary" not in str(caught.value)
+
+
+def load_bytes(directory: Path, content: bytes) -> None:
+    """Load bytes as a file; anything but a ConfigError is a failure."""
+    file = directory / "any.yml"
+    file.write_bytes(content)
+    told = ""
+    try:
+        load([file], {"ACME_TOKEN": "canary-01"})
+    except ConfigError as exc:
+        told = str(exc)
+    told.encode("utf-8")
+
+
+QUICK = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            "0013",
+            "wv0013",
+            "5m",
+            "80%",
+            "all",
+            "discover",
+            "America/Bogota",
+            "24/7",
+            "20s",
+            "CO",
+        ]
+    ),
+    st.sampled_from(["http://127.0.0.1/", "https://x/", "ACME_TOKEN", ".", "Mo-Fr sunrise PH"]),
+)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.one_of(st.sampled_from(KEYS), st.text(max_size=5)), inner, max_size=6
+        ),
+    ),
+    max_leaves=25,
+)
+
+
+@QUICK
+@given(content=st.binary(max_size=60))
+def test_no_bytes_raise_anything_else(tmp_path: Path, content: bytes) -> None:
+    """Any bytes are a configuration or a ConfigError."""
+    load_bytes(tmp_path, content)
+
+
+@QUICK
+@given(text=st.text(alphabet=" \n\t:-[]{}&*!|>'\"%@`,?#~<=0123456789abnoxyz.\\", max_size=60))
+def test_no_text_raises_anything_else(tmp_path: Path, text: str) -> None:
+    """Any text made of YAML's own signs is a configuration or a ConfigError."""
+    load_bytes(tmp_path, text.encode())
+
+
+@QUICK
+@given(
+    operations=st.lists(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=8), max_size=3),
+    defaults=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=4),
+)
+def test_no_structure_raises_anything_else(
+    tmp_path: Path, operations: list[object], defaults: object
+) -> None:
+    """Any mapping of known keys to anything is a configuration or a ConfigError."""
+    document = {"defaults": defaults, "operations": operations}
+    load_bytes(tmp_path, yaml.safe_dump(document).encode())
