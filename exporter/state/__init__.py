@@ -1,0 +1,1 @@
+"""What is known: results in memory, counters, the file that survives a restart."""

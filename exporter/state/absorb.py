@@ -1,0 +1,40 @@
+"""What one answer changes in a query's memory; pure: no clock, no file, no request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from exporter.state import ledger as ledgers
+from exporter.state.snapshot import QueryMemory, Result
+from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.windows import Window
+
+
+def absorb(
+    memory: QueryMemory, window: Window, report: SkillReport, completed_at: float
+) -> QueryMemory:
+    """The memory after a good answer, whole at epoch `completed_at`.
+
+    An answer without rows after rows of the same day is doubtful, since a day's totals do
+    not vanish: the first such answer is a success that changes no value, a second in a row
+    is believed. A closing answer fills `yesterday` and closes its day.
+    """
+    succeeded = replace(memory, last_success_at=completed_at, failures=0)
+    if not report.channels and not memory.doubted and _had_rows(memory, window):
+        return replace(succeeded, doubted=True)
+    result = Result(window.day, report.channels, completed_at)
+    ledger = ledgers.observe(memory.ledger, window.day, report.channels)
+    kept = replace(succeeded, doubted=False, ledger=ledgers.forget(ledger, window.day))
+    if window.closing:
+        return replace(kept, yesterday=result, closed=window.day)
+    return replace(kept, today=result)
+
+
+def failed(memory: QueryMemory) -> QueryMemory:
+    """The memory after an attempt without an answer: the last good values stay."""
+    return replace(memory, failures=memory.failures + 1)
+
+
+def _had_rows(memory: QueryMemory, window: Window) -> bool:
+    last = memory.today
+    return last is not None and last.day == window.day and bool(last.channels)

@@ -1,0 +1,98 @@
+"""Locks between tasks and processes: one exporter a directory, one request a token."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from exporter.errors import StartError, StorageError
+from exporter.times import Clock
+
+_PATIENCE = 0.2  # seconds between looks at a lock that another process holds
+
+
+class DirectoryLock:
+    """Held while an exporter runs on a state directory; released by the kernel on a kill."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, directory: Path) -> Self:
+        """Take the lock; raises StartError where another exporter holds it."""
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(
+                directory / "exporter.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise StartError(
+                f"the state directory {directory} cannot be written ({error.strerror}); "
+                "set --storage.path to a directory of the exporter's user"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise StartError(
+                f"another exporter runs on the state directory {directory}; "
+                "give this one its own with --storage.path"
+            ) from error
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Give the directory free for the next exporter."""
+        os.close(self._descriptor)
+
+
+class TokenGate:
+    """One request at a time per token: first among the tasks, then among the processes."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory / "locks"
+        self._clock = clock
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    @asynccontextmanager
+    async def hold(self, digest: str) -> AsyncIterator[None]:
+        """Wait for the token's turn and hold it; raises StorageError (no lock file)."""
+        async with self._locks.setdefault(digest, asyncio.Lock()):
+            descriptor = await self._between_processes(digest)
+            try:
+                yield
+            finally:
+                os.close(descriptor)
+
+    async def _between_processes(self, digest: str) -> int:
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(
+                self._directory / f"{digest[:32]}.lock",
+                os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+                0o600,
+            )
+        except OSError as error:
+            raise StorageError(f"{self._directory}: {error.strerror}") from error
+        try:
+            while not _try_lock(descriptor):
+                await self._clock.sleep(_PATIENCE)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise StorageError(f"a lock cannot be taken: {error.strerror}") from error
+    return True

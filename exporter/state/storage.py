@@ -1,0 +1,359 @@
+"""The state file: attempts, results, budgets and pauses in SQLite; decides nothing.
+
+Two commits a poll: the attempt before the request leaves, the result before it is shown.
+Every commit is flushed to the disk (WAL, synchronous=FULL), so that neither a kill nor a
+power cut makes a query be asked early or a counter fall.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+from exporter.errors import StartError, StorageError
+from exporter.state.snapshot import QueryMemory, memory_from_json, memory_to_json
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "wolkvox-exporter.db"
+KEEP_DAYS = 40  # of call counts: a look back over a month, and no growth
+
+# Each entry takes the file from version n to n + 1; an entry is never edited once released.
+MIGRATIONS = (
+    """
+    CREATE TABLE attempts (
+      base_url TEXT NOT NULL, skill_id TEXT NOT NULL, at REAL NOT NULL,
+      closing_day TEXT, closing_tries INTEGER NOT NULL DEFAULT 0,
+      PRIMARY KEY (base_url, skill_id)) WITHOUT ROWID;
+    CREATE TABLE memories (
+      base_url TEXT NOT NULL, skill_id TEXT NOT NULL, memory TEXT NOT NULL,
+      PRIMARY KEY (base_url, skill_id)) WITHOUT ROWID;
+    CREATE TABLE calls (
+      member TEXT NOT NULL, day TEXT NOT NULL, calls INTEGER NOT NULL,
+      PRIMARY KEY (member, day)) WITHOUT ROWID;
+    CREATE TABLE pauses (
+      member TEXT NOT NULL PRIMARY KEY, pause TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE facts (
+      member TEXT NOT NULL, name TEXT NOT NULL, fact TEXT NOT NULL,
+      PRIMARY KEY (member, name)) WITHOUT ROWID;
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request about to leave: whose, when, on which account, and under which limits.
+
+    `known_at` is the last attempt this process knows of; a newer one on disk was made by
+    another process, and `gap` seconds must have passed since. `members` are the operations
+    that share the token's budget; `ceiling` is their common daily limit, where there is one.
+    """
+
+    base_url: str
+    skill_id: str
+    at: float
+    known_at: float | None
+    gap: float
+    members: tuple[str, ...]
+    day: date
+    ceiling: int | None
+    closing: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the file knows of one query; `tries` are closing polls of `closing_day`."""
+
+    attempt_at: float | None = None
+    closing_day: date | None = None
+    closing_tries: int = 0
+    memory: QueryMemory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The attempt is on disk as `after`; `before` is what stood there, for `take_back`."""
+
+    used: int
+    before: Stored
+    after: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class TooEarly:
+    """Another process asked the same query at `last_at`."""
+
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The day's budget is used up."""
+
+    used: int
+
+
+class Storage:
+    """One open state file; every method is one step of a transaction (see `transact`).
+
+    Errors: sqlite3.Error from the steps, turned into StorageError by `transact`.
+    """
+
+    def __init__(self, directory: Path, connection: sqlite3.Connection) -> None:
+        self.path = directory / FILE_NAME
+        self._connection = connection
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Open or create the file in `directory`; a damaged one is put aside first.
+
+        Raises StartError where the directory or the file cannot be written.
+        """
+        path = directory / FILE_NAME
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                connection = _connect(path)
+            except sqlite3.DatabaseError as error:
+                if _is_refusal(error):
+                    raise
+                put_aside(path, error)
+                connection = _connect(path)
+        except (OSError, sqlite3.Error) as error:
+            raise StartError(
+                f"the state directory {directory} cannot be written ({error}); "
+                "set --storage.path to a directory of the exporter's user"
+            ) from error
+        return cls(directory, connection)
+
+    def close(self) -> None:
+        """Close the file; the write-ahead log is folded into it."""
+        self._connection.close()
+
+    def recover(self, error: sqlite3.DatabaseError) -> None:
+        """Put a file that turned out damaged aside and go on with an empty one."""
+        self._connection.close()
+        put_aside(self.path, error)
+        self._connection = _connect(self.path)
+
+    def transact(self, steps: Sequence[Callable[[Self], Any]]) -> list[Any]:
+        """Run the steps in one transaction and flush it; all of them hold, or none.
+
+        Raises StorageError where the file cannot be written or turned out damaged.
+        """
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                results = [step(self) for step in steps]
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.DatabaseError as error:
+            if not _is_refusal(error):
+                self._recover_or_report(error)
+            raise StorageError(f"{self.path}: {error}") from error
+        return results
+
+    def _recover_or_report(self, error: sqlite3.DatabaseError) -> None:
+        try:
+            self.recover(error)
+        except (OSError, sqlite3.Error) as again:
+            raise StorageError(f"{self.path}: {error}; then: {again}") from again
+
+    # Steps -------------------------------------------------------------------------------
+
+    def begin_attempt(self, attempt: Attempt) -> Granted | TooEarly | Spent:
+        """Write that a request is about to leave and count it, or say why it must not."""
+        before = self.stored(attempt.base_url, attempt.skill_id)
+        last = before.attempt_at
+        if (
+            last is not None
+            and last != attempt.known_at
+            and 0 <= attempt.at - last < attempt.gap
+        ):
+            return TooEarly(last)
+        used = self.used(attempt.members, attempt.day)
+        if attempt.ceiling is not None and used >= attempt.ceiling:
+            return Spent(used)
+        tries = 0
+        if attempt.closing is not None:
+            tries = before.closing_tries if before.closing_day == attempt.closing else 0
+            tries += 1
+        after = Stored(attempt.at, attempt.closing, tries)
+        self._write_attempt(attempt, after)
+        self._count(attempt, used + 1)
+        return Granted(used + 1, before, after)
+
+    def take_back(self, attempt: Attempt, before: Stored) -> int:
+        """Undo an attempt whose connection was never made; returns the calls of the day."""
+        self._write_attempt(attempt, before)
+        used = max(0, self.used(attempt.members, attempt.day) - 1)
+        self._count(attempt, used)
+        return used
+
+    def stored(self, base_url: str, skill_id: str) -> Stored:
+        """What is known of one query; a memory that cannot be read counts as none."""
+        row = self._connection.execute(
+            "SELECT at, closing_day, closing_tries FROM attempts"
+            " WHERE base_url = ? AND skill_id = ?",
+            (base_url, skill_id),
+        ).fetchone()
+        memory = self._memory(base_url, skill_id)
+        if row is None:
+            return Stored(memory=memory)
+        closing = date.fromisoformat(row[1]) if row[1] else None
+        return Stored(float(row[0]), closing, int(row[2]), memory)
+
+    def save_memory(self, base_url: str, skill_id: str, memory: QueryMemory) -> bool:
+        """Write what must survive a restart of one query; always True."""
+        text = json.dumps(memory_to_json(memory), separators=(",", ":"))
+        self._connection.execute(
+            "INSERT INTO memories VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET memory = excluded.memory",
+            (base_url, skill_id, text),
+        )
+        return True
+
+    def used(self, members: Sequence[str], day: date) -> int:
+        """Calls of the day on one token: the members count together, so the largest holds."""
+        counts = [
+            self._connection.execute(
+                "SELECT calls FROM calls WHERE member = ? AND day = ?",
+                (member, day.isoformat()),
+            ).fetchone()
+            for member in members
+        ]
+        return max((int(row[0]) for row in counts if row), default=0)
+
+    def save_json(self, table: str, member: str, name: str, data: Any) -> None:
+        """Write a pause (`pauses`) or another small fact (`facts`); None deletes it."""
+        where, values = _small(table, member, name)
+        if data is None:
+            self._connection.execute(f"DELETE FROM {table} WHERE {where}", values)  # noqa: S608 - two fixed names
+            return
+        marks = ", ".join("?" for _ in range(len(values) + 1))
+        self._connection.execute(
+            f"INSERT OR REPLACE INTO {table} VALUES ({marks})",  # noqa: S608 - two fixed names
+            (*values, json.dumps(data)),
+        )
+
+    def load_json(self, table: str, member: str, name: str) -> Any:
+        """Read what `save_json` wrote; None where there is nothing or it is unreadable."""
+        where, values = _small(table, member, name)
+        column = "pause" if table == "pauses" else "fact"
+        row = self._connection.execute(
+            f"SELECT {column} FROM {table} WHERE {where}",  # noqa: S608 - two fixed names
+            values,
+        ).fetchone()
+        try:
+            return json.loads(row[0]) if row else None
+        except ValueError:
+            return None
+
+    def _memory(self, base_url: str, skill_id: str) -> QueryMemory | None:
+        row = self._connection.execute(
+            "SELECT memory FROM memories WHERE base_url = ? AND skill_id = ?",
+            (base_url, skill_id),
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            return memory_from_json(json.loads(row[0]))
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning(
+                "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
+                self.path, skill_id, error,
+            )  # fmt: skip
+            return None
+
+    def _write_attempt(self, attempt: Attempt, stored: Stored) -> None:
+        key = (attempt.base_url, attempt.skill_id)
+        if stored.attempt_at is None:
+            self._connection.execute(
+                "DELETE FROM attempts WHERE base_url = ? AND skill_id = ?", key
+            )
+            return
+        closing = stored.closing_day.isoformat() if stored.closing_day else None
+        self._connection.execute(
+            "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)",
+            (*key, stored.attempt_at, closing, stored.closing_tries),
+        )
+
+    def _count(self, attempt: Attempt, used: int) -> None:
+        day = attempt.day.isoformat()
+        self._connection.executemany(
+            "INSERT INTO calls VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET calls = excluded.calls",
+            [(member, day, used) for member in attempt.members],
+        )
+        oldest = date.fromordinal(attempt.day.toordinal() - KEEP_DAYS).isoformat()
+        self._connection.execute("DELETE FROM calls WHERE day < ?", (oldest,))
+
+
+def put_aside(path: Path, error: Exception) -> Path:
+    """Rename a damaged state file, with its log files, so that nothing is destroyed."""
+    number = 0
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for suffix in ("", "-wal", "-shm"):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            os.replace(source, aside.with_name(aside.name + suffix))
+    log.error(
+        "the state file %s is damaged (%s); kept as %s, going on with an empty one: "
+        "counters start at 0 and the spacing of the first calls is unknown",
+        path, error, aside.name,
+    )  # fmt: skip
+    return aside
+
+
+def _small(table: str, member: str, name: str) -> tuple[str, tuple[str, ...]]:
+    if table == "pauses":
+        return "member = ?", (member,)
+    return "member = ? AND name = ?", (member, name)
+
+
+def _is_refusal(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is sound but cannot be written just now (full, locked, read-only)."""
+    return isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=5.0, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if problem is not None and problem[0] != "ok":
+            raise sqlite3.DatabaseError(str(problem[0]))  # noqa: TRY301 - as SQLite itself would
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN IMMEDIATE")  # also proves that the file can be written
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise StartError(
+            f"the state file {path} was written by a newer exporter (version {version}, this "
+            f"one knows {len(MIGRATIONS)}): run the newer one, or move the file away"
+        )
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        for statement in filter(str.strip, script.split(";")):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+    connection.execute("COMMIT")

@@ -1,0 +1,55 @@
+"""Small, fixed query statuses for the tests of metrics and pages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+from exporter.state import ledger as ledgers
+from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Result
+from exporter.wolkvox.report import ChannelFigures
+
+DAY = date(2026, 11, 18)
+NOW = datetime(2026, 11, 18, 17, 0, tzinfo=UTC).timestamp()
+
+VOICE = ChannelFigures("inbound", 67, 66, 1, 0.4478, 0.6567, 0.8507, 0.0149, 12.0, 31.0)
+CHAT = ChannelFigures("chat-whatsapp", 20, 18, 2, None, 0.5, 0.75, 0.1, 35.0, None)
+
+
+def status(
+    *rows: ChannelFigures,
+    operation: str = "acme",
+    skill_id: str = "4173",
+    skill: str = "Ventas",
+    failures: int = 0,
+    stale_after: float = 900.0,
+    yesterday: tuple[ChannelFigures, ...] | None = None,
+) -> QueryStatus:
+    """A query whose last good answer came a minute ago; without rows, an empty answer."""
+    ledger = ledgers.observe(None, DAY, ())
+    ledger = ledgers.observe(ledger, DAY, rows)
+    ledger = ledgers.observe(ledger, DAY, rows)  # the second time shows what joined
+    before = date(2026, 11, 17)
+    memory = QueryMemory(
+        last_success_at=NOW - 60,
+        failures=failures,
+        today=Result(DAY, rows, NOW - 60),
+        yesterday=None if yesterday is None else Result(before, yesterday, NOW - 40_000),
+        ledger=ledger,
+    )
+    return QueryStatus(
+        key=QueryKey(operation, skill_id),
+        skill=skill,
+        memory=memory,
+        last_attempt_at=NOW - 62,
+        next_slot_at=NOW + 238,
+        live_until=NOW - 60 + stale_after,
+    )
+
+
+def never(operation: str = "acme", skill_id: str = "4190") -> QueryStatus:
+    """A query that has not been asked yet."""
+    empty = status(operation=operation, skill_id=skill_id, skill=skill_id)
+    return replace(
+        empty, memory=QueryMemory(), last_attempt_at=None, next_slot_at=None, live_until=None
+    )

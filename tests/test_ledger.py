@@ -1,0 +1,464 @@
+"""Day totals to counters, sentence by sentence; random histories: test_ledger_properties."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from exporter.state.ledger import (
+    ChannelLedger,
+    Counters,
+    QueryLedger,
+    exposed,
+    forget,
+    from_json,
+    known_channels,
+    observe,
+    to_json,
+)
+from exporter.state.totals import NO_COUNTERS, UNKNOWN_TOTALS, day_totals
+from exporter.wolkvox.report import ChannelFigures
+
+DAY = date(2026, 11, 20)
+NEXT = DAY + timedelta(days=1)
+
+# offered, within 10, 20, 30, answered, answer wait, abandoned, abandon wait
+Figures = tuple[int, int, int, int, int, float, int, float]
+
+
+def row(
+    offered: int,
+    within: tuple[int, int, int],
+    answered: int,
+    *,
+    asa: float | None = 20.0,
+    abandoned: int | None = None,
+    ata: float | None = 30.0,
+    channel: str = "inbound",
+) -> ChannelFigures:
+    """An answer's row as Wolkvox computes it: ratios of inbound with four decimals."""
+    levels = [round(count / offered, 4) if offered else None for count in within]
+    left = offered - answered if abandoned is None else abandoned
+    return ChannelFigures(
+        channel=channel,
+        inbound=offered,
+        answered=answered,
+        abandoned=left,
+        service_level_10=levels[0],
+        service_level_20=levels[1],
+        service_level_30=levels[2],
+        abandonment=round(left / offered, 4) if offered else None,
+        asa=asa,
+        ata=ata,
+    )
+
+
+MORNING = row(10, (4, 5, 6), 8)
+NOON = row(30, (10, 14, 18), 25, asa=22.0, ata=40.0)
+NOON_COUNTS = Counters(30, 10, 14, 18, 25, 550.0, 5, 200.0)
+
+
+def history(*steps: tuple[date, list[ChannelFigures]]) -> QueryLedger:
+    """The ledger after these answers, saved and restored after each of them."""
+    ledger = None
+    for day, rows in steps:
+        ledger = from_json(json.loads(json.dumps(to_json(observe(ledger, day, rows)))))
+    assert ledger is not None
+    return ledger
+
+
+def shown(ledger: QueryLedger, channel: str = "inbound") -> Counters:
+    """What is exposed of a channel."""
+    return exposed(ledger.channels[channel])
+
+
+KNOWN = history((DAY - timedelta(days=1), []))  # a query that was observed before
+
+
+# The first observation ------------------------------------------------------------------
+
+
+def test_the_first_observation_of_a_query_counts_nothing() -> None:
+    """A lost state never looks like traffic: what the day holds already is the base."""
+    assert shown(history((DAY, [NOON]))) == NO_COUNTERS
+
+
+def test_after_the_first_observation_only_what_was_added_counts() -> None:
+    """The second answer of the day counts by its difference to the first."""
+    ledger = history((DAY, [MORNING]), (DAY, [NOON]))
+    assert shown(ledger) == Counters(20, 6, 9, 12, 17, 390.0, 3, 140.0)
+
+
+def test_the_same_answer_again_counts_nothing() -> None:
+    """A day's totals that stand still leave the counters where they are."""
+    once = history((DAY, [MORNING]), (DAY, [NOON]))
+    assert observe(once, DAY, [NOON]) == once
+
+
+def test_an_empty_morning_is_a_first_observation() -> None:
+    """After an answer without rows a channel was absent, so that it counts in full."""
+    ledger = history((DAY, []), (DAY, [NOON]), (DAY, [NOON]))
+    assert shown(ledger) == NOON_COUNTS
+
+
+def test_a_first_observation_that_cannot_be_read_waits_for_the_first_readable_one() -> None:
+    """Totals that were never read are unknown, not 0: the first readable ones are the base."""
+    unread = replace(MORNING, inbound=None)
+    assert shown(history((DAY, [unread]), (DAY, [MORNING]))) == NO_COUNTERS
+    later = history((DAY, [unread]), (DAY, [MORNING]), (DAY, [NOON]))
+    assert shown(later) == Counters(20, 6, 9, 12, 17, 390.0, 3, 140.0)
+
+
+def test_each_part_of_a_first_observation_has_its_own_base() -> None:
+    """An average that was unreadable at first begins with its first readable value."""
+    unread = replace(MORNING, asa=None, abandoned=None)
+    first = history((DAY, [unread]), (DAY, [NOON]))
+    assert shown(first) == Counters(20, 6, 9, 12, 17, 0.0, 0, 0.0)
+    more = row(40, (12, 16, 20), 33, asa=22.0, ata=40.0)
+    assert shown(observe(first, DAY, [more])) == Counters(30, 8, 11, 14, 25, 176.0, 2, 80.0)
+
+
+def test_a_base_that_was_never_read_ends_with_its_day() -> None:
+    """The next day begins at 0 whatever was unknown of the first one."""
+    unread = replace(MORNING, inbound=None)
+    assert shown(history((DAY, [unread]), (NEXT, [NOON]))) == NOON_COUNTS
+
+
+def test_averages_of_nothing_are_known_to_be_zero() -> None:
+    """No service level, asa and ata beside counts of 0 is no gap: the base is 0."""
+    nothing = row(0, (0, 0, 0), 0, asa=None, ata=None)
+    assert shown(history((DAY, [nothing]), (DAY, [NOON]))) == NOON_COUNTS
+
+
+def test_buckets_stay_cumulative_when_a_correction_follows_the_first_observation() -> None:
+    """Interactions that move into a narrower bucket wait there for the wider ones."""
+    first = row(20, (5, 10, 10), 10)
+    moved = history((DAY, [first]), (DAY, [row(20, (8, 10, 10), 10)]))
+    assert shown(moved) == NO_COUNTERS
+    after = observe(moved, DAY, [row(24, (10, 13, 14), 14)])
+    assert shown(after) == Counters(4, 2, 3, 4, 4, 80.0, 0, 0.0)
+
+
+# A channel that joins later -------------------------------------------------------------
+
+
+def test_a_channel_that_joins_shows_zeros_first_and_then_counts_in_full() -> None:
+    """Prometheus sees no increase in a series that begins above 0."""
+    joined = observe(KNOWN, DAY, [NOON])
+    assert shown(joined) == NO_COUNTERS
+    assert joined.channels["inbound"].counters == NOON_COUNTS
+    more = row(31, (10, 14, 19), 26, asa=22.0, ata=40.0)
+    assert shown(observe(joined, DAY, [more])) == Counters(31, 10, 14, 19, 26, 572.0, 5, 200.0)
+
+
+def test_a_joined_channel_shows_its_amount_even_if_the_next_answer_lacks_it() -> None:
+    """The zeros last for one observation of the query, not of the channel."""
+    assert shown(history((DAY, []), (DAY, [NOON]), (DAY, []))) == NOON_COUNTS
+
+
+def test_a_channel_that_joins_unreadable_catches_up() -> None:
+    """It was absent before, so its base is 0 although its first row could not be read."""
+    unread = replace(MORNING, answered=None)
+    ledger = history((DAY, []), (DAY, [unread]))
+    assert shown(ledger) == NO_COUNTERS
+    assert shown(observe(ledger, DAY, [NOON])) == NOON_COUNTS
+
+
+def test_a_channel_first_seen_in_the_closing_answer_shows_its_day_with_the_next() -> None:
+    """What came between the last poll and midnight appears with the new day's first poll."""
+    closed = history((DAY, []), (DAY, [NOON]))
+    assert shown(closed) == NO_COUNTERS
+    assert shown(observe(closed, NEXT, [])) == NOON_COUNTS
+    both = shown(observe(closed, NEXT, [MORNING]))
+    assert both == Counters(40, 14, 19, 24, 33, 710.0, 7, 260.0)
+
+
+def test_channels_are_counted_apart() -> None:
+    """One channel's row changes no other channel."""
+    chat = row(3, (1, 1, 2), 3, asa=40.0, channel="chat-web")
+    ledger = history((DAY, [MORNING]), (DAY, [MORNING, chat]), (DAY, [NOON, chat]))
+    assert shown(ledger, "chat-web") == Counters(3, 1, 1, 2, 3, 120.0, 0, 0.0)
+    assert shown(ledger).offered == 20
+
+
+def test_a_channel_missing_in_an_answer_stays_as_it_was() -> None:
+    """An answer without the row neither counts nor moves the base."""
+    ledger = history((DAY, []), (DAY, [MORNING]), (DAY, []), (DAY, [NOON]))
+    assert shown(ledger) == NOON_COUNTS
+
+
+# Corrections ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("corrected", "then"),
+    [
+        pytest.param(row(25, (8, 12, 15), 21), NOON, id="fell-and-came-back"),
+        pytest.param(row(0, (0, 0, 0), 0), NOON, id="fell-to-nothing"),
+        pytest.param(row(30, (12, 14, 18), 20), NOON, id="moved-between-parts"),
+    ],
+)
+def test_a_correction_downward_is_counted_once(
+    corrected: ChannelFigures, then: ChannelFigures
+) -> None:
+    """A total that falls holds its counter still until the fall is made up."""
+    before = history((DAY, []), (DAY, [NOON]), (DAY, [NOON]))
+    held = observe(before, DAY, [corrected])
+    for name in ("offered", "within_20", "within_30", "answered", "answer_wait_sum"):
+        assert getattr(shown(held), name) == getattr(NOON_COUNTS, name)
+    again = shown(observe(held, DAY, [then]))
+    assert again.offered == 30
+    assert again.answered == 25
+    assert again.within_20 == 14
+
+
+def test_only_what_exceeds_the_days_highest_counts() -> None:
+    """30, then 25, then 32 is 32 offered, not 37."""
+    steps = [row(n, (n // 2, n // 2, n // 2), n) for n in (30, 25, 28, 32)]
+    ledger = history((DAY, []), *((DAY, [step]) for step in steps))
+    assert shown(ledger).offered == 32
+    assert shown(ledger).within_20 == 16
+
+
+def test_a_wait_sum_that_falls_by_rounding_holds_still() -> None:
+    """Whole-second averages let average x count fall although more was answered."""
+    steps = [row(n, (0, 0, 0), n, asa=asa) for n, asa in ((10, 21.0), (10, 20.0), (11, 20.0))]
+    ledger = history((DAY, []), *((DAY, [step]) for step in steps))
+    assert shown(ledger).answer_wait_sum == 220.0
+    assert shown(ledger).answered == 11
+
+
+# Midnight -------------------------------------------------------------------------------
+
+
+def test_the_closing_answer_adds_what_came_after_the_last_poll() -> None:
+    """The finished day is counted to its end and the new one from 0."""
+    ledger = history((DAY, []), (DAY, [MORNING]), (DAY, [NOON]), (NEXT, [MORNING]))
+    assert shown(ledger) == Counters(40, 14, 19, 24, 33, 710.0, 7, 260.0)
+
+
+def test_a_new_day_counts_from_zero_without_a_closing_answer() -> None:
+    """Nothing is lost but the rest of the day that nobody asked for."""
+    ledger = history((DAY, [MORNING]), (NEXT, [MORNING]))
+    assert shown(ledger) == Counters(10, 4, 5, 6, 8, 160.0, 2, 60.0)
+
+
+def test_a_closing_answer_may_lack_a_channel() -> None:
+    """The new day of a channel begins with its own next row."""
+    ledger = history((DAY, []), (DAY, [NOON]), (DAY, []), (NEXT, []), (NEXT, [MORNING]))
+    assert shown(ledger).offered == 40
+
+
+def test_closing_a_day_that_was_never_polled_counts_it_whole() -> None:
+    """After an outage over midnight yesterday's whole totals are new."""
+    ledger = history((DAY - timedelta(days=2), [MORNING]), (DAY, [NOON]), (NEXT, []))
+    assert shown(ledger) == NOON_COUNTS
+
+
+def test_an_answer_for_yesterday_after_todays_changes_nothing() -> None:
+    """A closing answer that comes late cannot be told from what is counted already."""
+    ledger = history((DAY, [MORNING]), (NEXT, [MORNING]))
+    assert observe(ledger, DAY, [NOON]) is ledger
+
+
+def test_a_clock_set_back_by_days_keeps_the_counters_and_takes_a_new_base() -> None:
+    """A day far in the future would otherwise hold everything still until it comes."""
+    chat = row(3, (1, 1, 2), 3, asa=40.0, channel="chat-web")
+    future = history((DAY, [MORNING, chat]), (DAY, [NOON, chat]), (DAY + timedelta(5), []))
+    back = observe(future, DAY, [NOON])
+    assert shown(back) == shown(future)
+    assert back.day == back.channels["chat-web"].day == DAY
+    assert shown(observe(back, DAY, [row(31, (11, 15, 19), 26)])).offered == 21
+    assert shown(observe(back, DAY, [chat]), "chat-web").offered == 3
+
+
+# Unreadable fields ----------------------------------------------------------------------
+
+BEFORE = Counters(10, 4, 5, 6, 8, 160.0, 2, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        ("inbound", BEFORE),
+        ("answered", BEFORE),
+        ("service_level_10", BEFORE),
+        ("service_level_20", BEFORE),
+        ("service_level_30", BEFORE),
+        ("asa", replace(NOON_COUNTS, answer_wait_sum=160.0)),
+        ("ata", replace(NOON_COUNTS, abandon_wait_sum=60.0)),
+        ("abandoned", replace(NOON_COUNTS, abandoned=2, abandon_wait_sum=60.0)),
+        ("abandonment", NOON_COUNTS),
+    ],
+)
+@pytest.mark.parametrize("bad", [None, -1, float("nan"), float("inf"), 10**400])
+def test_an_unreadable_field_holds_its_part_and_no_other(
+    field: str, expected: Counters, bad: Any
+) -> None:
+    """Half an update would read as a collapse, and the next readable total catches up."""
+    known = history((DAY, []), (DAY, [MORNING]))
+    held = observe(known, DAY, [replace(NOON, **{field: bad})])
+    assert shown(held) == expected
+    assert shown(observe(held, DAY, [NOON])) == NOON_COUNTS
+
+
+def test_an_unreadable_row_on_a_new_day_holds_still_and_catches_up() -> None:
+    """The new day begins at 0 although its first row says nothing."""
+    known = history((DAY, []), (DAY, [MORNING]), (NEXT, [replace(NOON, inbound=None)]))
+    assert shown(known) == BEFORE
+    assert shown(observe(known, NEXT, [MORNING])).offered == 20
+
+
+# Buckets --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inbound", "answered", "levels", "buckets"),
+    [
+        pytest.param(67, 66, (0.6567, 0.6567, 0.9851), (44, 44, 66), id="rounded-percent"),
+        pytest.param(9_999, 9_999, (0.3333, 0.5, 1.0), (3333, 5000, 9999), id="just-exact"),
+        pytest.param(2, 2, (0.25, 0.75, 1.0), (1, 2, 2), id="half-up"),
+        pytest.param(3, 3, (0.5 - 1e-16, 0.5, 0.5), (2, 2, 2), id="half-up-despite-floats"),
+        pytest.param(10, 8, (0.9, 0.95, 1.0), (8, 8, 8), id="not-above-answered"),
+        pytest.param(10, 8, (4.9, 0.5, 0.6), (5, 5, 6), id="not-above-the-wider"),
+        pytest.param(10, 12, (1.1, 1.3, 4.9), (11, 12, 12), id="over-100-percent"),
+        pytest.param(0, 3, (1.0, 1.0, 1.0), (0, 0, 0), id="nothing-offered"),
+    ],
+)
+def test_buckets_are_rounded_and_cumulative(
+    inbound: int,
+    answered: int,
+    levels: tuple[float, float, float],
+    buckets: tuple[int, int, int],
+) -> None:
+    """A bucket is service level x inbound, rounded half up, at most the next wider one."""
+    low, middle, high = levels
+    totals = day_totals(
+        ChannelFigures("inbound", inbound, answered, 0, low, middle, high, 0.0, 1.0, 1.0)
+    )
+    assert (totals.within_10, totals.within_20, totals.within_30) == buckets
+    assert totals.answered == answered
+
+
+def test_a_row_without_any_figure_says_nothing() -> None:
+    """Absent is never 0."""
+    assert day_totals(ChannelFigures("x", *[None] * 9)) == UNKNOWN_TOTALS
+
+
+# The memory of known channels -----------------------------------------------------------
+
+
+def test_channels_are_known_for_eight_days() -> None:
+    """A channel without rows is remembered over the same weekday of the next week."""
+    ledger = history((DAY, [row(1, (1, 1, 1), 1, channel=name) for name in ("b", "a")]))
+    eighth, ninth = DAY + timedelta(days=8), DAY + timedelta(days=9)
+    assert known_channels(None, DAY) == ()
+    assert known_channels(ledger, eighth) == ("a", "b")
+    assert known_channels(ledger, ninth) == ()
+    assert forget(ledger, eighth) == ledger
+    assert not forget(ledger, ninth).channels
+    assert not forget(ledger, NEXT, keep_days=0).channels
+
+
+def test_a_row_of_zeros_keeps_a_channel_known() -> None:
+    """What counts for the memory is the row, not its figures."""
+    later = DAY + timedelta(days=5)
+    ledger = history((DAY, [MORNING]), (later, [row(0, (0, 0, 0), 0)]))
+    assert known_channels(ledger, later + timedelta(days=8)) == ("inbound",)
+
+
+def test_a_channel_that_returns_after_it_was_forgotten_starts_afresh() -> None:
+    """It shows zeros once, then what came since its return."""
+    quiet = [(DAY + timedelta(days=n), list[ChannelFigures]()) for n in range(1, 9)]
+    kept = history((DAY, []), (DAY, [NOON]), *quiet)
+    assert shown(kept) == NOON_COUNTS
+    back = observe(kept, DAY + timedelta(days=9), [MORNING])
+    assert shown(back) == NO_COUNTERS
+    assert shown(observe(back, DAY + timedelta(days=9), [MORNING])) == BEFORE
+
+
+def test_a_query_unobserved_for_more_than_eight_days_begins_anew() -> None:
+    """Nobody knows what was new in those days: the traffic of a gap is no burst."""
+    gone = history((DAY, [MORNING]), (DAY, [NOON]), (DAY + timedelta(days=9), [NOON]))
+    assert shown(gone) == NO_COUNTERS
+    later = row(31, (11, 15, 19), 26, channel="inbound")
+    assert shown(observe(gone, DAY + timedelta(days=9), [later])).offered == 1
+
+
+def test_a_query_unobserved_for_eight_days_goes_on() -> None:
+    """Within the memory of its channels the new day counts from 0."""
+    ledger = history((DAY, [MORNING]), (DAY + timedelta(days=8), [NOON]))
+    assert shown(ledger) == NOON_COUNTS
+
+
+# Saving ---------------------------------------------------------------------------------
+
+
+def test_a_ledger_cannot_be_changed_in_place() -> None:
+    """Readers may hold a ledger while the next one is made."""
+    ledger: Any = history((DAY, [MORNING]))
+    with pytest.raises(TypeError):
+        ledger.channels["inbound"] = None
+
+
+def test_what_is_saved_comes_back_equal() -> None:
+    """Unknown bases, fresh channels and odd names survive the file."""
+    odd = replace(NOON, channel='"\\\u00f1\u2028', asa=None)
+    ledger = observe(observe(None, DAY, [replace(MORNING, inbound=None)]), DAY, [odd])
+    assert from_json(json.loads(json.dumps(to_json(ledger)))) == ledger
+    assert isinstance(ledger.channels["inbound"], ChannelLedger)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("more", 1, "ledger: not an object of day, channels"),
+        ("day", "yesterday", "day: 'yesterday' is no date"),
+        ("day", 20261120, "day: not a text"),
+        ("day", "2026-11-19", "after the day of the ledger"),
+        ("channels", [], "channels: not an object"),
+        ("channels.inbound", None, "channels.inbound: not an object"),
+        ("channels.inbound.fresh", 1, "fresh: neither true nor false"),
+        ("channels.inbound.base", [], "base: not an object"),
+        ("channels.inbound.counters", {"offered": 1}, "counters: not an object"),
+        ("channels.inbound.counters.offered", None, "offered: 'None' is no such number"),
+        ("channels.inbound.counters.offered", -1, "offered: '-1' is no such"),
+        ("channels.inbound.counters.offered", 1.5, "offered: '1.5' is no such"),
+        ("channels.inbound.counters.offered", True, "offered: 'True' is no such"),
+        ("channels.inbound.counters.offered", 2**60, "offered: '1152921504606846976'"),
+        ("channels.inbound.counters.within_10", 99, "not cumulative"),
+        ("channels.inbound.counters.abandon_wait_sum", float("nan"), "'nan' is no such"),
+        ("channels.inbound.counters.answer_wait_sum", "1", "'1' is no such"),
+        ("channels.inbound.base.answer_wait_sum", -0.5, "'-0.5' is no such"),
+        ("channels.inbound.base.within_20", None, "known only in part"),
+        ("channels.inbound.base.within_20", 99, "not cumulative"),
+    ],
+)
+def test_a_damaged_ledger_is_refused(path: str, value: object, message: str) -> None:
+    """Whatever could not have been written is a ValueError that says where."""
+    data = to_json(history((DAY, [MORNING]), (DAY, [NOON])))
+    place = data
+    *parents, last = path.split(".")
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    with pytest.raises(ValueError, match=message):
+        from_json(data)
+
+
+@pytest.mark.parametrize("data", [None, [], "ledger", 3, {}])
+def test_what_is_no_ledger_at_all_is_refused(data: object) -> None:
+    """Any JSON value may stand in a file."""
+    with pytest.raises(ValueError, match="ledger: not an object"):
+        from_json(data)
+
+
+def test_whole_seconds_of_another_writer_are_read() -> None:
+    """JSON tells 50 from 50.0 no more than a person does."""
+    data = to_json(history((DAY, [MORNING])))
+    data["channels"]["inbound"]["counters"]["answer_wait_sum"] = 50
+    assert shown(from_json(data)).answer_wait_sum == 50.0

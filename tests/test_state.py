@@ -1,0 +1,426 @@
+"""The state file, its writer thread and the locks: what survives, what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import threading
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import StartError, StorageError
+from exporter.state.journal import Journal
+from exporter.state.locks import DirectoryLock, TokenGate
+from exporter.state.snapshot import (
+    QueryMemory,
+    Snapshot,
+    memory_from_json,
+    memory_to_json,
+)
+from exporter.state.storage import (
+    FILE_NAME,
+    Attempt,
+    Granted,
+    Spent,
+    Storage,
+    Stored,
+    TooEarly,
+)
+from exporter.times import Clock
+from tests.statuses import CHAT, DAY, VOICE, never, status
+
+URL = "https://wv0013.wolkvox.com/api/v2/"
+
+
+def attempt(at: float, **changes: object) -> Attempt:
+    """A request for skill 4173 of one operation without a ceiling."""
+    plain = Attempt(
+        base_url=URL,
+        skill_id="4173",
+        at=at,
+        known_at=None,
+        gap=300.0,
+        members=(URL,),
+        day=DAY,
+        ceiling=None,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    """An open state file."""
+    return Storage.open(tmp_path / "data")
+
+
+def begin(storage: Storage, order: Attempt) -> Granted | TooEarly | Spent:
+    """One attempt in a transaction of its own."""
+    result: Granted | TooEarly | Spent = storage.transact([lambda s: s.begin_attempt(order)])[0]
+    return result
+
+
+def test_attempt_and_memory_survive_reopening(tmp_path: Path) -> None:
+    """What was committed is there after the file was closed and opened."""
+    memory = status(VOICE, CHAT, yesterday=(VOICE,)).memory
+    first = Storage.open(tmp_path)
+    begin(first, attempt(1000.0))
+    first.transact([lambda s: s.save_memory(URL, "4173", memory)])
+    first.close()
+
+    second = Storage.open(tmp_path)
+    assert second.stored(URL, "4173") == Stored(1000.0, None, 0, memory)
+    assert second.used((URL,), DAY) == 1
+    second.close()
+
+
+def test_state_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    """The directory is made with no rights for others."""
+    Storage.open(tmp_path / "data").close()
+
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def test_memory_json_is_a_round_trip() -> None:
+    """A memory reads back equal, empty and full."""
+    for memory in (QueryMemory(), status(VOICE, CHAT, yesterday=()).memory,
+                   replace(QueryMemory(), closed=DAY, doubted=True, failures=3)):  # fmt: skip
+        assert memory_from_json(memory_to_json(memory)) == memory
+
+
+def test_unreadable_memory_starts_afresh(
+    storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that is no memory counts as none, and the log says so."""
+    begin(storage, attempt(1000.0))
+    for text in ("{", "[]", "{}", '{"closed": 5}', "null"):
+        storage._connection.execute(
+            "INSERT OR REPLACE INTO memories VALUES (?, ?, ?)", (URL, "4173", text)
+        )
+        caplog.clear()
+        assert storage.stored(URL, "4173") == Stored(1000.0)
+        assert "starts afresh" in caplog.text
+    storage.close()
+
+
+def test_another_processs_attempt_holds_back(storage: Storage) -> None:
+    """An attempt on disk that this process does not know of keeps the interval."""
+    begin(storage, attempt(1000.0))
+
+    assert begin(storage, attempt(1100.0)) == TooEarly(1000.0)
+    assert begin(storage, attempt(1100.0, known_at=999.0)) == TooEarly(1000.0)
+    assert isinstance(begin(storage, attempt(1300.0)), Granted)
+    storage.close()
+
+
+def test_own_attempt_is_left_to_the_monotonic_clock(storage: Storage) -> None:
+    """What this process asked itself is not judged by the wall clock, which may be set."""
+    begin(storage, attempt(1000.0))
+
+    assert isinstance(begin(storage, attempt(1001.0, known_at=1000.0)), Granted)
+    assert isinstance(begin(storage, attempt(500.0)), Granted)  # the clock was set back
+    storage.close()
+
+
+def test_ceiling_is_hard_and_shared(storage: Storage) -> None:
+    """Operations that share a token share one count, and no call goes beyond it."""
+    both = ("a", "b")
+    for number in range(3):
+        order = attempt(1000.0 + number, skill_id=str(number), members=both, ceiling=3)
+        assert isinstance(begin(storage, order), Granted)
+
+    assert begin(storage, attempt(2000.0, members=both, ceiling=3)) == Spent(3)
+    assert storage.used(("b",), DAY) == 3
+    tomorrow = attempt(2000.0, members=both, ceiling=3, day=date(2026, 11, 19))
+    assert isinstance(begin(storage, tomorrow), Granted)
+    storage.close()
+
+
+def test_take_back_restores_what_stood_there(storage: Storage) -> None:
+    """A connection that was never made leaves no attempt and no call."""
+    first = begin(storage, attempt(1000.0))
+    assert isinstance(first, Granted)
+    assert storage.transact([lambda s: s.take_back(attempt(1000.0), first.before)]) == [0]
+    assert storage.stored(URL, "4173") == Stored()
+
+    begin(storage, attempt(1000.0))
+    later = begin(storage, attempt(2000.0, closing=date(2026, 11, 17)))
+    assert isinstance(later, Granted)
+    storage.transact([lambda s: s.take_back(attempt(2000.0), later.before)])
+    assert storage.stored(URL, "4173") == Stored(1000.0)
+    storage.close()
+
+
+def test_closing_tries_are_counted_by_day(storage: Storage) -> None:
+    """Closing polls of one day add up, another day begins anew."""
+    tuesday, wednesday = date(2026, 11, 17), date(2026, 11, 18)
+    for at, day, tries in ((0.0, tuesday, 1), (300.0, tuesday, 2), (600.0, wednesday, 1)):
+        granted = begin(storage, attempt(at, closing=day))
+        assert isinstance(granted, Granted)
+        assert granted.after.closing_tries == tries
+    storage.close()
+
+
+def test_counts_of_old_days_are_forgotten(storage: Storage) -> None:
+    """The table of calls does not grow for ever."""
+    begin(storage, attempt(1000.0, day=date(2026, 1, 1)))
+    begin(storage, attempt(2000.0))
+
+    assert storage.used((URL,), date(2026, 1, 1)) == 0
+    storage.close()
+
+
+def test_small_facts_are_kept_and_deleted(storage: Storage) -> None:
+    """Pauses and discovered skills are JSON by member; None deletes; junk reads as None."""
+    for table in ("pauses", "facts"):
+        storage.save_json(table, "m", "skills", [1])
+        assert storage.load_json(table, "m", "skills") == [1]
+        storage.save_json(table, "m", "skills", None)
+        assert storage.load_json(table, "m", "skills") is None
+    storage._connection.execute("INSERT INTO facts VALUES ('m', 'skills', '{')")
+    assert storage.load_json("facts", "m", "skills") is None
+    storage.close()
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough " * 100, b"\0" * 4096])
+def test_damaged_file_is_put_aside(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that is no database is renamed with its logs, and a new one begins."""
+    (tmp_path / FILE_NAME).write_bytes(content)
+    (tmp_path / f"{FILE_NAME}-wal").write_bytes(b"wal")
+
+    storage = Storage.open(tmp_path)
+    begin(storage, attempt(1000.0))
+    storage.close()
+
+    assert (tmp_path / f"{FILE_NAME}.damaged-0").read_bytes() == content
+    assert "is damaged" in caplog.text
+
+
+def test_truncated_file_is_put_aside(tmp_path: Path) -> None:
+    """Half a database is noticed at the start."""
+    storage = Storage.open(tmp_path)
+    for number in range(200):
+        begin(storage, attempt(1000.0, skill_id=str(number)))
+    storage.close()
+    path = tmp_path / FILE_NAME
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    storage = Storage.open(tmp_path)
+    assert storage.stored(URL, "0") == Stored()
+    storage.close()
+    assert (tmp_path / f"{FILE_NAME}.damaged-0").exists()
+
+
+def test_second_damage_gets_a_name_of_its_own(tmp_path: Path) -> None:
+    """Nothing that was put aside is overwritten."""
+    for number in range(2):
+        (tmp_path / FILE_NAME).write_bytes(b"x" * 5000)
+        Storage.open(tmp_path).close()
+        assert (tmp_path / f"{FILE_NAME}.damaged-{number}").exists()
+
+
+def test_damage_while_running_is_put_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that breaks while it is open is replaced; the step that hit it fails once."""
+    storage = Storage.open(tmp_path)
+
+    def hit(_: Storage) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with pytest.raises(StorageError, match="malformed"):
+        storage.transact([hit])
+    assert isinstance(begin(storage, attempt(1000.0)), Granted)
+    assert "is damaged" in caplog.text
+    storage.close()
+
+
+def test_newer_file_is_refused(tmp_path: Path) -> None:
+    """A file of a later version is neither used nor put aside."""
+    storage = Storage.open(tmp_path)
+    storage._connection.execute("PRAGMA user_version = 99")
+    storage.close()
+
+    with pytest.raises(StartError, match="newer exporter"):
+        Storage.open(tmp_path)
+
+
+def test_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """A path below a plain file is no directory: one sentence with what to do."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StartError, match=r"cannot be written .*--storage\.path"):
+        Storage.open(tmp_path / "file" / "data")
+    with pytest.raises(StartError, match=r"cannot be written .*--storage\.path"):
+        DirectoryLock.take(tmp_path / "file" / "data")
+
+
+def test_locked_file_is_a_refusal_not_a_damage(storage: Storage, tmp_path: Path) -> None:
+    """Another writer's lock fails the step and leaves the file alone."""
+    storage._connection.execute("PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(storage.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="locked"):
+        begin(storage, attempt(1000.0))
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert isinstance(begin(storage, attempt(1000.0)), Granted)
+    storage.close()
+
+
+def test_failed_step_takes_the_whole_transaction_back(storage: Storage) -> None:
+    """Steps of one transaction hold together."""
+
+    def broken(_: Storage) -> None:
+        raise KeyError("a defect")
+
+    with pytest.raises(KeyError):
+        storage.transact([lambda s: s.begin_attempt(attempt(1000.0)), broken])
+    assert storage.stored(URL, "4173") == Stored()
+    storage.close()
+
+
+@pytest.mark.anyio
+async def test_journal_writes_beside_the_loop(tmp_path: Path) -> None:
+    """Writes run on the writer's thread and are on disk when the waiter goes on."""
+    journal = Journal(Storage.open(tmp_path))
+    threads = await asyncio.gather(
+        *(journal.write(lambda s: threading.current_thread().name) for _ in range(100))
+    )
+    await journal.write(lambda s: s.begin_attempt(attempt(1000.0)))
+
+    other = Storage.open(tmp_path)
+    assert other.stored(URL, "4173").attempt_at == 1000.0
+    other.close()
+    journal.close()
+    assert set(threads) == {"state"}
+
+
+@pytest.mark.anyio
+async def test_journal_hands_every_error_to_its_waiter(tmp_path: Path) -> None:
+    """A refusal and a defect both reach the loop; the thread lives on."""
+    journal = Journal(Storage.open(tmp_path))
+
+    def refused(_: Storage) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def defect(_: Storage) -> None:
+        raise KeyError("x")
+
+    with pytest.raises(StorageError, match="disk is full"):
+        await journal.write(refused)
+    with pytest.raises(KeyError):
+        await journal.write(defect)
+    waiting = asyncio.ensure_future(journal.write(lambda s: 1))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    assert await journal.write(lambda s: 2) == 2
+    journal.close()
+
+
+def test_second_exporter_is_refused_and_may_follow(tmp_path: Path) -> None:
+    """One exporter a directory; the lock is free again after the first has ended."""
+    first = DirectoryLock.take(tmp_path)
+    with pytest.raises(StartError, match="another exporter runs"):
+        DirectoryLock.take(tmp_path)
+    first.release()
+    DirectoryLock.take(tmp_path).release()
+
+
+@pytest.mark.anyio
+async def test_gate_lets_one_through_at_a_time(tmp_path: Path) -> None:
+    """Tasks take turns for one token; another token is not held up."""
+    clock = _clock()
+    gate = TokenGate(tmp_path, clock)
+    inside: list[str] = []
+    most = 0
+
+    async def visit(digest: str) -> None:
+        nonlocal most
+        async with gate.hold(digest):
+            inside.append(digest)
+            most = max(most, inside.count("a"))
+            await asyncio.sleep(0)
+            inside.remove(digest)
+
+    await asyncio.gather(*(visit("a") for _ in range(20)), visit("b"))
+    assert most == 1
+
+
+@pytest.mark.anyio
+async def test_gate_waits_for_another_process(tmp_path: Path) -> None:
+    """A lock held elsewhere (here: by another descriptor) is waited for."""
+    waits: list[float] = []
+    first = TokenGate(tmp_path, _clock())
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            release.set()
+        await asyncio.sleep(0)
+
+    clock = _clock()
+    second = TokenGate(tmp_path, Clock(clock.now, clock.monotonic, sleep))
+    release = asyncio.Event()
+
+    async def holder() -> None:
+        async with first.hold("a"):
+            await release.wait()
+
+    holding = asyncio.ensure_future(holder())
+    await asyncio.sleep(0)
+    async with second.hold("a"):
+        assert release.is_set()
+    await holding
+    assert len(waits) >= 3
+
+
+@pytest.mark.anyio
+async def test_gate_without_lock_file_is_a_storage_error(tmp_path: Path) -> None:
+    """Where no lock file can be made, nobody is let through."""
+    (tmp_path / "locks").write_text("in the way")
+    gate = TokenGate(tmp_path, _clock())
+
+    with pytest.raises(StorageError, match="locks"):
+        async with gate.hold("a"):
+            raise AssertionError
+    assert os.listdir(tmp_path) == ["locks"]
+
+
+def test_snapshot_is_swapped_whole() -> None:
+    """Readers hold one version; publishing and forgetting make new ones."""
+    snapshot = Snapshot()
+    snapshot.publish(status(VOICE))
+    held = snapshot.current
+    snapshot.publish(never())
+    assert len(held) == 1
+    assert len(list(snapshot)) == 2
+    snapshot.forget(never().key)
+    assert [one.key for one in snapshot] == [status().key]
+
+
+def test_status_tells_up_and_settled() -> None:
+    """Up after a success, down after a failure, neither before the first attempt ended."""
+    assert status(VOICE).up
+    assert status(VOICE).settled
+    failing = status(VOICE, failures=1)
+    assert not failing.up
+    assert failing.settled
+    assert not never().up
+    assert not never().settled
+
+
+def _clock() -> Clock:
+    loop = asyncio.get_running_loop()
+
+    def now() -> object:
+        raise AssertionError("the gate reads no wall clock")
+
+    return Clock(now, loop.time, asyncio.sleep)  # type: ignore[arg-type]
