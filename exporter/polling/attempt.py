@@ -1,0 +1,136 @@
+"""One request, whole: the token's turn, the attempt on disk, the call; schedules nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from exporter.errors import WolkvoxError
+from exporter.polling.budget import Budget
+from exporter.polling.observer import Observer
+from exporter.state.journal import State
+from exporter.state.locks import TokenGate
+from exporter.state.storage import Attempt, Granted, Spent, Stored, TooEarly
+from exporter.times import Clock
+from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to ask: a report of a skill (or `#token_info`), and the limits it stands under."""
+
+    report: str
+    skill_id: str
+    known_at: float | None
+    gap: float
+    closing: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended: an answer or an error, and what stands in the state file.
+
+    `started` is monotonic, `started_at` and `completed_at` are epoch seconds.
+    """
+
+    answer: object | None
+    error: WolkvoxError | None
+    window: Window
+    started: float
+    started_at: float
+    completed_at: float
+    stored: Stored
+
+
+Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
+
+
+class Attempts:
+    """Sends the requests of one operation by the rules that hold for every one of them.
+
+    One request at a time per token, in this process and beside others; the time of the
+    attempt is on the disk before the request leaves; a connection that was never made is
+    taken back, since the server cannot have seen it.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        zone: ZoneInfo,
+        client: WolkvoxClient,
+        state: State,
+        gate: TokenGate,
+        budget: Budget,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._base_url = base_url
+        self._zone = zone
+        self._client = client
+        self._state = state
+        self._gate = gate
+        self._budget = budget
+        self._clock = clock
+        self._observer = observer
+
+    async def send(
+        self, token: str, digest: str, order: Order, call: Call
+    ) -> Outcome | TooEarly | Spent:
+        """Ask once, in the turn of the token with this digest.
+
+        Raises StorageError, and then no request left.
+        """
+        async with self._gate.hold(digest):
+            now = self._clock.now()
+            window = whole_day(order.closing) if order.closing else day_so_far(now, self._zone)
+            attempt = self._attempt(order, now.timestamp(), local_day(now, self._budget.zone))
+            granted = await self._state.write(lambda storage: storage.begin_attempt(attempt))
+            if not isinstance(granted, Granted):
+                if isinstance(granted, Spent):
+                    self._budget.note(granted.used, attempt.day)
+                return granted
+            return await self._ask(token, order, call, window, attempt, granted)
+
+    def _attempt(self, order: Order, at: float, day: date) -> Attempt:
+        return Attempt(
+            base_url=self._base_url,
+            skill_id=order.skill_id,
+            at=at,
+            known_at=order.known_at,
+            gap=order.gap,
+            members=self._budget.members,
+            day=day,
+            ceiling=self._budget.ceiling,
+            closing=order.closing,
+        )
+
+    async def _ask(
+        self,
+        token: str,
+        order: Order,
+        call: Call,
+        window: Window,
+        attempt: Attempt,
+        granted: Granted,
+    ) -> Outcome:
+        used, stored = granted.used, granted.after
+        answer, error = None, None
+        self._observer.requested(order.report)
+        started = self._clock.monotonic()
+        try:
+            answer = await call(self._client, token, window)
+        except WolkvoxError as failure:
+            error = failure
+            if not failure.reached:
+                used = await self._state.write(
+                    lambda storage: storage.take_back(attempt, granted.before)
+                )
+                stored = granted.before
+        seconds = self._clock.monotonic() - started
+        self._observer.answered(order.report, seconds, error.reason if error else None)
+        self._budget.note(used, attempt.day)
+        return Outcome(answer, error, window, started, attempt.at, self._clock.epoch(), stored)

@@ -1,0 +1,100 @@
+"""The day's calls on one token, and the interval that keeps them under the ceiling; pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from exporter.config.plan import Load, calls_of, stretch
+from exporter.polling.hours import DAY, PollHours
+from exporter.wolkvox.windows import day_start, local_day
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one operation asks of the budget: its queries' intervals, its other calls.
+
+    `other_calls` are those of a full day that are no query: token_info and skills.
+    """
+
+    intervals: tuple[float, ...]
+    other_calls: int
+    hours: PollHours
+
+
+@dataclass(slots=True)
+class Budget:
+    """The calls of one token: shared by the operations that use it, one count a day.
+
+    `members` name the operations in the state file; `ceiling` is `daily_requests`.
+    """
+
+    members: tuple[str, ...]
+    ceiling: int | None
+    zone: ZoneInfo
+    demands: dict[str, Demand] = field(default_factory=dict)
+    _used: int = 0
+    _day: date | None = None
+    _whole_day: tuple[date, float] | None = None
+
+    def set_demand(self, operation: str, demand: Demand) -> None:
+        """Say what an operation will ask (again after a discovery)."""
+        self.demands[operation] = demand
+        self._whole_day = None
+
+    def drop_demand(self, operation: str) -> None:
+        """Forget an operation that asks no more."""
+        self.demands.pop(operation, None)
+        self._whole_day = None
+
+    def note(self, used: int, day: date) -> None:
+        """Take over the count from the state file."""
+        self._used, self._day = used, day
+
+    def used(self, today: date) -> int:
+        """Calls of the day so far."""
+        return self._used if self._day == today else 0
+
+    def spent(self, now: datetime) -> bool:
+        """Whether no call is left today."""
+        return self.ceiling is not None and self.used(local_day(now, self.zone)) >= self.ceiling
+
+    def shortest_interval(self, now: datetime) -> float:
+        """Seconds under which no query may be asked, so that the day fits; 0: no limit.
+
+        The larger of two: what a full day from midnight needs, and what is left of the
+        budget needs for what is left of the day.
+        """
+        if self.ceiling is None:
+            return 0.0
+        today = local_day(now, self.zone)
+        end = day_start(today + timedelta(days=1), self.zone)
+        if self._whole_day is None or self._whole_day[0] != today:
+            start = day_start(today, self.zone)
+            # Where polling is closed at midnight, closing the day comes on top.
+            closing = sum(
+                len(demand.intervals)
+                for demand in self.demands.values()
+                if demand.hours.wait(start) > 0
+            )
+            whole = self._fit(self.ceiling - closing, start, end, share=1.0)
+            self._whole_day = (today, whole)
+        share = max(0.0, (end - now).total_seconds()) / DAY
+        rest = self._fit(self.ceiling - self.used(today), now, end, share)
+        return max(self._whole_day[1], rest)
+
+    def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
+        demands = self.demands.values()
+        other = sum(math.ceil(demand.other_calls * share) for demand in demands)
+        loads = [
+            Load(interval, seconds)
+            for demand in demands
+            for seconds in [demand.hours.open_seconds(start, end)]
+            for interval in demand.intervals
+        ]
+        if calls_of(loads) + other <= calls:
+            return 0.0
+        shortest = stretch(loads, other, calls)
+        return DAY if shortest is None else shortest

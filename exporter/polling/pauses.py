@@ -1,0 +1,100 @@
+"""An operation's pause: begun by a refusal, ended by a new day, a new token, a success."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+
+from exporter.config import Operation
+from exporter.config.tokens import TokenUnreadable, token_digest
+from exporter.errors import Reason
+from exporter.logs import say
+from exporter.polling.keeper import Keeper
+from exporter.polling.observer import Observer
+from exporter.polling.schedule import Pause, next_pause
+from exporter.times import Clock
+from exporter.wolkvox.windows import local_day
+
+log = logging.getLogger(__name__)
+
+PAUSING = (Reason.UNAUTHORIZED, Reason.QUOTA)
+
+
+class Pauses:
+    """Holds the pause in force, keeps it in the state file, and tells it."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        member: str,
+        clock: Clock,
+        keeper: Keeper,
+        observer: Observer,
+    ) -> None:
+        self._operation = operation
+        self._member = member
+        self._clock = clock
+        self._keeper = keeper
+        self._observer = observer
+        self._pause: Pause | None = None
+        self._until = 0.0
+
+    async def restore(self) -> None:
+        """Take up the pause in which the last process ended."""
+        member = self._member
+        data = await self._keeper.write(lambda storage: storage.load_json("pauses", member, ""))
+        self._take(Pause.from_json(data))
+
+    def wait(self) -> float:
+        """Monotonic seconds until the operation may ask again; 0 where nothing holds it."""
+        if self._pause is None:
+            return 0.0
+        return max(0.0, self._until - self._clock.monotonic())
+
+    def over(self) -> bool:
+        """End the pause if its reason is gone; True exactly then."""
+        if self._pause is None or not self._pause.over(self._today(), self._digest()):
+            return False
+        self._take(None)
+        return True
+
+    async def refused(self, reason: Reason, interval: float, digest: str | None) -> None:
+        """Begin or lengthen the pause after a refusal of quota or token."""
+        before, now = self._pause, self._clock.epoch()
+        pause = next_pause(before, reason, now, self._today(), interval, digest)
+        self._take(pause)
+        await self._save()
+        if before is None:
+            say(
+                log,
+                logging.WARNING,
+                "operation paused",
+                operation=self._operation.name,
+                reason=str(reason),
+                next_attempt_seconds=round(pause.wait(now)),
+            )
+
+    async def succeeded(self) -> None:
+        """End the pause after an answer."""
+        if self._pause is not None:
+            self._take(None)
+            await self._save()
+
+    def _take(self, pause: Pause | None) -> None:
+        self._pause = pause
+        if pause is not None:
+            self._until = self._clock.monotonic() + pause.wait(self._clock.epoch())
+        self._observer.paused(pause.reason if pause is not None else None)
+
+    async def _save(self) -> None:
+        member, data = self._member, self._pause.to_json() if self._pause else None
+        await self._keeper.write(lambda storage: storage.save_json("pauses", member, "", data))
+
+    def _today(self) -> date:
+        return local_day(self._clock.now(), self._operation.timezone)
+
+    def _digest(self) -> str | None:
+        try:
+            return token_digest(self._operation.token.read())
+        except TokenUnreadable:
+            return None
