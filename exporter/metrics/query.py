@@ -1,0 +1,201 @@
+"""A query's status as the lines of its families; pure: what is live is decided by moments.
+
+Six scopes a query, since they change or vanish on their own:
+
+    status      the wolkvox_up family                    always
+    today       gauges of the running day                until stale or local midnight
+    yesterday   gauges of the finished day               until stale or the next midnight
+    counters    what was accumulated over the days       until stale
+    sla         targets of the pairs                     until stale
+    sla-open    whether it is opening time               until that changes, or stale
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from exporter.metrics.exposition import Scope, Scoped
+from exporter.metrics.families import BY_NAME
+from exporter.metrics.render import BUCKET_BOUNDS, Block
+from exporter.metrics.sla import Target, Targets
+from exporter.state.ledger import QueryLedger, exposed, known_channels
+from exporter.state.snapshot import QueryStatus, Result
+from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.windows import day_start
+
+Labels = tuple[str, ...]
+Pairs = list[tuple[Labels, Target]]
+_ABSENT = (None,) * 6
+
+
+class _Blocks:
+    """The families of one scope, created as samples come."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, Block] = {}
+
+    def __getitem__(self, name: str) -> Block:
+        if name not in self.blocks:
+            self.blocks[name] = Block(BY_NAME[name])
+        return self.blocks[name]
+
+    def gauge(self, name: str, labels: Labels, value: float | None) -> None:
+        """Add a sample, or nothing where the value is absent."""
+        if value is not None:
+            self[name].add(labels, float(value))
+
+    def scoped(self, until: float | None = None) -> Scoped:
+        lines = {name: block.lines() for name, block in self.blocks.items()}
+        return Scoped(lines, until)
+
+
+PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRenderer:
+    """Renders the queries of one operation, whose time zone says when its days end."""
+
+    zone: ZoneInfo
+    targets: Targets
+
+    def scopes(self, status: QueryStatus) -> Iterator[tuple[Scope, Scoped]]:
+        """Every scope of the query with what it shows; an empty one shows nothing."""
+        key = status.key
+        labels = (key.operation, key.skill_id, status.skill)
+        yield (key.operation, key.skill_id, "status"), self._status(labels, status)
+        memory, live = status.memory, status.live_until
+        today = self._window(labels, "today", memory.today, memory.ledger, live)
+        yield (key.operation, key.skill_id, "today"), today
+        yesterday = self._window(labels, "yesterday", memory.yesterday, memory.ledger, live)
+        yield (key.operation, key.skill_id, "yesterday"), yesterday
+        yield (key.operation, key.skill_id, "counters"), self._counters(labels, status)
+        pairs = self._pairs(labels, status)
+        yield (key.operation, key.skill_id, "sla"), _sla(pairs, status.live_until)
+        opening = self._opening(pairs, status.live_until)
+        yield (key.operation, key.skill_id, "sla-open"), opening
+
+    def _status(self, labels: Labels, status: QueryStatus) -> Scoped:
+        blocks = _Blocks()
+        blocks.gauge("wolkvox_up", labels, float(status.up))
+        for name, value in (
+            ("wolkvox_last_attempt_timestamp_seconds", status.last_attempt_at),
+            ("wolkvox_last_success_timestamp_seconds", status.memory.last_success_at),
+            ("wolkvox_consecutive_failures", status.memory.failures),
+        ):
+            blocks.gauge(name, labels, value)
+        return blocks.scoped()
+
+    def _window(
+        self,
+        labels: Labels,
+        window: str,
+        result: Result | None,
+        ledger: QueryLedger | None,
+        live_until: float | None,
+    ) -> Scoped:
+        if result is None or live_until is None:
+            return Scoped({}, 0.0)
+        blocks = _Blocks()
+        for row in complete(result, ledger):
+            _gauges(blocks, (*labels, row.channel, window), row)
+        # A day's own gauges end at its midnight; yesterday's live for one day more.
+        days = 1 if window == "today" else 2
+        ends = day_start(result.day + timedelta(days=days), self.zone).timestamp()
+        return blocks.scoped(min(live_until, ends))
+
+    def _counters(self, labels: Labels, status: QueryStatus) -> Scoped:
+        ledger = status.memory.ledger
+        if ledger is None or status.live_until is None:
+            return Scoped({}, 0.0)
+        blocks = _Blocks()
+        for channel in known_channels(ledger, ledger.day):
+            counters = exposed(ledger.channels[channel])
+            pair = (*labels, channel)
+            blocks["wolkvox_skill_offered_interactions_total"].add(pair, counters.offered)
+            within = (counters.within_10, counters.within_20, counters.within_30)
+            buckets = [*zip(BUCKET_BOUNDS, within, strict=True), ("+Inf", counters.answered)]
+            wait = blocks["wolkvox_skill_answer_wait_seconds"]
+            wait.add_histogram(pair, buckets, counters.answer_wait_sum)
+            abandon = blocks["wolkvox_skill_abandon_wait_seconds"]
+            abandon.add(pair, counters.abandoned, "_count")
+            abandon.add(pair, counters.abandon_wait_sum, "_sum")
+        return blocks.scoped(status.live_until)
+
+    def _pairs(self, labels: Labels, status: QueryStatus) -> Pairs:
+        """The live pairs that have a target."""
+        ledger = status.memory.ledger
+        if ledger is None:
+            return []
+        known = known_channels(ledger, ledger.day)
+        targets = ((one, self.targets.of(status.key.skill_id, one)) for one in known)
+        return [((*labels, channel), target) for channel, target in targets if target]
+
+    def _opening(self, pairs: Pairs, live_until: float | None) -> Scoped:
+        if not pairs or live_until is None:
+            return Scoped({}, 0.0)
+
+        def at(now: float) -> Scoped:
+            blocks, until = _Blocks(), live_until
+            if now < live_until:
+                for pair, target in pairs:
+                    is_open, change = self.targets.open(target, now)
+                    blocks.gauge("wolkvox_sla_open", pair, float(is_open))
+                    until = until if change is None else min(until, change)
+            return replace(blocks.scoped(until), renew=at if until < live_until else None)
+
+        # Judged at the first scrape: nothing here knows the time.
+        return Scoped({}, 0.0, at)
+
+
+def _sla(pairs: Pairs, live_until: float | None) -> Scoped:
+    if not pairs or live_until is None:
+        return Scoped({}, 0.0)
+    blocks = _Blocks()
+    for pair, target in pairs:
+        level = target.service_level
+        if level is not None:
+            labels = (*pair, str(level.within))
+            blocks.gauge("wolkvox_sla_service_level_target_ratio", labels, level.target)
+        blocks.gauge("wolkvox_sla_abandonment_limit_ratio", pair, target.abandonment_max)
+        blocks.gauge("wolkvox_sla_asa_limit_seconds", pair, target.asa_max)
+        blocks.gauge("wolkvox_sla_min_interactions", pair, target.min_interactions)
+    return blocks.scoped(live_until)
+
+
+def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigures]:
+    """The rows of a result, and a row of zero counts for each known channel it lacks.
+
+    The API leaves out channels without traffic. Absent is 0 for a count and never for a
+    ratio or an average, which stay absent.
+    """
+    rows = {row.channel: row for row in result.channels}
+    for channel in _known(ledger, result.day):
+        if channel not in rows:
+            rows[channel] = ChannelFigures(channel, 0, 0, 0, *_ABSENT)
+    return [rows[channel] for channel in sorted(rows)]
+
+
+def _known(ledger: QueryLedger | None, day: date) -> tuple[str, ...]:
+    return known_channels(ledger, day) if ledger is not None else ()
+
+
+def _gauges(blocks: _Blocks, labels: Labels, row: ChannelFigures) -> None:
+    for name, value in (
+        ("wolkvox_skill_inbound_interactions", row.inbound),
+        ("wolkvox_skill_answered_interactions", row.answered),
+        ("wolkvox_skill_abandoned_interactions", row.abandoned),
+        ("wolkvox_skill_abandonment_ratio", row.abandonment),
+        ("wolkvox_skill_asa_seconds", row.asa),
+        ("wolkvox_skill_ata_seconds", row.ata),
+    ):
+        blocks.gauge(name, labels, value)
+    for threshold, ratio in (
+        ("10", row.service_level_10),
+        ("20", row.service_level_20),
+        ("30", row.service_level_30),
+    ):
+        blocks.gauge("wolkvox_skill_service_level_ratio", (*labels, threshold), ratio)

@@ -1,0 +1,90 @@
+"""Targets and opening hours, expanded to each live pair; pure: the moment is an argument.
+
+An alert rule compares a figure with a metric, not with a number of its own: so whoever
+steers an operation changes a target in the configuration, and no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from opening_hours import OpeningHours
+
+from exporter.config import DEFAULT_MIN_INTERACTIONS, ServiceLevel, SlaEntry
+from exporter.config.hours import opening_hours
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is asked of one pair: at least one indicator; ratios 0-1, times in seconds."""
+
+    service_level: ServiceLevel | None
+    abandonment_max: float | None
+    asa_max: float | None
+    min_interactions: int
+    hours: str | None
+    country: str | None
+
+
+class Targets:
+    """The `sla` section of one operation.
+
+    Entries apply in their order, a later one overriding an earlier one indicator by
+    indicator. `all` has no target where single skills are polled too: it would alert twice.
+    """
+
+    def __init__(
+        self, entries: Sequence[SlaEntry], zone: ZoneInfo, *, single_skills: bool
+    ) -> None:
+        self._entries = tuple(entries)
+        self._zone = zone
+        self._single_skills = single_skills
+
+    def of(self, skill_id: str, channel: str) -> Target | None:
+        """The target of a pair, None where no indicator is set for it."""
+        if skill_id == "all" and self._single_skills:
+            return None
+        entries = [entry for entry in self._entries if _applies(entry, skill_id, channel)]
+        least = _last(entry.min_interactions for entry in entries)
+        target = Target(
+            service_level=_last(entry.service_level for entry in entries),
+            abandonment_max=_last(entry.abandonment_max for entry in entries),
+            asa_max=_last(entry.asa_max for entry in entries),
+            min_interactions=DEFAULT_MIN_INTERACTIONS if least is None else least,
+            hours=_last(entry.hours for entry in entries),
+            country=_last(entry.country for entry in entries),
+        )
+        indicators = (target.service_level, target.abandonment_max, target.asa_max)
+        return None if all(one is None for one in indicators) else target
+
+    def open(self, target: Target, now: float) -> tuple[bool, float | None]:
+        """Whether it is opening time at epoch `now`, and until when (None: for good)."""
+        if target.hours is None:
+            return True, None
+        calendar = _calendar(target.hours, self._zone, target.country)
+        moment = datetime.fromtimestamp(now, UTC).astimezone(self._zone)
+        change = calendar.next_change(moment)
+        return calendar.is_open(moment), None if change is None else change.timestamp()
+
+
+def _applies(entry: SlaEntry, skill_id: str, channel: str) -> bool:
+    return (entry.skills is None or skill_id in entry.skills) and (
+        entry.channels is None or channel in entry.channels
+    )
+
+
+def _last(values: Iterable[T | None]) -> T | None:
+    """The last value that is set."""
+    return next((value for value in reversed(list(values)) if value is not None), None)
+
+
+@lru_cache(maxsize=1024)
+def _calendar(hours: str, zone: ZoneInfo, country: str | None) -> OpeningHours:
+    return opening_hours(hours, zone, country)

@@ -1,0 +1,320 @@
+"""The exporter's metrics about one operation and about itself; told by the poll loops.
+
+Numbers are kept here and rendered when they change; nothing here asks or waits.
+"""
+
+from __future__ import annotations
+
+import bisect
+import platform
+from collections.abc import Mapping
+from itertools import accumulate
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from exporter.errors import Reason
+from exporter.metrics.exposition import Exposition, Scope, Scoped
+from exporter.metrics.families import BY_NAME
+from exporter.metrics.query import PARTS, QueryRenderer
+from exporter.metrics.render import Block, openmetrics_of
+from exporter.polling.observer import Timing
+from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
+from exporter.wolkvox.information import TokenInfo
+from exporter.wolkvox.report import FIELDS, SkillReport
+
+DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+PAUSE_REASONS = (Reason.QUOTA, Reason.UNAUTHORIZED)
+
+
+class _Durations:
+    """A histogram of one report's requests; the last slot is `+Inf`."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(DURATION_BOUNDS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect.bisect_left(DURATION_BOUNDS, seconds)] += 1
+        self.total += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        names = [*(str(bound) for bound in DURATION_BOUNDS), "+Inf"]
+        return list(zip(names, map(float, accumulate(self.counts)), strict=True))
+
+
+class OperationTelemetry:
+    """Implements `polling.observer.Observer` for one operation: counts, and shows it.
+
+    Nothing is shown before `configure`; afterwards each report in use has every failure
+    reason from the start with 0.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        page: Exposition,
+        snapshot: Snapshot,
+        exporter: ExporterTelemetry,
+    ) -> None:
+        self._name = name
+        self._page = page
+        self._snapshot = snapshot
+        self._exporter = exporter
+        self._requests: dict[str, int] = {}
+        self._failures: dict[tuple[str, Reason], int] = {}
+        self._durations: dict[str, _Durations] = {}
+        self._unreadable = dict.fromkeys(FIELDS, 0)
+        self._dropped = 0
+        self._timing: Timing | None = None
+        self._paused: Reason | None = None
+        self._budget: tuple[int, int | None] = (0, None)
+        self._token: TokenInfo | None = None
+        self._reports: tuple[str, ...] = ()
+        self._info: dict[str, str] = {}
+        self._renderer: QueryRenderer | None = None
+        self._lines: dict[str, bytes] = {}
+
+    def configure(
+        self, info: Mapping[str, str], reports: tuple[str, ...], renderer: QueryRenderer
+    ) -> None:
+        """Take over a changed configuration; counters of reports in use go on."""
+        self._info, self._renderer = dict(info), renderer
+        for report in reports:
+            self._requests.setdefault(report, 0)
+            self._durations.setdefault(report, _Durations())
+            for reason in Reason:
+                self._failures.setdefault((report, reason), 0)
+        self._reports = reports
+        if "token_info" not in reports:
+            self._token = None
+        self._show_all()
+
+    def publish(self, status: QueryStatus) -> None:
+        """Render a query's new status and swap it in."""
+        self._snapshot.publish(status)
+        if self._renderer is not None:
+            for scope, shown in self._renderer.scopes(status):
+                self._page.put(scope, shown)
+
+    def forget(self, key: QueryKey) -> None:
+        """Drop a query's series and status."""
+        self._snapshot.forget(key)
+        for part in PARTS:
+            self._page.drop((key.operation, key.skill_id, part))
+
+    def queries(self) -> list[QueryKey]:
+        """The queries that are shown."""
+        return [status.key for status in self._snapshot if status.key.operation == self._name]
+
+    def end(self) -> None:
+        """Drop everything of an operation that the configuration no longer names."""
+        for key in self.queries():
+            self.forget(key)
+        self._page.drop((self._name,))
+
+    def requested(self, report: str) -> None:
+        """Count a request that leaves."""
+        self._requests[report] += 1
+        self._show_requests()
+
+    def answered(self, report: str, seconds: float, reason: Reason | None) -> None:
+        """Count how it ended and how long it took."""
+        self._durations[report].observe(seconds)
+        self._show_durations()
+        if reason is not None:
+            self.refused(report, reason)
+
+    def refused(self, report: str, reason: Reason) -> None:
+        """Count a failure for which nothing was sent."""
+        self._failures[report, reason] += 1
+        self._show_failures()
+
+    def read(self, report: SkillReport) -> None:
+        """Count what could not be read."""
+        for error in report.errors:
+            self._unreadable[error.field] = self._unreadable.get(error.field, 0) + 1
+        self._dropped += report.dropped
+        if report.errors or report.dropped:
+            self._show_reading()
+
+    def timing(self, timing: Timing) -> None:
+        """Take over the interval in force, the cycle and the lag."""
+        self._timing = timing
+        self._show_timing()
+
+    def paused(self, reason: Reason | None) -> None:
+        """Show why the operation waits, if it does."""
+        if reason is not self._paused:
+            self._paused = reason
+            self._show_paused()
+
+    def budget(self, used: int, limit: int | None) -> None:
+        """Take over the calls of the day."""
+        self._budget = (used, limit)
+        self._show_budget()
+
+    def token_info(self, info: TokenInfo | None) -> None:
+        """Take over what the platform says of the token, or forget it."""
+        self._token = info
+        self._show_token()
+
+    def storage(self, writable: bool) -> None:
+        """Pass on whether the state can be written."""
+        self._exporter.storage(writable)
+
+    # Rendering: only the families that changed --------------------------------------------
+
+    def _render(self, *blocks: Block) -> None:
+        for block in blocks:
+            lines = block.lines()
+            if lines:
+                self._lines[block.family.name] = lines
+            else:
+                self._lines.pop(block.family.name, None)
+        scope: Scope = (self._name,)
+        self._page.put(scope, Scoped(dict(self._lines)))
+
+    def _show_all(self) -> None:
+        self._lines.clear()
+        info = Block(BY_NAME["wolkvox_operation_info"])
+        own = {key: self._info[key] for key in ("server", "timezone")}
+        more = {key: value for key, value in self._info.items() if key not in own}
+        info.add_info((self._name, own["server"], own["timezone"]), more)
+        self._render(info)
+        self._show_requests()
+        self._show_failures()
+        self._show_durations()
+        self._show_reading()
+        self._show_paused()
+        self._show_timing()
+        self._show_budget()
+        self._show_token()
+
+    def _show_requests(self) -> None:
+        block = Block(BY_NAME["wolkvox_api_requests_total"])
+        for report in self._reports:
+            block.add((self._name, report), self._requests[report])
+        self._render(block)
+
+    def _show_failures(self) -> None:
+        block = Block(BY_NAME["wolkvox_api_request_failures_total"])
+        for report in self._reports:
+            for reason in Reason:
+                block.add((self._name, report, reason), self._failures[report, reason])
+        self._render(block)
+
+    def _show_durations(self) -> None:
+        block = Block(BY_NAME["wolkvox_api_request_duration_seconds"])
+        for report in self._reports:
+            observed = self._durations[report]
+            block.add_histogram((self._name, report), observed.buckets(), observed.total)
+        self._render(block)
+
+    def _show_reading(self) -> None:
+        unreadable = Block(BY_NAME["wolkvox_parse_errors_total"])
+        for field, count in self._unreadable.items():
+            unreadable.add((self._name, field), count)
+        dropped = Block(BY_NAME["wolkvox_series_dropped_total"])
+        dropped.add((self._name,), self._dropped)
+        self._render(unreadable, dropped)
+
+    def _show_paused(self) -> None:
+        block = Block(BY_NAME["wolkvox_paused"])
+        for reason in PAUSE_REASONS:
+            block.add((self._name, reason), float(reason is self._paused))
+        self._render(block)
+
+    def _show_timing(self) -> None:
+        timing = self._timing
+        self._gauges(
+            ("poll_interval_seconds", timing.interval if timing else None),
+            ("poll_cycle_seconds", timing.cycle if timing else None),
+            ("poll_lag_seconds", timing.lag if timing else None),
+        )
+
+    def _show_budget(self) -> None:
+        used, limit = self._budget
+        self._gauges(("daily_requests_used", used), ("daily_requests_limit", limit))
+
+    def _show_token(self) -> None:
+        token = self._token
+        self._gauges(
+            ("token_limit", token.limit if token else None),
+            ("token_used_today", token.used if token else None),
+            ("token_used_today_all_tokens", token.used_all if token else None),
+            ("token_available", token.available if token else None),
+        )
+
+    def _gauges(self, *values: tuple[str, float | None]) -> None:
+        blocks = []
+        for name, value in values:
+            block = Block(BY_NAME[f"wolkvox_{name}"])
+            if value is not None:
+                block.add((self._name,), value)
+            blocks.append(block)
+        self._render(*blocks)
+
+
+class ExporterTelemetry:
+    """The exporter about itself: build, reloads, state."""
+
+    def __init__(self, page: Exposition, version: str, revision: str, loaded_at: float) -> None:
+        self._page = page
+        self._build = (version, revision, platform.python_version())
+        self._writable = True
+        self._reload: tuple[bool, float] = (True, loaded_at)
+        self._show()
+
+    def storage(self, writable: bool) -> None:
+        """Show whether the state can be written."""
+        if writable is not self._writable:
+            self._writable = writable
+            self._show()
+
+    def reloaded(self, at: float) -> None:
+        """Show that the configuration was loaded at an epoch time."""
+        self._reload = (True, at)
+        self._show()
+
+    def reload_failed(self) -> None:
+        """Show that the last attempt to load it failed; the old one stays in force."""
+        self._reload = (False, self._reload[1])
+        self._show()
+
+    def _show(self) -> None:
+        successful, at = self._reload
+        lines = {}
+        for name, labels, value in (
+            ("storage_writable", (), float(self._writable)),
+            ("build_info", self._build, 1.0),
+            ("config_last_reload_successful", (), float(successful)),
+            ("config_last_reload_success_timestamp_seconds", (), at),
+        ):
+            block = Block(BY_NAME[f"wolkvox_exporter_{name}"])
+            block.add(labels, value)
+            lines[block.family.name] = block.lines()
+        self._page.put((), Scoped(lines))
+
+
+class ProcessMetrics:
+    """`process_*` and `python_*`: read at each scrape, since they change by themselves."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """The families in the text format."""
+        return generate_latest(self._registry)
+
+    def openmetrics(self) -> bytes:
+        """The families in OpenMetrics, without its closing line."""
+        return openmetrics_of(self._registry)

@@ -1,0 +1,173 @@
+"""Targets: overriding entries, pairs that come and go, opening hours at the scrape."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config import ServiceLevel, SlaEntry
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.query import QueryRenderer
+from exporter.metrics.sla import Target, Targets
+from exporter.state.snapshot import QueryStatus
+from tests.statuses import CHAT, NOW, VOICE, never, status
+
+BOGOTA = ZoneInfo("America/Bogota")
+SL = ServiceLevel(20, 0.8)
+HOURS = "Mo-Fr 07:00-19:00; PH off"
+
+
+def targets(*entries: SlaEntry, single_skills: bool = True) -> Targets:
+    """The targets of an operation in Bogota."""
+    return Targets(entries, BOGOTA, single_skills=single_skills)
+
+
+def moment(text: str) -> float:
+    """Epoch seconds of a local time in Bogota."""
+    return datetime.fromisoformat(text).replace(tzinfo=BOGOTA).timestamp()
+
+
+class Page:
+    """An exposition that shows queries with targets at a moment that a test moves."""
+
+    def __init__(self, of: Targets, *statuses: QueryStatus) -> None:
+        self.now = NOW
+        self.exposition = Exposition(lambda: self.now)
+        self.renderer = QueryRenderer(BOGOTA, of)
+        self.show(*statuses)
+
+    def show(self, *statuses: QueryStatus) -> None:
+        for one in statuses:
+            for scope, shown in self.renderer.scopes(one):
+                self.exposition.put(scope, shown)
+
+    def values(self, name: str) -> dict[tuple[str, str], float]:
+        return {
+            (sample.labels["skill_id"], sample.labels["type_interaction"]): sample.value
+            for family in text_string_to_metric_families(self.exposition.text().decode())
+            for sample in family.samples
+            if sample.name == name
+        }
+
+
+def test_later_entry_overrides_indicator_by_indicator() -> None:
+    """What a later entry does not mention stays as an earlier one said."""
+    of = targets(
+        SlaEntry(service_level=SL, abandonment_max=0.05, asa_max=30.0, min_interactions=50),
+        SlaEntry(channels=("inbound",), skills=("4173",), abandonment_max=0.03, hours="24/7"),
+        SlaEntry(channels=("chat-web",), service_level=ServiceLevel(30, 0.9)),
+    )
+
+    assert of.of("4173", "inbound") == Target(SL, 0.03, 30.0, 50, "24/7", None)
+    assert of.of("4180", "inbound") == Target(SL, 0.05, 30.0, 50, None, None)
+    assert of.of("4180", "chat-web") == Target(
+        ServiceLevel(30, 0.9), 0.05, 30.0, 50, None, None
+    )
+
+
+def test_entry_with_hours_alone_makes_no_target() -> None:
+    """Hours, country and minimum belong to indicators; without one there is no target."""
+    of = targets(SlaEntry(hours=HOURS, country="CO", min_interactions=5))
+
+    assert of.of("4173", "inbound") is None
+
+
+def test_minimum_is_twenty_unless_said() -> None:
+    """min_interactions defaults to 20; 0 is a value too."""
+    plain = targets(SlaEntry(asa_max=30.0)).of("4173", "inbound")
+    zero = targets(SlaEntry(asa_max=30.0, min_interactions=0)).of("4173", "inbound")
+
+    assert plain is not None
+    assert plain.min_interactions == 20
+    assert zero is not None
+    assert zero.min_interactions == 0
+
+
+def test_all_has_no_target_beside_single_skills() -> None:
+    """`all` would alert a second time for the same interactions."""
+    entry = SlaEntry(service_level=SL)
+
+    assert targets(entry).of("all", "inbound") is None
+    assert targets(entry, single_skills=False).of("all", "inbound") is not None
+
+
+def test_targets_stand_for_each_live_pair() -> None:
+    """A series for each pair that has data and a target, none for the others."""
+    page = Page(
+        targets(
+            SlaEntry(channels=("inbound",), service_level=SL, abandonment_max=0.05),
+            SlaEntry(skills=("9",), asa_max=25.0),
+        ),
+        status(VOICE, CHAT),
+        status(CHAT, skill_id="9"),
+        never(),
+    )
+
+    assert page.values("wolkvox_sla_service_level_target_ratio") == {("4173", "inbound"): 0.8}
+    assert page.values("wolkvox_sla_abandonment_limit_ratio") == {("4173", "inbound"): 0.05}
+    assert page.values("wolkvox_sla_asa_limit_seconds") == {("9", "chat-whatsapp"): 25.0}
+    assert page.values("wolkvox_sla_min_interactions") == {
+        ("4173", "inbound"): 20.0,
+        ("9", "chat-whatsapp"): 20.0,
+    }
+    assert page.values("wolkvox_sla_open") == {
+        ("4173", "inbound"): 1.0,
+        ("9", "chat-whatsapp"): 1.0,
+    }
+
+
+def test_targets_come_and_go_with_the_data() -> None:
+    """At the expiry of the query its targets vanish, with the next success they return."""
+    page = Page(targets(SlaEntry(service_level=SL, hours="24/7")), status(VOICE))
+    name = "wolkvox_sla_service_level_target_ratio"
+
+    page.now = NOW + 839.0
+    assert page.values(name)
+    assert page.values("wolkvox_sla_open")
+    page.now = NOW + 840.0
+    assert not page.values(name)
+    assert not page.values("wolkvox_sla_open")
+    page.show(status(VOICE, stale_after=2000.0))
+    assert page.values(name)
+    assert page.values("wolkvox_sla_open")
+
+
+@pytest.mark.parametrize(
+    ("at", "is_open"),
+    [
+        ("2026-11-18T06:59:59", 0.0),
+        ("2026-11-18T07:00:00", 1.0),
+        ("2026-11-18T18:59:59", 1.0),
+        ("2026-11-18T19:00:00", 0.0),
+        ("2026-11-21T10:00:00", 0.0),  # a Saturday
+        ("2026-12-08T10:00:00", 0.0),  # a Tuesday, and a holiday in Colombia
+        ("2026-12-09T10:00:00", 1.0),
+    ],
+)
+def test_opening_hours_and_holidays(at: str, is_open: float) -> None:
+    """Hours hold in the operation's zone, and PH means the country's public holidays."""
+    of = targets(SlaEntry(service_level=SL, hours=HOURS, country="CO"))
+    page = Page(of, status(VOICE, stale_after=40 * 86400.0))
+    page.now = moment(at)
+
+    assert page.values("wolkvox_sla_open") == {("4173", "inbound"): is_open}
+
+
+def test_open_changes_at_the_scrape_without_a_poll() -> None:
+    """The gauge follows the clock to the second, whatever the last poll was."""
+    of = targets(
+        SlaEntry(channels=("inbound",), service_level=SL, hours=HOURS, country="CO"),
+        SlaEntry(channels=("chat-whatsapp",), asa_max=60.0, hours="Mo-Su 12:00-12:05"),
+    )
+    page = Page(of, status(VOICE, CHAT, stale_after=40 * 86400.0))
+    voice, chat = ("4173", "inbound"), ("4173", "chat-whatsapp")
+
+    seen = []
+    for at in ("11:59:59", "12:00:00", "12:04:59", "12:05:00", "18:59:59", "19:00:00"):
+        page.now = moment(f"2026-11-18T{at}")
+        found = page.values("wolkvox_sla_open")
+        seen.append((found[voice], found[chat]))
+    assert seen == [(1, 0), (1, 1), (1, 1), (1, 0), (1, 0), (0, 0)]
