@@ -1,0 +1,1 @@
+"""Who may read it: the HTTP server and its routes; no polling, no API call."""

@@ -1,0 +1,127 @@
+"""Who may read it: the listening sockets, from `--web.listen-address` to an open port.
+
+It knows addresses only: nothing of HTTP or TLS.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import resource
+import socket
+from collections.abc import Sequence
+
+from exporter.errors import StartError
+
+# More clients than this wait in the kernel only while the event loop is held up.
+BACKLOG = 1024
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+# Files that the exporter itself needs beside its connections: state, API clients, log.
+_OWN_FILES = 128
+
+
+def parse_listen_address(text: str) -> tuple[str | None, int]:
+    """`host:port`, `:port` or `[::1]:port` as (host or None, port); ValueError otherwise."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        hint = " (an IPv6 address stands in brackets)" if text.count(":") > 1 else ""
+        raise ValueError(f"{text!r} is no listen address: host:port, :port or [::1]:port{hint}")
+    port = int(match["port"])
+    if port > 65535:
+        raise ValueError(f"{text!r} is no listen address: the port must be at most 65535")
+    return match["v6"] or match["host"] or None, port
+
+
+def bind(addresses: Sequence[tuple[str | None, int]]) -> list[socket.socket]:
+    """Listening sockets, one for each address; StartError with a sentence, and none is open.
+
+    Clients queue in the kernel from here on. Port 0 takes a free port: `address_of` tells it.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for host, port in addresses:
+            sockets.append(_bind_any(port) if host is None else _bind_host(host, port))
+    except StartError:
+        for opened in sockets:
+            opened.close()
+        raise
+    return sockets
+
+
+def address_of(listener: socket.socket) -> str:
+    """`127.0.0.1:19655` or `[::]:19655`, with the real port."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def raise_open_files(connections: int) -> int:
+    """Let the process open that many connections beside its own files; what it may have.
+
+    The usual soft limit of 1,024 is for programs that use select(); asyncio does not, so the
+    hard limit is there to be used.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OWN_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if allowed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(allowed - _OWN_FILES, 1)
+
+
+def _bind_any(port: int) -> socket.socket:
+    """All addresses, IPv4 and IPv6 by one socket where the machine has IPv6."""
+    try:
+        return _listen(socket.AF_INET6, ("::", port))
+    except OSError as exc:
+        if exc.errno not in _NO_IPV6:
+            raise _refusal("", port, exc) from exc
+    try:
+        return _listen(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - what was asked for
+    except OSError as exc:
+        raise _refusal("", port, exc) from exc
+
+
+def _bind_host(host: str, port: int) -> socket.socket:
+    """One address of the host; IPv4 first, as `localhost` is mostly meant."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, ValueError) as exc:  # UnicodeError (a label too long) is a ValueError
+        raise StartError(f"cannot listen on {host}:{port}: there is no host {host!r}") from exc
+    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    try:
+        return _listen(family, address)
+    except OSError as exc:
+        raise _refusal(host, port, exc) from exc
+
+
+def _listen(
+    family: int, address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+) -> socket.socket:
+    # By the protocol's number asyncio knows TCP, and sends without delay (TCP_NODELAY).
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        # A restart does not wait for the connections of the life before to be forgotten.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        # Only listening shows that the port is taken: two sockets may be bound to it.
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _refusal(host: str, port: int, exc: OSError) -> StartError:
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    reason = {
+        errno.EADDRINUSE: "another program uses the port",
+        errno.EACCES: "no permission (ports below 1024 need CAP_NET_BIND_SERVICE)",
+        errno.EADDRNOTAVAIL: "this machine does not have the address",
+    }.get(exc.errno or 0, exc.strerror or str(exc))
+    return StartError(f"cannot listen on {shown}: {reason}")

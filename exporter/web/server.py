@@ -1,0 +1,152 @@
+"""Who may read it: the HTTP server, from open sockets to a graceful end.
+
+It accepts, makes the TLS handshake where there is a context, and hands each connection to
+`LimitedProtocol`. Signals, the life of the process and the pages belong to others: several
+servers run in one event loop, and a failure is raised, not turned into an exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+
+from uvicorn.config import Config
+
+from exporter.web.asgi import ASGIApp, Receive, Scope, Send
+from exporter.web.listen import (
+    BACKLOG,
+    address_of,
+    bind,
+    parse_listen_address,
+    raise_open_files,
+)
+from exporter.web.protocol import LimitedProtocol, Limits, Room
+from exporter.web.tls import TlsGreeter, TlsPolicy
+
+__all__ = ["HttpServer", "Limits", "address_of", "bind", "parse_listen_address"]
+
+_LAST_WORDS_SECONDS = 0.1
+
+
+def _no_tls() -> None:
+    return None
+
+
+class HttpServer:
+    """Serves one ASGI application on listening sockets, which it owns from then on.
+
+    `tls` is asked for each new connection, so that a renewed certificate, or another client
+    CA, counts from the next connection on; None means plain HTTP.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        sockets: Sequence[socket.socket],
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        tls: Callable[[], TlsPolicy | None] = _no_tls,
+    ) -> None:
+        self.addresses = tuple(address_of(listener) for listener in sockets)
+        self._sockets = sockets
+        self._tls = tls
+        connections = raise_open_files(limits.connections)
+        self._limits = dataclasses.replace(limits, connections=connections)
+        self._config = _uvicorn_config(_ending_quietly(app))
+        self._stopping = asyncio.Event()
+        self._room = Room(self._limits)
+
+    def stop(self) -> None:
+        """Ask `serve` to end: requests under way have `shutdown_timeout` to be answered."""
+        self._stopping.set()
+
+    async def serve(self) -> None:
+        """Serve until `stop`; a cancellation ends it at once. Closes the sockets."""
+        loop = asyncio.get_running_loop()
+        grace = 0.0
+        listeners: list[asyncio.Server] = []
+        try:
+            self._tell_date()
+            for listener in self._sockets:
+                listeners.append(
+                    await loop.create_server(self._accept, sock=listener, backlog=BACKLOG)
+                )
+            while not self._stopping.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), 1.0)
+                self._tell_date()
+            grace = self._limits.shutdown_timeout
+        finally:
+            for server in listeners:
+                server.close()
+            for listener in self._sockets:
+                listener.close()
+            await self._close_connections(grace)
+
+    def _tell_date(self) -> None:
+        """One list of headers for all answers of a second."""
+        self._room.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+
+    def _accept(self) -> asyncio.Protocol:
+        policy = self._tls()
+        return self._http() if policy is None else TlsGreeter(policy, self._room, self._http)
+
+    def _http(self) -> LimitedProtocol:
+        return LimitedProtocol(self._config, self._room)
+
+    async def _close_connections(self, grace: float) -> None:
+        """Let the requests under way end in time, then cut what is left."""
+        room = self._room
+        for connection in list(room.connections):
+            connection.shutdown()
+        for waiting in list(room.waiting):
+            if waiting not in room.connections:  # still in its TLS handshake
+                waiting.evict()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                while room.connections:
+                    room.emptied.clear()
+                    await room.emptied.wait()
+        for connection in list(room.connections):
+            connection.transport.abort()
+        if (
+            room.tasks
+        ):  # whoever waited for his client ends now; who waits for else is cancelled
+            _, pending = await asyncio.wait(room.tasks, timeout=_LAST_WORDS_SECONDS)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _ending_quietly(app: ASGIApp) -> ASGIApp:
+    """Requests are cancelled when the server closes, connection and all: no error to log."""
+
+    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return quiet
+
+
+def _uvicorn_config(app: ASGIApp) -> Config:
+    """uvicorn's settings: its parser and its answers, none of its logs, workers and guesses."""
+    config = Config(
+        app,
+        http=LimitedProtocol,
+        ws="none",
+        lifespan="off",
+        workers=1,  # else the environment decides
+        interface="asgi3",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        log_level=logging.ERROR,
+    )
+    config.load()
+    return config

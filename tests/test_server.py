@@ -1,0 +1,534 @@
+"""The server's limits, over real sockets: no client costs the others anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import signal
+import socket
+
+import pytest
+
+from exporter.web.app import create_app
+from exporter.web.asgi import Receive, Scope, Send
+from exporter.web.server import HttpServer, Limits, bind
+from tests.web_support import QUICK, Client, FakePages, Running, request, running
+
+pytestmark = pytest.mark.anyio
+
+
+async def answers(server: Running) -> bool:
+    """Whether a newcomer is served at once."""
+    async with asyncio.timeout(1):
+        return (await (await server.connect()).get("/metrics")).status == 200
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"GET",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chun",
+    ],
+)
+async def test_half_a_request_is_closed_in_time(said: bytes) -> None:
+    """Silence and half a head delay nobody and end with the time-out."""
+    async with running(limits=QUICK) as server:
+        client = await server.connect()
+        client.send(said)
+
+        assert await answers(server)
+        assert await client.closed()
+
+
+async def test_drops_of_data_buy_no_time() -> None:
+    """The clock of a request starts once, however busily the client goes on."""
+    async with running(limits=QUICK) as server:
+        client = await server.connect()
+        start = asyncio.get_running_loop().time()
+        client.send(b"GET / HTTP/1.1\r\n")
+        try:
+            async with asyncio.timeout(2):
+                while not client.reader.at_eof():
+                    client.send(b"A: b\r\n")
+                    await client.writer.drain()
+                    await asyncio.sleep(0.005)
+        except ConnectionError:
+            pass
+
+        assert asyncio.get_running_loop().time() - start < 1
+
+
+async def test_a_body_that_never_comes_ends_the_connection() -> None:
+    """The answer does not wait for the body; the body has the time of a request."""
+    async with running(limits=QUICK) as server:
+        client = await server.connect()
+        answer = await client.ask(request("POST", "/", "Content-Length: 5") + b"a")
+
+        assert answer.status == 405
+        assert await client.closed()
+
+
+async def test_an_idle_connection_has_more_time_than_a_request() -> None:
+    """Keep-alive lasts for `idle_timeout`, then it ends; then the request time counts again."""
+    limits = dataclasses.replace(QUICK, idle_timeout=0.3)
+    async with running(limits=limits) as server:
+        client = await server.connect()
+        assert (await client.get("/metrics")).status == 200
+        await asyncio.sleep(0.1)
+        assert (await client.get("/metrics")).status == 200
+        client.send(b"GET")
+        assert await client.closed(0.25)
+        idle = await server.connect()
+        assert (await idle.get("/metrics")).status == 200
+        assert not await idle.closed(0.1)
+        assert await idle.closed()
+
+
+async def test_bytes_between_requests_do_not_keep_it_open() -> None:
+    """Line ends are no request: the idle clock goes on."""
+    async with running(limits=QUICK) as server:
+        client = await server.connect()
+        assert (await client.get("/metrics")).status == 200
+        client.send(b"\r\n\r\n")
+
+        assert await client.closed()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"a" * 1_000_000,
+        b"GET / HTTP/1.1\r\nA: " + b"a" * 66_000,
+        b"GET / HTTP/1.1\r\n" + b"a" * 1_000_000,
+    ],
+    ids=[
+        "target",
+        "one header",
+        "many headers",
+        "endless value",
+        "half a head",
+        "endless name",
+    ],
+)
+async def test_heads_beyond_64_kib_are_refused(head: bytes) -> None:
+    """431 and the end, whether the head is whole or not."""
+    async with running() as server:
+        client = await server.connect()
+        answer = await client.ask(head)
+
+        assert answer.status == 431
+        assert answer.headers["connection"] == "close"
+        assert await answers(server)
+        assert await client.closed()
+
+
+async def test_an_endless_head_keeps_no_memory() -> None:
+    """A head that goes on for ever is refused and read no further."""
+    async with running(limits=QUICK) as server:
+        client = await server.connect()
+        client.send(b"GET / HTTP/1.1\r\nA: ")
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 100_000_000:
+                client.send(b"a" * 65_536)
+                sent += 65_536
+                await client.writer.drain()
+
+        assert sent < 100_000_000
+
+
+async def test_a_head_in_many_pieces_is_a_head() -> None:
+    """Pieces are not counted twice: 60 KB in drips are answered."""
+    async with running() as server:
+        client = await server.connect()
+        for piece in [
+            b"GET /metrics HTTP/1.1\r\n",
+            *[b"A: " + b"b" * 995 + b"\r\n"] * 60,
+            b"\r\n",
+        ]:
+            client.send(piece)
+            await client.writer.drain()
+            await asyncio.sleep(0)
+
+        assert (await client.receive()).status == 200
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        (b"Content-Length: 10000000\r\n\r\n", b"x" * 50_000),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"c350\r\n" + b"x" * 50_000),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 500_000),
+        (b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"A: b\r\n" * 30_000),
+    ],
+    ids=["length", "chunks", "chunk extension", "trailers"],
+)
+async def test_bodies_are_not_taken_in(rest: tuple[bytes, bytes]) -> None:
+    """The answer comes first; what goes on beyond a small cap ends the connection."""
+    async with running() as server:
+        client = await server.connect()
+        answer = await client.ask(b"POST / HTTP/1.1\r\n" + rest[0])
+        client.send(rest[1])
+
+        assert answer.status == 405
+        refusal = await client.receive()
+        assert refusal.status in (413, 431)
+        assert await client.closed()
+
+
+async def test_a_small_body_is_thrown_away() -> None:
+    """The next request on the connection is found behind it."""
+    async with running() as server:
+        client = await server.connect()
+        body = request("GET", "/metrics", "Content-Length: 1000") + b"x" * 1000
+
+        assert (await client.ask(body)).status == 200
+        assert (await client.get("/metrics")).status == 200
+
+
+async def test_expect_continue_is_answered_at_once() -> None:
+    """No page needs the body: the final answer comes, and the connection ends."""
+    async with running() as server:
+        client = await server.connect()
+        lines = ("Expect: 100-continue", "Content-Length: 5")
+        answer = await client.ask(request("POST", "/", *lines))
+
+        assert (answer.status, answer.headers["connection"]) == (405, "close")
+        assert await client.closed()
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    """Several requests in one piece, the last of them half."""
+    async with running() as server:
+        client = await server.connect()
+        client.send(request("GET", "/metrics") + request("GET", "/x") + b"GET /-/ready HT")
+        statuses = [(await client.receive()).status for _ in range(2)]
+        client.send(b"TP/1.1\r\n\r\n")
+
+        assert statuses == [200, 404]
+        assert (await client.receive()).body == b"Ready.\n"
+
+
+async def test_a_pipeline_has_an_end() -> None:
+    """The first requests are answered, the flood behind them is not kept."""
+    limits = dataclasses.replace(QUICK, pipelined=3)
+    async with running(limits=limits) as server:
+        client = await server.connect()
+        client.send(request("GET", "/x") * 5_000)
+        statuses = [(await client.receive()).status for _ in range(4)]
+
+        assert statuses == [404] * 4
+        assert await client.closed()
+
+
+async def test_garbage_behind_a_request_spares_its_answer() -> None:
+    """The request before is answered, then the connection ends."""
+    async with running() as server:
+        client = await server.connect()
+        answer = await client.ask(request("GET", "/metrics") + b"\x00\x01\x02\r\n\r\n")
+
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert await client.closed()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"FOO / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA\x00: b\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\n\r\n",
+        bytes(range(256)) * 4,
+    ],
+    ids=range(10),
+)
+async def test_garbage_is_answered_400_and_closed(garbage: bytes) -> None:
+    """TLS on the plain port, HTTP/2, smuggling: a plain refusal."""
+    async with running() as server:
+        client = await server.connect()
+        answer = await client.ask(garbage)
+
+        assert answer.status == 400
+        assert await client.closed()
+
+
+async def test_an_upgrade_is_answered_without_it() -> None:
+    """WebSockets and h2c are not spoken: the page comes as ever, then the end."""
+    async with running() as server:
+        client = await server.connect()
+        lines = ("Connection: Upgrade", "Upgrade: websocket")
+        answer = await client.get("/metrics", *lines)
+
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_the_connection_closes_when_asked(version: str) -> None:
+    """`Connection: close`, and HTTP/1.0."""
+    async with running() as server:
+        client = await server.connect()
+        asked = f"GET /metrics HTTP/{version}\r\nConnection: close\r\n\r\n"
+
+        assert (await client.ask(asked.encode())).status == 200
+        assert await client.closed()
+
+
+async def slow_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Waits for the whole request, then for a little more; tells what it got of a body."""
+    message = await receive()
+    while message["more_body"]:
+        message = await receive()
+    await asyncio.sleep(0.02)
+    headers = [(b"content-length", b"%d" % len(message["body"]))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": message["body"]})
+
+
+async def test_a_client_that_ends_its_side_is_still_answered() -> None:
+    """`printf ... | nc` sends its request and an end; the answer comes nevertheless."""
+    async with running(slow_app) as server:
+        client = await server.connect()
+        client.send(request("GET", "/metrics"))
+        client.writer.write_eof()
+
+        assert (await client.receive()).status == 200
+        assert await client.closed()
+
+
+async def test_garbage_behind_a_slow_request_spares_its_answer() -> None:
+    """Listening ends at once, answering does not."""
+    async with running(slow_app) as server:
+        client = await server.connect()
+        client.send(request("GET", "/metrics"))
+        await asyncio.sleep(0.005)
+        client.send(b"\x00\x01\r\n")
+        await asyncio.sleep(0.005)
+        client.send(b"\x00\x01\r\n")
+
+        assert (await client.receive()).status == 200
+        assert await client.closed()
+
+
+async def test_a_request_body_never_reaches_the_application() -> None:
+    """Who reads it finds an empty one."""
+    async with running(slow_app) as server:
+        answer = await (await server.connect()).ask(
+            request("POST", "/", "Content-Length: 5") + b"hello"
+        )
+
+    assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_an_end_without_a_request_closes() -> None:
+    """Nothing is owed."""
+    async with running() as server:
+        client = await server.connect()
+        client.writer.write_eof()
+
+        assert await client.closed()
+
+
+async def test_who_does_not_read_is_cut_off() -> None:
+    """A body that nobody takes is not kept for ever."""
+    app = create_app(FakePages(body=b"x" * 20_000_000), max_requests=1)
+    async with running(app, limits=QUICK) as server:
+        client = await server.connect(small_window=True)
+        client.send(request("GET", "/metrics"))
+        await client.reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.1)
+
+        assert len(await read_rest(client)) < 20_000_000
+        assert (await (await server.connect()).get("/-/ready")).status == 200
+
+
+async def test_a_slow_reader_who_catches_up_is_kept() -> None:
+    """The clock of writing stops when the client has read."""
+    app = create_app(FakePages(body=b"x" * 20_000_000))
+    limits = dataclasses.replace(QUICK, write_timeout=5.0, idle_timeout=5.0)
+    async with running(app, limits=limits) as server:
+        client = await server.connect(small_window=True)
+
+        assert len((await client.get("/metrics")).body) == 20_000_000
+        assert (await client.get("/-/ready")).status == 200
+
+
+async def read_rest(client: Client) -> bytes:
+    """Everything until the connection ends, kindly or not."""
+    received = bytearray()
+    try:
+        while piece := await client.reader.read(1_000_000):
+            received += piece
+    except ConnectionError:
+        pass
+    return bytes(received)
+
+
+async def test_a_thousand_idle_connections_delay_nobody() -> None:
+    """Each of them is open; a scrape is answered at once."""
+    async with running() as server:
+        idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(1000)]
+        try:
+            assert await answers(server)
+        finally:
+            for connection in idle:
+                connection.close()
+
+
+async def test_a_full_house_sends_the_longest_waiting_away() -> None:
+    """Silent connections cannot lock a scraper out: the newcomer gets a place."""
+    limits = Limits(connections=3)
+    async with running(limits=limits) as server:
+        first = await server.connect()
+        assert (await first.get("/metrics")).status == 200
+        silent = [await server.connect() for _ in range(2)]
+        assert (await first.get("/metrics")).status == 200  # waits again, but since just now
+        newcomer = await server.connect()
+
+        assert (await newcomer.get("/metrics")).status == 200
+        assert await silent[0].closed()
+        assert not await silent[1].closed(0.05)
+        assert (await first.get("/metrics")).status == 200
+
+
+async def test_a_failing_page_is_a_500_and_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A defect costs its own request only."""
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("a defect")
+
+    async with running(broken) as server:
+        client = await server.connect()
+
+        assert (await client.get("/metrics")).status == 500
+    assert "a defect" in caplog.text
+
+
+async def test_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither starts, nor requests, nor a stranger's garbage fill the log."""
+    caplog.set_level(logging.DEBUG, logger="uvicorn")
+    async with running() as server:
+        client = await server.connect()
+        await client.get("/metrics")
+        await client.ask(b"\x00\r\n\r\n")
+
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+async def test_several_servers_share_a_loop() -> None:
+    """Each stops on its own; the other serves on."""
+    async with running() as one:
+        async with running() as two:
+            assert await answers(two)
+        assert await answers(one)
+
+
+async def test_one_server_on_several_addresses() -> None:
+    """Each listen address answers, IPv6 among them."""
+    sockets = bind([("127.0.0.1", 0), ("::1", 0)])
+    server = HttpServer(create_app(FakePages()), sockets)
+    ports = [listener.getsockname()[1] for listener in sockets]
+    serving = asyncio.create_task(server.serve())
+    for host, port in zip(("127.0.0.1", "::1"), ports, strict=True):
+        reader, writer = await asyncio.open_connection(host, port)
+        answer = await Client(reader, writer).get("/metrics")
+        writer.close()
+        assert answer.status == 200
+    server.stop()
+    await serving
+
+    assert server.addresses == (f"127.0.0.1:{ports[0]}", f"[::1]:{ports[1]}")
+
+
+async def test_stopping_lets_a_request_end() -> None:
+    """Idle and half-spoken connections close, the one being answered is answered first."""
+    reached, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.set()
+        await go.wait()
+        headers = [(b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    sockets = bind([("127.0.0.1", 0)])
+    server = HttpServer(slow, sockets)
+    run = Running(server, sockets[0].getsockname()[1])
+    serving = asyncio.create_task(server.serve())
+    idle, busy = await run.connect(), await run.connect()
+    busy.send(request("GET", "/"))
+    await reached.wait()
+    server.stop()
+
+    assert await idle.closed()
+    assert not serving.done()
+    go.set()
+    assert (await busy.receive()).status == 204
+    await asyncio.wait_for(serving, 1)
+    with pytest.raises(ConnectionError):
+        await run.connect()
+    await run.close_clients()
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_stopping_does_not_wait_for_ever(
+    cancel: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reload that hangs and a client that does not read are cut off after the grace."""
+
+    class Stuck(FakePages):
+        async def reload(self) -> str | None:
+            await asyncio.Event().wait()
+            return None
+
+    sockets = bind([("127.0.0.1", 0)])
+    app = create_app(Stuck(body=b"x" * 20_000_000), lifecycle=True)
+    server = HttpServer(app, sockets, limits=dataclasses.replace(QUICK, write_timeout=9.0))
+    run = Running(server, sockets[0].getsockname()[1])
+    serving = asyncio.create_task(server.serve())
+    hangs, deaf = await run.connect(), await run.connect(small_window=True)
+    hangs.send(request("POST", "/-/reload"))
+    deaf.send(request("GET", "/metrics"))
+    await deaf.reader.readuntil(b"\r\n\r\n")
+    if cancel:
+        serving.cancel()
+    else:
+        server.stop()
+    await asyncio.wait([serving], timeout=2)
+
+    assert serving.done()
+    assert serving.cancelled() is cancel
+    assert caplog.text == ""
+    await run.close_clients()
+
+
+async def test_a_socket_that_cannot_serve_raises() -> None:
+    """A failure ends the task group around it; the process is not ended from here."""
+    sockets = bind([("127.0.0.1", 0)])
+    server = HttpServer(create_app(FakePages()), sockets)
+    sockets[0].close()
+
+    with pytest.raises(OSError, match=r".+"):
+        await server.serve()
+
+
+async def test_signals_are_left_alone() -> None:
+    """The composition root owns them."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    async with running() as server:
+        assert await answers(server)
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

@@ -1,0 +1,550 @@
+"""The door over real sockets: TLS, certificates, users, limits, and files that change."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import dataclasses
+import os
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from exporter.errors import ConfigError
+from exporter.web.app import create_app
+from exporter.web.guard import LiveConfig, TokenBucket, guard
+from exporter.web.protocol import Limits
+from exporter.web.settings import RateLimit
+from tests.web_support import (
+    QUICK,
+    Answer,
+    Client,
+    FakePages,
+    Pair,
+    Running,
+    make_pair,
+    request,
+    running,
+    trusting,
+)
+
+pytestmark = pytest.mark.anyio
+HASH = bcrypt.hashpw(b"wonder", bcrypt.gensalt(4)).decode()
+DEFAULTS = Limits()
+ALICE = "Authorization: Basic " + base64.b64encode(b"alice:wonder").decode()
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """Certificates for all sides."""
+
+    server: Pair
+    renewed: Pair
+    ca: Pair
+    client: Pair
+    stranger: Pair
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """Made once, by the openssl command."""
+    folder = tmp_path_factory.mktemp("keys")
+    ca = make_pair(folder, "ca")
+    names = ("DNS:prometheus", "IP:10.0.0.1", "URI:spiffe://x/y", "email:a@b.c")
+    return Keys(
+        server=make_pair(folder, "server", "DNS:localhost"),
+        renewed=make_pair(folder, "renewed", "DNS:localhost"),
+        ca=ca,
+        client=make_pair(folder, "client", *names, issuer=ca),
+        stranger=make_pair(folder, "stranger", *names),
+    )
+
+
+class Moment:
+    """A clock that stands until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclasses.dataclass
+class Site:
+    """A server behind a web configuration file that tests may change."""
+
+    run: Running
+    live: LiveConfig
+    file: Path
+    moment: Moment
+
+    def rewrite(self, text: str) -> None:
+        """Change the file, and let the time pass until it is looked at."""
+        self.file.write_text(text)
+        self.look()
+
+    def look(self) -> None:
+        self.moment.now += 10.0
+
+    async def get(self, *lines: str, tls: ssl.SSLContext | None = None) -> Answer:
+        return await (await self.run.connect(tls)).get("/metrics", *lines)
+
+
+Open = Callable[..., contextlib.AbstractAsyncContextManager[Site]]
+
+
+@pytest.fixture
+def open_site(tmp_path: Path) -> Open:
+    """`open_site(text)` serves behind this file."""
+
+    @contextlib.asynccontextmanager
+    async def opened(
+        text: str, *, limits: Limits = DEFAULTS, pages: FakePages | None = None
+    ) -> AsyncIterator[Site]:
+        moment, file = Moment(), tmp_path / "web.yml"
+        file.write_text(text)
+        live = LiveConfig(file, moment)
+        app = guard(create_app(pages or FakePages()), live, moment)
+        async with running(app, limits=limits, tls=live.tls) as run:
+            yield Site(run, live, file, moment)
+
+    return opened
+
+
+def tls_section(pair: Pair, *lines: str) -> str:
+    """The section with this certificate and further lines."""
+    section = (f"cert_file: {pair.cert}", f"key_file: {pair.key}", *lines)
+    return "tls_server_config:\n" + "".join(f"  {line}\n" for line in section)
+
+
+def mutual(keys: Keys, *lines: str) -> str:
+    """Clients must show a certificate of the CA."""
+    policy = "client_auth_type: RequireAndVerifyClientCert"
+    return tls_section(keys.server, policy, f"client_ca_file: {keys.ca.cert}", *lines)
+
+
+async def refused(site: Site, tls: ssl.SSLContext) -> bool:
+    """Whether no answer comes; a TLS 1.3 client only sees it when it reads."""
+    try:
+        await site.get(tls=tls)
+    except (OSError, asyncio.IncompleteReadError):
+        return True
+    return False
+
+
+async def test_tls_serves_the_same_pages(open_site: Open, keys: Keys) -> None:
+    """Keep-alive, HEAD, a refused head: all as in plain HTTP."""
+    async with open_site(tls_section(keys.server)) as site:
+        client = await site.run.connect(trusting(keys.server))
+
+        assert (await client.get("/metrics")).body == b"up 1\n"
+        assert (await client.ask(request("HEAD", "/"), head=True)).status == 200
+        assert (await client.ask(b"GET / HTTP/1.1\r\nA: " + b"a" * 90_000)).status == 431
+
+
+async def test_a_big_body_passes_tls_whole(open_site: Open, keys: Keys) -> None:
+    """Flow control reaches through the encryption."""
+    pages = FakePages(body=os.urandom(3_000_000))
+    async with open_site(tls_section(keys.server), pages=pages) as site:
+        assert (await site.get(tls=trusting(keys.server))).body == pages.body
+
+
+async def test_curl_reads_it(open_site: Open, keys: Keys) -> None:
+    """A client that is not Python, with what it offers by ALPN and 2 requests in a go."""
+    async with open_site(tls_section(keys.server)) as site:
+        url = f"https://localhost:{site.run.port}/metrics"
+        curl = await asyncio.create_subprocess_exec(
+            *("curl", "-sS", "--cacert", str(keys.server.cert), "--ipv4", url, url),
+            stdout=subprocess.PIPE,
+        )
+        out, _ = await asyncio.wait_for(curl.communicate(), 5)
+
+    assert out == b"up 1\nup 1\n"
+
+
+async def test_a_request_right_behind_the_handshake_is_heard(
+    open_site: Open, keys: Keys
+) -> None:
+    """The client's last words of the handshake and its request come in one piece."""
+    async with open_site(tls_section(keys.server)) as site:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        shake = trusting(keys.server).wrap_bio(incoming, outgoing, server_hostname="localhost")
+        client = await site.run.connect()
+        while True:
+            try:
+                shake.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                client.send(outgoing.read())
+                incoming.write(await client.reader.read(65_536))
+        shake.write(request("GET", "/metrics"))
+        client.send(outgoing.read())
+        answer = b""
+        while b"\r\n\r\nup 1\n" not in answer:
+            incoming.write(await asyncio.wait_for(client.reader.read(65_536), 2))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                answer += shake.read(65_536)
+                answer += shake.read(65_536)
+
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 500]
+)
+async def test_a_silent_or_senseless_tls_client_delays_nobody(
+    open_site: Open, keys: Keys, said: bytes
+) -> None:
+    """Others are served meanwhile; the time of a handshake is limited."""
+    async with open_site(tls_section(keys.server), limits=QUICK) as site:
+        clients = [await site.run.connect() for _ in range(20)]
+        for client in clients:
+            client.send(said)
+
+        assert (await site.get(tls=trusting(keys.server))).status == 200
+        for client in clients:
+            await asyncio.wait_for(read_to_end(client), 2)
+
+
+async def read_to_end(client: Client) -> None:
+    """Whatever the server says (a TLS alert), until it ends the connection."""
+    with contextlib.suppress(ConnectionError):
+        await client.reader.read()
+
+
+async def test_a_client_silent_after_its_handshake_is_closed(
+    open_site: Open, keys: Keys
+) -> None:
+    """The time of a request counts there too."""
+    limits = dataclasses.replace(QUICK, handshake_timeout=5.0)
+    async with open_site(tls_section(keys.server), limits=limits) as site:
+        assert await (await site.run.connect(trusting(keys.server))).closed()
+
+
+async def test_unfinished_handshakes_make_room(open_site: Open, keys: Keys) -> None:
+    """They count as waiting connections, and the oldest goes first."""
+    limits = Limits(connections=3)
+    async with open_site(tls_section(keys.server), limits=limits) as site:
+        silent = [await site.run.connect() for _ in range(5)]
+
+        assert (await site.get(tls=trusting(keys.server))).status == 200
+        assert await silent[0].closed()
+        assert not await silent[4].closed(0.05)
+
+
+async def test_stopping_ends_handshakes(keys: Keys, open_site: Open) -> None:
+    """Who has not even greeted is not waited for."""
+    async with open_site(tls_section(keys.server)) as site:
+        silent = await site.run.connect()
+        await site.get(tls=trusting(keys.server))
+        site.run.server.stop()
+
+        assert await silent.closed()
+
+
+async def test_old_versions_are_refused(open_site: Open, keys: Keys) -> None:
+    """A minimum of 1.3 turns a 1.2 client away."""
+    async with open_site(tls_section(keys.server, "min_version: TLS13")) as site:
+        old = trusting(keys.server)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+
+        assert await refused(site, old)
+        assert (await site.get(tls=trusting(keys.server))).status == 200
+
+
+async def test_tls_1_0_works_where_it_is_asked_for(open_site: Open, keys: Keys) -> None:
+    """`min_version: TLS10` is not a promise that OpenSSL then breaks."""
+    async with open_site(tls_section(keys.server, "min_version: TLS10")) as site:
+        handshake = await asyncio.create_subprocess_exec(
+            *("openssl", "s_client", "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0", "-connect"),
+            f"127.0.0.1:{site.run.port}",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        out, _ = await asyncio.wait_for(handshake.communicate(), 5)
+
+    assert b"Protocol  : TLSv1\n" in out
+    assert b"Cipher    : 0000" not in out
+
+
+async def test_the_chosen_cipher_is_spoken(open_site: Open, keys: Keys) -> None:
+    """And no other."""
+    text = tls_section(
+        keys.server,
+        "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]",
+        "max_version: TLS12",
+    )
+    async with open_site(text) as site:
+        other = trusting(keys.server)
+        other.maximum_version = ssl.TLSVersion.TLSv1_2
+        other.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384")
+        client = await site.run.connect(trusting(keys.server))
+
+        assert client.writer.get_extra_info("cipher")[0] == "ECDHE-ECDSA-AES128-GCM-SHA256"
+        assert await refused(site, other)
+
+
+async def test_clients_must_show_a_certificate(open_site: Open, keys: Keys) -> None:
+    """None, or one of another issuer, is no answer; the CA's is."""
+    async with open_site(mutual(keys)) as site:
+        assert await refused(site, trusting(keys.server))
+        assert await refused(site, trusting(keys.server, keys.stranger))
+        assert (await site.get(tls=trusting(keys.server, keys.client))).status == 200
+
+
+async def test_a_certificate_may_be_optional(open_site: Open, keys: Keys) -> None:
+    """Who shows none is served, who shows a wrong one is not."""
+    policy = "client_auth_type: VerifyClientCertIfGiven"
+    text = tls_section(keys.server, policy, f"client_ca_file: {keys.ca.cert}")
+    async with open_site(text) as site:
+        assert (await site.get(tls=trusting(keys.server))).status == 200
+        assert (await site.get(tls=trusting(keys.server, keys.client))).status == 200
+        assert await refused(site, trusting(keys.server, keys.stranger))
+
+
+@pytest.mark.parametrize(
+    ("names", "welcome"),
+    [
+        ("[prometheus]", True),
+        ("[other, 10.0.0.1]", True),
+        ("['spiffe://x/y']", True),
+        ("[a@b.c]", True),
+        ("[other]", False),
+        ("[Prometheus]", False),
+        ("[client]", False),
+    ],
+)
+async def test_allowed_names_are_compared_exactly(
+    open_site: Open, keys: Keys, names: str, welcome: bool
+) -> None:
+    """DNS, IP, URI and e-mail names of the certificate; its common name is none."""
+    async with open_site(mutual(keys, f"client_allowed_sans: {names}")) as site:
+        client = trusting(keys.server, keys.client)
+
+        assert await refused(site, client) is not welcome
+
+
+async def test_allowed_names_need_a_certificate(open_site: Open, keys: Keys) -> None:
+    """Leaving the optional certificate out is no way around the list."""
+    policy = "client_auth_type: VerifyClientCertIfGiven"
+    ca = f"client_ca_file: {keys.ca.cert}"
+    text = tls_section(keys.server, policy, ca, "client_allowed_sans: [prometheus]")
+    async with open_site(text) as site:
+        assert await refused(site, trusting(keys.server))
+        assert (await site.get(tls=trusting(keys.server, keys.client))).status == 200
+
+
+async def test_users_are_asked_for_on_every_page(open_site: Open) -> None:
+    """401 with a challenge, before it is even told which pages there are."""
+    async with open_site(f"basic_auth_users:\n  alice: {HASH}") as site:
+        client = await site.run.connect()
+        paths = ("/metrics", "/", "/-/healthy", "/nowhere")
+        answers = [await client.get(path) for path in paths]
+        head = await client.ask(request("HEAD", "/metrics"), head=True)
+
+        assert [answer.status for answer in answers] == [401] * 4
+        assert head.status == 401
+        assert answers[0].headers["www-authenticate"].startswith('Basic realm="')
+        assert (await client.get("/metrics", ALICE)).status == 200
+        assert (await client.get("/metrics", ALICE[:-4])).status == 401
+
+
+async def test_guessing_does_not_hold_up_the_loop(open_site: Open) -> None:
+    """While costly passwords are checked, a known user is answered at once."""
+    costly = bcrypt.hashpw(b"x", bcrypt.gensalt(10)).decode()
+    text = f"basic_auth_users:\n  alice: {HASH}\n  bob: {costly}"
+    async with open_site(text) as site:
+        assert (await site.get(ALICE)).status == 200
+        guess = "Authorization: Basic " + base64.b64encode(b"bob:guess").decode()
+        guessing = asyncio.create_task(site.get(guess))
+        await asyncio.sleep(0.01)
+        start = asyncio.get_running_loop().time()
+        assert (await site.get(ALICE)).status == 200
+        passed = asyncio.get_running_loop().time() - start
+
+        assert (await guessing).status == 401
+        assert passed < 0.5
+
+
+async def test_too_many_guesses_are_turned_away(open_site: Open) -> None:
+    """429 instead of an endless queue."""
+    costly = bcrypt.hashpw(b"x", bcrypt.gensalt(9)).decode()
+    async with open_site(f"basic_auth_users:\n  bob: {costly}") as site:
+        headers = [
+            "Authorization: Basic " + base64.b64encode(b"bob:%d" % number).decode()
+            for number in range(40)
+        ]
+        answers = await asyncio.gather(*(site.get(header) for header in headers))
+
+    statuses = [answer.status for answer in answers]
+    assert set(statuses) == {401, 429}
+
+
+async def test_headers_are_added_to_every_answer(open_site: Open) -> None:
+    """They replace the page's own of the same name."""
+    text = """
+http_server_config:
+  headers:
+    Content-Security-Policy: "default-src 'self'"
+    Strict-Transport-Security: max-age=60
+"""
+    async with open_site(text) as site:
+        client = await site.run.connect()
+        for path in ("/", "/metrics", "/nowhere"):
+            answer = await client.get(path)
+            assert answer.headers["content-security-policy"] == "default-src 'self'"
+            assert answer.headers["strict-transport-security"] == "max-age=60"
+
+
+async def test_requests_beyond_the_rate_get_429(open_site: Open) -> None:
+    """A burst, then one each interval; health counts as well."""
+    async with open_site("rate_limit:\n  interval: 2s\n  burst: 3") as site:
+        client = await site.run.connect()
+        statuses = [(await client.get("/-/healthy")).status for _ in range(4)]
+        site.moment.now += 2.0
+        later = [(await client.get("/metrics")).status for _ in range(2)]
+
+    assert statuses == [200, 200, 200, 429]
+    assert later == [200, 429]
+
+
+def test_a_bucket_never_holds_more_than_its_burst() -> None:
+    """A night without scrapes saves up no more than `burst` requests; None is no limit."""
+    moment = Moment()
+    bucket = TokenBucket(moment)
+    limit = RateLimit(1.0, 2)
+    moment.now = 1_000.0
+
+    assert [bucket.take(limit) for _ in range(3)] == [True, True, False]
+    moment.now += 1_000.0
+    assert [bucket.take(limit) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(None) for _ in range(3)] == [True, True, True]
+    assert bucket.take(RateLimit(1.0, 0)) is False
+
+
+async def test_a_renewed_certificate_is_served_without_a_restart(
+    open_site: Open, keys: Keys, tmp_path: Path
+) -> None:
+    """The same file names with other contents: the next connection sees them."""
+    pair = Pair(tmp_path / "tls.crt", tmp_path / "tls.key")
+    copy(keys.server, pair)
+    async with open_site(tls_section(pair)) as site:
+        old = await site.run.connect(trusting(keys.server))
+        assert (await old.get("/metrics")).status == 200
+        copy(keys.renewed, pair)
+        site.look()
+
+        assert (await site.get(tls=trusting(keys.renewed))).status == 200
+        assert await refused(site, trusting(keys.server))
+        assert (await old.get("/metrics")).status == 200
+
+
+def copy(source: Pair, target: Pair) -> None:
+    """Replace both files, as a renewal does."""
+    for old, new in ((target.cert, source.cert), (target.key, source.key)):
+        fresh = old.with_suffix(".new")
+        fresh.write_bytes(new.read_bytes())
+        fresh.replace(old)
+
+
+async def test_users_change_with_the_file(
+    open_site: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who is taken out is refused at once; the door is opened wide only by a reload."""
+    caplog.set_level("INFO", "exporter")
+    async with open_site(f"basic_auth_users:\n  alice: {HASH}") as site:
+        assert (await site.get(ALICE)).status == 200
+        site.rewrite(f"basic_auth_users:\n  bob: {HASH}")
+        assert (await site.get(ALICE)).status == 401
+        site.rewrite("rate_limit: {interval: 1s, burst: 9}")
+        assert (await site.get()).status == 401
+        site.live.use(site.live.load())
+        assert (await site.get()).status == 200
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "web configuration reloaded",
+        "web configuration not reloaded, the old one stays in force",
+    ]
+
+
+async def test_files_are_looked_at_once_a_second_at_most(open_site: Open) -> None:
+    """A change within the second counts from the next one on."""
+    async with open_site("") as site:
+        site.file.write_text(f"basic_auth_users:\n  alice: {HASH}")
+        assert (await site.get()).status == 200
+        site.moment.now += 1.0
+        assert (await site.get()).status == 401
+
+
+async def test_a_bad_change_keeps_the_old_and_is_told_once(
+    open_site: Open, keys: Keys, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Nobody is locked out or let in by a slip; the log says what is wrong, without secrets."""
+    caplog.set_level("INFO", "exporter")
+    users = f"basic_auth_users:\n  alice: {HASH}\n"
+    late = Pair(tmp_path / "late.crt", tmp_path / "late.key")
+    async with open_site(users) as site:
+        site.rewrite("basic_auth_users:\n  alice: hunter2")
+        for _ in range(3):
+            site.look()
+            assert (await site.get()).status == 401
+            assert (await site.get(ALICE)).status == 200
+        (told,) = caplog.records
+        site.rewrite(users + tls_section(late))
+        assert (await site.get(ALICE)).status == 200
+        copy(keys.server, late)
+        site.look()
+        assert (await site.get(ALICE, tls=trusting(keys.server))).status == 200
+
+    assert told.levelname == "ERROR"
+    assert "basic_auth_users.alice: is no bcrypt hash" in str(vars(told)["fields"]["reason"])
+    assert "hunter2" not in str(vars(told))
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "INFO"]
+
+
+async def test_a_lost_file_keeps_the_old(open_site: Open) -> None:
+    """Deleting the file does not open the door."""
+    async with open_site(f"basic_auth_users:\n  alice: {HASH}") as site:
+        site.file.unlink()
+        site.look()
+
+        assert (await site.get()).status == 401
+
+
+async def test_a_reload_is_told_what_is_wrong(open_site: Open) -> None:
+    """`load` raises and changes nothing, `use` puts in force."""
+    async with open_site("") as site:
+        site.file.write_text("nonsense")
+        with pytest.raises(ConfigError, match="must be a mapping"):
+            site.live.load()
+        site.file.write_text(f"basic_auth_users:\n  alice: {HASH}")
+        site.live.use(site.live.load())
+
+        assert (await site.get()).status == 401
+
+
+def test_a_bad_file_refuses_to_start(tmp_path: Path) -> None:
+    """ConfigError, before any socket is open."""
+    file = tmp_path / "web.yml"
+    file.write_text("rate_limit: {interval: often}")
+
+    with pytest.raises(ConfigError, match=r"rate_limit\.interval"):
+        LiveConfig(file, Moment())
+
+
+def test_what_is_hardly_meant_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, when it is put in force."""
+    file = tmp_path / "web.yml"
+    file.write_text("rate_limit: {interval: 1s, burst: 0}")
+    LiveConfig(file, Moment())
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

@@ -1,0 +1,270 @@
+"""The routes: which page, which status, which headers, over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from exporter.web.app import Document, create_app
+from exporter.web.negotiation import Format
+from tests.web_support import FakePages, request, running
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_metrics_come_ready_made_with_exact_headers() -> None:
+    """The body is what the pages gave, unchanged; nothing tells the server's make."""
+    async with running() as server:
+        answer = await (await server.connect()).get("/metrics")
+
+    answer.headers.pop("date")
+    assert answer.status == 200
+    assert answer.body == b"up 1\n"
+    assert answer.headers == {
+        "content-type": "text/plain; version=0.0.4; charset=utf-8",
+        "vary": "Accept, Accept-Encoding",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        "content-length": "5",
+    }
+
+
+async def test_negotiation_reaches_the_pages() -> None:
+    """Several Accept lines are one list; gzip is named in Content-Encoding."""
+    pages = FakePages()
+    async with running(create_app(pages)) as server:
+        answer = await (await server.connect()).get(
+            "/metrics",
+            "Accept: text/plain;q=0.1",
+            "Accept: application/openmetrics-text;version=1.0.0",
+            "Accept-Encoding: gzip",
+        )
+
+    assert pages.asked == [(Format.OPENMETRICS, True)]
+    assert answer.headers["content-type"] == Format.OPENMETRICS.content_type
+    assert answer.headers["content-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Accept: application/openmetrics-text;version=abc",
+        "Accept: \xff\xfe;q=\xff",
+        "Accept: ;;;,,,===",
+        "Accept: " + "a," * 20_000,
+        "Accept-Encoding: gzip;q=\xff",
+        "Accept-Language: \xff",
+        "Authorization: Basic \xff",
+        "Cookie: " + "x" * 60_000,
+    ],
+    ids=range(8),
+)
+async def test_odd_headers_never_hurt(line: str) -> None:
+    """A header that cannot be read is answered like none."""
+    async with running() as server:
+        client = await server.connect()
+
+        assert (await client.get("/metrics", line)).status == 200
+        assert (await client.get("/", line)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/", "/-/healthy", "/-/ready", "/nowhere"])
+async def test_head_says_what_get_would(path: str) -> None:
+    """The same status and headers, no body, and the connection stays in step."""
+    async with running() as server:
+        client = await server.connect()
+        got = await client.get(path)
+        head = await client.ask(request("HEAD", path), head=True)
+
+        got.headers.pop("date")
+        head.headers.pop("date")
+        assert (head.status, head.headers) == (got.status, got.headers)
+        assert (await client.get("/-/healthy")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/metrics", 200),
+        ("/metrics?name[]=x", 200),
+        ("/metrics?", 200),
+        ("/%6detrics", 200),
+        ("http://somewhere.else/metrics", 200),
+        ("http://somewhere.else:9/metrics?x=1", 200),
+        ("/metrics/", 404),
+        ("//metrics", 404),
+        ("/Metrics", 404),
+        ("/%2e%2e/metrics", 404),
+        ("/../metrics", 404),
+        ("/etc/passwd", 404),
+        ("/-/", 404),
+        ("/%ff%00", 404),
+        ("/metrics%00", 404),
+        ("/%", 404),
+        ("/" + "a" * 60_000, 404),
+        ("*", 404),
+        ("http://somewhere.else", 400),
+        ("/\xff", 400),
+        ("metrics", 400),
+        ("/metrics x", 400),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+async def test_targets_of_every_kind_get_a_plain_answer(target: str, status: int) -> None:
+    """Known pages, unknown pages and nonsense; never a 5xx."""
+    async with running() as server:
+        answer = await (await server.connect()).get(target)
+
+    assert answer.status == status
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+@pytest.mark.parametrize("path", ["/metrics", "/", "/-/healthy"])
+async def test_pages_are_only_read(method: str, path: str) -> None:
+    """Other methods get 405 and are told the right ones."""
+    async with running() as server:
+        answer = await (await server.connect()).ask(request(method, path))
+
+    assert answer.status == 405
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+async def test_health_and_readiness_are_told_by_status() -> None:
+    """200 or 503, with a sentence."""
+    pages = FakePages(alive=False, polled=False)
+    async with running(create_app(pages)) as server:
+        client = await server.connect()
+        bad = [await client.get("/-/healthy"), await client.get("/-/ready")]
+        pages.alive = pages.polled = True
+        good = [await client.get("/-/healthy"), await client.get("/-/ready")]
+
+    assert [answer.status for answer in bad] == [503, 503]
+    assert [answer.status for answer in good] == [200, 200]
+    assert all(answer.body.endswith(b".\n") for answer in bad + good)
+
+
+async def test_reload_is_off_unless_enabled() -> None:
+    """403 says how to enable it; nothing is reloaded."""
+    pages = FakePages()
+    async with running(create_app(pages)) as server:
+        answer = await (await server.connect()).ask(request("POST", "/-/reload"))
+
+    assert answer.status == 403
+    assert b"--web.enable-lifecycle" in answer.body
+    assert pages.reloads == 0
+
+
+async def test_reload_tells_the_truth() -> None:
+    """POST only; 200 when it worked, 500 with the reason when not."""
+    pages = FakePages()
+    async with running(create_app(pages, lifecycle=True)) as server:
+        client = await server.connect()
+        by_get = await client.get("/-/reload")
+        good = await client.ask(request("POST", "/-/reload", "Content-Length: 3") + b"abc")
+        pages.reason = "operations.0.interval: too short"
+        bad = await client.ask(request("POST", "/-/reload"))
+
+    assert (by_get.status, by_get.headers["allow"]) == (405, "POST")
+    assert good.status == 200
+    assert bad.status == 500
+    assert b"operations.0.interval: too short" in bad.body
+    assert pages.reloads == 2
+
+
+async def test_the_status_page_is_html_without_powers() -> None:
+    """Its language is negotiated by the page; a browser may run nothing in it."""
+    async with running() as server:
+        answer = await (await server.connect()).get("/", "Accept-Language: es")
+
+    assert answer.body == b"<html lang=es>"
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["vary"] == "Accept-Language"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_further_documents_have_their_own_path() -> None:
+    """A page can be added without touching the routes."""
+    documents = {"/config": lambda: Document("text/yaml; charset=utf-8", b"a: 1\n")}
+    async with running(create_app(FakePages(), documents=documents)) as server:
+        answer = await (await server.connect()).get("/config")
+
+    assert (answer.status, answer.body) == (200, b"a: 1\n")
+    assert answer.headers["content-type"] == "text/yaml; charset=utf-8"
+
+
+async def test_the_telemetry_path_can_be_elsewhere() -> None:
+    """The old path is then unknown."""
+    async with running(create_app(FakePages(), telemetry_path="/a/b")) as server:
+        client = await server.connect()
+
+        assert (await client.get("/a/b")).body == b"up 1\n"
+        assert (await client.get("/metrics")).status == 404
+
+
+async def test_metrics_at_the_root_win_over_the_status_page() -> None:
+    """As in every exporter that lets `--web.telemetry-path` be `/`."""
+    async with running(create_app(FakePages(), telemetry_path="/")) as server:
+        client = await server.connect()
+
+        assert (await client.get("/")).body == b"up 1\n"
+        assert (await client.ask(request("POST", "/"))).status == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "metrics",
+        "/-/healthy",
+        "/-/new",
+        "/config",
+        "/a b",
+        "/a?b",
+        "/a#b",
+        "/%61",
+        "/ñ",
+        "/\x00",
+    ],
+)
+def test_a_telemetry_path_that_cannot_be_is_an_error(path: str) -> None:
+    """Taken pages, and paths that no request could match."""
+    documents = {"/config": lambda: Document("text/plain", b"")}
+
+    with pytest.raises(ValueError, match="telemetry path"):
+        create_app(FakePages(), telemetry_path=path, documents=documents)
+
+
+async def test_scrapes_beyond_the_cap_get_503() -> None:
+    """Who does not read his body counts until he has; health is answered meanwhile."""
+    app = create_app(FakePages(body=b"x" * 20_000_000), max_requests=2)
+    async with running(app) as server:
+        slow = [await server.connect(small_window=True) for _ in range(2)]
+        for client in slow:
+            client.send(request("GET", "/metrics"))
+            await client.reader.readuntil(b"\r\n\r\n")
+        other = await server.connect()
+        refused = await other.get("/metrics")
+        healthy = await other.get("/-/healthy")
+        assert len(await slow[0].reader.readexactly(20_000_000)) == 20_000_000
+        async with asyncio.timeout(2):
+            while (await other.get("/nowhere")).status == 503:
+                pass
+
+    assert refused.status == 503
+    assert refused.headers["retry-after"] == "1"
+    assert healthy.status == 200
+
+
+async def test_no_cap_means_no_cap() -> None:
+    """`--web.max-requests=0` never refuses."""
+    app = create_app(FakePages(body=b"x" * 20_000_000), max_requests=0)
+    async with running(app) as server:
+        for _ in range(3):
+            slow = await server.connect(small_window=True)
+            slow.send(request("GET", "/metrics"))
+            await slow.reader.readuntil(b"\r\n\r\n")
+
+        assert (await (await server.connect()).get("/")).status == 200
