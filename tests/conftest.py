@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +17,24 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the developer's own proxies, tokens or exporter settings."""
     for name in list(os.environ):
         upper = name.upper()
-        if upper.startswith("WOLKVOX") or upper.endswith("_PROXY") or upper == "STATE_DIRECTORY":
+        if (
+            upper.startswith("WOLKVOX")
+            or upper.endswith("_PROXY")
+            or upper == "STATE_DIRECTORY"
+        ):
             monkeypatch.delenv(name)
-    yield
+
+
+@pytest.fixture
+def state_directory(tmp_path: Path) -> Iterator[Path]:
+    """A directory for state files; in memory where possible, since every commit is flushed."""
+    memory = Path("/dev/shm")  # noqa: S108 - a directory of its own is made below it
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="wolkvox-tests-") as directory:
+        yield Path(directory)

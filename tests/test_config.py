@@ -18,7 +18,6 @@ from exporter.config import (
     from_environment,
     in_environment,
     load,
-    unused_keys,
 )
 from exporter.config.addresses import is_loopback, proxy, server, url
 from exporter.config.values import duration, kind, percent, shown
@@ -279,12 +278,6 @@ def test_short_intervals_are_for_loopback_only(tmp_path: Path) -> None:
     assert (one.loopback, one.interval, one.timeout, one.stale_after) == (True, 1, 0.1, 3)
     assert one.skills[0].interval == 2
 
-
-def test_unused_keys_are_named(write: Write) -> None:
-    """Keys without effect are told once, whichever operations set them."""
-    with_sla = load([write(operation("sla: [{asa: {max: 30s}}]"))], ENVIRON)
-    assert unused_keys(with_sla) in {(), ("sla is checked, but has no effect in this version",)}
-    assert unused_keys(Configuration(())) == ()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from exporter.config.model import (
     ServiceLevel,
     Skill,
     SlaEntry,
-    unused_keys,
 )
 from exporter.config.tokens import TokenSource, TokenUnreadable, token_digest
 from exporter.config.values import format_duration
@@ -27,5 +26,4 @@ __all__ = [
     "in_environment",
     "load",
     "token_digest",
-    "unused_keys",
 ]

@@ -99,9 +99,3 @@ class Configuration:
     warnings: tuple[str, ...] = ()
     shared_tokens: tuple[tuple[str, ...], ...] = ()
 
-
-def unused_keys(configuration: Configuration) -> tuple[str, ...]:
-    """Return one sentence per key that is set and checked, but has no effect yet."""
-    if any(operation.sla for operation in configuration.operations):
-        return ("sla is checked, but has no effect in this version",)
-    return ()

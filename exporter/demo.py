@@ -1,0 +1,156 @@
+"""The demo: simulator and exporter in one process on loopback, with nothing to set up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from exporter.config import Configuration, load
+from exporter.service import (
+    Settings,
+    listen,
+    run,
+    serve_alone,
+    system_clock,
+    usage_error,
+)
+from exporter.simulator import SimulatedOperation, Simulator, demo_operations
+from exporter.web.server import HttpServer, address_of
+
+INTERVAL = "5s"
+SEED = 20
+# Where it is day when Latin America sleeps: the demo always shows a busy centre.
+_ZONES = (
+    ("America/Bogota", "America/Santiago"),
+    ("Pacific/Honolulu", "Pacific/Auckland"),
+    ("Asia/Tokyo", "Asia/Manila"),
+    ("Asia/Dubai", "Asia/Kolkata"),
+    ("Europe/Madrid", "Atlantic/Canary"),
+)
+_NAMES = {"wv0013": "acme", "wv0042": "globex"}
+
+
+def demo_zones(now: datetime) -> tuple[ZoneInfo, ZoneInfo]:
+    """The first pair of zones in which both have at least eight hours of the day behind.
+
+    The simulated centres work around the clock, but right after midnight any centre has
+    little to show.
+    """
+
+    def local_hours(pair: tuple[str, str]) -> list[int]:
+        return [now.astimezone(ZoneInfo(name)).hour for name in pair]
+
+    found = next((pair for pair in _ZONES if min(local_hours(pair)) >= 8), None)
+    first, second = found or max(_ZONES, key=lambda pair: min(local_hours(pair)))
+    return ZoneInfo(first), ZoneInfo(second)
+
+
+def run_demo(
+    addresses: Sequence[str], say: Callable[[str], None], *, process_metrics: bool = True
+) -> int:
+    """Run the demo until a signal ends it; returns the exit code.
+
+    `say` gets the lines for the terminal. Raises StartError where a port is taken.
+    """
+    clock = system_clock()
+    operations = demo_operations(*demo_zones(clock.now()))
+    simulator = Simulator(operations, seed=SEED, now=clock.now, sleep=clock.sleep)
+    api = listen(("127.0.0.1:0",))
+    base = f"http://{address_of(api[0])}"
+    with TemporaryDirectory(prefix="wolkvox-demo-") as name:
+        directory = Path(name)
+        _write_configuration(directory, base, operations)
+
+        def configured() -> Configuration:
+            return load([directory / "wolkvox.yml"], {})
+
+        settings = Settings(
+            load=configured,
+            listen=tuple(addresses),
+            telemetry_path="/metrics",
+            storage=directory / "data",
+            process_metrics=process_metrics,
+        )
+
+        def announce(open_addresses: tuple[str, ...]) -> None:
+            for line in _greeting(open_addresses[0], base, operations):
+                say(line)
+
+        try:
+            return run(
+                settings,
+                configured(),
+                beside=lambda: [HttpServer(simulator.app, api)],
+                announce=announce,
+            )
+        finally:
+            for listener in api:
+                listener.close()
+
+
+def _write_configuration(
+    directory: Path, base: str, operations: Sequence[SimulatedOperation]
+) -> None:
+    lines = ["operations:"]
+    for operation in operations:
+        token = directory / f"{operation.name}.token"
+        token.touch(mode=0o600)
+        token.write_text(operation.token, encoding="utf-8")
+        lines += [
+            f"  - name: {_NAMES[operation.name]}",
+            f"    url: {base}/{operation.name}/api/v2/",
+            f"    token_file: {token.name}",
+            f"    timezone: {operation.timezone}",
+            f"    interval: {INTERVAL}",
+            "    token_info: true",
+            "    skills:",
+        ]
+        lines += [f"      - {{id: {s.id}, name: {s.name}}}" for s in operation.skills]
+    text = "\n".join(lines) + "\n"
+    (directory / "wolkvox.yml").write_text(text, encoding="utf-8")
+
+
+def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation]) -> list[str]:
+    zones = ", ".join(str(operation.timezone) for operation in operations)
+    return [
+        "wolkvox-exporter demo: two simulated operations, five skills, six channels",
+        f"  status    http://{address}/",
+        f"  metrics   http://{address}/metrics",
+        f"  simulator {base}/   (its clock is this machine's, in {zones})",
+        f"  polled every {INTERVAL}; a real operation is polled every 5 minutes at most",
+        "  break it: "
+        f'curl -X POST {base}/_simulator/scenario -d \'{{"scenario": "collapse"}}\'',
+        "Ctrl-C ends it.",
+    ]
+
+
+def run_simulator(address: str, seed: int, timezone: str, say: Callable[[str], None]) -> int:
+    """Run the simulator alone until a signal ends it; returns the exit code.
+
+    Raises ConfigError for an unknown time zone and StartError where the port is taken.
+    """
+    clock = system_clock()
+    zone = _zone(timezone)
+    operations = demo_operations(zone, zone)
+    simulator = Simulator(operations, seed=seed, now=clock.now, sleep=clock.sleep)
+    sockets = listen((address,))
+    base = f"http://{address_of(sockets[0])}"
+    say(f"simulator of the Wolkvox API on {base}/   (its clock is this machine's)")
+    for operation in operations:
+        skills = ", ".join(f"{skill.id} {skill.name}" for skill in operation.skills)
+        say(f"  url: {base}/{operation.name}/api/v2/")
+        say(f"       token {operation.token}   skills {skills}")
+    say("Ctrl-C ends it.")
+    return serve_alone(lambda: HttpServer(simulator.app, sockets))
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        raise usage_error(
+            "--timezone", f"{name!r} is no time zone: write one such as America/Bogota"
+        ) from None

@@ -1,0 +1,291 @@
+"""Virtual time: days of polling in seconds, with the real loops, state file and simulator.
+
+`VirtualLoop` is an asyncio loop whose clock jumps to the next timer when nothing else is
+to do, so that asyncio's own sleeps and time-outs pass at once and in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import selectors
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.config import Configuration, Operation, load
+from exporter.fleet import Fleet, Means
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.telemetry import ExporterTelemetry
+from exporter.state.journal import DirectState
+from exporter.state.locks import TokenGate
+from exporter.state.snapshot import Snapshot
+from exporter.state.storage import Storage
+from exporter.times import Clock
+from exporter.wolkvox.client import WolkvoxClient
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Never waits for a timer: tells the loop to jump instead."""
+
+    jump: Callable[[float], None]
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0 if timeout is None or timeout > 0 else timeout)
+        if not events and timeout is None:
+            return super().select(0.01)  # no timer at all: something real must happen
+        if not events and timeout:
+            self.jump(timeout)
+        return events
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is virtual; it begins at 0."""
+
+    def __init__(self) -> None:
+        selector = _JumpingSelector()
+        selector.jump = self._jump
+        self._virtual = 0.0
+        super().__init__(selector)
+
+    def _jump(self, seconds: float) -> None:
+        self._virtual += seconds
+
+    def time(self) -> float:
+        return self._virtual
+
+
+def run_virtual(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make a test of a coroutine function, which then lives in virtual time."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        run_virtual(test(*args, **kwargs))
+
+    return run
+
+
+@dataclass(slots=True)
+class VirtualWorld:
+    """The wall clock of a virtual loop: a start, which a test may move (`shift`)."""
+
+    start: datetime
+    shift: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        """The virtual moment, in UTC."""
+        passed = timedelta(seconds=asyncio.get_running_loop().time())
+        return self.start.astimezone(UTC) + passed + self.shift
+
+    def clock(self) -> Clock:
+        """The clock that the exporter gets."""
+        return Clock(self.now, lambda: asyncio.get_running_loop().time(), asyncio.sleep)
+
+
+@dataclass(slots=True)
+class Exporter:
+    """A running exporter in virtual time, without its HTTP server."""
+
+    fleet: Fleet
+    page: Exposition
+    snapshot: Snapshot
+    telemetry: ExporterTelemetry
+    storage: Storage
+
+    def samples(self, name: str, **labels: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """The samples of a name whose labels include `labels`, by their sorted labels."""
+        found = {}
+        for family in text_string_to_metric_families(self.page.text().decode()):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    found[tuple(sorted(sample.labels.items()))] = sample.value
+        return found
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The value of the one sample that matches, None where there is none."""
+        found = list(self.samples(name, **labels).values())
+        assert len(found) <= 1, f"{name} {labels}: {len(found)} samples"
+        return found[0] if found else None
+
+
+@asynccontextmanager
+async def exporter(
+    configuration: Configuration,
+    directory: Path,
+    world: VirtualWorld,
+    transport: httpx.AsyncBaseTransport,
+    seed: int = 1,
+) -> AsyncIterator[Exporter]:
+    """Run the poll loops of a configuration; leaving ends them as a SIGTERM would."""
+    clock = world.clock()
+    storage = Storage.open(directory)
+    page = Exposition(clock.epoch)
+    telemetry = ExporterTelemetry(page, "0.0.0", "", clock.epoch())
+
+    def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
+        return WolkvoxClient(
+            operation.base_url,
+            timeout=operation.timeout,
+            ca_file=None,
+            proxy=None,
+            trust_env=False,
+            monotonic=clock.monotonic,
+            transport=transport,
+        )
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            means = Means(
+                clock=clock,
+                rng=random.Random(seed),
+                state=DirectState(storage),
+                gate=TokenGate(directory, clock),
+                page=page,
+                snapshot=Snapshot(),
+                telemetry=telemetry,
+                connect=connect,
+            )
+            fleet = Fleet(means, group)
+            fleet.apply(configuration)
+            try:
+                yield Exporter(fleet, page, means.snapshot, telemetry, storage)
+            finally:
+                fleet.stop()
+    finally:
+        storage.close()
+
+
+def configuration(
+    directory: Path, text: str, tokens: Sequence[str] = ("canary",)
+) -> Configuration:
+    """Load YAML in which `{token0}`, `{token1}` … stand for the paths of token files."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for number, token in enumerate(tokens):
+        path = directory / f"token{number}"
+        path.touch(mode=0o600)
+        path.write_text(token, encoding="utf-8")
+        text = text.replace(f"{{token{number}}}", str(path))
+    file = directory / "wolkvox.yml"
+    file.write_text(text, encoding="utf-8")
+    return load([file], {})
+
+
+Answer = Callable[["Seen"], Awaitable[httpx.Response] | httpx.Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request as the scripted API saw it.
+
+    `at` is the world's epoch time, which a test may shift; `monotonic` is never shifted.
+    """
+
+    at: float
+    url: httpx.URL
+    token: str
+    monotonic: float = 0.0
+
+    @property
+    def report(self) -> str:
+        return str(self.url.params.get("api", ""))
+
+    @property
+    def skill(self) -> str:
+        return str(self.url.params.get("skill_id", ""))
+
+    @property
+    def window(self) -> tuple[str, str]:
+        return self.url.params.get("date_ini", ""), self.url.params.get("date_end", "")
+
+
+@dataclass(slots=True)
+class ScriptedApi(httpx.AsyncBaseTransport):
+    """An API that a test scripts: takes `seconds` a request and notes every one.
+
+    `answer` gets the request and returns the response or raises an httpx error.
+    """
+
+    world: VirtualWorld
+    answer: Answer
+    seconds: float = 0.5
+    seen: list[Seen] = field(default_factory=list)
+    in_flight: dict[str, int] = field(default_factory=dict)
+    most_in_flight: int = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        token = request.headers["wolkvox-token"]
+        monotonic = asyncio.get_running_loop().time()
+        seen = Seen(self.world.now().timestamp(), request.url, token, monotonic)
+        self.seen.append(seen)
+        self.in_flight[token] = self.in_flight.get(token, 0) + 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight[token])
+        try:
+            if trace := request.extensions.get("trace"):
+                # As httpcore says it: from now on the server may have seen the request.
+                await trace("http11.send_request_headers.started", {"request": request})
+            await asyncio.sleep(self.seconds)
+            response = self.answer(seen)
+            made = response if isinstance(response, httpx.Response) else await response
+            # A fresh one, not read yet, as it would come from a socket.
+            stream = httpx.ByteStream(made.content)
+            return httpx.Response(made.status_code, headers=made.headers, stream=stream)
+        finally:
+            self.in_flight[token] -= 1
+
+
+def row(
+    channel: str = "inbound", inbound: int = 100, answered: int = 90, **more: str
+) -> dict[str, str]:
+    """A row as the API writes it, with figures that agree."""
+    figures = {
+        "type_interaction": channel,
+        "inbound_calls": str(inbound),
+        "answer_calls": str(answered),
+        "abandon_calls": str(inbound - answered),
+        "service_level_10seg": "40.00 %",
+        "service_level_20seg": "60.00 %",
+        "service_level_30seg": "80.00 %",
+        "abandon": f"{100 * (inbound - answered) / inbound if inbound else 0:.2f} %",
+        "asa": "12",
+        "ata": "30",
+    }
+    return figures | more
+
+
+def ok(*rows: dict[str, str]) -> httpx.Response:
+    """A good answer."""
+    body = {
+        "code": 200,
+        "error": None,
+        "msg": f"{len(rows)} records were found",
+        "data": [*rows],
+    }
+    return httpx.Response(200, json=body)
+
+
+def no_rows() -> httpx.Response:
+    """What the API says where the window has no rows."""
+    return httpx.Response(
+        404, json={"code": "404", "error": "NOT FOUND", "msg": "Validate dates entered"}
+    )
+
+
+def refusal(msg: str, status: int = 403) -> httpx.Response:
+    """An error of the API's table."""
+    return httpx.Response(status, json={"code": str(status), "error": "FORBIDDEN", "msg": msg})
