@@ -357,7 +357,7 @@ def slices(most: int) -> st.SearchStrategy[Traffic]:
     return counts.map(lambda parts: Traffic(parts[:4], parts[4]))
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(
     days=st.lists(
         st.lists(st.one_of(slices(3), slices(200)), min_size=1, max_size=9),
@@ -418,7 +418,7 @@ def totals(draw: st.DrawFn) -> DayTotals:
     )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(totals(), min_size=1, max_size=12), st.booleans())
 def test_the_highest_of_ordered_buckets_are_ordered(
     rows: list[DayTotals], from_the_start: bool
@@ -451,7 +451,7 @@ ANY_ROW: st.SearchStrategy[Any] = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(-20, 20), st.lists(ANY_ROW, max_size=3)), max_size=6))
 def test_no_answer_breaks_the_ledger(answers: list[tuple[int, list[ChannelFigures]]]) -> None:
     """Whatever numbers come in whatever order of days, the ledger can be saved and shown."""

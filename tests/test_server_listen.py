@@ -58,14 +58,21 @@ def test_a_bare_port_is_open_on_both_families() -> None:
         assert address_of(listener) == f"[::]:{port}"
 
 
+def test_answers_are_sent_without_delay() -> None:
+    """By this number asyncio sets TCP_NODELAY: else small answers wait 40 ms for an ACK."""
+    for listener in bind([(None, 0), ("127.0.0.1", 0)]):
+        with listener:
+            assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_a_machine_without_ipv6_gets_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels booted without IPv6 know no such sockets."""
     real = socket.socket
 
-    def only_ipv4(family: int, kind: int) -> socket.socket:
+    def only_ipv4(family: int, kind: int, protocol: int) -> socket.socket:
         if family == socket.AF_INET6:
             raise OSError(97, "Address family not supported by protocol")
-        return real(family, kind)
+        return real(family, kind, protocol)
 
     monkeypatch.setattr("exporter.web.listen.socket.socket", only_ipv4)
     (listener,) = bind([(None, 0)])

@@ -105,13 +105,18 @@ def open_site(tmp_path: Path) -> Open:
 
     @contextlib.asynccontextmanager
     async def opened(
-        text: str, *, limits: Limits = DEFAULTS, pages: FakePages | None = None
+        text: str,
+        *,
+        limits: Limits = DEFAULTS,
+        pages: FakePages | None = None,
+        max_requests: int = 40,
     ) -> AsyncIterator[Site]:
         moment, file = Moment(), tmp_path / "web.yml"
         file.write_text(text)
         live = LiveConfig(file, moment)
-        app = guard(create_app(pages or FakePages()), live, moment)
-        async with running(app, limits=limits, tls=live.tls) as run:
+        app = create_app(pages or FakePages(), max_requests=max_requests)
+        guarded = guard(app, live, moment)
+        async with running(guarded, limits=limits, tls=live.tls) as run:
             yield Site(run, live, file, moment)
 
     return opened
@@ -153,6 +158,35 @@ async def test_a_big_body_passes_tls_whole(open_site: Open, keys: Keys) -> None:
     pages = FakePages(body=os.urandom(3_000_000))
     async with open_site(tls_section(keys.server), pages=pages) as site:
         assert (await site.get(tls=trusting(keys.server))).body == pages.body
+
+
+async def test_slow_readers_count_behind_tls_too(open_site: Open, keys: Keys) -> None:
+    """The cap on requests holds what waits encrypted; who catches up gets everything."""
+    pages = FakePages(body=os.urandom(20_000_000))
+    async with open_site(tls_section(keys.server), pages=pages, max_requests=2) as site:
+        slow = [
+            await site.run.connect(trusting(keys.server), small_window=True) for _ in range(2)
+        ]
+        for client in slow:
+            client.send(request("GET", "/metrics", "Connection: close"))
+            await client.reader.readuntil(b"\r\n\r\n")
+        other = await site.get(tls=trusting(keys.server))
+
+        assert other.status == 503
+        assert await slow[1].reader.readexactly(20_000_000) == pages.body
+
+
+async def test_who_does_not_read_behind_tls_is_cut_off(open_site: Open, keys: Keys) -> None:
+    """The time to take an answer is limited there as well."""
+    pages = FakePages(body=os.urandom(20_000_000))
+    limits = dataclasses.replace(QUICK, handshake_timeout=5.0)
+    async with open_site(tls_section(keys.server), pages=pages, limits=limits) as site:
+        client = await site.run.connect(trusting(keys.server), small_window=True)
+        client.send(request("GET", "/metrics"))
+        await asyncio.sleep(0.2)
+        received = await read_to_end(client)
+
+        assert received < 20_000_000
 
 
 async def test_curl_reads_it(open_site: Open, keys: Keys) -> None:
@@ -212,10 +246,23 @@ async def test_a_silent_or_senseless_tls_client_delays_nobody(
             await asyncio.wait_for(read_to_end(client), 2)
 
 
-async def read_to_end(client: Client) -> None:
-    """Whatever the server says (a TLS alert), until it ends the connection."""
-    with contextlib.suppress(ConnectionError):
-        await client.reader.read()
+async def read_to_end(client: Client) -> int:
+    """How much the server says (an answer, an alert) until it ends the connection."""
+    received = 0
+    with contextlib.suppress(OSError):
+        while piece := await client.reader.read(1_000_000):
+            received += len(piece)
+    return received
+
+
+async def test_http_on_the_tls_port_is_told_so(open_site: Open, keys: Keys) -> None:
+    """The commonest mistake gets a sentence instead of silence."""
+    async with open_site(tls_section(keys.server)) as site:
+        client = await site.run.connect()
+        answer = await client.get("/metrics")
+
+        assert (answer.status, answer.body) == (400, b"This port speaks HTTPS, not HTTP.\n")
+        assert await client.closed()
 
 
 async def test_a_client_silent_after_its_handshake_is_closed(

@@ -14,7 +14,7 @@ from exporter.web.access import RateLimit, WebConfig, load_web_config
 from exporter.web.certificates import CIPHERS, TlsSettings, build_context
 from tests.web_support import Pair, make_pair
 
-HASH = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi"
+HASH = "$2y$10$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm"
 
 
 @pytest.fixture(scope="session")
@@ -378,3 +378,16 @@ def test_pem_reaches_openssl_where_there_is_no_memory_file(
     )
 
     assert build_context(settings).verify_mode is ssl.CERT_NONE
+
+
+def test_the_documented_example_is_good(pairs: Path, load: Loader) -> None:
+    """What the page shows can be copied."""
+    page = (Path(__file__).parent.parent / "docs" / "web-config.md").read_text()
+    example = page.split("```yaml\n")[1].split("```")[0]
+    (load.folder / "ca.pem").write_bytes((load.folder / "other.pem").read_bytes())
+    config = load(example)
+
+    assert config.tls is not None
+    assert set(config.users) == {b"prometheus"}
+    assert config.rate_limit == RateLimit(0.1, 20)
+    assert config.warnings == ()

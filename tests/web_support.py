@@ -20,7 +20,7 @@ QUICK = Limits(
     request_timeout=0.05,
     idle_timeout=0.2,
     write_timeout=0.05,
-    handshake_timeout=0.05,
+    handshake_timeout=0.15,
     linger=0.05,
     shutdown_timeout=0.2,
 )

@@ -98,4 +98,3 @@ class Configuration:
     operations: tuple[Operation, ...]
     warnings: tuple[str, ...] = ()
     shared_tokens: tuple[tuple[str, ...], ...] = ()
-

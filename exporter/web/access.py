@@ -7,7 +7,7 @@ cannot do is refused by name, so that nobody believes in a protection that is no
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -113,20 +113,22 @@ def _read_form(raw: object, problems: list[Problem]) -> WebForm:
     return WebForm.model_validate(value)
 
 
-def _without_empty(value: object) -> object:
+def _without_empty(value: dict[str, Any]) -> dict[str, Any]:
     """A key without a value counts as left out, as it does for the toolkit."""
-    if isinstance(value, dict):
-        return {key: _without_empty(item) for key, item in value.items() if item is not None}
-    return value
+    return {
+        key: _without_empty(item) if isinstance(item, dict) else item
+        for key, item in value.items()
+        if item is not None
+    }
 
 
-def _drop(value: object, place: tuple[int | str, ...]) -> None:
-    """Take out the section's key that does not fit, so that the rest can be judged."""
-    depth = 2 if len(place) > 1 and str(place[0]) in WebForm.model_fields else 1
-    for key in place[: depth - 1]:
-        value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, dict):
-        value.pop(place[depth - 1], None)
+def _drop(value: dict[str, Any], place: tuple[int | str, ...]) -> None:
+    """Take out what does not fit (a key of a section, or a section): the rest is judged on."""
+    outer, *inner = map(str, place)
+    if inner and outer in WebForm.model_fields:
+        value[outer].pop(inner[0], None)
+    else:
+        value.pop(outer, None)
 
 
 def _place(place: tuple[int | str, ...]) -> str:

@@ -6,6 +6,7 @@ raises: what cannot be read counts as not said, and who says nothing gets plain 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -51,6 +52,23 @@ def choose_format(accept: str | None) -> Format:
     no header, wildcards, unknown versions and types. Never 406: a scrape that gets the
     older form is worth more than one that fails.
     """
+    return _choose(accept) if accept and len(accept) <= _LONGEST_HEADER else Format.TEXT
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Whether the answer is to be compressed with gzip (RFC 9110, 12.5.3).
+
+    Gzip must be allowed (by name or by `*`, `q=0` forbids) and not be liked less than
+    `identity`, which counts only where it is named.
+    """
+    if not accept_encoding or len(accept_encoding) > _LONGEST_HEADER:
+        return False
+    return _likes_gzip(accept_encoding)
+
+
+# Scrapers say the same each time; reading it anew would cost more than sending a small body.
+@functools.lru_cache(maxsize=64)
+def _choose(accept: str) -> Format:
     wanted, anything = 0.0, 0.0
     text: float | None = None
     text_named_first = False
@@ -68,12 +86,8 @@ def choose_format(accept: str | None) -> Format:
     return Format.TEXT if wanted == text and text_named_first else Format.OPENMETRICS
 
 
-def accepts_gzip(accept_encoding: str | None) -> bool:
-    """Whether the answer is to be compressed with gzip (RFC 9110, 12.5.3).
-
-    Gzip must be allowed (by name or by `*`, `q=0` forbids) and not be liked less than
-    `identity`, which counts only where it is named.
-    """
+@functools.lru_cache(maxsize=64)
+def _likes_gzip(accept_encoding: str) -> bool:
     weights: dict[str, float] = {}
     for item in _items(accept_encoding):
         name = "gzip" if item.name == "x-gzip" else item.name
@@ -82,10 +96,8 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
     return gzip > 0.0 and gzip >= weights.get("identity", 0.0)
 
 
-def _items(header: str | None) -> Iterator[_Item]:
+def _items(header: str) -> Iterator[_Item]:
     """The items that can be read; one with a broken weight is left out as a whole."""
-    if not header or len(header) > _LONGEST_HEADER:
-        return
     for part in header.split(","):
         name, *raw = part.split(";")
         pairs = (pair.partition("=") for pair in raw)

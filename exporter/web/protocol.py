@@ -67,7 +67,7 @@ class Room(ServerState):
         self.waiting.pop(connection, None)
 
 
-class Evictable(asyncio.Protocol):
+class Evictable:
     """A connection that may have to go when there is no more room."""
 
     def evict(self) -> None:
@@ -100,8 +100,6 @@ class LimitedProtocol(HttpToolsProtocol, Evictable):
         self._patience: asyncio.TimerHandle | None = None
         self._flush: asyncio.TimerHandle | None = None
 
-    # -- the connection
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The client is there; it has `request_timeout` to say what it wants."""
         super().connection_made(transport)
@@ -129,8 +127,6 @@ class LimitedProtocol(HttpToolsProtocol, Evictable):
         """Close at once: the room is needed for a newer connection."""
         self._room.leave(self)
         self.transport.abort()
-
-    # -- what the client sends
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless the client was refused; then see what it waits for now."""
@@ -225,8 +221,6 @@ class LimitedProtocol(HttpToolsProtocol, Evictable):
         if self.scheme == "http":  # TLS cannot be closed by halves
             self.transport.write_eof()
 
-    # -- what it waits for
-
     def _answering(self) -> bool:
         # None before the first request, which uvicorn's annotation does not say.
         cycle = cast("Any", self.cycle)
@@ -274,8 +268,6 @@ class LimitedProtocol(HttpToolsProtocol, Evictable):
         super().on_response_complete()
         self._unset_keepalive_if_required()  # uvicorn's clock, which any byte stops
         self._await_client()
-
-    # -- what the client takes
 
     def pause_writing(self) -> None:
         """The client takes less than it is given: it has `write_timeout` to catch up."""

@@ -17,7 +17,7 @@ from email.utils import formatdate
 
 from uvicorn.config import Config
 
-from exporter.web.asgi import ASGIApp, Receive, Scope, Send
+from exporter.web.asgi import ASGIApp, Message, Receive, Scope, Send
 from exporter.web.listen import (
     BACKLOG,
     address_of,
@@ -26,11 +26,12 @@ from exporter.web.listen import (
     raise_open_files,
 )
 from exporter.web.protocol import LimitedProtocol, Limits, Room
-from exporter.web.tls import TlsGreeter, TlsPolicy
+from exporter.web.tls import TlsConnection, TlsPolicy
 
 __all__ = ["HttpServer", "Limits", "address_of", "bind", "parse_listen_address"]
 
 _LAST_WORDS_SECONDS = 0.1
+_PIECE_BYTES = 64 * 1024
 
 
 def _no_tls() -> None:
@@ -57,7 +58,7 @@ class HttpServer:
         self._tls = tls
         connections = raise_open_files(limits.connections)
         self._limits = dataclasses.replace(limits, connections=connections)
-        self._config = _uvicorn_config(_ending_quietly(app))
+        self._config = _uvicorn_config(_fitted(app))
         self._stopping = asyncio.Event()
         self._room = Room(self._limits)
 
@@ -92,9 +93,9 @@ class HttpServer:
         """One list of headers for all answers of a second."""
         self._room.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
-    def _accept(self) -> asyncio.Protocol:
+    def _accept(self) -> asyncio.BaseProtocol:
         policy = self._tls()
-        return self._http() if policy is None else TlsGreeter(policy, self._room, self._http)
+        return self._http() if policy is None else TlsConnection(policy, self._room, self._http)
 
     def _http(self) -> LimitedProtocol:
         return LimitedProtocol(self._config, self._room)
@@ -123,14 +124,30 @@ class HttpServer:
             await asyncio.gather(*pending, return_exceptions=True)
 
 
-def _ending_quietly(app: ASGIApp) -> ASGIApp:
-    """Requests are cancelled when the server closes, connection and all: no error to log."""
+def _fitted(app: ASGIApp) -> ASGIApp:
+    """The application, fitted to how this server ends and encrypts."""
 
-    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
+    async def fitted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["scheme"] == "https":
+            send = _in_pieces(send)
+        # Cancelled when the server closes, connection and all: no error to log.
         with contextlib.suppress(asyncio.CancelledError):
             await app(scope, receive, send)
 
-    return quiet
+    return fitted
+
+
+def _in_pieces(send: Send) -> Send:
+    """Bodies cut up: encryption takes in the whole of a piece before it looks who reads."""
+
+    async def sending(message: Message) -> None:
+        body = memoryview(message.get("body", b""))
+        while len(body) > _PIECE_BYTES:
+            piece, body = body[:_PIECE_BYTES], body[_PIECE_BYTES:]
+            await send({"type": message["type"], "body": piece, "more_body": True})
+        await send({**message, "body": body} if "body" in message else message)
+
+    return sending
 
 
 def _uvicorn_config(app: ASGIApp) -> Config:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from exporter.web.protocol import Evictable, LimitedProtocol, Room
 
-# For the client's farewell; who does not say it has nothing to gain.
-_SHUTDOWN_SECONDS = 2.0
+# What may lie encrypted and unsent before the answer waits for its client.
+_UNSENT_BYTES = 64 * 1024
+_NO_TLS = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 34\r\nconnection: close\r\n\r\nThis port speaks HTTPS, not HTTP.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,69 +38,80 @@ class TlsPolicy:
         return any(value in self.allowed_sans for _, value in names)
 
 
-class TlsGreeter(Evictable):
-    """Holds a new connection until its handshake is over, then hands it to HTTP."""
+class TlsConnection(SSLProtocol, Evictable):
+    """One connection, its handshake and its encryption; HTTP begins behind them.
+
+    asyncio's own protocol, made here rather than by `create_server(ssl=...)` so that the
+    context is that of the moment, handshakes under way can be counted and ended, and a
+    silent client does not hold 256 KiB (the size of asyncio's buffer).
+    """
+
+    max_size = 32 * 1024
+    _plain: asyncio.Transport
 
     def __init__(
-        self,
-        policy: TlsPolicy,
-        room: Room,
-        http: Callable[[], LimitedProtocol],
+        self, policy: TlsPolicy, room: Room, http: Callable[[], LimitedProtocol]
     ) -> None:
-        self._policy = policy
         self._room = room
-        self._http = http
-        self._plain: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._early = b""
-        self._lost = False
+        self._spoken = False
+        super().__init__(
+            asyncio.get_running_loop(),
+            _Threshold(self, policy, room, http),
+            policy.context,
+            cast("asyncio.Future[Any]", None),  # nobody waits; the annotations want more
+            server_side=True,
+            ssl_handshake_timeout=cast("int", room.limits.handshake_timeout),
+            ssl_shutdown_timeout=cast("int", room.limits.write_timeout),
+        )
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there; not a byte of it is read before the handshake listens."""
-        transport.pause_reading()
-        self._plain = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there; it waits for its handshake."""
+        self._plain = cast("asyncio.Transport", transport)
         self._room.enter(self)
-        self._task = asyncio.get_running_loop().create_task(self._shake(transport))
+        super().connection_made(transport)
 
-    def data_received(self, data: bytes) -> None:
-        """What came with the end of the handshake, before HTTP was there to hear it."""
-        self._early += data
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone, before or after its handshake."""
+        self._room.leave(self)
+        super().connection_lost(exc)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client left between the handshake and its hand-over."""
-        self._lost = True
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have come; who speaks HTTP without TLS is told so, once."""
+        first, self._spoken = not self._spoken, True
+        if first and chr(self.get_buffer(-1)[0]).isupper():
+            self._plain.write(_NO_TLS)
+            self._plain.close()
+            return
+        super().buffer_updated(nbytes)
 
     def evict(self) -> None:
         """Close at once."""
         self._room.leave(self)
-        if self._plain is not None:
-            self._plain.abort()
+        self._plain.abort()
 
-    async def _shake(self, plain: asyncio.Transport) -> None:
-        secure = await self._handshake(plain)
-        self._room.leave(self)
-        if secure is None or self._lost or secure.is_closing():
+
+class _Threshold(asyncio.Protocol):
+    """Where the handshake is over and HTTP has not begun: who may come in?"""
+
+    def __init__(
+        self,
+        connection: TlsConnection,
+        policy: TlsPolicy,
+        room: Room,
+        http: Callable[[], LimitedProtocol],
+    ) -> None:
+        self._connection = connection
+        self._policy = policy
+        self._room = room
+        self._http = http
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The handshake is done: HTTP takes over, or the connection ends."""
+        self._room.leave(self._connection)
+        if not self._policy.admits(transport.get_extra_info("peercert")):
+            transport.abort()
             return
-        if not self._policy.admits(secure.get_extra_info("peercert")):
-            secure.abort()
-            return
+        transport.set_write_buffer_limits(high=_UNSENT_BYTES)
         http = self._http()
-        secure.set_protocol(http)
-        http.connection_made(secure)
-        if self._early:
-            http.data_received(self._early)
-
-    async def _handshake(self, plain: asyncio.Transport) -> asyncio.Transport | None:
-        """None where the client does not come to terms; TLS has told it why."""
-        try:
-            return await asyncio.get_running_loop().start_tls(
-                plain,
-                self,
-                self._policy.context,
-                server_side=True,
-                ssl_handshake_timeout=self._room.limits.handshake_timeout,
-                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
-            )
-        except OSError:  # SSLError, a reset, the time-out (ConnectionAbortedError)
-            plain.abort()
-            return None
+        transport.set_protocol(http)
+        http.connection_made(transport)
