@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from exporter.config import Configuration, Operation
 from exporter.metrics.exposition import Exposition
@@ -19,13 +19,17 @@ from exporter.metrics.sla import Targets
 from exporter.metrics.telemetry import ExporterTelemetry, OperationTelemetry
 from exporter.polling.attempt import Attempts
 from exporter.polling.budget import Budget
+from exporter.polling.hours import PollHours
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.poller import LONGEST_IDLE, Poller, Surroundings
+from exporter.state.identity import Identity, identities
 from exporter.state.journal import State
 from exporter.state.locks import TokenGate
 from exporter.state.snapshot import Snapshot
 from exporter.times import Clock
+from exporter.web.status import OperationView, Pause
 from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.windows import local_day, next_day_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Fleet:
         self._group = group
         self._running: dict[str, _Running] = {}
         self._budgets: dict[tuple[str, ...], Budget] = {}
+        self.configuration = Configuration(())
 
     def apply(self, configuration: Configuration) -> None:
         """Run this configuration: whole, or not at all (ConfigError: the old one goes on).
@@ -80,10 +85,10 @@ class Fleet:
         changed one gets a new loop, which starts when the old one has ended its request and
         takes everything up from the state.
         """
-        budgets = self._new_budgets(configuration)
-        members = operation_members(configuration)
+        named = identities(configuration)
+        budgets = self._new_budgets(configuration, named)
         starting = [
-            self._prepare(operation, budgets[operation.name], members[operation.name])
+            self._prepare(operation, budgets[operation.name], named[operation.name])
             for operation in configuration.operations
             if self._changed(operation, budgets[operation.name])
         ]
@@ -92,10 +97,11 @@ class Fleet:
             running = self._running.pop(gone)
             running.budget.drop_demand(gone)
             running.poller.retire()
-            self._group.create_task(_end(running), name=f"end {gone}")
+            self._group.create_task(self._end(running), name=f"end {gone}")
         for running in starting:
             self._start(running)
-        self._budgets = {budget.members: budget for budget in budgets.values()}
+        self._budgets = {budget.account: budget for budget in budgets.values()}
+        self.configuration = configuration
 
     def healthy(self) -> bool:
         """Whether every loop moved within what its longest wait explains."""
@@ -115,6 +121,11 @@ class Fleet:
         found = {status.key.operation for status in statuses}
         return all(status.settled for status in statuses) and self._running.keys() <= found
 
+    def overview(self) -> tuple[OperationView, ...]:
+        """Each operation as its loop stands at this moment, for the status page."""
+        now = self._means.clock.now()
+        return tuple(_view(running, now) for running in self._running.values())
+
     def stop(self) -> None:
         """End every loop at once; a request under way is dropped, its attempt is on disk."""
         for running in self._running.values():
@@ -130,17 +141,22 @@ class Fleet:
         running = self._running.get(operation.name)
         return running is None or running.operation != operation or running.budget is not budget
 
-    def _new_budgets(self, configuration: Configuration) -> dict[str, Budget]:
-        found = {}
-        for members, operations in _accounts(configuration):
-            first = operations[0]
-            budget = self._budgets.get(members)
-            if budget is None or budget.ceiling != first.daily_requests:
-                budget = Budget(members, first.daily_requests, first.timezone)
-            found.update({operation.name: budget for operation in operations})
-        return found
+    def _new_budgets(
+        self, configuration: Configuration, named: Mapping[str, Identity]
+    ) -> dict[str, Budget]:
+        """One budget for each token; the one of before where nothing about it changed."""
+        budgets: dict[tuple[str, ...], Budget] = {}
+        for operation in configuration.operations:
+            account, ceiling = named[operation.name].account, operation.daily_requests
+            if account not in budgets:
+                budget = self._budgets.get(account)
+                limits = (ceiling, operation.timezone)
+                if budget is None or (budget.ceiling, budget.zone) != limits:
+                    budget = Budget(account, ceiling, operation.timezone)
+                budgets[account] = budget
+        return {name: budgets[identity.account] for name, identity in named.items()}
 
-    def _prepare(self, operation: Operation, budget: Budget, member: str) -> _Running:
+    def _prepare(self, operation: Operation, budget: Budget, identity: Identity) -> _Running:
         means = self._means
         client = means.connect(operation, means.clock)
         before = self._running.get(operation.name)
@@ -156,13 +172,20 @@ class Fleet:
             observer=telemetry,
         )
         around = Surroundings(
-            attempts, means.state, budget, means.clock, means.rng, telemetry, member
+            attempts, means.state, budget, means.clock, means.rng, telemetry, identity
         )
         return _Running(operation, budget, client, Poller(operation, around), telemetry)
 
     def _telemetry(self, operation: Operation) -> OperationTelemetry:
         means = self._means
         return OperationTelemetry(operation.name, means.page, means.snapshot, means.telemetry)
+
+    async def _end(self, running: _Running) -> None:
+        """Wait for the last request of an operation that is gone, and drop its series."""
+        if running.task is not None:
+            await asyncio.wait({running.task})
+        if running.operation.name not in self._running:  # a reload may have brought it back
+            running.telemetry.end()
 
     def _start(self, running: _Running) -> None:
         name = running.operation.name
@@ -183,17 +206,13 @@ async def _run(running: _Running, before: _Running | None) -> None:
             if not operation.discover and key.skill_id not in _skill_ids(operation):
                 running.telemetry.forget(key)
     running.telemetry.configure(
-        operation_info(operation), reports_in_use(operation), query_renderer(operation)
+        operation_info(operation),
+        reports_in_use(operation),
+        query_renderer(operation),
+        PollHours(operation.poll_hours, operation.timezone),
     )
     async with running.client:
         await running.poller.run()
-
-
-async def _end(running: _Running) -> None:
-    """Wait for the last request of an operation that is gone, and drop its series."""
-    if running.task is not None:
-        await asyncio.wait({running.task})
-    running.telemetry.end()
 
 
 def operation_info(operation: Operation) -> Mapping[str, str]:
@@ -210,38 +229,32 @@ def reports_in_use(operation: Operation) -> tuple[str, ...]:
 
 def query_renderer(operation: Operation) -> QueryRenderer:
     """What turns the operation's results into lines: its zone and its targets."""
+    return QueryRenderer(operation.timezone, _targets(operation))
+
+
+def _targets(operation: Operation) -> Targets:
     single = operation.discover or any(skill.id != "all" for skill in operation.skills)
-    targets = Targets(operation.sla, operation.timezone, single_skills=single)
-    return QueryRenderer(operation.timezone, targets)
+    return Targets(operation.sla, operation.timezone, single_skills=single)
 
 
-def operation_members(configuration: Configuration) -> dict[str, str]:
-    """A name for each operation in the state file: its base URL, so that renaming keeps it.
-
-    Where several operations have one base URL, their names tell them apart.
-    """
-    urls = Counter(operation.base_url for operation in configuration.operations)
-    return {
-        operation.name: operation.base_url
-        if urls[operation.base_url] == 1
-        else f"{operation.base_url}#{operation.name}"
-        for operation in configuration.operations
-    }
-
-
-def _accounts(
-    configuration: Configuration,
-) -> Iterator[tuple[tuple[str, ...], list[Operation]]]:
-    """Operations that share a token, with their names in the state file."""
-    by_name = {operation.name: operation for operation in configuration.operations}
-    members = operation_members(configuration)
-    shared = {name for group in configuration.shared_tokens for name in group}
-    alone = [(name,) for name in by_name if name not in shared]
-    for group in (*configuration.shared_tokens, *alone):
-        yield (
-            tuple(sorted(members[name] for name in group)),
-            [by_name[name] for name in group],
-        )
+def _view(running: _Running, now: datetime) -> OperationView:
+    operation, budget, pause = running.operation, running.budget, running.poller.pause
+    hours = PollHours(operation.poll_hours, operation.timezone)
+    return OperationView(
+        name=operation.name,
+        server=operation.server,
+        zone=operation.timezone,
+        interval=running.poller.interval,
+        configured=operation.interval,
+        used=budget.used(local_day(now, budget.zone)),
+        limit=budget.ceiling,
+        day_ends_at=next_day_start(now, budget.zone).timestamp(),
+        pause=Pause(*pause) if pause else None,
+        poll_hours=operation.poll_hours,
+        hours_open=hours.state(now.timestamp()),
+        targets=_targets(operation),
+        skills=tuple(skill.id for skill in operation.skills),
+    )
 
 
 def _skill_ids(operation: Operation) -> set[str]:

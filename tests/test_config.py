@@ -10,7 +10,6 @@ import certifi
 import pytest
 
 from exporter.config import (
-    Configuration,
     ServiceLevel,
     Skill,
     SlaEntry,

@@ -33,6 +33,7 @@ from exporter.metrics.telemetry import (
     OperationTelemetry,
     ProcessMetrics,
 )
+from exporter.polling.hours import PollHours
 from exporter.polling.observer import Timing
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
@@ -55,6 +56,7 @@ TARGETS = Targets(
     single_skills=True,
 )
 RENDERER = QueryRenderer(BOGOTA, TARGETS)
+ALWAYS = PollHours(None, BOGOTA)
 GOLDEN = Path(__file__).parent / "data" / "metrics.prom"
 
 
@@ -68,7 +70,7 @@ class Page:
         self.exporter = ExporterTelemetry(self.exposition, "1.2.3", "abc", NOW - 3600)
         self.acme = OperationTelemetry("acme", self.exposition, self.snapshot, self.exporter)
         info = {"server": "wv0013", "timezone": "America/Bogota", "client": "acme-bank"}
-        self.acme.configure(info, reports, RENDERER)
+        self.acme.configure(info, reports, RENDERER, ALWAYS)
 
     def show(self, *statuses: QueryStatus) -> Page:
         for one in statuses:
@@ -299,6 +301,20 @@ def test_operation_info_carries_the_labels_of_the_configuration() -> None:
                       timezone="America/Bogota", client="acme-bank") == 1  # fmt: skip
 
 
+def test_poll_open_follows_the_poll_hours() -> None:
+    """Outside poll_hours the gauge is 0, at the scrape and to the second."""
+    page = Page()
+    assert page.value("wolkvox_poll_open") == 1
+    hours = PollHours("Mo-Fr 12:00-12:30", BOGOTA)
+    page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER, hours)
+
+    seen = []
+    for minute in (0, 29.99, 30, 60):
+        page.now = NOW + 60 * minute  # NOW is 12:00 in Bogota, a Wednesday
+        seen.append(page.value("wolkvox_poll_open"))
+    assert seen == [1, 1, 0, 0]
+
+
 def test_token_info_goes_when_it_is_switched_off() -> None:
     """Without token_info in use its gauges vanish."""
     page = Page(("skill_11", "token_info"))
@@ -306,7 +322,7 @@ def test_token_info_goes_when_it_is_switched_off() -> None:
     assert page.value("wolkvox_token_limit") == 8000
     assert page.value("wolkvox_token_used_today") is None
 
-    page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER)
+    page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER, ALWAYS)
     assert page.value("wolkvox_token_limit") is None
 
 

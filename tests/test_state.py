@@ -45,7 +45,7 @@ def attempt(at: float, **changes: object) -> Attempt:
         at=at,
         known_at=None,
         gap=300.0,
-        members=(URL,),
+        account=(URL,),
         day=DAY,
         ceiling=None,
     )
@@ -73,7 +73,8 @@ def test_attempt_and_memory_survive_reopening(tmp_path: Path) -> None:
     first.close()
 
     second = Storage.open(tmp_path)
-    assert second.stored(URL, "4173") == Stored(1000.0, None, 0, memory)
+    assert second.stored(URL, "4173") == Stored(1000.0)
+    assert second.memory(URL, "4173") == memory
     assert second.used((URL,), DAY) == 1
     second.close()
 
@@ -96,13 +97,12 @@ def test_unreadable_memory_starts_afresh(
     storage: Storage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A row that is no memory counts as none, and the log says so."""
-    begin(storage, attempt(1000.0))
     for text in ("{", "[]", "{}", '{"closed": 5}', "null"):
         storage._connection.execute(
             "INSERT OR REPLACE INTO memories VALUES (?, ?, ?)", (URL, "4173", text)
         )
         caplog.clear()
-        assert storage.stored(URL, "4173") == Stored(1000.0)
+        assert storage.memory(URL, "4173") is None
         assert "starts afresh" in caplog.text
     storage.close()
 
@@ -130,12 +130,12 @@ def test_ceiling_is_hard_and_shared(storage: Storage) -> None:
     """Operations that share a token share one count, and no call goes beyond it."""
     both = ("a", "b")
     for number in range(3):
-        order = attempt(1000.0 + number, skill_id=str(number), members=both, ceiling=3)
+        order = attempt(1000.0 + number, skill_id=str(number), account=both, ceiling=3)
         assert isinstance(begin(storage, order), Granted)
 
-    assert begin(storage, attempt(2000.0, members=both, ceiling=3)) == Spent(3)
+    assert begin(storage, attempt(2000.0, account=both, ceiling=3)) == Spent(3)
     assert storage.used(("b",), DAY) == 3
-    tomorrow = attempt(2000.0, members=both, ceiling=3, day=date(2026, 11, 19))
+    tomorrow = attempt(2000.0, account=both, ceiling=3, day=date(2026, 11, 19))
     assert isinstance(begin(storage, tomorrow), Granted)
     storage.close()
 

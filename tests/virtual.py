@@ -10,7 +10,14 @@ import asyncio
 import functools
 import random
 import selectors
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +28,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import Configuration, Operation, load
+from exporter.errors import ConfigError, Problem
 from exporter.fleet import Fleet, Means
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.telemetry import ExporterTelemetry
@@ -107,6 +115,8 @@ class Exporter:
     snapshot: Snapshot
     telemetry: ExporterTelemetry
     storage: Storage
+    refuse: set[str]
+    """Operations whose client cannot be made (a proxy that cannot be used)."""
 
     def samples(self, name: str, **labels: str) -> dict[tuple[tuple[str, str], ...], float]:
         """The samples of a name whose labels include `labels`, by their sorted labels."""
@@ -138,7 +148,11 @@ async def exporter(
     page = Exposition(clock.epoch)
     telemetry = ExporterTelemetry(page, "0.0.0", "", clock.epoch())
 
+    refuse: set[str] = set()
+
     def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
+        if operation.name in refuse:
+            raise ConfigError([Problem("proxy", "cannot be used")])
         return WolkvoxClient(
             operation.base_url,
             timeout=operation.timeout,
@@ -164,7 +178,7 @@ async def exporter(
             fleet = Fleet(means, group)
             fleet.apply(configuration)
             try:
-                yield Exporter(fleet, page, means.snapshot, telemetry, storage)
+                yield Exporter(fleet, page, means.snapshot, telemetry, storage, refuse)
             finally:
                 fleet.stop()
     finally:
@@ -200,18 +214,19 @@ class Seen:
     url: httpx.URL
     token: str
     monotonic: float = 0.0
+    params: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def report(self) -> str:
-        return str(self.url.params.get("api", ""))
+        return self.params.get("api", "")
 
     @property
     def skill(self) -> str:
-        return str(self.url.params.get("skill_id", ""))
+        return self.params.get("skill_id", "")
 
     @property
     def window(self) -> tuple[str, str]:
-        return self.url.params.get("date_ini", ""), self.url.params.get("date_end", "")
+        return self.params.get("date_ini", ""), self.params.get("date_end", "")
 
 
 @dataclass(slots=True)
@@ -231,7 +246,8 @@ class ScriptedApi(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         token = request.headers["wolkvox-token"]
         monotonic = asyncio.get_running_loop().time()
-        seen = Seen(self.world.now().timestamp(), request.url, token, monotonic)
+        params = dict(request.url.params)
+        seen = Seen(self.world.now().timestamp(), request.url, token, monotonic, params)
         self.seen.append(seen)
         self.in_flight[token] = self.in_flight.get(token, 0) + 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight[token])

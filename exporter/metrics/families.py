@@ -132,6 +132,7 @@ OPERATION_FAMILIES = (
     _own("poll_interval_seconds", "gauge", OPERATION, "Interval in force between two attempts of one query; longer than configured where daily_requests asks for it.", _STATE),
     _own("poll_cycle_seconds", "gauge", OPERATION, "Time from the first to the last attempt of the last whole round of queries.", _STATE),
     _own("poll_lag_seconds", "gauge", OPERATION, "How late the last attempt was against its slot.", _STATE),
+    _own("poll_open", "gauge", OPERATION, "1 while poll_hours allow polling, else 0, judged at the scrape; 1 without poll_hours.", _STATE),
     _own("paused", "gauge", (*OPERATION, "reason"), "1 while the operation waits because its daily quota is used up or its token is refused, else 0.", _STATE),
     _own("api_requests_total", "counter", REPORT, "Requests sent to the API, connections that were never made included.", _API),
     _own("api_request_failures_total", "counter", (*REPORT, "reason"), "Requests to the API that gave no answer, by reason.", _API),
@@ -149,6 +150,8 @@ OPERATION_FAMILIES = (
 EXPORTER_FAMILIES = (
     _own("exporter_storage_writable", "gauge", (), "1 if the state can be written, else 0; while it is 0 no request leaves.", _SELF),
     _own("exporter_build_info", "gauge", ("version", "revision", "python_version"), "Always 1; the labels tell what is running.", _SELF),
+    _own("exporter_shard_index", "gauge", (), "Which shard this exporter is, from 0 (--shard.index).", _SELF),
+    _own("exporter_shards", "gauge", (), "Among how many exporters the operations are divided (--shard.total); 1 where they are not.", _SELF),
     _own("exporter_config_last_reload_successful", "gauge", (), "1 if the last attempt to load the configuration succeeded, else 0.", _SELF),
     _own("exporter_config_last_reload_success_timestamp_seconds", "gauge", (), "When the configuration was last loaded successfully, as a Unix time.", _SELF),
 )  # fmt: skip

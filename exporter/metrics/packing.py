@@ -58,8 +58,9 @@ def gzip_member(page: Piece, fresh: bytes) -> bytes:
     """One gzip member that holds a page and what follows it."""
     crc = zlib.crc32(fresh, page.crc())
     size = (len(page.raw) + len(fresh)) & 0xFFFFFFFF
-    tail = _deflate(fresh) + _LAST_BLOCK + struct.pack("<II", crc, size)
-    return _HEADER + page.packed() + tail
+    tail = struct.pack("<II", crc, size)
+    # One join: each copy of a large page costs more than all the rest.
+    return b"".join((_HEADER, page.packed(), _deflate(fresh), _LAST_BLOCK, tail))
 
 
 def _deflate(raw: bytes) -> bytes:

@@ -8,7 +8,7 @@ would drop in silence, and a sample that comes twice are errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 from prometheus_client import generate_latest
@@ -21,6 +21,7 @@ from exporter.metrics.families import Family
 
 BUCKET_BOUNDS = ("10.0", "20.0", "30.0")
 _LABELS_KEPT = 50_000
+_SETS_KEPT = 256  # whole sets of labels: the families of one row have the same, in turn
 
 
 class Block:
@@ -40,13 +41,18 @@ class Block:
         """
         if len(values) != len(self.family.labels):
             raise ValueError(f"{self.family.name} takes {self.family.labels}, not {values}")
-        labels = {**dict(zip(self.family.labels, values, strict=True)), **extra}
-        self._add(self.family.base + suffix if suffix else self.family.name, labels, value)
+        name, names = self.family.name, self.family.labels
+        if suffix:
+            name = self.family.base + suffix
+        if extra:
+            names, values = (*names, *extra), (*values, *extra.values())
+        self._add(name + _labels(names, values), value)
 
     def add_info(self, values: tuple[str, ...], more: Mapping[str, str]) -> None:
         """Add an info sample, 1, with labels beyond the family's own."""
         own = dict(zip(self.family.labels, values, strict=True))
-        self._add(self.family.name, {**more, **own}, 1.0)
+        both = {**more, **own}
+        self._add(self.family.name + _labels(tuple(both), tuple(both.values())), 1.0)
 
     def add_histogram(
         self, values: tuple[str, ...], buckets: Iterable[tuple[str, float]], total: float
@@ -64,12 +70,17 @@ class Block:
             "utf-8", "replace"
         )
 
-    def _add(self, name: str, labels: Mapping[str, str], value: float) -> None:
-        pairs = ",".join([_label(*pair) for pair in sorted(labels.items())])
-        series = f"{name}{{{pairs}}}" if pairs else name
+    def _add(self, series: str, value: float) -> None:
         if series in self._lines:
             raise ValueError(f"{series} comes twice")
         self._lines[series] = floatToGoString(value)  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=_SETS_KEPT)
+def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    """The labels of a sample, `{skill="Ventas",skill_id="4173"}`; nothing without labels."""
+    pairs = sorted(zip(names, values, strict=True))
+    return f"{{{','.join([_label(*pair) for pair in pairs])}}}" if pairs else ""
 
 
 @lru_cache(maxsize=_LABELS_KEPT)
@@ -93,12 +104,27 @@ class _One(Collector):
 
 def header_text(family: Family) -> bytes:
     """HELP and TYPE of a family in the text format 0.0.4."""
-    return generate_latest(_One(Metric(family.base, family.help, family.kind)))
+    return header(Metric(family.base, family.help, family.kind), generate_latest)
 
 
 def header_openmetrics(family: Family) -> bytes:
     """HELP and TYPE of a family in OpenMetrics 1.0."""
-    return openmetrics_of(_One(Metric(family.base, family.help, family.kind)))
+    return header(Metric(family.base, family.help, family.kind), openmetrics_of)
+
+
+def header(metric: Metric, render: Callable[[Collector], bytes]) -> bytes:
+    """HELP and TYPE of a family as one of the library's renderers writes them."""
+    return render(_One(Metric(metric.name, metric.documentation, metric.type)))
+
+
+def lines_of(metric: Metric) -> bytes:
+    """The lines of a family's samples, which have no times and no exemplars: both formats."""
+    lines = [
+        f"{sample.name}{_labels(tuple(sample.labels), tuple(sample.labels.values()))} "
+        f"{floatToGoString(sample.value)}\n"  # type: ignore[no-untyped-call]
+        for sample in metric.samples
+    ]
+    return "".join(lines).encode()
 
 
 def openmetrics_of(collector: Collector) -> bytes:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import bisect
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import accumulate
 
 from prometheus_client import (
@@ -17,18 +18,22 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.registry import Collector
 
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Scope, Scoped
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.query import PARTS, QueryRenderer
-from exporter.metrics.render import Block, openmetrics_of
+from exporter.metrics.render import Block, header, lines_of, openmetrics_of
+from exporter.polling.hours import PollHours
 from exporter.polling.observer import Timing
+from exporter.sharding import WHOLE, Shard
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import FIELDS, SkillReport
 
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_HOURS = "#hours"  # the scope that follows the clock; skill ids are digits or `all`
 PAUSE_REASONS = (Reason.QUOTA, Reason.UNAUTHORIZED)
 
 
@@ -81,7 +86,11 @@ class OperationTelemetry:
         self._lines: dict[str, bytes] = {}
 
     def configure(
-        self, info: Mapping[str, str], reports: tuple[str, ...], renderer: QueryRenderer
+        self,
+        info: Mapping[str, str],
+        reports: tuple[str, ...],
+        renderer: QueryRenderer,
+        hours: PollHours,
     ) -> None:
         """Take over a changed configuration; counters of reports in use go on."""
         self._info, self._renderer = dict(info), renderer
@@ -94,6 +103,9 @@ class OperationTelemetry:
         if "token_info" not in reports:
             self._token = None
         self._show_all()
+        # Judged at the first scrape: nothing here knows the time.
+        renew = partial(_poll_open, self._name, hours)
+        self._page.put((self._name, _HOURS), Scoped({}, 0.0, renew))
 
     def publish(self, status: QueryStatus) -> None:
         """Render a query's new status and swap it in."""
@@ -117,6 +129,7 @@ class OperationTelemetry:
         for key in self.queries():
             self.forget(key)
         self._page.drop((self._name,))
+        self._page.drop((self._name, _HOURS))
 
     def requested(self, report: str) -> None:
         """Count a request that leaves."""
@@ -261,15 +274,46 @@ class OperationTelemetry:
         self._render(*blocks)
 
 
+def _poll_open(name: str, hours: PollHours, now: float) -> Scoped:
+    is_open, until = hours.state(now)
+    block = Block(BY_NAME["wolkvox_poll_open"])
+    block.add((name,), float(is_open))
+    lines = {block.family.name: block.lines()}
+    return Scoped(lines, until, partial(_poll_open, name, hours))
+
+
 class ExporterTelemetry:
     """The exporter about itself: build, reloads, state."""
 
-    def __init__(self, page: Exposition, version: str, revision: str, loaded_at: float) -> None:
+    def __init__(
+        self,
+        page: Exposition,
+        version: str,
+        revision: str,
+        loaded_at: float,
+        shard: Shard = WHOLE,
+    ) -> None:
         self._page = page
+        self._shard = shard
         self._build = (version, revision, platform.python_version())
         self._writable = True
         self._reload: tuple[bool, float] = (True, loaded_at)
         self._show()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the state can be written."""
+        return self._writable
+
+    @property
+    def revision(self) -> str:
+        """The revision it was built from, where it is known."""
+        return self._build[1]
+
+    @property
+    def last_reload(self) -> tuple[bool, float]:
+        """Whether the last reload worked, and when the configuration in force was loaded."""
+        return self._reload
 
     def storage(self, writable: bool) -> None:
         """Show whether the state can be written."""
@@ -293,6 +337,8 @@ class ExporterTelemetry:
         for name, labels, value in (
             ("storage_writable", (), float(self._writable)),
             ("build_info", self._build, 1.0),
+            ("shard_index", (), float(self._shard.index)),
+            ("shards", (), float(self._shard.total)),
             ("config_last_reload_successful", (), float(successful)),
             ("config_last_reload_success_timestamp_seconds", (), at),
         ):
@@ -306,15 +352,28 @@ class ProcessMetrics:
     """`process_*` and `python_*`: read at each scrape, since they change by themselves."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
+        registry = CollectorRegistry()
+        self._collectors: tuple[Collector, ...] = (
+            ProcessCollector(registry=registry),
+            PlatformCollector(registry=registry),
+            GCCollector(registry=registry),
+        )
+        self._text: dict[str, bytes] = {}
+        self._openmetrics: dict[str, bytes] = {}
 
     def text(self) -> bytes:
         """The families in the text format."""
-        return generate_latest(self._registry)
+        return self._page(self._text, generate_latest)
 
     def openmetrics(self) -> bytes:
         """The families in OpenMetrics, without its closing line."""
-        return openmetrics_of(self._registry)
+        return self._page(self._openmetrics, openmetrics_of)
+
+    def _page(self, headers: dict[str, bytes], render: Callable[[Collector], bytes]) -> bytes:
+        parts = []
+        for collector in self._collectors:
+            for metric in collector.collect():
+                if metric.name not in headers:
+                    headers[metric.name] = header(metric, render)
+                parts += [headers[metric.name], lines_of(metric)]
+        return b"".join(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from exporter.errors import WolkvoxError
@@ -20,13 +20,27 @@ from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to ask: a report of a skill (or `#token_info`), and the limits it stands under."""
+    """What to ask: a report of a skill (or `#token_info`), and the limits it stands under.
+
+    `closing` says which finished day to ask for as a whole, if any, once the turn has come;
+    `departed` is told that the attempt is on the disk, before the request leaves.
+    """
 
     report: str
     skill_id: str
     known_at: float | None
     gap: float
-    closing: date | None
+    closing: Callable[[datetime], date | None]
+    departed: Callable[[Departure], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A request about to leave: monotonic and epoch seconds, and what the state file says."""
+
+    started: float
+    started_at: float
+    stored: Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +100,9 @@ class Attempts:
         """
         async with self._gate.hold(digest):
             now = self._clock.now()
-            window = whole_day(order.closing) if order.closing else day_so_far(now, self._zone)
-            attempt = self._attempt(order, now.timestamp(), local_day(now, self._budget.zone))
+            closing = order.closing(now)
+            window = whole_day(closing) if closing else day_so_far(now, self._zone)
+            attempt = self._attempt(order, now, closing)
             granted = await self._state.write(lambda storage: storage.begin_attempt(attempt))
             if not isinstance(granted, Granted):
                 if isinstance(granted, Spent):
@@ -95,17 +110,17 @@ class Attempts:
                 return granted
             return await self._ask(token, order, call, window, attempt, granted)
 
-    def _attempt(self, order: Order, at: float, day: date) -> Attempt:
+    def _attempt(self, order: Order, now: datetime, closing: date | None) -> Attempt:
         return Attempt(
             base_url=self._base_url,
             skill_id=order.skill_id,
-            at=at,
+            at=now.timestamp(),
             known_at=order.known_at,
             gap=order.gap,
-            members=self._budget.members,
-            day=day,
+            account=self._budget.account,
+            day=local_day(now, self._budget.zone),
             ceiling=self._budget.ceiling,
-            closing=order.closing,
+            closing=closing,
         )
 
     async def _ask(
@@ -117,20 +132,21 @@ class Attempts:
         attempt: Attempt,
         granted: Granted,
     ) -> Outcome:
-        used, stored = granted.used, granted.after
-        answer, error = None, None
-        self._observer.requested(order.report)
+        answer, error, stored = None, None, granted.after
         started = self._clock.monotonic()
+        self._budget.note(granted.used, attempt.day)
+        order.departed(Departure(started, attempt.at, stored))
+        self._observer.requested(order.report)
         try:
             answer = await call(self._client, token, window)
         except WolkvoxError as failure:
             error = failure
-            if not failure.reached:
-                used = await self._state.write(
-                    lambda storage: storage.take_back(attempt, granted.before)
-                )
-                stored = granted.before
         seconds = self._clock.monotonic() - started
         self._observer.answered(order.report, seconds, error.reason if error else None)
-        self._budget.note(used, attempt.day)
+        if error is not None and not error.reached:
+            used = await self._state.write(
+                lambda storage: storage.take_back(attempt, granted.before)
+            )
+            self._budget.note(used, attempt.day)
+            stored = granted.before
         return Outcome(answer, error, window, started, attempt.at, self._clock.epoch(), stored)

@@ -24,14 +24,42 @@ class Demand:
     hours: PollHours
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far apart the attempts of a query must be, in seconds; 0: no limit.
+
+    `lasting` is what whole days need. `today` is what is left of the budget, spread over
+    what is left of the day: it may be longer than that, and says nothing about tomorrow,
+    which begins in `left` seconds.
+    """
+
+    lasting: float
+    today: float
+    left: float
+
+    def interval(self, configured: float) -> float:
+        """The interval in force of a query that is configured with another one."""
+        return max(configured, self.lasting, min(self.today, self.left))
+
+    def slot(self, started: float, configured: float, now: float) -> float:
+        """When a query is due again after an attempt; all in monotonic seconds."""
+        end_of_day = now + self.left
+        return max(
+            started + max(configured, self.lasting), min(started + self.today, end_of_day)
+        )
+
+
+NO_LIMITS = Limits(0.0, 0.0, 0.0)
+
+
 @dataclass(slots=True)
 class Budget:
     """The calls of one token: shared by the operations that use it, one count a day.
 
-    `members` name the operations in the state file; `ceiling` is `daily_requests`.
+    `account` names its count in the state file; `ceiling` is `daily_requests`.
     """
 
-    members: tuple[str, ...]
+    account: tuple[str, ...]
     ceiling: int | None
     zone: ZoneInfo
     demands: dict[str, Demand] = field(default_factory=dict)
@@ -61,16 +89,17 @@ class Budget:
         """Whether no call is left today."""
         return self.ceiling is not None and self.used(local_day(now, self.zone)) >= self.ceiling
 
-    def shortest_interval(self, now: datetime) -> float:
-        """Seconds under which no query may be asked, so that the day fits; 0: no limit.
-
-        The larger of two: what a full day from midnight needs, and what is left of the
-        budget needs for what is left of the day.
-        """
-        if self.ceiling is None:
-            return 0.0
+    def limits(self, now: datetime) -> Limits:
+        """What the budget demands of every query at this moment."""
         today = local_day(now, self.zone)
         end = day_start(today + timedelta(days=1), self.zone)
+        left = max(0.0, (end - now).total_seconds())
+        if self.ceiling is None:
+            return Limits(0.0, 0.0, left)
+        rest = self._fit(self.ceiling - self.used(today), now, end, left / DAY)
+        return Limits(self._lasting(self.ceiling, today, end), rest, left)
+
+    def _lasting(self, ceiling: int, today: date, end: datetime) -> float:
         if self._whole_day is None or self._whole_day[0] != today:
             start = day_start(today, self.zone)
             # Where polling is closed at midnight, closing the day comes on top.
@@ -79,11 +108,9 @@ class Budget:
                 for demand in self.demands.values()
                 if demand.hours.wait(start) > 0
             )
-            whole = self._fit(self.ceiling - closing, start, end, share=1.0)
+            whole = self._fit(ceiling - closing, start, end, share=1.0)
             self._whole_day = (today, whole)
-        share = max(0.0, (end - now).total_seconds()) / DAY
-        rest = self._fit(self.ceiling - self.used(today), now, end, share)
-        return max(self._whole_day[1], rest)
+        return self._whole_day[1]
 
     def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
         demands = self.demands.values()

@@ -31,6 +31,14 @@ class PollHours:
                 return max(0.0, (start.astimezone(UTC) - now) / timedelta(seconds=1))
         return DAY
 
+    def state(self, now: float) -> tuple[bool, float | None]:
+        """Whether polling is allowed at epoch `now`, and until when (None: for good)."""
+        if self._calendar is None:
+            return True, None
+        moment = datetime.fromtimestamp(now, UTC).astimezone(self._zone)
+        change = self._calendar.next_change(moment)
+        return self._calendar.is_open(moment), None if change is None else change.timestamp()
+
     def open_seconds(self, start: datetime, end: datetime) -> float:
         """How many of the seconds between two moments are open."""
         if self._calendar is None:

@@ -28,10 +28,14 @@ class Keeper:
     async def write(self, step: Callable[[Storage], T]) -> T | None:
         """Run a step; None where the state cannot be written, which is logged once."""
         try:
-            result = await self._state.write(step)
+            return await self.need(step)
         except StorageError as error:
             self.refused(error)
             return None
+
+    async def need(self, step: Callable[[Storage], T]) -> T:
+        """Run a step without which nothing goes on; raises StorageError."""
+        result = await self._state.write(step)
         self.accepted()
         return result
 

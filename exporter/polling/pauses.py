@@ -39,10 +39,15 @@ class Pauses:
         self._pause: Pause | None = None
         self._until = 0.0
 
+    @property
+    def reason(self) -> Reason | None:
+        """Why the operation is paused, if it is."""
+        return self._pause.reason if self._pause is not None else None
+
     async def restore(self) -> None:
-        """Take up the pause in which the last process ended."""
+        """Take up the pause in which the last process ended; raises StorageError."""
         member = self._member
-        data = await self._keeper.write(lambda storage: storage.load_json("pauses", member, ""))
+        data = await self._keeper.need(lambda storage: storage.load_json("pauses", member, ""))
         self._take(Pause.from_json(data))
 
     def wait(self) -> float:
@@ -84,7 +89,7 @@ class Pauses:
         self._pause = pause
         if pause is not None:
             self._until = self._clock.monotonic() + pause.wait(self._clock.epoch())
-        self._observer.paused(pause.reason if pause is not None else None)
+        self._observer.paused(self.reason)
 
     async def _save(self) -> None:
         member, data = self._member, self._pause.to_json() if self._pause else None

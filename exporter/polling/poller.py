@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from exporter.config import Operation
 from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import SECRETS, say
 from exporter.polling import schedule
-from exporter.polling.attempt import Attempts, Call, Order, Outcome
-from exporter.polling.budget import Budget, Demand
+from exporter.polling.attempt import Attempts, Call, Departure, Order, Outcome
+from exporter.polling.budget import NO_LIMITS, Budget, Demand, Limits
 from exporter.polling.hours import PollHours
 from exporter.polling.keeper import Keeper
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO, Observer, Timing
 from exporter.polling.pauses import PAUSING, Pauses
 from exporter.polling.roster import DAY, Roster
 from exporter.polling.task import Rounds, Task
-from exporter.state.absorb import absorb, failed
+from exporter.state.absorb import absorb, bounded, failed
+from exporter.state.identity import Identity
 from exporter.state.journal import State
 from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
 from exporter.state.storage import Spent, TooEarly
@@ -38,7 +41,7 @@ STORAGE_RETRY = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a poll loop is given from outside; `member` names it in the state file."""
+    """What a poll loop is given from outside; `identity` names it in the state file."""
 
     attempts: Attempts
     state: State
@@ -46,7 +49,7 @@ class Surroundings:
     clock: Clock
     rng: random.Random
     observer: Observer
-    member: str
+    identity: Identity
 
 
 class Poller:
@@ -62,12 +65,14 @@ class Poller:
         self._budget = around.budget
         self._rng = around.rng
         self._hours = PollHours(operation.poll_hours, operation.timezone)
+        self._owner = around.identity.owner
         self._keeper = Keeper(operation.name, around.state, observer)
-        self._pauses = Pauses(operation, around.member, clock, self._keeper, observer)
-        self._roster = Roster(operation, around.member, clock, self._keeper)
+        self._pauses = Pauses(operation, around.identity.member, clock, self._keeper, observer)
+        self._roster = Roster(operation, around.identity, clock, self._keeper)
         self._rounds = Rounds()
         self._timing = Timing(operation.interval)
-        self._stretched = False
+        self._stretched_on: date | None = None
+        self._told: tuple[int, int | None] | None = None
         self._unreadable: set[str] = set()
         self._retired = False
         self._sleep: asyncio.Future[None] | None = None
@@ -76,20 +81,37 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until retired; nothing that the API or the disk does ends it."""
-        await self._restore()
+        while not self._retired and not await self._restored():
+            self.beat = self._clock.monotonic()
+            await self._idle(LONGEST_IDLE)
         while not self._retired:
             self.beat = self._clock.monotonic()
+            self._tell_budget()
             if self._pauses.over():
                 self._wake_unsent()
-            task = self._roster.next()
+            task = self._roster.next(paused=self._pauses.reason is not None)
             wait = self._pauses.wait() or (task.slot - self.beat if task else LONGEST_IDLE)
             if task is None or wait > 0:
                 await self._idle(min(wait, LONGEST_IDLE))
                 continue
             try:
                 await self._turn(task)
+            except StorageError as error:
+                self._keeper.refused(error)
+                self._put_off(task, min(STORAGE_RETRY, task.interval))
             except Exception:  # noqa: BLE001 - the one place: a defect must not stop the polling
                 self._defect(task)
+
+    @property
+    def interval(self) -> float:
+        """The interval in force of the operation, in seconds."""
+        return self._timing.interval
+
+    @property
+    def pause(self) -> tuple[Reason, float] | None:
+        """Why the operation is paused and when it asks again, in epoch seconds."""
+        reason = self._pauses.reason
+        return None if reason is None else (reason, self._clock.epoch() + self._pauses.wait())
 
     def retire(self) -> None:
         """End the loop after the request that may be under way."""
@@ -105,25 +127,36 @@ class Poller:
             self._sleep.cancel()
             self._sleep = None
 
-    async def _restore(self) -> None:
-        await self._roster.restore()
-        today, members = self._today(self._clock.now()), self._budget.members
-        used = await self._keeper.write(lambda storage: storage.used(members, today))
-        self._budget.note(used or 0, today)
-        self._observer.timing(self._timing)
-        await self._pauses.restore()
+    async def _restored(self) -> bool:
+        """Take everything up from the state; False where it cannot be read just now.
+
+        Beginning without it would let counters start again at 0.
+        """
+        today, account = self._today(self._clock.now()), self._budget.account
+        try:
+            await self._roster.restore()
+            used = await self._keeper.need(lambda storage: storage.used(account, today))
+            await self._pauses.restore()
+        except StorageError as error:
+            self._keeper.refused(error)
+            return False
+        self._budget.note(used, today)
         self._set_demand()
+        self._stretch(self._clock.now())
+        self._observer.timing(self._timing)
         self._tell_budget()
         for task in self._roster.queries:
             self._publish(task)
+        return True
 
     # One turn ----------------------------------------------------------------------------
 
     async def _turn(self, task: Task) -> None:
         now = self._clock.now()
-        interval = self._interval(task, now)
-        if self._too_soon(task, interval) or self._held(task, now):
+        limits = self._limits(task, now)
+        if self._too_soon(task, limits) or self._held(task, now):
             return
+        interval = limits.interval(task.interval)
         try:
             secret = self.operation.token.read()
         except TokenUnreadable as error:
@@ -135,48 +168,57 @@ class Poller:
             task.report,
             task.skill_id,
             task.stored.attempt_at,
-            interval,
-            self._closing(task, now),
+            max(task.interval, limits.lasting),
+            lambda moment: self._closing(task, moment),
+            lambda departure: self._departed(task, departure),
         )
-        due = task.slot
-        try:
-            outcome = await self._attempts.send(token, digest, order, _CALLS[task.report](task))
-        except StorageError as error:
-            self._keeper.refused(error)
-            task.slot = self._clock.monotonic() + min(STORAGE_RETRY, interval)
-            return
+        outcome = await self._attempts.send(token, digest, order, _CALLS[task.report](task))
         self._keeper.accepted()
         if isinstance(outcome, TooEarly):
-            self._another_asked(task, outcome, interval)
+            self._another_asked(task, outcome, order.gap)
         elif isinstance(outcome, Spent):
-            task.slot = self._clock.monotonic() + self._until_next_day(now)
+            task.slot = self._clock.monotonic() + self._until_next_day(now, self._budget.zone)
             self._tell_budget()
         else:
-            task.lag = max(0.0, outcome.started - due)
             await self._ended(task, outcome, interval, digest)
+
+    def _departed(self, task: Task, departure: Departure) -> None:
+        """Take over an attempt as soon as it is on the disk, whatever becomes of it."""
+        task.lag = max(0.0, departure.started - task.slot)
+        task.started, task.tried_at = departure.started, departure.started_at
+        task.stored = departure.stored
+        task.unsent = False
+        limits, now = self._limits(task, self._clock.now()), self._clock.monotonic()
+        task.slot = limits.slot(departure.started, task.interval, now)
 
     async def _ended(self, task: Task, outcome: Outcome, interval: float, digest: str) -> None:
         error = outcome.error
-        task.started, task.tried_at = outcome.started, outcome.started_at
         task.stored = outcome.stored
-        task.unsent = False
         if error is not None and error.reason is Reason.CONNECT:
             task.unmade += 1
             wait = schedule.early_retry(task.unmade, interval, self._rng.random())
             task.slot = self._clock.monotonic() + wait
         else:
             task.unmade = 0
-            task.slot = outcome.started + interval
         self._tell_timing(task)
+        if task.report != TOKEN_INFO:  # it is optional: nothing else depends on it
+            await self._tell_pauses(error, interval, digest)
         if error is None:
-            await self._pauses.succeeded()
             await self._succeeded(task, outcome)
         else:
-            # token_info is optional: its failure disturbs nothing else.
-            if error.reason in PAUSING and task.report != TOKEN_INFO:
-                await self._pauses.refused(error.reason, interval, digest)
             await self._failed(task, error)
         self._tell_budget()
+
+    async def _tell_pauses(
+        self, error: WolkvoxError | None, interval: float, digest: str
+    ) -> None:
+        if error is None:
+            await self._pauses.succeeded()
+        elif error.reason in PAUSING:
+            await self._pauses.refused(error.reason, interval, digest)
+        elif error.reached and self._pauses.reason is not None:
+            # Whatever else went wrong, it was the attempt that the pause allows.
+            await self._pauses.refused(self._pauses.reason, interval, digest)
 
     async def _succeeded(self, task: Task, outcome: Outcome) -> None:
         answer, at = outcome.answer, outcome.completed_at
@@ -185,6 +227,7 @@ class Poller:
             self._say(logging.INFO, "answers again", task, failures=failures)
         task.error = None
         if isinstance(answer, SkillReport):
+            answer = bounded(answer, task.memory.ledger)
             self._tell_unreadable(task, answer)
             await self._keep(task, absorb(task.memory, outcome.window, answer, at))
             return
@@ -192,11 +235,11 @@ class Poller:
         if isinstance(answer, TokenInfo):
             self._observer.token_info(answer)
         elif isinstance(answer, tuple):
-            task.interval = DAY
-            task.slot = outcome.started + DAY
             for changed in await self._roster.discovered(answer, self._gone):
                 self._publish(changed)
             self._set_demand()
+            task.interval = DAY
+            task.slot = outcome.started + DAY
 
     async def _failed(self, task: Task, error: WolkvoxError) -> None:
         # The same failure again is news for nobody: it counts in the metrics.
@@ -204,13 +247,14 @@ class Poller:
         level = logging.DEBUG if known else logging.WARNING
         self._say(level, "no answer", task, reason=str(error.reason), detail=error.detail)
         task.error = (error.reason, error.detail)
-        await self._keep(task, failed(task.memory))
+        task.memory = failed(task.memory)  # holds nothing that a kill could take back
+        await self._keep(task, task.memory)
 
     async def _keep(self, task: Task, memory: QueryMemory) -> None:
         """Save, then show: what is not on the disk is not shown, so no kill takes it back."""
-        base_url, skill_id = self.operation.base_url, task.skill_id
+        owner, skill_id = self._owner, task.skill_id
         saved = await self._keeper.write(
-            lambda storage: storage.save_memory(base_url, skill_id, memory)
+            lambda storage: storage.save_memory(owner, skill_id, memory)
         )
         if saved:
             task.memory = memory
@@ -231,50 +275,73 @@ class Poller:
         task.slot = self._clock.monotonic() + max(0.05, min(interval, left))
 
     def _defect(self, task: Task) -> None:
-        log.exception(
+        known = task.error is not None and task.error[0] is Reason.INTERNAL
+        log.log(
+            logging.DEBUG if known else logging.ERROR,
             "a defect of the exporter: please report this traceback",
+            exc_info=True,
             extra={"fields": {"operation": self.operation.name, "skill_id": task.skill_id}},
         )
         self._observer.refused(task.report, Reason.INTERNAL)
         task.memory = failed(task.memory)
         task.error = (Reason.INTERNAL, "a defect of the exporter; see the log")
-        task.slot = self._clock.monotonic() + task.interval
-        self._publish(task)
+        self._put_off(task, task.interval)
+        with contextlib.suppress(Exception):  # the defect may be in showing it
+            self._publish(task)
 
     # What holds a request back -----------------------------------------------------------
 
-    def _interval(self, task: Task, now: datetime) -> float:
-        if not task.is_query:
-            return task.interval
-        shortest = self._budget.shortest_interval(now)
-        stretched = shortest > self.operation.interval
-        if stretched and not self._stretched:
-            say(
-                log,
-                logging.WARNING,
-                "interval stretched to keep within daily_requests",
-                operation=self.operation.name,
-                interval_seconds=round(shortest),
-                daily_requests=self._budget.ceiling,
-            )
-        self._stretched = stretched
-        self._timing = replace(self._timing, interval=max(self.operation.interval, shortest))
-        return max(task.interval, shortest)
+    def _put_off(self, task: Task, seconds: float) -> None:
+        """Give a task whose turn did not end a later slot, unless it has one."""
+        now = self._clock.monotonic()
+        if task.slot <= now:
+            task.slot = now + seconds
 
-    def _too_soon(self, task: Task, interval: float) -> bool:
+    def _limits(self, task: Task, now: datetime) -> Limits:
+        return self._stretch(now) if task.is_query else NO_LIMITS
+
+    def _stretch(self, now: datetime) -> Limits:
+        """What the budget demands just now; told, and said in the log when it begins."""
+        limits, today = self._budget.limits(now), self._today(now)
+        shortest = min((task.interval for task in self._roster.queries), default=0.0)
+        if limits.interval(shortest) > shortest:
+            before, self._stretched_on = self._stretched_on, today
+            if before is None or (today - before).days > 1:
+                self._say_stretched(limits.interval(shortest))
+        interval = limits.interval(self.operation.interval)
+        if interval != self._timing.interval:
+            self._timing = replace(self._timing, interval=interval)
+            self._observer.timing(self._timing)
+        return limits
+
+    def _say_stretched(self, interval: float) -> None:
+        say(
+            log,
+            logging.WARNING,
+            "interval stretched to keep within daily_requests",
+            operation=self.operation.name,
+            interval_seconds=round(interval),
+            daily_requests=self._budget.ceiling,
+        )
+
+    def _too_soon(self, task: Task, limits: Limits) -> bool:
         """Whether the interval in force has grown since the slot was set."""
         if task.started is None or task.unmade:
             return False
-        task.slot = max(task.slot, task.started + interval)
-        return task.slot > self._clock.monotonic()
+        now = self._clock.monotonic()
+        task.slot = max(task.slot, limits.slot(task.started, task.interval, now))
+        if task.slot <= now:
+            return False
+        self._publish(task)  # what is shown lives longer with a longer interval
+        return True
 
     def _held(self, task: Task, now: datetime) -> bool:
         hold = 0.0
         if self._budget.spent(now):
-            hold = self._until_next_day(now)
+            hold = self._until_next_day(now, self._budget.zone)
         elif self._closing(task, now) is None and (closed := self._hours.wait(now)) > 0:
             # At midnight even a closed operation asks once more: for the finished day.
-            hold = min(closed, self._until_next_day(now))
+            hold = min(closed, self._until_next_day(now, self.operation.timezone))
         if hold > 0:
             task.slot = self._clock.monotonic() + hold
         return hold > 0
@@ -283,8 +350,8 @@ class Poller:
         zone = self.operation.timezone
         return task.closing(local_day(now, zone), zone)
 
-    def _until_next_day(self, now: datetime) -> float:
-        left = next_day_start(now, self.operation.timezone) - now
+    def _until_next_day(self, now: datetime, zone: ZoneInfo) -> float:
+        left = next_day_start(now, zone) - now
         return max(0.05, left / timedelta(seconds=1))
 
     def _wake_unsent(self) -> None:
@@ -327,7 +394,9 @@ class Poller:
 
     def _tell_budget(self) -> None:
         used = self._budget.used(self._today(self._clock.now()))
-        self._observer.budget(used, self._budget.ceiling)
+        if self._told != (used, self._budget.ceiling):
+            self._told = (used, self._budget.ceiling)
+            self._observer.budget(used, self._budget.ceiling)
 
     def _tell_unreadable(self, task: Task, report: SkillReport) -> None:
         self._observer.read(report)

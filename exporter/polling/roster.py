@@ -11,8 +11,8 @@ from exporter.polling import schedule
 from exporter.polling.keeper import Keeper
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.task import Task
+from exporter.state.identity import Identity
 from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import Stored
 from exporter.times import Clock
 from exporter.wolkvox.information import Skill as FoundSkill
 
@@ -24,9 +24,12 @@ DAY = 86400.0
 class Roster:
     """What an operation asks, by skill id; `#skills` and `#token_info` are no queries."""
 
-    def __init__(self, operation: Operation, member: str, clock: Clock, keeper: Keeper) -> None:
+    def __init__(
+        self, operation: Operation, identity: Identity, clock: Clock, keeper: Keeper
+    ) -> None:
         self._operation = operation
-        self._member = member
+        self._member = identity.member
+        self._owner = identity.owner
         self._clock = clock
         self._keeper = keeper
         self.tasks: dict[str, Task] = {}
@@ -36,12 +39,15 @@ class Roster:
         """The tasks that ask for figures."""
         return [task for task in self.tasks.values() if task.is_query]
 
-    def next(self) -> Task | None:
-        """The task whose slot comes first."""
-        return min(self.tasks.values(), key=lambda task: task.slot, default=None)
+    def next(self, *, paused: bool = False) -> Task | None:
+        """The task whose slot comes first; while paused, token_info is left out."""
+        tasks = [
+            task for task in self.tasks.values() if not (paused and task.report == TOKEN_INFO)
+        ]
+        return min(tasks, key=lambda task: task.slot, default=None)
 
     async def restore(self) -> None:
-        """Take up every task where the last process left it."""
+        """Take up every task where the last process left it; raises StorageError."""
         skills: Iterable[Skill] = self._operation.skills
         if self._operation.discover:
             skills = await self._remembered()
@@ -56,9 +62,17 @@ class Roster:
     async def discovered(
         self, found: Iterable[FoundSkill], gone: Callable[[Task], None]
     ) -> list[Task]:
-        """Take over the operation's skills; returns the tasks that are new or renamed."""
+        """Take over the operation's skills; returns the tasks that are new or renamed.
+
+        Raises StorageError. An operation does not lose all of its skills: an empty answer
+        changes nothing.
+        """
         skills = {skill.id: Skill(skill.id, skill.name) for skill in found}
         known = {task.skill_id: task for task in self.queries}
+        if not skills:
+            name = self._operation.name
+            say(log, logging.WARNING, "no skills found; nothing changes", operation=name)
+            return []
         for skill_id in known.keys() - skills.keys():
             gone(self.tasks.pop(skill_id))
         changed = []
@@ -81,7 +95,7 @@ class Roster:
 
     async def _remembered(self) -> list[Skill]:
         member = self._member
-        data = await self._keeper.write(lambda db: db.load_json("facts", member, "skills"))
+        data = await self._keeper.need(lambda db: db.load_json("facts", member, "skills"))
         pairs = data if isinstance(data, list) else []
         return [Skill(str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2]
 
@@ -91,17 +105,21 @@ class Roster:
 
     async def _add(self, report: str, skill_id: str, name: str, interval: float) -> Task:
         base_url = self._operation.base_url
-        found = await self._keeper.write(lambda storage: storage.stored(base_url, skill_id))
-        stored = found or Stored()
-        wait = schedule.wait_after_restart(stored.attempt_at, self._clock.epoch(), interval)
+        owner = self._owner
+        stored, memory = await self._keeper.need(
+            lambda db: (db.stored(base_url, skill_id), db.memory(owner, skill_id))
+        )
+        now, attempt_at = self._clock.epoch(), stored.attempt_at
+        wait = schedule.wait_after_restart(attempt_at, now, interval)
         self.tasks[skill_id] = Task(
             report=report,
             skill_id=skill_id,
             name=name,
             interval=interval,
             slot=self._clock.monotonic() + wait,
+            started=schedule.started_before(attempt_at, now, self._clock.monotonic()),
             stored=stored,
-            memory=stored.memory or QueryMemory(),
-            tried_at=stored.attempt_at,
+            memory=memory or QueryMemory(),
+            tried_at=attempt_at,
         )
         return self.tasks[skill_id]

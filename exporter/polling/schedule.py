@@ -24,6 +24,14 @@ def wait_after_restart(last_attempt_at: float | None, now: float, interval: floa
     return min(interval, max(0.0, last_attempt_at + interval - now))
 
 
+def started_before(last_attempt_at: float | None, now: float, monotonic: float) -> float | None:
+    """The monotonic second at which an attempt of an earlier process started.
+
+    A recorded time in the future counts as just now.
+    """
+    return None if last_attempt_at is None else monotonic - max(0.0, now - last_attempt_at)
+
+
 def early_retry(failures: int, interval: float, jitter: float) -> float:
     """Seconds until a connection that was never made may be tried again.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.state import ledger as ledgers
+from exporter.state.ledger import QueryLedger
 from exporter.state.snapshot import QueryMemory, Result
-from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window
 
 
@@ -28,6 +29,25 @@ def absorb(
     if window.closing:
         return replace(kept, yesterday=result, closed=window.day)
     return replace(kept, today=result)
+
+
+def bounded(report: SkillReport, ledger: QueryLedger | None) -> SkillReport:
+    """The report without the channels beyond the 64th that the query has had lately.
+
+    An answer is limited already; without this, new names in each answer would still make
+    series without end. Channels known of late go before new ones.
+    """
+    known = set(ledgers.known_channels(ledger, ledger.day)) if ledger is not None else set()
+    room = MAX_CHANNELS - len(known)
+    kept = []
+    for row in report.channels:
+        if row.channel not in known:
+            room -= 1
+            if room < 0:
+                continue
+        kept.append(row)
+    dropped = report.dropped + len(report.channels) - len(kept)
+    return replace(report, channels=tuple(kept), dropped=dropped)
 
 
 def failed(memory: QueryMemory) -> QueryMemory:

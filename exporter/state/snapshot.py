@@ -79,22 +79,28 @@ class QueryStatus:
 class Snapshot:
     """The latest status of every query; readers take `current` once and hold it."""
 
-    current: Mapping[QueryKey, QueryStatus] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    _statuses: dict[QueryKey, QueryStatus] = field(default_factory=dict)
+
+    @property
+    def current(self) -> Mapping[QueryKey, QueryStatus]:
+        """All of them as they are now; what is published later does not change it."""
+        return MappingProxyType(self._statuses)
 
     def publish(self, status: QueryStatus) -> None:
         """Replace one query's status by swapping the whole mapping."""
-        self.current = MappingProxyType({**self.current, status.key: status})
+        # A dict is copied without hashing every key again; a proxy of it would not be.
+        statuses = self._statuses.copy()
+        statuses[status.key] = status
+        self._statuses = statuses
 
     def forget(self, key: QueryKey) -> None:
         """Drop a query that the configuration no longer names."""
-        self.current = MappingProxyType(
-            {other: status for other, status in self.current.items() if other != key}
-        )
+        self._statuses = {
+            other: status for other, status in self._statuses.items() if other != key
+        }
 
     def __iter__(self) -> Iterator[QueryStatus]:
-        return iter(self.current.values())
+        return iter(self._statuses.values())
 
 
 _FIGURES = ChannelFigures.__slots__

@@ -33,11 +33,11 @@ MIGRATIONS = (
       closing_day TEXT, closing_tries INTEGER NOT NULL DEFAULT 0,
       PRIMARY KEY (base_url, skill_id)) WITHOUT ROWID;
     CREATE TABLE memories (
-      base_url TEXT NOT NULL, skill_id TEXT NOT NULL, memory TEXT NOT NULL,
-      PRIMARY KEY (base_url, skill_id)) WITHOUT ROWID;
+      owner TEXT NOT NULL, skill_id TEXT NOT NULL, memory TEXT NOT NULL,
+      PRIMARY KEY (owner, skill_id)) WITHOUT ROWID;
     CREATE TABLE calls (
-      member TEXT NOT NULL, day TEXT NOT NULL, calls INTEGER NOT NULL,
-      PRIMARY KEY (member, day)) WITHOUT ROWID;
+      name TEXT NOT NULL, day TEXT NOT NULL, calls INTEGER NOT NULL,
+      PRIMARY KEY (name, day)) WITHOUT ROWID;
     CREATE TABLE pauses (
       member TEXT NOT NULL PRIMARY KEY, pause TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE facts (
@@ -52,8 +52,8 @@ class Attempt:
     """A request about to leave: whose, when, on which account, and under which limits.
 
     `known_at` is the last attempt this process knows of; a newer one on disk was made by
-    another process, and `gap` seconds must have passed since. `members` are the operations
-    that share the token's budget; `ceiling` is their common daily limit, where there is one.
+    another process, and `gap` seconds must have passed since. `account` are the names under
+    which the token's calls are counted; `ceiling` is its daily limit, where there is one.
     """
 
     base_url: str
@@ -61,7 +61,7 @@ class Attempt:
     at: float
     known_at: float | None
     gap: float
-    members: tuple[str, ...]
+    account: tuple[str, ...]
     day: date
     ceiling: int | None
     closing: date | None = None
@@ -69,12 +69,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the file knows of one query; `tries` are closing polls of `closing_day`."""
+    """The last attempt of one query; `closing_tries` are those of `closing_day`."""
 
     attempt_at: float | None = None
     closing_day: date | None = None
     closing_tries: int = 0
-    memory: QueryMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,7 @@ class Storage:
             and 0 <= attempt.at - last < attempt.gap
         ):
             return TooEarly(last)
-        used = self.used(attempt.members, attempt.day)
+        used = self.used(attempt.account, attempt.day)
         if attempt.ceiling is not None and used >= attempt.ceiling:
             return Spent(used)
         tries = 0
@@ -196,41 +195,57 @@ class Storage:
     def take_back(self, attempt: Attempt, before: Stored) -> int:
         """Undo an attempt whose connection was never made; returns the calls of the day."""
         self._write_attempt(attempt, before)
-        used = max(0, self.used(attempt.members, attempt.day) - 1)
+        used = max(0, self.used(attempt.account, attempt.day) - 1)
         self._count(attempt, used)
         return used
 
     def stored(self, base_url: str, skill_id: str) -> Stored:
-        """What is known of one query; a memory that cannot be read counts as none."""
+        """The last attempt of one query, whoever made it."""
         row = self._connection.execute(
             "SELECT at, closing_day, closing_tries FROM attempts"
             " WHERE base_url = ? AND skill_id = ?",
             (base_url, skill_id),
         ).fetchone()
-        memory = self._memory(base_url, skill_id)
         if row is None:
-            return Stored(memory=memory)
+            return Stored()
         closing = date.fromisoformat(row[1]) if row[1] else None
-        return Stored(float(row[0]), closing, int(row[2]), memory)
+        return Stored(float(row[0]), closing, int(row[2]))
 
-    def save_memory(self, base_url: str, skill_id: str, memory: QueryMemory) -> bool:
+    def save_memory(self, owner: str, skill_id: str, memory: QueryMemory) -> bool:
         """Write what must survive a restart of one query; always True."""
         text = json.dumps(memory_to_json(memory), separators=(",", ":"))
         self._connection.execute(
             "INSERT INTO memories VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET memory = excluded.memory",
-            (base_url, skill_id, text),
+            (owner, skill_id, text),
         )
         return True
 
-    def used(self, members: Sequence[str], day: date) -> int:
-        """Calls of the day on one token: the members count together, so the largest holds."""
+    def memory(self, owner: str, skill_id: str) -> QueryMemory | None:
+        """What was saved of one query; what cannot be read counts as nothing."""
+        row = self._connection.execute(
+            "SELECT memory FROM memories WHERE owner = ? AND skill_id = ?",
+            (owner, skill_id),
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            return memory_from_json(json.loads(row[0]))
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning(
+                "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
+                self.path, skill_id, error,
+            )  # fmt: skip
+            return None
+
+    def used(self, account: Sequence[str], day: date) -> int:
+        """Calls of the day on one token: they count under every name, the largest holds."""
         counts = [
             self._connection.execute(
-                "SELECT calls FROM calls WHERE member = ? AND day = ?",
-                (member, day.isoformat()),
+                "SELECT calls FROM calls WHERE name = ? AND day = ?",
+                (name, day.isoformat()),
             ).fetchone()
-            for member in members
+            for name in account
         ]
         return max((int(row[0]) for row in counts if row), default=0)
 
@@ -259,22 +274,6 @@ class Storage:
         except ValueError:
             return None
 
-    def _memory(self, base_url: str, skill_id: str) -> QueryMemory | None:
-        row = self._connection.execute(
-            "SELECT memory FROM memories WHERE base_url = ? AND skill_id = ?",
-            (base_url, skill_id),
-        ).fetchone()
-        if row is None:
-            return None
-        try:
-            return memory_from_json(json.loads(row[0]))
-        except (ValueError, TypeError, KeyError) as error:
-            log.warning(
-                "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
-                self.path, skill_id, error,
-            )  # fmt: skip
-            return None
-
     def _write_attempt(self, attempt: Attempt, stored: Stored) -> None:
         key = (attempt.base_url, attempt.skill_id)
         if stored.attempt_at is None:
@@ -293,7 +292,7 @@ class Storage:
         self._connection.executemany(
             "INSERT INTO calls VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET calls = excluded.calls",
-            [(member, day, used) for member in attempt.members],
+            [(name, day, used) for name in attempt.account],
         )
         oldest = date.fromordinal(attempt.day.toordinal() - KEEP_DAYS).isoformat()
         self._connection.execute("DELETE FROM calls WHERE day < ?", (oldest,))

@@ -35,6 +35,11 @@ from exporter.wolkvox.windows import Window
 KEEPALIVE_EXPIRY: Final = 4.0
 _MAX_DETAIL = 400
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+Witness = Callable[[int, str | None, bytes], None]
+
+
+def unseen(status: int, content_type: str | None, body: bytes) -> None:
+    """The witness of an answer that nobody wants to see."""
 
 
 class WolkvoxClient:
@@ -42,7 +47,8 @@ class WolkvoxClient:
 
     `timeout` is the deadline of a whole request in seconds. `proxy` beats the environment,
     which is read only with `trust_env` and never for a loopback address. Raises ConfigError
-    where the CA file or a proxy cannot be used.
+    where the CA file or a proxy cannot be used. `witness` is shown every answer before it is
+    read, free of the token.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class WolkvoxClient:
         monotonic: Callable[[], float],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self.witness: Witness = unseen
         self._base_url = base_url
         self._timeout = timeout
         self._monotonic = monotonic
@@ -81,7 +88,18 @@ class WolkvoxClient:
 
     async def skill_11(self, token: str, skill_id: str, window: Window) -> SkillReport:
         """Interactions by channel within the window; no channels where there was no row."""
-        answer = await self._ask(
+        report = read_report(await self.skill_11_rows(token, skill_id, window))
+        errors = tuple(
+            FieldError(error.field, error.channel, scrub(error.text, token))
+            for error in report.errors
+        )
+        return SkillReport(report.channels, errors, report.dropped)
+
+    async def skill_11_rows(
+        self, token: str, skill_id: str, window: Window
+    ) -> tuple[object, ...]:
+        """The same answer unread: its rows as JSON gave them, free of the token."""
+        return await self._ask(
             token,
             "reports_manager.php",
             {
@@ -91,12 +109,6 @@ class WolkvoxClient:
                 "date_end": window.end,
             },
         )
-        report = read_report(answer)
-        errors = tuple(
-            FieldError(error.field, error.channel, scrub(error.text, token))
-            for error in report.errors
-        )
-        return SkillReport(report.channels, errors, report.dropped)
 
     async def token_info(self, token: str) -> TokenInfo:
         """The day's calls as Wolkvox counts them; asking costs one of them."""
@@ -130,7 +142,9 @@ class WolkvoxClient:
             text = "the token is empty or holds characters that no header may: nothing was sent"
             raise WolkvoxError(Reason.UNAUTHORIZED, text, reached=False)
         status, content_type, body = await self._request(token, path, params)
-        match read_answer(status, content_type, scrub_body(body, token)):
+        body = scrub_body(body, token)
+        self.witness(status, content_type, body)
+        match read_answer(status, content_type, body):
             case Rows(rows):
                 return rows
             case NoRows():
