@@ -38,3 +38,9 @@ def state_directory(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=memory, prefix="wolkvox-tests-") as directory:
         yield Path(directory)
+
+
+@pytest.fixture
+def rare_wakeups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle loops look around every two minutes only: virtual days pass in less real time."""
+    monkeypatch.setattr("exporter.polling.poller.LONGEST_IDLE", 120.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from exporter.config import Operation, Skill
 from exporter.logs import say
@@ -19,6 +20,16 @@ from exporter.wolkvox.information import Skill as FoundSkill
 log = logging.getLogger(__name__)
 
 DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A task before anything is known of it; `interval` in seconds."""
+
+    report: str
+    skill_id: str
+    name: str
+    interval: float
 
 
 class Roster:
@@ -48,16 +59,17 @@ class Roster:
 
     async def restore(self) -> None:
         """Take up every task where the last process left it; raises StorageError."""
+        wanted: list[_Wanted] = []
         skills: Iterable[Skill] = self._operation.skills
         if self._operation.discover:
             skills = await self._remembered()
             # Known skills are looked up again once a day, not at each start.
             interval = DAY if skills else self._operation.interval
-            await self._add(SKILLS, "#skills", "", interval)
-        for skill in skills:
-            await self._add_skill(skill)
+            wanted.append(_Wanted(SKILLS, "#skills", "", interval))
+        wanted += [self._query(skill) for skill in skills]
         if self._operation.token_info:
-            await self._add(TOKEN_INFO, "#token_info", "", schedule.HOUR)
+            wanted.append(_Wanted(TOKEN_INFO, "#token_info", "", schedule.HOUR))
+        await self._add(wanted)
 
     async def discovered(
         self, found: Iterable[FoundSkill], gone: Callable[[Task], None]
@@ -77,7 +89,9 @@ class Roster:
             gone(self.tasks.pop(skill_id))
         changed = []
         for skill in skills.values():
-            task = known.get(skill.id) or await self._add_skill(skill)
+            if skill.id not in known:
+                await self._add([self._query(skill)])
+            task = self.tasks[skill.id]
             if skill.id not in known or task.name != skill.name:
                 task.name = skill.name
                 changed.append(task)
@@ -99,27 +113,30 @@ class Roster:
         pairs = data if isinstance(data, list) else []
         return [Skill(str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2]
 
-    async def _add_skill(self, skill: Skill) -> Task:
+    def _query(self, skill: Skill) -> _Wanted:
         interval = skill.interval or self._operation.interval
-        return await self._add(SKILL_11, skill.id, skill.name, interval)
+        return _Wanted(SKILL_11, skill.id, skill.name, interval)
 
-    async def _add(self, report: str, skill_id: str, name: str, interval: float) -> Task:
-        base_url = self._operation.base_url
-        owner = self._owner
-        stored, memory = await self._keeper.need(
-            lambda db: (db.stored(base_url, skill_id), db.memory(owner, skill_id))
+    async def _add(self, wanted: Sequence[_Wanted]) -> None:
+        """Take up what is known of them, in one step: the first page waits for it."""
+        base_url, owner = self._operation.base_url, self._owner
+        known = await self._keeper.need(
+            lambda db: [
+                (db.stored(base_url, one.skill_id), db.memory(owner, one.skill_id))
+                for one in wanted
+            ]
         )
-        now, attempt_at = self._clock.epoch(), stored.attempt_at
-        wait = schedule.wait_after_restart(attempt_at, now, interval)
-        self.tasks[skill_id] = Task(
-            report=report,
-            skill_id=skill_id,
-            name=name,
-            interval=interval,
-            slot=self._clock.monotonic() + wait,
-            started=schedule.started_before(attempt_at, now, self._clock.monotonic()),
-            stored=stored,
-            memory=memory or QueryMemory(),
-            tried_at=attempt_at,
-        )
-        return self.tasks[skill_id]
+        for one, (stored, memory) in zip(wanted, known, strict=True):
+            now, attempt_at = self._clock.epoch(), stored.attempt_at
+            wait = schedule.wait_after_restart(attempt_at, now, one.interval)
+            self.tasks[one.skill_id] = Task(
+                report=one.report,
+                skill_id=one.skill_id,
+                name=one.name,
+                interval=one.interval,
+                slot=self._clock.monotonic() + wait,
+                started=schedule.started_before(attempt_at, now, self._clock.monotonic()),
+                stored=stored,
+                memory=memory or QueryMemory(),
+                tried_at=attempt_at,
+            )

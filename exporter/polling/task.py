@@ -44,9 +44,11 @@ class Task:
         """The finished day to ask for as a whole, if it is its turn."""
         if not self.is_query:
             return None
-        at = self.stored.attempt_at
-        last = local_day(datetime.fromtimestamp(at, UTC), zone) if at is not None else None
         stored = self.stored
+        # A probe may have asked since midnight: the last answer then tells of the day before.
+        moments = [at for at in (stored.attempt_at, self.memory.last_success_at) if at]
+        at = datetime.fromtimestamp(min(moments), UTC) if moments else None
+        last = local_day(at, zone) if at is not None else None
         return day_to_close(
             today, last, self.memory.closed, stored.closing_day, stored.closing_tries
         )

@@ -69,7 +69,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The last attempt of one query; `closing_tries` are those of `closing_day`."""
+    """The last attempt of one query, and how often its last finished day was asked for."""
 
     attempt_at: float | None = None
     closing_day: date | None = None
@@ -183,11 +183,11 @@ class Storage:
         used = self.used(attempt.account, attempt.day)
         if attempt.ceiling is not None and used >= attempt.ceiling:
             return Spent(used)
-        tries = 0
+        closing_day, tries = before.closing_day, before.closing_tries
         if attempt.closing is not None:
-            tries = before.closing_tries if before.closing_day == attempt.closing else 0
-            tries += 1
-        after = Stored(attempt.at, attempt.closing, tries)
+            tries = tries + 1 if closing_day == attempt.closing else 1
+            closing_day = attempt.closing
+        after = Stored(attempt.at, closing_day, tries)
         self._write_attempt(attempt, after)
         self._count(attempt, used + 1)
         return Granted(used + 1, before, after)

@@ -1,0 +1,153 @@
+"""The arithmetic of the day's calls: what the ceiling demands now, and from tomorrow on."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from exporter.polling.budget import NO_LIMITS, Budget, Demand, Limits
+from exporter.polling.hours import DAY, PollHours
+from tests.polling_support import BOGOTA, SANTIAGO, moment
+
+TODAY, TOMORROW = date(2026, 11, 18), date(2026, 11, 19)
+ALWAYS = PollHours(None, BOGOTA)
+
+
+def budget(
+    ceiling: int | None,
+    *intervals: float,
+    other: int = 0,
+    hours: PollHours = ALWAYS,
+    used: int = 0,
+) -> Budget:
+    """A budget with one operation's demand."""
+    made = Budget(("#acme",), ceiling, BOGOTA)
+    made.set_demand("acme", Demand(intervals, other, hours))
+    made.note(used, TODAY)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "intervals", "other", "lasting"),
+    [
+        (None, [300.0] * 100, 24, 0),
+        (1000, [300.0] * 3, 24, 0),
+        (864, [300.0] * 3, 0, 0),  # as large as the ceiling
+        (863, [300.0] * 3, 0, 3 * DAY / 863),
+        (1000, [300.0] * 10, 0, 864),
+        (1024, [300.0] * 10, 24, 864),
+        (1000, [300.0] * 2 + [3600.0] * 2, 0, 0),
+        (600, [300.0] * 2 + [3600.0] * 2, 0, 2 * DAY / 552),  # the slow ones keep theirs
+        (10, [300.0] * 10, 0, DAY),
+        (10, [300.0] * 10, 24, DAY),  # nothing is left for queries
+    ],
+)
+def test_what_whole_days_need(
+    ceiling: int | None, intervals: list[float], other: int, lasting: float
+) -> None:
+    """The shortest interval with which a full day keeps under the ceiling."""
+    limits = budget(ceiling, *intervals, other=other).limits(moment("2026-11-18 00:00"))
+    assert limits.lasting == pytest.approx(lasting)
+    assert limits.left == DAY
+
+
+@pytest.mark.parametrize(
+    ("now", "used", "today"),
+    [
+        ("2026-11-18 12:00", 0, 0),
+        ("2026-11-18 12:00", 288, 0),  # 288 of 576 left, for twice 144
+        ("2026-11-18 12:00", 289, 86400 / 287),
+        ("2026-11-18 12:00", 476, 864),
+        ("2026-11-18 18:00", 566, 4320),
+        ("2026-11-18 18:00", 575, 43200),  # longer than the day: for both the last call
+        ("2026-11-18 18:00", 576, DAY),
+        ("2026-11-18 18:00", 9999, DAY),
+        ("2026-11-18 23:59", 575, 0),  # one call is all that is left to make
+    ],
+)
+def test_what_is_left_of_a_costly_day(now: str, used: int, today: float) -> None:
+    """What is left of the budget is spread over what is left of the day."""
+    limits = budget(576, 300.0, 300.0, used=used).limits(moment(now))
+    assert limits.today == pytest.approx(today)
+    assert limits.lasting == 0
+
+
+def test_poll_hours_are_part_of_the_plan() -> None:
+    """Closed hours cost nothing, except for the calls that close the day."""
+    half = PollHours("Mo-Su 08:00-20:00", BOGOTA)
+    midnight = moment("2026-11-18 00:00")
+    assert budget(290, 300.0, 300.0, hours=half).limits(midnight).lasting == 0
+    assert budget(289, 300.0, 300.0, hours=half).limits(midnight).lasting > 300
+    evening = moment("2026-11-18 19:00")
+    assert budget(290, 300.0, 300.0, hours=half, used=266).limits(evening).today == 0
+    assert budget(290, 300.0, 300.0, hours=half, used=278).limits(evening).today == 600
+    late = moment("2026-11-18 21:00")
+    assert budget(290, 300.0, 300.0, hours=half, used=290).limits(late).today == 0
+
+
+def test_demands_are_added_up_and_change() -> None:
+    """Operations of one token share it; one that leaves gives its part back."""
+    shared = budget(288, 300.0)
+    midnight = moment("2026-11-18 00:00")
+    assert shared.limits(midnight).lasting == 0
+    shared.set_demand("other", Demand((300.0,), 0, ALWAYS))
+    assert shared.limits(midnight).lasting == 600
+    shared.set_demand("other", Demand((300.0, 300.0), 0, ALWAYS))
+    assert shared.limits(midnight).lasting == 900
+    shared.drop_demand("other")
+    assert shared.limits(midnight).lasting == 0
+    shared.drop_demand("other")  # twice is no error
+
+
+def test_the_count_belongs_to_its_day() -> None:
+    """Yesterday's calls are no calls of today."""
+    made = budget(100, 3600.0, used=100)
+    assert made.used(TODAY) == 100
+    assert made.spent(moment("2026-11-18 23:59:59"))
+    assert made.used(TOMORROW) == 0
+    assert not made.spent(moment("2026-11-19 00:00:00"))
+    assert not budget(None, 300.0, used=10**6).spent(moment("2026-11-18 12:00"))
+
+
+def test_days_of_23_and_25_hours() -> None:
+    """The plan is for the seconds that the day really has."""
+    made = Budget(("#acme",), 288, SANTIAGO)
+    made.set_demand("acme", Demand((300.0,), 0, PollHours(None, SANTIAGO)))
+    assert made.limits(moment("2026-04-04 00:00", SANTIAGO)).lasting == 90000 / 288
+    # The day that begins at 01:00.
+    start = moment("2026-09-06 01:00", SANTIAGO)
+    assert made.limits(start).lasting == 0
+    assert made.limits(start).left == 23 * 3600
+
+
+@pytest.mark.parametrize(
+    ("limits", "configured", "interval"),
+    [
+        (NO_LIMITS, 300.0, 300.0),
+        (Limits(864.0, 0.0, 5000.0), 300.0, 864.0),
+        (Limits(864.0, 0.0, 5000.0), 900.0, 900.0),
+        (Limits(864.0, 2000.0, 5000.0), 300.0, 2000.0),
+        (Limits(864.0, DAY, 5000.0), 300.0, 5000.0),  # no longer than today lasts
+        (Limits(864.0, DAY, 10.0), 300.0, 864.0),
+    ],
+)
+def test_the_interval_in_force(limits: Limits, configured: float, interval: float) -> None:
+    """The longest of what is configured, what days need, and what is left of today."""
+    assert limits.interval(configured) == interval
+
+
+@pytest.mark.parametrize(
+    ("limits", "slot"),
+    [
+        (NO_LIMITS, 1300.0),
+        (Limits(864.0, 0.0, 5000.0), 1864.0),
+        (Limits(0.0, 2000.0, 5000.0), 3000.0),
+        (Limits(0.0, DAY, 5000.0), 6100.0),  # tomorrow begins, with a budget of its own
+        (Limits(864.0, DAY, 100.0), 1864.0),
+        (Limits(0.0, DAY, 0.0), 1300.0),
+    ],
+)
+def test_the_next_slot(limits: Limits, slot: float) -> None:
+    """An attempt at 1,000 s, seen at 1,100 s: tomorrow's polls wait for no limit of today."""
+    assert limits.slot(1000.0, 300.0, now=1100.0) == slot

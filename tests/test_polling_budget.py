@@ -1,0 +1,286 @@
+"""The daily ceiling: never passed, the interval stretched in time, the day's end its own."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections import Counter
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from exporter.state.storage import Attempt, Granted, Storage
+from tests.polling_support import (
+    BOGOTA,
+    IN_FORCE,
+    INBOUND,
+    NEARLY,
+    USED,
+    Stage,
+    gaps,
+    operation,
+)
+from tests.virtual import Exporter, in_virtual_time, refusal
+
+TEN = " ".join(str(4170 + number) for number in range(10))
+STRETCHED = "interval stretched to keep within daily_requests"
+LIMIT = "wolkvox_daily_requests_limit"
+
+
+def per_day(stage: Stage) -> Counter[date]:
+    """Requests of every kind by local day."""
+    return Counter(
+        datetime.fromtimestamp(seen.at, stage.zone).date() for seen in stage.api.seen
+    )
+
+
+def spend(running: Exporter, stage: Stage, calls: int, skill: str = "9999") -> None:
+    """Let another process (a probe) use up calls of the day on the same account."""
+    now = stage.world.now()
+    for number in range(calls):
+        attempt = Attempt(
+            base_url="http://127.0.0.1:1/api/v2/",
+            skill_id=f"{skill}-{number}",
+            at=now.timestamp(),
+            known_at=None,
+            gap=300.0,
+            account=("http://127.0.0.1:1/api/v2/",),
+            day=now.astimezone(stage.zone).date(),
+            ceiling=None,
+        )
+        steps = [functools.partial(Storage.begin_attempt, attempt=attempt)]
+        (granted,) = running.storage.transact(steps)
+        assert isinstance(granted, Granted)
+
+
+@pytest.mark.usefixtures("rare_wakeups")
+@in_virtual_time
+async def test_a_plan_over_the_ceiling_is_stretched(
+    state_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten skills with 2,880 planned calls keep within 1,000 a day, evenly, and say it once."""
+    caplog.set_level(logging.INFO, logger="exporter")
+    stage = Stage(state_directory, "2026-11-18 00:00")
+    async with stage.run(operation(TEN, daily_requests=1000)) as running:
+        await stage.until("2026-11-18 00:30")
+        assert running.value(IN_FORCE) == pytest.approx(864, rel=0.02)
+        assert running.value(LIMIT) == 1000
+        await stage.until("2026-11-18 23:59:59")
+        assert running.value(USED) == per_day(stage)[date(2026, 11, 18)]
+        assert running.value(INBOUND, skill_id="4170") == 100
+        await stage.until("2026-11-19 03:00")
+    days = per_day(stage)
+    assert 980 <= days[date(2026, 11, 18)] <= 1000
+    assert 120 <= days[date(2026, 11, 19)] <= 130
+    for skill in TEN.split():
+        apart = gaps(stage.seen(skill))
+        assert min(apart) >= 864 - NEARLY
+        assert max(apart) < 1000
+    assert [record.message for record in caplog.records].count(STRETCHED) == 1
+
+
+@in_virtual_time
+async def test_stretching_after_a_costly_morning(state_directory: Path) -> None:
+    """What others used up by noon is spread over what is left of the day, until midnight."""
+    stage = Stage(state_directory, "2026-11-18 12:00")
+    async with stage.run(operation("4173 4174", daily_requests=600)) as running:
+        await stage.until("2026-11-18 12:01")
+        assert running.value(IN_FORCE) == 300
+        spend(running, stage, 498)
+        await stage.until("2026-11-18 12:11")
+        # About 98 calls are left for twice 43,200 s.
+        assert running.value(IN_FORCE) == pytest.approx(2 * 43200 / 98, rel=0.03)
+        await stage.until("2026-11-18 23:59:59")
+        used = running.value(USED)
+        assert used is not None
+        assert 590 <= used <= 600
+        await stage.until("2026-11-19 02:00")
+        assert running.value(IN_FORCE) == 300
+    for skill in ("4173", "4174"):
+        today = [seen for seen in stage.seen(skill) if seen.at > at(stage, "2026-11-19 00:00")]
+        assert today[0].at - at(stage, "2026-11-19 00:00") < 305
+        assert len(today) == pytest.approx(24, abs=1)
+        assert min(gaps(today)) >= 300 - NEARLY
+
+
+def at(stage: Stage, text: str) -> float:
+    """A local moment in epoch seconds."""
+    return datetime.fromisoformat(text).replace(tzinfo=stage.zone).timestamp()
+
+
+@in_virtual_time
+async def test_a_day_whose_budget_is_spent_ends_at_midnight(state_directory: Path) -> None:
+    """Nothing leaves once the ceiling is reached; right after midnight the day is closed."""
+    stage = Stage(state_directory, "2026-11-18 20:00")
+    async with stage.run(operation("4173 4174", daily_requests=576)) as running:
+        await stage.until("2026-11-18 20:01")
+        spend(running, stage, 574)
+        await stage.until("2026-11-18 23:59:59")
+        assert len(stage.api.seen) == 2
+        await stage.until("2026-11-19 00:00:10")
+        assert running.value(USED) == 2
+        await stage.until("2026-11-19 01:00")
+        assert running.value("wolkvox_up", skill_id="4173") == 1
+        assert running.value(INBOUND, skill_id="4173", window="today") == 100
+    assert stage.windows("4173")[1] == ("20261118000000", "20261118235959")
+    assert len(stage.seen("4173")) == 1 + 12
+    assert min(gaps(stage.seen("4173"))) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_the_ceiling_holds_whoever_spent_it(state_directory: Path) -> None:
+    """Calls of another process count at the moment of the request, whatever was planned."""
+    stage = Stage(state_directory, "2026-11-18 20:00")
+    async with stage.run(operation(daily_requests=300)) as running:
+        for hour in (20, 21, 22):
+            await stage.until(f"2026-11-18 {hour}:30")
+            spend(running, stage, 90, skill=f"probe-{hour}")
+        await stage.until("2026-11-18 23:59:59")
+        used = running.value(USED)
+    own = per_day(stage)[date(2026, 11, 18)]
+    assert own + 270 <= 300
+    assert used == own + 270
+
+
+@pytest.mark.usefixtures("rare_wakeups")
+@in_virtual_time
+async def test_operations_with_one_token_share_one_count(state_directory: Path) -> None:
+    """Their calls together keep under the ceiling that both state, and both show them."""
+    stage = Stage(state_directory, "2026-11-18 00:00")
+    loaded = stage.configure(
+        operation("4173", name="one", daily_requests=288),
+        operation("5101", name="two", port=2, token=1, daily_requests=288),
+        tokens=("same", "same"),
+    )
+    async with stage.start(loaded) as running:
+        await stage.until("2026-11-18 12:00")
+        assert running.value(IN_FORCE, operation="one") == pytest.approx(600, rel=0.02)
+        await stage.until("2026-11-18 23:59:59")
+        used = running.samples(USED)
+    total = per_day(stage)[date(2026, 11, 18)]
+    assert 280 <= total <= 288
+    assert len(stage.seen("4173")) == pytest.approx(len(stage.seen("5101")), abs=2)
+    assert max(used.values()) == total
+    assert min(used.values()) >= total - 1
+
+
+@pytest.mark.usefixtures("rare_wakeups")
+@in_virtual_time
+async def test_zones_apart_with_one_token(state_directory: Path) -> None:
+    """Where operations of one token lie in different zones, the ceiling holds and recovers."""
+    stage = Stage(state_directory, "2026-11-18 15:00")
+    loaded = stage.configure(
+        operation("4173", name="one", daily_requests=100),
+        operation(
+            "5101", name="two", port=2, token=1, daily_requests=100, timezone="Europe/Madrid"
+        ),
+        tokens=("same", "same"),
+    )
+    async with stage.start(loaded):
+        await stage.until("2026-11-20 01:00")
+    for day in (18, 19):
+        assert per_day(stage)[date(2026, 11, day)] <= 100
+    assert per_day(stage)[date(2026, 11, 19)] >= 95
+    for skill in ("4173", "5101"):
+        assert max(gaps(stage.seen(skill))) < 2200
+
+
+@in_virtual_time
+async def test_poll_hours(state_directory: Path) -> None:
+    """Outside them nothing leaves but the poll that closes the day, at midnight."""
+    stage = Stage(state_directory, "2026-11-18 21:50")
+    hours = '"Mo-Su 06:00-22:00"'
+    async with stage.run(
+        operation("4173 4174", poll_hours=hours, token_info="true")
+    ) as running:
+        await stage.until("2026-11-19 05:59:59")
+        assert running.value(INBOUND, skill_id="4173") is None
+        quiet = [each for each in stage.clock_times() if not "06:00" <= each < "22:00"]
+        assert quiet == ["00:00:00", "00:00:00"]
+        assert stage.clock_times(report="token_info") == ["21:50:01"]
+        await stage.until("2026-11-19 06:11")
+        assert running.value("wolkvox_poll_lag_seconds") == pytest.approx(0, abs=3)
+    assert stage.clock_times("4173") == [
+        *("21:50:00", "21:55:00", "00:00:00", "06:00:00", "06:05:00", "06:10:00"),
+    ]
+    assert stage.windows("4173")[2] == ("20261118000000", "20261118235959")
+
+
+@in_virtual_time
+async def test_a_closing_poll_that_fails_outside_poll_hours(state_directory: Path) -> None:
+    """It is tried at the next slots, three in all, and then it is quiet until the morning."""
+    stage = Stage(state_directory, "2026-11-18 21:56")
+    async with stage.run(operation(poll_hours='"Mo-Su 06:00-22:00"')):
+        await stage.until("2026-11-18 21:58")
+        stage.api.answer = lambda seen: refusal("oops", 500)
+        await stage.until("2026-11-19 06:06")
+    assert stage.clock_times()[1:] == [
+        *("00:00:00", "00:05:00", "00:10:00", "06:00:00", "06:05:00"),
+    ]
+    assert [window[1][8:] for window in stage.windows()[1:4]] == ["235959"] * 3
+
+
+@pytest.mark.usefixtures("rare_wakeups")
+@in_virtual_time
+async def test_poll_hours_make_room_in_the_budget(state_directory: Path) -> None:
+    """What is not polled at night is there for the day: the plan counts the hours."""
+    stage = Stage(state_directory, "2026-11-18 18:00")
+    hours = '"Mo-Su 08:00-20:00"'
+    async with stage.run(
+        operation("4173 4174", poll_hours=hours, daily_requests=290)
+    ) as running:
+        await stage.until("2026-11-18 19:30")
+        assert running.value(IN_FORCE) == pytest.approx(300, rel=0.01)
+        await stage.until("2026-11-19 20:00")
+    assert per_day(stage)[date(2026, 11, 19)] == pytest.approx(288, abs=4)
+    assert max(per_day(stage).values()) <= 290
+
+
+@pytest.mark.parametrize("ceiling", [864, 870])
+@in_virtual_time
+async def test_a_plan_that_just_fits_is_not_said_to_be_stretched_again_and_again(
+    state_directory: Path, caplog: pytest.LogCaptureFixture, ceiling: int
+) -> None:
+    """Where the plan is as large as the ceiling, the log does not repeat itself."""
+    caplog.set_level(logging.INFO, logger="exporter")
+    stage = Stage(state_directory, "2026-11-18 00:00")
+    async with stage.run(operation("4173 4174 4175", daily_requests=ceiling)):
+        await stage.until("2026-11-18 03:00")
+    assert [record.message for record in caplog.records].count(STRETCHED) <= 1
+
+
+@in_virtual_time
+async def test_the_interval_in_force_outlives_a_restart(state_directory: Path) -> None:
+    """A restart asks no query before the stretched interval has passed, and shows it."""
+    stage = Stage(state_directory, "2026-11-18 00:00")
+    stretched = operation(TEN, daily_requests=500)  # 1,728 s
+    async with stage.run(stretched):
+        await stage.until("2026-11-18 00:02")
+    await stage.until("2026-11-18 00:25")
+    async with stage.run(stretched) as running:
+        await stage.until("2026-11-18 00:25:30")
+        assert len(stage.api.seen) == 10
+        assert running.value(IN_FORCE) == pytest.approx(1728, rel=0.02)
+        # Younger than three intervals in force, so restored and shown.
+        assert running.value(INBOUND, skill_id="4170") == 100
+        await stage.until("2026-11-18 00:40")
+    for skill in TEN.split():
+        assert gaps(stage.seen(skill)) == pytest.approx([1740], rel=0.02)
+
+
+@in_virtual_time
+async def test_the_count_of_the_day_begins_at_midnight(state_directory: Path) -> None:
+    """The used calls are those of the local day, kept over a restart, gone at its end."""
+    stage = Stage(state_directory, "2026-11-18 23:40")
+    assert stage.zone is BOGOTA
+    async with stage.run(operation(interval="1h", stale_after="4h")):
+        await stage.until("2026-11-18 23:41")
+    async with stage.run(operation(interval="1h", stale_after="4h")) as running:
+        await stage.until("2026-11-18 23:59:50")
+        assert running.value(USED) == 1
+        assert running.value(LIMIT) is None
+        await stage.until("2026-11-19 00:00:20")
+        assert running.value(USED) == 0
+        await stage.until("2026-11-19 00:41")
+        assert running.value(USED) == 1

@@ -1,0 +1,279 @@
+"""Midnight: the finished day is asked for once more as a whole, and the gauges change over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, operation
+from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
+
+WHOLE_17TH = ("20261117000000", "20261117235959")
+WHOLE_18TH = ("20261118000000", "20261118235959")
+
+
+@in_virtual_time
+async def test_the_first_slot_after_midnight_closes_the_day(state_directory: Path) -> None:
+    """It asks for the whole finished day at no extra call; the next slot begins the new day."""
+    stage = Stage(state_directory, "2026-11-18 23:53")
+    async with stage.run():
+        await stage.until("2026-11-19 00:14")
+    assert stage.windows() == [
+        ("20261118000000", "20261118235300"),
+        ("20261118000000", "20261118235800"),
+        WHOLE_18TH,
+        ("20261119000000", "20261119000800"),
+        ("20261119000000", "20261119001300"),
+    ]
+    assert stage.clock_times()[2] == "00:03:00"
+
+
+@in_virtual_time
+async def test_a_failed_closing_poll_is_tried_three_times(state_directory: Path) -> None:
+    """Its failure is tried again at the next slots, three in all; then the new day comes."""
+    stage = Stage(state_directory, "2026-11-18 23:58")
+
+    def answer(seen: Seen) -> httpx.Response:
+        return refusal("oops", 500) if seen.window == WHOLE_18TH else ok(row())
+
+    stage.api.answer = answer
+    async with stage.run() as running:
+        await stage.until("2026-11-19 00:24")
+        assert running.value(INBOUND, window="yesterday") is None
+        assert running.value(INBOUND, window="today") == 100
+    assert stage.windows()[1:] == [
+        WHOLE_18TH,
+        WHOLE_18TH,
+        WHOLE_18TH,
+        ("20261119000000", "20261119001800"),
+        ("20261119000000", "20261119002300"),
+    ]
+
+
+@in_virtual_time
+async def test_a_closing_poll_that_succeeds_later_is_the_last_one(
+    state_directory: Path,
+) -> None:
+    """The second try closes the day, and the new day follows."""
+    stage = Stage(state_directory, "2026-11-18 23:58")
+    stage.api.answer = lambda seen: (
+        refusal("oops", 500) if len(stage.api.seen) == 2 else ok(row())
+    )
+    async with stage.run() as running:
+        await stage.until("2026-11-19 00:14")
+        assert running.value(INBOUND, window="yesterday") == 100
+    assert stage.windows()[1:] == [
+        WHOLE_18TH,
+        WHOLE_18TH,
+        ("20261119000000", "20261119001300"),
+    ]
+
+
+@in_virtual_time
+async def test_a_defect_in_a_closing_poll_is_tried_three_times_too(
+    state_directory: Path,
+) -> None:
+    """A defect of the exporter cannot keep the new day from being polled."""
+    stage = Stage(state_directory, "2026-11-18 23:58")
+
+    def answer(seen: Seen) -> httpx.Response:
+        if seen.window == WHOLE_18TH:
+            raise RuntimeError("a defect")
+        return ok(row())
+
+    stage.api.answer = answer
+    async with stage.run():
+        await stage.until("2026-11-19 00:24")
+    assert stage.windows()[1:4] == [WHOLE_18TH] * 3
+    assert stage.windows()[4] != WHOLE_18TH
+
+
+@in_virtual_time
+async def test_a_fresh_query_closes_nothing(state_directory: Path) -> None:
+    """Without a recorded attempt there is no day to close, right after midnight either."""
+    stage = Stage(state_directory, "2026-11-18 00:01")
+    async with stage.run():
+        await stage.until("2026-11-18 00:02")
+    assert stage.windows() == [("20261118000000", "20261118000100")]
+
+
+@in_virtual_time
+async def test_after_several_days_only_yesterday_is_closed(state_directory: Path) -> None:
+    """An exporter that was away for days asks for yesterday and then goes on."""
+    stage = Stage(state_directory, "2026-11-14 12:00")
+    async with stage.run():
+        await stage.until("2026-11-14 12:01")
+    await stage.until("2026-11-18 09:00")
+    async with stage.run():
+        await stage.until("2026-11-18 09:06")
+    assert stage.windows()[1:] == [WHOLE_17TH, ("20261118000000", "20261118090500")]
+
+
+@in_virtual_time
+async def test_a_restart_over_midnight_closes_the_day(state_directory: Path) -> None:
+    """The day is closed by whichever process polls first after it."""
+    stage = Stage(state_directory, "2026-11-18 23:50")
+    async with stage.run():
+        await stage.until("2026-11-18 23:52")
+    await stage.until("2026-11-19 00:30")
+    async with stage.run() as running:
+        await stage.until("2026-11-19 00:31")
+        assert running.value(INBOUND, window="yesterday") == 100
+    assert stage.windows()[1:] == [WHOLE_18TH]
+
+
+@in_virtual_time
+async def test_tries_of_a_closing_poll_are_counted_over_restarts(
+    state_directory: Path,
+) -> None:
+    """A crash loop cannot ask for the finished day more than three times."""
+    stage = Stage(state_directory, "2026-11-18 23:58")
+    async with stage.run():
+        await stage.until("2026-11-18 23:59")
+    stage.api.answer = lambda seen: refusal("oops", 500)
+    for minute in range(3, 25, 2):
+        async with stage.run():
+            await stage.until(f"2026-11-19 00:{minute:02}")
+    assert stage.windows()[1:4] == [WHOLE_18TH] * 3
+    assert WHOLE_18TH not in stage.windows()[4:]
+    assert len(stage.windows()) == 5
+
+
+@in_virtual_time
+async def test_a_line_that_is_down_over_midnight(state_directory: Path) -> None:
+    """Connections never made are no tries: the first request that is made closes the day."""
+    stage = Stage(state_directory, "2026-11-18 23:53")
+    down = True
+
+    def answer(seen: Seen) -> httpx.Response:
+        if down and len(stage.api.seen) > 1:
+            raise httpx.ConnectError("no route")
+        return ok(row())
+
+    stage.api.answer = answer
+    async with stage.run() as running:
+        await stage.until("2026-11-19 02:00")
+        assert stage.windows()[-1] == WHOLE_18TH
+        assert stage.windows().count(WHOLE_18TH) > 3
+        assert running.value(USED) == 0
+        down = False
+        await stage.until("2026-11-19 02:20")
+        assert running.value(INBOUND, window="yesterday") == 100
+    assert [window[1] for window in stage.windows()[-4:]].count("20261118235959") == 1
+
+
+@in_virtual_time
+async def test_the_gauges_change_over_at_midnight(state_directory: Path) -> None:
+    """`today` ends at midnight; `yesterday` lives from its closing poll to the next one."""
+    stage = Stage(state_directory, "2026-11-18 23:58")
+
+    def answer(seen: Seen) -> httpx.Response:
+        counts = {WHOLE_18TH[1]: 500, "20261118235800": 490}
+        return ok(row(inbound=counts.get(seen.window[1], 7), answered=7))
+
+    stage.api.answer = answer
+    async with stage.run() as running:
+        await stage.until("2026-11-18 23:59:59.9")
+        assert windows_of(running) == {"today": 490}
+        await stage.until("2026-11-19 00:00:00")
+        assert windows_of(running) == {}
+        assert running.value("wolkvox_up") == 1
+        assert running.value(OFFERED) is not None
+        await stage.until("2026-11-19 00:02:59")
+        assert windows_of(running) == {}
+        await stage.until("2026-11-19 00:04:00")
+        assert windows_of(running) == {"yesterday": 500}
+        await stage.until("2026-11-19 00:09:00")
+        assert windows_of(running) == {"yesterday": 500, "today": 7}
+        await stage.until("2026-11-19 23:59:59.9")
+        assert windows_of(running) == {"yesterday": 500, "today": 7}
+        await stage.until("2026-11-20 00:00:00")
+        assert windows_of(running) == {}
+        names = {
+            name
+            for name in running.page.text().decode().split()
+            if name.startswith("wolkvox_skill_") and "window=" in name
+        }
+        assert names == set()
+
+
+def windows_of(running: Exporter) -> dict[str, float]:
+    """The inbound gauge by window."""
+    return {dict(labels)["window"]: value for labels, value in running.samples(INBOUND).items()}
+
+
+@pytest.mark.parametrize(
+    ("start", "last", "gone"),
+    [
+        # The clocks go from 24:00 to 01:00: the day ends as usual.
+        ("2026-09-05 23:58", "2026-09-06T03:59:59+00:00", "2026-09-06T04:00:00+00:00"),
+        # They go from 24:00 back to 23:00: 23:58 comes twice before the day ends.
+        ("2026-04-04 23:58", "2026-04-05T03:59:59+00:00", "2026-04-05T04:00:00+00:00"),
+    ],
+)
+@in_virtual_time
+async def test_the_gauges_of_days_whose_clock_changes(
+    state_directory: Path, start: str, last: str, gone: str
+) -> None:
+    """The day ends at its real last instant, also where midnight is jumped over or repeated."""
+    stage = Stage(state_directory, start, SANTIAGO)
+    async with stage.run(operation(timezone="America/Santiago")) as running:
+        await until_utc(stage, last)
+        assert windows_of(running) == {"today": 100}
+        await until_utc(stage, gone)
+        assert windows_of(running) == {}
+        await until_utc(stage, gone, minutes=4)
+        assert windows_of(running) == {"yesterday": 100}
+
+
+async def until_utc(stage: Stage, text: str, minutes: int = 0) -> None:
+    """Sleep until an instant that is given with its offset."""
+    instant = datetime.fromisoformat(text) + timedelta(minutes=minutes)
+    await asyncio.sleep((instant - stage.world.now()).total_seconds())
+
+
+@in_virtual_time
+async def test_nothing_is_lost_between_the_last_poll_and_midnight(
+    state_directory: Path,
+) -> None:
+    """The counters carry on over midnight with what the closing poll found."""
+    stage = Stage(state_directory, "2026-11-18 23:58")
+    stage.api.answer = by_window(
+        {"20261118235800": 490, "20261118235959": 500, "20261119000800": 7}
+    )
+    async with stage.run() as running:
+        await stage.until("2026-11-18 23:59")
+        assert running.value(OFFERED) == 0
+        await stage.until("2026-11-19 00:04")
+        assert running.value(OFFERED) == 10
+        await stage.until("2026-11-19 00:09")
+        assert running.value(OFFERED) == 17
+
+
+def by_window(counts: dict[str, int]) -> Callable[[Seen], httpx.Response]:
+    """Answers by the end of the window."""
+    return lambda seen: ok(row(inbound=counts[seen.window[1]], answered=counts[seen.window[1]]))
+
+
+@in_virtual_time
+async def test_a_turn_that_comes_after_midnight_closes_the_day(state_directory: Path) -> None:
+    """A request that waits for its token's turn over midnight asks for the finished day too."""
+    stage = Stage(state_directory, "2026-11-18 23:54:30")
+    loaded = stage.configure(
+        operation("4173", name="one"),
+        operation("5101", name="two", port=2, token=1),
+        tokens=("same", "same"),
+    )
+    async with stage.start(loaded):
+        await stage.until("2026-11-18 23:59")
+        stage.api.seconds = 50.0
+        await stage.until("2026-11-19 00:20")
+    # The second one was due before midnight, and its turn came after it.
+    assert stage.clock_times("5101")[1:2] == ["00:00:20"]
+    assert stage.windows("5101")[1:2] == [WHOLE_18TH]
+    assert stage.windows("4173").count(WHOLE_18TH) == 1

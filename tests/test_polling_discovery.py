@@ -1,0 +1,200 @@
+"""The calls beside skill_11: what is said of the token, and which skills there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.polling_support import INBOUND, OFFERED, USED, Stage, gaps, operation
+from tests.virtual import Seen, in_virtual_time, ok, refusal, row
+
+TOKEN = {
+    "description": "exporter",
+    "token_limit": "1000",
+    "token_use_today": "35",
+    "all_token_today": "50",
+    "available_consumption_options": "950",
+}
+FAILURES = "wolkvox_api_request_failures_total"
+
+
+class Centre:
+    """An API whose skills a test changes."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.skills = {"4173": "Ventas", "4180": "Cobranza"}
+        self.token_info = ok(TOKEN)
+        stage.api.answer = self.answer
+
+    def answer(self, seen: Seen) -> httpx.Response:
+        if seen.report == "token_info":
+            return self.token_info
+        if seen.report == "skills":
+            rows = [{"skill_id": key, "skill_name": name} for key, name in self.skills.items()]
+            return ok(*rows)
+        return ok(row(inbound=int(seen.skill)))
+
+
+@in_virtual_time
+async def test_token_info_once_an_hour(state_directory: Path) -> None:
+    """What the platform says of the token is asked for once an hour and shown."""
+    stage = Stage(state_directory)
+    Centre(stage)
+    async with stage.run(operation(token_info="true")) as running:
+        await stage.until("2026-11-18 13:01")
+        assert running.value("wolkvox_token_limit") == 1000
+        assert running.value("wolkvox_token_used_today") == 35
+        assert running.value("wolkvox_token_used_today_all_tokens") == 50
+        assert running.value("wolkvox_token_available") == 950
+        assert running.value(USED) == len(stage.api.seen)
+        assert running.value("wolkvox_api_requests_total", report="token_info") == 4
+    asked = stage.seen(report="token_info")
+    assert gaps(asked) == pytest.approx([3600.0] * 3, abs=1)
+    assert min(gaps(asked)) >= 3600 - 1e-3
+    assert len(stage.seen()) == 37
+
+
+@in_virtual_time
+async def test_token_info_keeps_its_hour_over_restarts(state_directory: Path) -> None:
+    """A crash loop asks for it no more often either."""
+    stage = Stage(state_directory)
+    Centre(stage)
+    for _ in range(6):
+        async with stage.run(operation(token_info="true")):
+            await stage.world.clock().sleep(500)
+    assert len(stage.seen(report="token_info")) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal("PLEASE VALIDATE TOKEN"),
+        refusal("TOKEN LIMIT EXCEEDED"),
+        refusal("oops", 500),
+        httpx.Response(200, text="<html>"),
+    ],
+)
+@in_virtual_time
+async def test_token_info_that_fails_disturbs_nothing(
+    state_directory: Path, answer: httpx.Response
+) -> None:
+    """skill_11 goes on at its slots; the failure is counted under its own report."""
+    stage = Stage(state_directory)
+    centre = Centre(stage)
+    centre.token_info = answer
+    async with stage.run(operation(token_info="true")) as running:
+        await stage.until("2026-11-18 12:01")
+        assert running.value("wolkvox_up") == 1
+        assert sum(running.samples("wolkvox_paused").values()) == 0
+        assert sum(running.samples(FAILURES, report="token_info").values()) == 3
+        assert sum(running.samples(FAILURES, report="skill_11").values()) == 0
+        assert running.value("wolkvox_token_limit") is None
+    assert len(stage.seen()) == 25
+
+
+@in_virtual_time
+async def test_skills_are_discovered_and_asked_at_once(state_directory: Path) -> None:
+    """The first answer names the queries; all of them are due right away."""
+    stage = Stage(state_directory)
+    Centre(stage)
+    async with stage.run(operation("discover")) as running:
+        assert not running.fleet.ready()
+        await stage.until("2026-11-18 10:00:10")
+        assert running.fleet.ready()
+        assert running.value(INBOUND, skill_id="4173", skill="Ventas") == 4173
+        assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
+        await stage.until("2026-11-19 09:59")
+        assert len(stage.seen(report="skills")) == 1
+
+
+@in_virtual_time
+async def test_discovered_skills_outlive_a_restart(state_directory: Path) -> None:
+    """A restart polls the known skills without asking for them again before its day is over."""
+    stage = Stage(state_directory)
+    Centre(stage)
+    async with stage.run(operation("discover")):
+        await stage.until("2026-11-18 10:01")
+    async with stage.run(operation("discover")) as running:
+        await stage.until("2026-11-18 10:02")
+        assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
+        await stage.until("2026-11-18 10:11")
+    assert len(stage.seen(report="skills")) == 1
+    assert gaps(stage.seen("4180")) == pytest.approx([300.0] * 2, abs=1)
+
+
+@in_virtual_time
+async def test_skills_that_come_go_and_change_their_name(state_directory: Path) -> None:
+    """A day later a new skill is polled at once, a removed one and an old name are gone."""
+    stage = Stage(state_directory)
+    centre = Centre(stage)
+    async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
+        await stage.until("2026-11-18 12:00")
+        centre.skills = {"4173": "Ventas 2", "4200": "Nueva"}
+        await stage.until("2026-11-19 09:59")
+        assert running.value("wolkvox_up", skill_id="4180") == 1
+        await stage.until("2026-11-19 10:01")
+        assert len(stage.seen(report="skills")) == 2
+        assert running.value(INBOUND, skill_id="4200", window="today") == 4200
+        assert running.samples("wolkvox_up", skill_id="4180") == {}
+        assert running.samples(INBOUND, skill_id="4180") == {}
+        assert running.samples(OFFERED, skill_id="4180") == {}
+        names = {dict(labels)["skill"] for labels in running.samples("wolkvox_up")}
+        assert names == {"Ventas 2", "Nueva"}
+        asked = len(stage.seen("4180"))
+        await stage.until("2026-11-19 13:00")
+        assert len(stage.seen("4180")) == asked
+
+
+@in_virtual_time
+async def test_a_discovery_that_fails_is_tried_at_its_next_slot(state_directory: Path) -> None:
+    """Without any skill known it is asked for again an interval later."""
+    stage = Stage(state_directory)
+    Centre(stage)
+    answer, stage.api.answer = stage.api.answer, lambda seen: refusal("oops", 500)
+    async with stage.run(operation("discover")) as running:
+        await stage.until("2026-11-18 10:06")
+        assert running.value(FAILURES, report="skills", reason="http") == 2
+        assert not running.fleet.ready()
+        assert running.fleet.healthy()
+        stage.api.answer = answer
+        await stage.until("2026-11-18 10:11")
+        assert running.fleet.ready()
+    assert gaps(stage.seen(report="skills")) == pytest.approx([300.0] * 2, abs=1)
+
+
+@in_virtual_time
+async def test_an_empty_list_of_skills_is_not_believed(state_directory: Path) -> None:
+    """An operation does not lose all of its skills: an empty answer changes nothing."""
+    stage = Stage(state_directory)
+    centre = Centre(stage)
+    async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
+        await stage.until("2026-11-18 12:00")
+        centre.skills = {}
+        await stage.until("2026-11-19 11:30")
+        assert len(stage.seen(report="skills")) == 2
+        assert running.value("wolkvox_up", skill_id="4173") == 1
+    async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
+        await stage.until("2026-11-19 11:31")
+        assert running.value("wolkvox_up", skill_id="4173") == 1
+
+
+@in_virtual_time
+async def test_a_skill_that_returns_goes_on_where_it_was(state_directory: Path) -> None:
+    """The counters of a skill that was gone for a day do not begin again at 0."""
+    stage = Stage(state_directory, "2026-11-18 09:00")
+    centre = Centre(stage)
+    async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
+        await stage.until("2026-11-19 08:59")
+        counted = running.value(OFFERED, skill_id="4180")
+        assert counted is not None
+        assert counted > 0
+        centre.skills = {"4173": "Ventas"}
+        await stage.until("2026-11-20 08:59")
+        assert running.value(OFFERED, skill_id="4180") is None
+        centre.skills = {"4173": "Ventas", "4180": "Cobranza"}
+        await stage.until("2026-11-20 09:30")
+        again = running.value(OFFERED, skill_id="4180")
+        assert again is not None
+        assert again >= counted

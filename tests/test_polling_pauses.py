@@ -1,0 +1,260 @@
+"""An operation that is refused holds still: until the new day, or until the token is right."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.polling_support import NEARLY, USED, Stage, gaps, operation
+from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
+
+QUOTA = refusal("TOKEN LIMIT EXCEEDED")
+WRONG_TOKEN = refusal("PLEASE VALIDATE TOKEN")
+FAILURES = "wolkvox_api_request_failures_total"
+
+
+def paused(running: Exporter) -> dict[str, float]:
+    """`wolkvox_paused` by reason."""
+    found = running.samples("wolkvox_paused")
+    return {dict(labels)["reason"]: value for labels, value in found.items()}
+
+
+@in_virtual_time
+async def test_a_used_up_quota_pauses_until_the_next_day(
+    state_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One attempt an hour for the whole operation until the day ends in its zone."""
+    caplog.set_level(logging.INFO, logger="exporter")
+    stage = Stage(state_directory, "2026-11-18 19:10")
+    async with stage.run(operation("4173 4174 4175")) as running:
+        await stage.until("2026-11-18 19:12")
+        assert paused(running) == {"quota": 0, "unauthorized": 0}
+        stage.api.answer = lambda seen: QUOTA
+        await stage.until("2026-11-18 19:16")
+        assert paused(running) == {"quota": 1, "unauthorized": 0}
+        await stage.until("2026-11-18 23:59:59")
+        hourly = stage.seen()[3:]
+        assert len(hourly) == 5
+        assert gaps(hourly) == pytest.approx([3600.0] * 4, abs=20)
+        assert min(gaps(hourly)) >= 3600 - NEARLY
+        assert running.value(USED) == 8
+        assert running.value("wolkvox_up", skill_id=hourly[-1].skill) == 0
+        stage.api.answer = lambda seen: ok(row())
+        await stage.until("2026-11-19 00:01")
+        assert paused(running) == {"quota": 0, "unauthorized": 0}
+        assert running.value(USED) == 3
+    assert [window[1] for window in stage.windows()[8:]] == ["20261118235959"] * 3
+    assert [record.message for record in caplog.records].count("operation paused") == 1
+
+
+@pytest.mark.parametrize("status", [200, 401, 503])
+@in_virtual_time
+async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
+    state_directory: Path, status: int
+) -> None:
+    """Another failure is the hour's attempt too; only an answer ends the pause early."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: QUOTA
+    async with stage.run(operation("4173 4174 4175", token_info="true")) as running:
+        await stage.until("2026-11-18 10:30")
+        assert len(stage.seen()) == 1
+        stage.api.answer = lambda seen: ok(row()) if status == 200 else httpx.Response(status)
+        await stage.until("2026-11-18 11:00:30")
+        if status == 200:
+            assert len(stage.seen()) == 4
+            assert sum(paused(running).values()) == 0
+        else:
+            assert len(stage.api.seen) == 2
+            assert sum(paused(running).values()) == 1
+            assert paused(running)["unauthorized"] == (status == 401)
+
+
+@in_virtual_time
+async def test_a_pause_that_ends_brings_no_burst(state_directory: Path) -> None:
+    """After a pause every query is asked once, in turn, and then at its slots again."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: QUOTA
+    async with stage.run(operation("4173 4174 4175")):
+        await stage.until("2026-11-18 10:30")
+        stage.api.answer = lambda seen: ok(row())
+        await stage.until("2026-11-18 11:20")
+    for skill in ("4174", "4175"):
+        assert gaps(stage.seen(skill)) == pytest.approx([300.0] * 3, abs=1)
+    assert stage.api.most_in_flight == 1
+
+
+@in_virtual_time
+async def test_a_quota_pause_survives_a_restart(state_directory: Path) -> None:
+    """A restart neither ends the pause nor begins its hour anew."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: QUOTA
+    async with stage.run(operation("4173 4174")):
+        await stage.until("2026-11-18 10:05")
+    async with stage.run(operation("4173 4174")) as running:
+        await stage.until("2026-11-18 10:20")
+        assert paused(running)["quota"] == 1
+        await stage.until("2026-11-18 10:59")
+        assert len(stage.api.seen) == 1
+        await stage.until("2026-11-18 11:01")
+        assert len(stage.api.seen) == 2
+    await stage.until("2026-11-19 00:10")
+    async with stage.run(operation("4173 4174")) as running:
+        await stage.until("2026-11-19 00:10:10")
+        assert len(stage.api.seen) == 3
+
+
+@in_virtual_time
+async def test_token_info_does_not_disturb_a_pause(state_directory: Path) -> None:
+    """While paused token_info is not asked, so the hour has one attempt in all."""
+    stage = Stage(state_directory)
+
+    def answer(seen: Seen) -> httpx.Response:
+        return QUOTA if seen.report == "skill_11" else ok({"token_limit": "1000"})
+
+    stage.api.answer = answer
+    async with stage.run(operation(token_info="true")) as running:
+        await stage.until("2026-11-18 14:30")
+        assert paused(running)["quota"] == 1
+    assert [seen.report for seen in stage.api.seen].count("skill_11") == 5
+    assert len(stage.api.seen) <= 6
+
+
+@in_virtual_time
+async def test_a_wrong_token_backs_off(state_directory: Path) -> None:
+    """From the interval doubling to an hour, for the whole operation."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: WRONG_TOKEN
+    async with stage.run(operation("4173 4174")) as running:
+        await stage.until("2026-11-18 16:00")
+        assert paused(running) == {"quota": 0, "unauthorized": 1}
+        assert running.value(FAILURES, reason="unauthorized") == len(stage.api.seen)
+    expected = [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
+    assert gaps(stage.api.seen) == pytest.approx(expected, abs=20)
+    assert all(gap >= least for gap, least in zip(gaps(stage.api.seen), expected, strict=True))
+
+
+@in_virtual_time
+async def test_a_401_backs_off_too_and_over_restarts(state_directory: Path) -> None:
+    """The backoff goes on where the last process was."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: httpx.Response(401)
+    for minute in (1, 6, 16):
+        async with stage.run():
+            await stage.until(f"2026-11-18 10:{minute:02}")
+    assert len(stage.api.seen) == 3
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:34")
+        assert len(stage.api.seen) == 3
+        assert paused(running)["unauthorized"] == 1
+        await stage.until("2026-11-18 10:36")
+        assert len(stage.api.seen) == 4
+
+
+@in_virtual_time
+async def test_a_changed_token_ends_the_backoff_not_the_spacing(state_directory: Path) -> None:
+    """A new token is used as soon as a query is due, and no sooner."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
+    async with stage.run(operation("4173 4174")) as running:
+        await stage.until("2026-11-18 10:36")
+        assert len(stage.api.seen) == 4
+        before = stage.api.seen[-1]
+        stage.token_file().write_text("fresh", encoding="utf-8")
+        await stage.until("2026-11-18 10:37")
+        # The other query is due since long; this one waits for its slot.
+        other = [seen for seen in stage.api.seen[4:] if seen.skill != before.skill]
+        assert len(other) == 1
+        assert len(stage.api.seen) == 5
+        assert paused(running) == {"quota": 0, "unauthorized": 0}
+        await stage.until("2026-11-18 10:45")
+        assert {seen.token for seen in stage.api.seen[4:]} == {"fresh"}
+        assert running.value("wolkvox_up", skill_id="4173") == 1
+    for skill in ("4173", "4174"):
+        assert min(gaps(stage.seen(skill)), default=300) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_a_token_right_after_a_refusal_waits_for_the_interval(
+    state_directory: Path,
+) -> None:
+    """A token changed a minute after its refusal is tried at the query's next slot."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
+    async with stage.run():
+        await stage.until("2026-11-18 10:06")
+        stage.token_file().write_text("fresh", encoding="utf-8")
+        await stage.until("2026-11-18 10:11")
+    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
+
+
+@in_virtual_time
+async def test_rotation_needs_no_restart(state_directory: Path) -> None:
+    """Each request carries the token that its file holds at that moment."""
+    stage = Stage(state_directory)
+    async with stage.run():
+        await stage.until("2026-11-18 10:06")
+        replaced = stage.token_file().with_name("replaced")
+        replaced.write_text("fresh\n", encoding="utf-8")
+        os.replace(replaced, stage.token_file())
+        await stage.until("2026-11-18 10:11")
+    assert [seen.token for seen in stage.api.seen] == ["canary", "canary", "fresh"]
+
+
+@in_virtual_time
+async def test_a_token_file_that_is_gone(
+    state_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is sent without a token: `unauthorized`, and back soon after the file is."""
+    stage = Stage(state_directory)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:01")
+        stage.token_file().unlink()
+        await stage.until("2026-11-18 12:00")
+        assert len(stage.api.seen) == 1
+        assert running.value(USED) == 1
+        assert paused(running) == {"quota": 0, "unauthorized": 1}
+        assert running.value("wolkvox_up") == 0
+        assert running.value("wolkvox_api_requests_total") == 1
+        failures = running.value(FAILURES, reason="unauthorized")
+        assert failures is not None
+        assert failures >= 1
+        stage.token_file().write_text("canary", encoding="utf-8")
+        await stage.until("2026-11-18 12:01")
+        assert len(stage.api.seen) == 2
+        assert running.value("wolkvox_up") == 1
+        assert paused(running) == {"quota": 0, "unauthorized": 0}
+    assert "canary" not in caplog.text
+
+
+@in_virtual_time
+async def test_a_token_file_that_is_gone_for_a_moment(state_directory: Path) -> None:
+    """A file that is back before the next slot is not even missed; nor is the spacing lost."""
+    stage = Stage(state_directory)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:04:55")
+        stage.token_file().rename(stage.token_file().with_name("away"))
+        await stage.until("2026-11-18 10:05:10")
+        assert running.value("wolkvox_up") == 0
+        stage.token_file().with_name("away").rename(stage.token_file())
+        await stage.until("2026-11-18 10:05:30")
+        assert running.value("wolkvox_up") == 1
+    assert len(stage.api.seen) == 2
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_a_pause_holds_only_its_own_operation(state_directory: Path) -> None:
+    """Another operation with another token goes on as if nothing were."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: QUOTA if seen.skill == "4173" else ok(row())
+    two = operation("5101", name="two", port=2, token=1)
+    async with stage.run(operation("4173", name="one"), two) as running:
+        await stage.until("2026-11-18 11:01")
+        assert running.value("wolkvox_paused", operation="one", reason="quota") == 1
+        assert running.value("wolkvox_paused", operation="two", reason="quota") == 0
+    assert len(stage.seen("5101")) == 13
+    assert len(stage.seen("4173")) == 2

@@ -1,0 +1,305 @@
+"""A changed configuration on a running fleet: nothing lost, nothing asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import ConfigError
+from tests.polling_support import (
+    IN_FORCE,
+    INBOUND,
+    NEARLY,
+    OFFERED,
+    USED,
+    Stage,
+    gaps,
+    operation,
+)
+from tests.virtual import Exporter, in_virtual_time, ok, row
+
+REQUESTS = "wolkvox_api_requests_total"
+
+
+def growing(stage: Stage) -> None:
+    """Make every answer say 10 more than the one before."""
+    stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
+
+
+def lines_of(running: Exporter, text: str) -> list[str]:
+    """The lines of the page that hold a text."""
+    return [line for line in running.page.text().decode().splitlines() if text in line]
+
+
+@in_virtual_time
+async def test_nothing_changed(state_directory: Path) -> None:
+    """The same configuration again leaves slots, results and counters alone."""
+    stage = Stage(state_directory)
+    growing(stage)
+    async with stage.run(operation("4173 4174")) as running:
+        await stage.until("2026-11-18 10:06")
+        before = running.page.text()
+        for _ in range(10):
+            running.fleet.apply(stage.configure(operation("4173 4174")))
+            await asyncio.sleep(1)
+        assert running.page.text() == before
+        await stage.until("2026-11-18 10:11")
+    assert stage.clock_times("4173") == ["10:00:00", "10:05:00", "10:10:00"]
+
+
+@in_virtual_time
+async def test_other_operations_keep_everything(state_directory: Path) -> None:
+    """An added, changed or removed operation is no business of the others."""
+    stage = Stage(state_directory)
+    growing(stage)
+    one, two = operation("4173", name="one"), operation("5101", name="two", port=2, token=1)
+    changed = operation("5101", name="two", port=2, token=1, interval="15m")
+    async with stage.run(one) as running:
+        for minute, text in ((2, [one, two]), (7, [one, changed]), (12, [one])):
+            await stage.until(f"2026-11-18 10:{minute:02}")
+            before = lines_of(running, 'operation="one"')
+            running.fleet.apply(stage.configure(*text))
+            await asyncio.sleep(1)
+            assert lines_of(running, 'operation="one"') == before
+        await stage.until("2026-11-18 10:16")
+        assert lines_of(running, 'operation="two"') == []
+        assert running.fleet.ready()
+    assert gaps(stage.seen("4173")) == pytest.approx([300.0] * 3, abs=1)
+    assert stage.clock_times("5101") == ["10:02:00"]
+
+
+@in_virtual_time
+async def test_a_skill_is_removed_and_another_added(state_directory: Path) -> None:
+    """The removed one's series vanish at once, the added one is due at once, the rest stays."""
+    stage = Stage(state_directory)
+    growing(stage)
+    async with stage.run(operation("4173 4174")) as running:
+        await stage.until("2026-11-18 10:07")
+        counted = running.value(OFFERED, skill_id="4173")
+        requests = running.value(REQUESTS)
+        running.fleet.apply(stage.configure(operation("4173 4175")))
+        await stage.until("2026-11-18 10:07:02")
+        assert lines_of(running, 'skill_id="4174"') == []
+        assert running.value(OFFERED, skill_id="4173") == counted
+        assert running.value("wolkvox_up", skill_id="4175") == 1
+        assert running.value(REQUESTS) == 1 + (requests or 0)
+        assert running.value(USED) == 5
+        await stage.until("2026-11-18 10:11")
+    assert stage.clock_times("4173") == ["10:00:00", "10:05:00", "10:10:00"]
+    assert len(stage.seen("4174")) == 2
+
+
+@in_virtual_time
+async def test_a_reload_in_the_middle_of_a_request(state_directory: Path) -> None:
+    """The request under way ends first; its answer is kept and nothing is asked twice."""
+    stage = Stage(state_directory, seconds=20.0)
+    growing(stage)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:05:10")
+        running.fleet.apply(stage.configure(operation("4173", stale_after="1h")))
+        await stage.until("2026-11-18 10:05:30")
+        assert running.value(INBOUND) == 120
+        await stage.until("2026-11-18 10:11")
+    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
+    assert stage.api.most_in_flight == 1
+
+
+@in_virtual_time
+async def test_a_changed_interval(state_directory: Path) -> None:
+    """Slots are counted from the last attempt, with the interval now in force."""
+    stage = Stage(state_directory)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:02")
+        running.fleet.apply(stage.configure(operation(interval="15m")))
+        await stage.until("2026-11-18 10:03")
+        assert running.value(IN_FORCE) == 900
+        await stage.until("2026-11-18 10:22")
+        running.fleet.apply(stage.configure(operation(interval="5m")))
+        await stage.until("2026-11-18 10:26")
+        assert running.value(IN_FORCE) == 300
+    assert stage.clock_times() == ["10:00:00", "10:15:00", "10:22:00"]
+
+
+@in_virtual_time
+async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
+    """A reload every few seconds, each with a change, keeps the spacing."""
+    stage = Stage(state_directory, seconds=3.0)
+    async with stage.run(operation("4173 4174")) as running:
+        for number in range(95):
+            changed = operation("4173 4174", timeout=f"{30 + number % 2}s")
+            running.fleet.apply(stage.configure(changed))
+            await asyncio.sleep(10)
+    for skill in ("4173", "4174"):
+        assert len(stage.seen(skill)) == 4
+        assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
+    assert stage.api.most_in_flight == 1
+
+
+@in_virtual_time
+async def test_a_renamed_operation(state_directory: Path) -> None:
+    """Attempts belong to the server's address: a new name asks no earlier and loses nothing."""
+    stage = Stage(state_directory)
+    growing(stage)
+    async with stage.run(operation("4173", daily_requests=1000)) as running:
+        await stage.until("2026-11-18 10:07")
+        renamed = operation("4173", name="bank", daily_requests=1000)
+        running.fleet.apply(stage.configure(renamed))
+        await stage.until("2026-11-18 10:08")
+        assert lines_of(running, 'operation="acme"') == []
+        assert running.value(INBOUND, operation="bank") == 120
+        assert running.value(OFFERED, operation="bank") == 10
+        assert running.value(USED, operation="bank") == 2
+        await stage.until("2026-11-18 10:11")
+        assert running.value(OFFERED, operation="bank") == 20
+    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
+
+
+@in_virtual_time
+async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None:
+    """Two names of one query never ask within one interval."""
+    stage = Stage(state_directory, seconds=20.0)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:05:10")
+        running.fleet.apply(stage.configure(operation("4173", name="bank")))
+        await stage.until("2026-11-18 10:16")
+        assert running.value("wolkvox_up", operation="bank") == 1
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+    assert stage.api.most_in_flight == 1
+    assert len(stage.api.seen) == 4
+
+
+@in_virtual_time
+async def test_a_renamed_skill(state_directory: Path) -> None:
+    """The series go on under the new name, the old ones are gone."""
+    stage = Stage(state_directory)
+    growing(stage)
+    async with stage.run(operation("[{id: 4173, name: Ventas}]")) as running:
+        await stage.until("2026-11-18 10:06")
+        running.fleet.apply(stage.configure(operation("[{id: 4173, name: Sales}]")))
+        await stage.until("2026-11-18 10:07")
+        assert lines_of(running, "Ventas") == []
+        assert running.value(OFFERED, skill="Sales") == 10
+    assert len(stage.api.seen) == 2
+
+
+@in_virtual_time
+async def test_an_operation_that_returns(state_directory: Path) -> None:
+    """Removed and added again within the interval, it waits, and its counters go on."""
+    stage = Stage(state_directory)
+    growing(stage)
+    one, two = operation("4173", name="one"), operation("5101", name="two", port=2, token=1)
+    async with stage.run(one, two) as running:
+        await stage.until("2026-11-18 10:06")
+        counted = running.value(OFFERED, operation="one")
+        running.fleet.apply(stage.configure(two))
+        await stage.until("2026-11-18 10:07")
+        assert lines_of(running, 'operation="one"') == []
+        running.fleet.apply(stage.configure(one, two))
+        await stage.until("2026-11-18 10:08")
+        assert running.value(OFFERED, operation="one") == counted
+        assert len(stage.seen("4173")) == 2
+
+
+@in_virtual_time
+async def test_a_lower_ceiling_holds_at_once(state_directory: Path) -> None:
+    """The calls of the day so far count against the new ceiling."""
+    stage = Stage(state_directory, "2026-11-18 20:00")
+    async with stage.run() as running:
+        await stage.until("2026-11-18 21:01")
+        running.fleet.apply(stage.configure(operation("4173", daily_requests=20)))
+        await stage.until("2026-11-18 23:59:59")
+        assert running.value("wolkvox_daily_requests_limit") == 20
+        used = running.value(USED)
+        assert used is not None
+        assert 13 < used <= 20
+    assert len(stage.api.seen) == used
+
+
+@in_virtual_time
+async def test_another_time_zone_changes_the_day_of_the_budget(state_directory: Path) -> None:
+    """With the zone the day changes: windows and the count of calls follow it."""
+    stage = Stage(state_directory, "2026-11-18 20:00")
+    async with stage.run(operation("4173", daily_requests=300)) as running:
+        await stage.until("2026-11-18 20:31")
+        assert running.value(USED) == 7
+        madrid = operation("4173", daily_requests=300, timezone="Europe/Madrid")
+        running.fleet.apply(stage.configure(madrid))
+        await stage.until("2026-11-18 20:32")
+        # In Madrid it is the 19th already.
+        assert running.value(USED) == 0
+        await stage.until("2026-11-18 20:36")
+        assert running.value(USED) == 1
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_a_configuration_that_cannot_be_used_changes_nothing(
+    state_directory: Path,
+) -> None:
+    """Whole or not at all: a client that cannot be made leaves the old one in force."""
+    stage = Stage(state_directory)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:02")
+        broken = stage.configure(
+            operation("4173", interval="15m"), operation("5101", name="two", port=2, token=1)
+        )
+        running.refuse.add("two")
+        with pytest.raises(ConfigError):
+            running.fleet.apply(broken)
+        await stage.until("2026-11-18 10:11")
+        assert lines_of(running, 'operation="two"') == []
+        assert running.value(IN_FORCE) == 300
+    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
+
+
+@in_virtual_time
+async def test_operations_that_come_to_share_a_token(state_directory: Path) -> None:
+    """From then on they take turns and share one count, which holds what was used before."""
+    stage = Stage(state_directory)
+    one = operation("4173", name="one", daily_requests=900)
+    two = operation("5101", name="two", port=2, token=1, daily_requests=900)
+    async with stage.run(one, two) as running:
+        await stage.until("2026-11-18 10:11")
+        assert running.value(USED, operation="one") == 3
+        shared = stage.configure(one, two, tokens=("same", "same"))
+        running.fleet.apply(shared)
+        await stage.until("2026-11-18 10:16")
+        used = set(running.samples(USED).values())
+        assert used == {5}
+    for skill in ("4173", "5101"):
+        assert gaps(stage.seen(skill)) == pytest.approx([300.0] * 3, abs=2)
+
+
+@in_virtual_time
+async def test_an_operation_that_returns_within_its_request(state_directory: Path) -> None:
+    """The request of before ends first, so that its answer is not forgotten again."""
+    stage = Stage(state_directory, seconds=20.0)
+    growing(stage)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:05:05")
+        running.fleet.apply(stage.configure(operation("5101", name="two", port=2)))
+        running.fleet.apply(stage.configure())
+        await stage.until("2026-11-18 10:09")
+        assert running.value(INBOUND, operation="acme") == 120
+        assert running.value(OFFERED, operation="acme") == 10
+        assert lines_of(running, 'operation="two"') == []
+    assert stage.clock_times("4173") == ["10:00:00", "10:05:00"]
+    assert stage.api.most_in_flight == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [operation("4173", interval="15m"), operation("4173", name="bank")],
+    ids=["interval", "name"],
+)
+@in_virtual_time
+async def test_a_stop_waits_for_no_request(state_directory: Path, changed: str) -> None:
+    """After a reload too, a stop ends what is under way at once while the API hangs."""
+    stage = Stage(state_directory, seconds=3600.0)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:00:05")
+        running.fleet.apply(stage.configure(changed))
+        await stage.until("2026-11-18 10:00:10")
+    assert asyncio.get_running_loop().time() < 11

@@ -1,0 +1,213 @@
+"""Restarts, crash loops and clocks that are set: no early request, no counter that falls."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.polling_support import INBOUND, NEARLY, OFFERED, USED, Stage, gaps, operation
+from tests.virtual import Seen, in_virtual_time, ok, row
+
+AN_HOUR = timedelta(hours=1)
+
+
+def growing(stage: Stage) -> None:
+    """Make every answer say more than the one before."""
+
+    def answer(seen: Seen) -> httpx.Response:
+        count = 100 + 10 * len(stage.api.seen)
+        return ok(row(inbound=count, answered=count - 5))
+
+    stage.api.answer = answer
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0, 30.0])
+@in_virtual_time
+async def test_fifteen_kills_in_ten_seconds(state_directory: Path, seconds: float) -> None:
+    """A crash loop asks each query at most once, whether or not the answer ever comes."""
+    stage = Stage(state_directory, seconds=seconds)
+    for _ in range(15):
+        async with stage.run(operation("4173 4174")):
+            await asyncio.sleep(10 / 15)
+    assert len(stage.seen("4173")) == 1
+    assert len(stage.seen("4174")) <= 1
+    async with stage.run(operation("4173 4174")):
+        await stage.until("2026-11-18 10:10")
+    for skill in ("4173", "4174"):
+        assert len(stage.seen(skill)) == 2
+        assert gaps(stage.seen(skill))[0] >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_a_kill_in_the_middle_of_a_request(state_directory: Path) -> None:
+    """The attempt was on the disk before the request left: the next one keeps its distance."""
+    stage = Stage(state_directory, seconds=20.0)
+    async with stage.run():
+        await stage.until("2026-11-18 10:00:10")
+    assert stage.api.in_flight == {"canary": 0}
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:04:59")
+        assert len(stage.api.seen) == 1
+        assert running.value(USED) == 1
+        await stage.until("2026-11-18 10:06")
+        assert running.value("wolkvox_up") == 1
+        assert running.value(USED) == 2
+    assert stage.clock_times() == ["10:00:00", "10:05:00"]
+
+
+@in_virtual_time
+async def test_a_long_stop_makes_every_query_due(state_directory: Path) -> None:
+    """After a stop longer than the interval every query is asked at once, one by one."""
+    stage = Stage(state_directory)
+    async with stage.run(operation("4173 4174")):
+        await stage.until("2026-11-18 10:01")
+    await stage.until("2026-11-18 12:00")
+    async with stage.run(operation("4173 4174")):
+        await stage.until("2026-11-18 12:01")
+    assert stage.clock_times()[2:] == ["12:00:00", "12:00:00"]
+    assert stage.api.most_in_flight == 1
+
+
+@in_virtual_time
+async def test_a_clock_set_back_before_a_restart(state_directory: Path) -> None:
+    """An attempt recorded in the future delays the next one by one interval at most."""
+    stage = Stage(state_directory)
+    async with stage.run():
+        await stage.until("2026-11-18 10:01")
+    stage.world.shift = -AN_HOUR
+    restarted = asyncio.get_running_loop().time()
+    async with stage.run():
+        await asyncio.sleep(700)
+    second, third = stage.api.seen[1], stage.api.seen[2]
+    assert gaps(stage.api.seen)[0] >= 300 - NEARLY
+    assert second.monotonic - restarted == pytest.approx(300, abs=1)
+    assert third.monotonic - second.monotonic == pytest.approx(300, abs=1)
+
+
+@pytest.mark.parametrize("shift", [-AN_HOUR, AN_HOUR, timedelta(days=1), timedelta(days=-1)])
+@in_virtual_time
+async def test_a_clock_set_while_running(state_directory: Path, shift: timedelta) -> None:
+    """Slots are kept in real seconds: a clock that is set moves none of them."""
+    stage = Stage(state_directory)
+    async with stage.run(operation("4173 4174")) as running:
+        await asyncio.sleep(700)
+        stage.world.shift = shift
+        await asyncio.sleep(2000)
+        stage.world.shift = timedelta()
+        await asyncio.sleep(2000)
+        assert running.value("wolkvox_up", skill_id="4173") == 1
+    for skill in ("4173", "4174"):
+        assert len(stage.seen(skill)) == 16
+        assert gaps(stage.seen(skill)) == pytest.approx([300.0] * 15, abs=1)
+        assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_a_clock_set_back_over_midnight(state_directory: Path) -> None:
+    """A day that is lived through twice costs no early request and no counter that falls."""
+    stage = Stage(state_directory, "2026-11-18 23:50")
+    growing(stage)
+    seen = []
+    async with stage.run(operation(stale_after="1h")) as running:
+        for minute in range(0, 180, 5):
+            stage.world.shift = -AN_HOUR if minute >= 20 else timedelta()
+            await asyncio.sleep(300)
+            seen.append(running.value(OFFERED))
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+    assert None not in seen
+    assert seen == sorted(seen, key=lambda value: value or 0)
+
+
+@in_virtual_time
+async def test_restored_values_are_shown_at_once(state_directory: Path) -> None:
+    """A restart shows what is younger than stale_after, before anything was asked."""
+    stage = Stage(state_directory)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:01")
+        before = running.page.text()
+        assert running.fleet.ready()
+    stage.api.seconds = 30.0
+    async with stage.run() as running:
+        await asyncio.sleep(0)
+        await stage.until("2026-11-18 10:01:01")
+        assert len(stage.api.seen) == 1
+        assert running.value(INBOUND) == 100
+        assert running.value("wolkvox_up") == 1
+        assert running.fleet.ready()
+        after = running.page.text()
+    assert figures(after) == figures(before)
+
+
+@in_virtual_time
+async def test_restored_values_that_are_too_old_wait_for_a_success(
+    state_directory: Path,
+) -> None:
+    """Values older than stale_after come back with the first answer only, counters included."""
+    stage = Stage(state_directory)
+    growing(stage)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:06")
+        assert running.value(OFFERED) == 10
+    stage.api.seconds = 30.0
+    await stage.until("2026-11-18 10:25")
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:25:10")
+        assert running.value(INBOUND) is None
+        assert running.value(OFFERED) is None
+        assert running.value("wolkvox_up") is not None
+        await stage.until("2026-11-18 10:26")
+        assert running.value(INBOUND) == 130
+        assert running.value(OFFERED) == 20
+
+
+@in_virtual_time
+async def test_counters_never_fall_over_restarts(state_directory: Path) -> None:
+    """Over restarts at odd moments, also within requests, each counter only rises."""
+    stage = Stage(state_directory, "2026-11-18 22:00", seconds=5.0)
+    growing(stage)
+    shown: list[float] = []
+    for number in range(40):
+        async with stage.run(operation(stale_after="1h")) as running:
+            await asyncio.sleep(37.0 * (number % 11) + 1.5)
+            value = running.value(OFFERED)
+            if value is not None or shown:
+                assert value is not None
+                shown.append(value)
+    assert shown == sorted(shown)
+    assert shown[-1] > 100
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_failures_in_a_row_are_counted_over_a_restart(state_directory: Path) -> None:
+    """A restart does not make a failing query look well."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: httpx.Response(500)
+    async with stage.run():
+        await stage.until("2026-11-18 10:06")
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:07")
+        assert running.value("wolkvox_up") == 0
+        assert running.value("wolkvox_consecutive_failures") == 2
+
+
+@in_virtual_time
+async def test_readiness_waits_for_every_query(state_directory: Path) -> None:
+    """Ready is when each query has an ended attempt, failed ones included."""
+    stage = Stage(state_directory, seconds=10.0)
+    stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else httpx.Response(500)
+    async with stage.run(operation("4173 4174")) as running:
+        await stage.until("2026-11-18 10:00:15")
+        assert not running.fleet.ready()
+        assert running.fleet.healthy()
+        await stage.until("2026-11-18 10:00:25")
+        assert running.fleet.ready()
+
+
+def figures(page: bytes) -> list[str]:
+    """The lines of the data series."""
+    return [line for line in page.decode().splitlines() if line.startswith("wolkvox_skill_")]

@@ -1,0 +1,182 @@
+"""A state file that cannot be written: nothing leaves, all goes on being served, said once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.errors import StorageError
+from exporter.state.storage import Storage
+from tests.polling_support import (
+    INBOUND,
+    NEARLY,
+    OFFERED,
+    USED,
+    Stage,
+    gaps,
+    operation,
+)
+from tests.virtual import in_virtual_time, ok, refusal, row
+
+WRITABLE = "wolkvox_exporter_storage_writable"
+
+
+@dataclass(slots=True)
+class Disk:
+    """A disk that a test fills: `full`, or full for one step only, by its number."""
+
+    full: bool = False
+    refuse: set[int] = field(default_factory=set)
+    steps: int = 0
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """The disk below every state file of a test."""
+    disk, transact = Disk(), Storage.transact
+
+    def failing(self: Storage, steps: Sequence[Callable[[Any], Any]]) -> list[Any]:
+        disk.steps += 1
+        if disk.full or disk.steps in disk.refuse:
+            raise StorageError(f"{self.path}: database or disk is full")
+        return transact(self, steps)
+
+    monkeypatch.setattr(Storage, "transact", failing)
+    return disk
+
+
+@in_virtual_time
+async def test_a_full_disk(
+    state_directory: Path, caplog: pytest.LogCaptureFixture, disk: Disk
+) -> None:
+    """No request leaves until it can be written down; then everything goes on as before."""
+    caplog.set_level(logging.INFO, logger="exporter")
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
+    async with stage.run(operation("4173 4174")) as running:
+        await stage.until("2026-11-18 10:06")
+        assert running.value(WRITABLE) == 1
+        asked = len(stage.api.seen)
+        disk.full = True
+        await stage.until("2026-11-18 10:14")
+        assert len(stage.api.seen) == asked == 4
+        assert running.value(WRITABLE) == 0
+        assert running.value(INBOUND, skill_id="4173") == 130
+        assert running.fleet.healthy()
+        disk.full = False
+        await stage.until("2026-11-18 10:15")
+        assert running.value(WRITABLE) == 1
+        assert len(stage.api.seen) == 6
+        assert running.value(INBOUND, skill_id="4173") == 150
+        assert running.value(USED) == 6
+    said = [record.message for record in caplog.records]
+    assert said == [
+        "the state cannot be written: no request leaves until it can",
+        "the state can be written again",
+    ]
+    for skill in ("4173", "4174"):
+        assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_a_result_that_cannot_be_saved_is_not_shown(
+    state_directory: Path, disk: Disk
+) -> None:
+    """What a kill could take back is not shown: the last saved values stay."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:01")
+        before = disk.steps
+        disk.refuse = {before + 2}  # the attempt is written, its result is not
+        await stage.until("2026-11-18 10:06")
+        assert len(stage.api.seen) == 2
+        assert running.value(INBOUND) == 110
+        assert running.value(OFFERED) == 0
+        await stage.until("2026-11-18 10:11")
+        assert running.value(INBOUND) == 130
+        assert running.value(OFFERED) == 20
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_a_failure_that_cannot_be_saved_shows(state_directory: Path, disk: Disk) -> None:
+    """A failed attempt takes nothing away, so `up` tells it whether or not it is saved."""
+    stage = Stage(state_directory)
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:01")
+        stage.api.answer = lambda seen: refusal("oops", 500)
+        disk.refuse = {disk.steps + 2}
+        await stage.until("2026-11-18 10:06")
+        assert running.value("wolkvox_up") == 0
+        assert running.value(INBOUND) == 100
+
+
+@in_virtual_time
+async def test_an_attempt_that_cannot_be_taken_back(state_directory: Path, disk: Disk) -> None:
+    """It stays counted, and the query waits for its slot: too late rather than too early."""
+    stage = Stage(state_directory)
+
+    def refused(seen: object) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:01")
+        stage.api.answer = refused
+        disk.refuse = {disk.steps + 2}
+        await stage.until("2026-11-18 10:05:01")
+        stage.api.answer = lambda seen: ok(row())
+        failures = running.value("wolkvox_api_request_failures_total", reason="connect")
+        assert failures == 1
+        await stage.until("2026-11-18 10:16")
+        assert running.value("wolkvox_up") == 1
+        used = running.value(USED)
+    assert used == len(stage.api.seen)
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_counters_survive_a_reload_on_a_full_disk(
+    state_directory: Path, disk: Disk
+) -> None:
+    """A loop that cannot read the state waits for it: it never begins with empty counters."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
+    async with stage.run() as running:
+        await stage.until("2026-11-18 10:11")
+        assert running.value(OFFERED) == 20
+        disk.full = True
+        running.fleet.apply(stage.configure(operation(stale_after="1h")))
+        await stage.until("2026-11-18 10:20")
+        assert running.value(WRITABLE) == 0
+        assert running.value(OFFERED) == 20
+        assert running.fleet.healthy()
+        disk.full = False
+        await stage.until("2026-11-18 10:21")
+        assert running.value(WRITABLE) == 1
+        assert running.value(OFFERED) == 30
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_skills_found_while_the_disk_fills_up(state_directory: Path, disk: Disk) -> None:
+    """A list of skills that cannot be kept is asked for again at its next slot."""
+    stage = Stage(state_directory)
+    found = ok({"skill_id": "4173", "skill_name": "Ventas"})
+    stage.api.answer = lambda seen: found if seen.report == "skills" else ok(row())
+    stage.api.seconds = 10.0
+    async with stage.run(operation("discover")) as running:
+        await stage.until("2026-11-18 10:00:05")
+        disk.full = True
+        await stage.until("2026-11-18 10:01")
+        assert running.value(WRITABLE) == 0
+        disk.full = False
+        await stage.until("2026-11-18 10:06")
+        assert running.value("wolkvox_up", skill_id="4173") == 1
+    assert stage.clock_times(report="skills") == ["10:00:00", "10:05:00"]
