@@ -4,36 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from exporter.config import Operation
 from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.errors import Reason, StorageError, WolkvoxError
-from exporter.logs import SECRETS, say
+from exporter.logs import SECRETS
 from exporter.polling import schedule
 from exporter.polling.attempt import Attempts, Call, Departure, Order, Outcome
-from exporter.polling.budget import NO_LIMITS, Budget, Demand, Limits
-from exporter.polling.hours import PollHours
+from exporter.polling.budget import Budget, Limits
 from exporter.polling.keeper import Keeper
-from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO, Observer, Timing
+from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO, Observer
+from exporter.polling.pace import Pace
 from exporter.polling.pauses import PAUSING, Pauses
 from exporter.polling.roster import DAY, Roster
-from exporter.polling.task import Rounds, Task
+from exporter.polling.task import Task
+from exporter.polling.teller import Teller
 from exporter.state.absorb import absorb, bounded, failed
 from exporter.state.identity import Identity
 from exporter.state.journal import State
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
+from exporter.state.snapshot import QueryMemory
 from exporter.state.storage import Spent, TooEarly
 from exporter.times import Clock
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import local_day, next_day_start
-
-log = logging.getLogger(__name__)
 
 LONGEST_IDLE = 15.0  # seconds: how late a changed token or clock is noticed at most
 STORAGE_RETRY = 30.0
@@ -62,18 +57,14 @@ class Poller:
         self._clock = clock
         self._observer = observer
         self._attempts = around.attempts
-        self._budget = around.budget
+        self._account = around.budget.account
         self._rng = around.rng
-        self._hours = PollHours(operation.poll_hours, operation.timezone)
         self._owner = around.identity.owner
         self._keeper = Keeper(operation.name, around.state, observer)
         self._pauses = Pauses(operation, around.identity.member, clock, self._keeper, observer)
         self._roster = Roster(operation, around.identity, clock, self._keeper)
-        self._rounds = Rounds()
-        self._timing = Timing(operation.interval)
-        self._stretched_on: date | None = None
-        self._told: tuple[int, int | None] | None = None
-        self._unreadable: set[str] = set()
+        self._pace = Pace(operation, self._roster, around.budget, clock, observer)
+        self._teller = Teller(operation, clock, observer)
         self._retired = False
         self._sleep: asyncio.Future[None] | None = None
 
@@ -86,7 +77,7 @@ class Poller:
             await self._idle(LONGEST_IDLE)
         while not self._retired:
             self.beat = self._clock.monotonic()
-            self._tell_budget()
+            self._pace.tell_budget()
             if self._pauses.over():
                 self._wake_unsent()
             task = self._roster.next(paused=self._pauses.reason is not None)
@@ -105,7 +96,7 @@ class Poller:
     @property
     def interval(self) -> float:
         """The interval in force of the operation, in seconds."""
-        return self._timing.interval
+        return self._pace.interval
 
     @property
     def pause(self) -> tuple[Reason, float] | None:
@@ -132,7 +123,7 @@ class Poller:
 
         Beginning without it would let counters start again at 0.
         """
-        today, account = self._today(self._clock.now()), self._budget.account
+        today, account = self._pace.today(self._clock.now()), self._account
         try:
             await self._roster.restore()
             used = await self._keeper.need(lambda storage: storage.used(account, today))
@@ -140,11 +131,7 @@ class Poller:
         except StorageError as error:
             self._keeper.refused(error)
             return False
-        self._budget.note(used, today)
-        self._set_demand()
-        self._stretch(self._clock.now())
-        self._observer.timing(self._timing)
-        self._tell_budget()
+        self._pace.begin(used, today)
         for task in self._roster.queries:
             self._publish(task)
         return True
@@ -153,8 +140,11 @@ class Poller:
 
     async def _turn(self, task: Task) -> None:
         now = self._clock.now()
-        limits = self._limits(task, now)
-        if self._too_soon(task, limits) or self._held(task, now):
+        limits = self._pace.limits(task, now)
+        if self._too_soon(task, limits):
+            return
+        if (hold := self._pace.hold(task, now)) > 0:
+            task.slot = self._clock.monotonic() + hold
             return
         interval = limits.interval(task.interval)
         try:
@@ -169,7 +159,7 @@ class Poller:
             task.skill_id,
             task.stored.attempt_at,
             max(task.interval, limits.lasting),
-            lambda moment: self._closing(task, moment),
+            lambda moment: self._pace.closing(task, moment),
             lambda departure: self._departed(task, departure),
         )
         outcome = await self._attempts.send(token, digest, order, _CALLS[task.report](task))
@@ -177,8 +167,8 @@ class Poller:
         if isinstance(outcome, TooEarly):
             self._another_asked(task, outcome, order.gap)
         elif isinstance(outcome, Spent):
-            task.slot = self._clock.monotonic() + self._until_next_day(now, self._budget.zone)
-            self._tell_budget()
+            task.slot = self._clock.monotonic() + self._pace.until_next_day(now)
+            self._pace.tell_budget()
         else:
             await self._ended(task, outcome, interval, digest)
 
@@ -188,7 +178,7 @@ class Poller:
         task.started, task.tried_at = departure.started, departure.started_at
         task.stored = departure.stored
         task.unsent = False
-        limits, now = self._limits(task, self._clock.now()), self._clock.monotonic()
+        limits, now = self._pace.limits(task, self._clock.now()), self._clock.monotonic()
         task.slot = limits.slot(departure.started, task.interval, now)
 
     async def _ended(self, task: Task, outcome: Outcome, interval: float, digest: str) -> None:
@@ -200,14 +190,14 @@ class Poller:
             task.slot = self._clock.monotonic() + wait
         else:
             task.unmade = 0
-        self._tell_timing(task)
+        self._pace.tell_attempt(task)
         if task.report != TOKEN_INFO:  # it is optional: nothing else depends on it
             await self._tell_pauses(error, interval, digest)
         if error is None:
             await self._succeeded(task, outcome)
         else:
             await self._failed(task, error)
-        self._tell_budget()
+        self._pace.tell_budget()
 
     async def _tell_pauses(
         self, error: WolkvoxError | None, interval: float, digest: str
@@ -222,30 +212,25 @@ class Poller:
 
     async def _succeeded(self, task: Task, outcome: Outcome) -> None:
         answer, at = outcome.answer, outcome.completed_at
-        if task.error is not None:
-            failures = task.memory.failures
-            self._say(logging.INFO, "answers again", task, failures=failures)
+        self._teller.answers_again(task)
         task.error = None
         if isinstance(answer, SkillReport):
             answer = bounded(answer, task.memory.ledger)
-            self._tell_unreadable(task, answer)
+            self._teller.read(task, answer)
             await self._keep(task, absorb(task.memory, outcome.window, answer, at))
             return
         await self._keep(task, replace(task.memory, last_success_at=at, failures=0))
         if isinstance(answer, TokenInfo):
             self._observer.token_info(answer)
         elif isinstance(answer, tuple):
-            for changed in await self._roster.discovered(answer, self._gone):
+            for changed in await self._roster.discovered(answer, self._teller.gone):
                 self._publish(changed)
-            self._set_demand()
+            self._pace.plan()
             task.interval = DAY
             task.slot = outcome.started + DAY
 
     async def _failed(self, task: Task, error: WolkvoxError) -> None:
-        # The same failure again is news for nobody: it counts in the metrics.
-        known = task.error is not None and task.error[0] is error.reason
-        level = logging.DEBUG if known else logging.WARNING
-        self._say(level, "no answer", task, reason=str(error.reason), detail=error.detail)
+        self._teller.failed(task, error)
         task.error = (error.reason, error.detail)
         task.memory = failed(task.memory)  # holds nothing that a kill could take back
         await self._keep(task, task.memory)
@@ -275,14 +260,7 @@ class Poller:
         task.slot = self._clock.monotonic() + max(0.05, min(interval, left))
 
     def _defect(self, task: Task) -> None:
-        known = task.error is not None and task.error[0] is Reason.INTERNAL
-        log.log(
-            logging.DEBUG if known else logging.ERROR,
-            "a defect of the exporter: please report this traceback",
-            exc_info=True,
-            extra={"fields": {"operation": self.operation.name, "skill_id": task.skill_id}},
-        )
-        self._observer.refused(task.report, Reason.INTERNAL)
+        self._teller.defect(task)
         task.memory = failed(task.memory)
         task.error = (Reason.INTERNAL, "a defect of the exporter; see the log")
         self._put_off(task, task.interval)
@@ -297,33 +275,6 @@ class Poller:
         if task.slot <= now:
             task.slot = now + seconds
 
-    def _limits(self, task: Task, now: datetime) -> Limits:
-        return self._stretch(now) if task.is_query else NO_LIMITS
-
-    def _stretch(self, now: datetime) -> Limits:
-        """What the budget demands just now; told, and said in the log when it begins."""
-        limits, today = self._budget.limits(now), self._today(now)
-        shortest = min((task.interval for task in self._roster.queries), default=0.0)
-        if limits.interval(shortest) > shortest:
-            before, self._stretched_on = self._stretched_on, today
-            if before is None or (today - before).days > 1:
-                self._say_stretched(limits.interval(shortest))
-        interval = limits.interval(self.operation.interval)
-        if interval != self._timing.interval:
-            self._timing = replace(self._timing, interval=interval)
-            self._observer.timing(self._timing)
-        return limits
-
-    def _say_stretched(self, interval: float) -> None:
-        say(
-            log,
-            logging.WARNING,
-            "interval stretched to keep within daily_requests",
-            operation=self.operation.name,
-            interval_seconds=round(interval),
-            daily_requests=self._budget.ceiling,
-        )
-
     def _too_soon(self, task: Task, limits: Limits) -> bool:
         """Whether the interval in force has grown since the slot was set."""
         if task.started is None or task.unmade:
@@ -335,101 +286,13 @@ class Poller:
         self._publish(task)  # what is shown lives longer with a longer interval
         return True
 
-    def _held(self, task: Task, now: datetime) -> bool:
-        hold = 0.0
-        if self._budget.spent(now):
-            hold = self._until_next_day(now, self._budget.zone)
-        elif self._closing(task, now) is None and (closed := self._hours.wait(now)) > 0:
-            # At midnight even a closed operation asks once more: for the finished day.
-            hold = min(closed, self._until_next_day(now, self.operation.timezone))
-        if hold > 0:
-            task.slot = self._clock.monotonic() + hold
-        return hold > 0
-
-    def _closing(self, task: Task, now: datetime) -> date | None:
-        zone = self.operation.timezone
-        return task.closing(local_day(now, zone), zone)
-
-    def _until_next_day(self, now: datetime, zone: ZoneInfo) -> float:
-        left = next_day_start(now, zone) - now
-        return max(0.05, left / timedelta(seconds=1))
-
     def _wake_unsent(self) -> None:
         for task in self._roster.tasks.values():
             if task.unsent:
                 task.slot = self._clock.monotonic()
 
-    # Telling -----------------------------------------------------------------------------
-
-    def _gone(self, task: Task) -> None:
-        self._observer.forget(QueryKey(self.operation.name, task.skill_id))
-
     def _publish(self, task: Task) -> None:
-        if not task.is_query:
-            return
-        live_until = None
-        if task.memory.last_success_at is not None:
-            interval = max(task.interval, self._timing.interval)
-            stale = schedule.stale_after_in_force(self.operation.stale_after, interval)
-            live_until = task.memory.last_success_at + stale
-        wait = max(0.0, task.slot - self._clock.monotonic())
-        self._observer.publish(
-            QueryStatus(
-                key=QueryKey(self.operation.name, task.skill_id),
-                skill=task.name,
-                memory=task.memory,
-                last_attempt_at=task.tried_at,
-                next_slot_at=self._clock.epoch() + wait,
-                live_until=live_until,
-                error=task.error,
-            )
-        )
-
-    def _tell_timing(self, task: Task) -> None:
-        if task.is_query and task.started is not None:
-            cycle = self._rounds.attempt(task.skill_id, task.started)
-            cycle = self._timing.cycle if cycle is None else cycle
-            self._timing = replace(self._timing, cycle=cycle, lag=task.lag)
-            self._observer.timing(self._timing)
-
-    def _tell_budget(self) -> None:
-        used = self._budget.used(self._today(self._clock.now()))
-        if self._told != (used, self._budget.ceiling):
-            self._told = (used, self._budget.ceiling)
-            self._observer.budget(used, self._budget.ceiling)
-
-    def _tell_unreadable(self, task: Task, report: SkillReport) -> None:
-        self._observer.read(report)
-        for error in report.errors:
-            if error.field not in self._unreadable:
-                self._unreadable.add(error.field)
-                self._say(
-                    logging.WARNING,
-                    "a field cannot be read; it is left out",
-                    task,
-                    channel=error.channel,
-                    field=error.field,
-                    text=error.text,
-                )
-
-    def _say(self, level: int, message: str, task: Task, **fields: object) -> None:
-        say(
-            log,
-            level,
-            message,
-            operation=self.operation.name,
-            report=task.report,
-            skill_id=task.skill_id if task.is_query else None,
-            **fields,
-        )
-
-    def _set_demand(self) -> None:
-        intervals = tuple(task.interval for task in self._roster.queries)
-        other = 24 * self.operation.token_info + self.operation.discover
-        self._budget.set_demand(self.operation.name, Demand(intervals, other, self._hours))
-
-    def _today(self, now: datetime) -> date:
-        return local_day(now, self._budget.zone)
+        self._teller.publish(task, self._pace.interval)
 
 
 def _skill_11(task: Task) -> Call:
