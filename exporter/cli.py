@@ -5,83 +5,66 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FrameType
 
 import click
 
 from exporter import __version__, logs
-from exporter.config import Configuration, from_environment, in_environment, load
+from exporter.config import Configuration
 from exporter.config.plan import plan, render_plan
 from exporter.errors import ConfigError, ExporterError
+from exporter.flags import DEFAULT_CONFIG, Listed, flag, reader, storage_directory
+from exporter.sharding import MOST_SHARDS, Shard, own_part, read_shard
+from exporter.tools.commands import register
 from exporter.web.access import load_web_config
 
-DEFAULT_CONFIG = "wolkvox.yml"
 DEFAULT_LISTEN = ":19655"
 log = logging.getLogger(__name__)
-F = TypeVar("F", bound=Callable[..., Any])
-_PREFIX = "WOLKVOX_EXPORTER_"
 
 
-class _Listed(click.ParamType[str]):
-    """Text whose environment twin separates several values by commas."""
-
-    name = "text"
-    envvar_list_splitter = ","
-
-
-def _flag(name: str, argument: str, **settings: Any) -> Callable[[F], F]:
-    """An option with its environment twin: --web.listen-address has …_WEB_LISTEN_ADDRESS."""
-    twin = _PREFIX + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
-    return click.option(name, argument, envvar=twin, show_envvar=True, **settings)
-
-
-def _configured(files: tuple[str, ...]) -> Callable[[], Configuration]:
-    """How to read the configuration; decided once, so that a reload reads the same place."""
-    if not files and not Path(DEFAULT_CONFIG).exists() and in_environment(os.environ):
-        return lambda: from_environment(os.environ)
-    paths = [Path(name) for name in files or (DEFAULT_CONFIG,)]
-    return lambda: load(paths, os.environ)
-
-
-def _storage(path: str | None) -> Path:
-    """`--storage.path`, else systemd's state directory, else data/ where it is started."""
-    return Path(path or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "data")
+def _divided(
+    configured: Callable[[], Configuration], shard: Shard
+) -> Callable[[], Configuration]:
+    """The same, but only the operations of one shard."""
+    return lambda: own_part(configured(), shard)
 
 
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@_flag(
+@flag(
     "--config.file",
     "config_files",
     multiple=True,
-    type=_Listed(),
+    type=Listed(),
     metavar="FILE",
     help="Configuration file, or a directory of *.yml; repeatable."
     f"  [default: {DEFAULT_CONFIG}]",
 )
-@_flag(
+@flag(
     "--config.check",
     "check",
     is_flag=True,
     help="Validate the configuration, print the poll plan and exit; makes no request.",
 )
-@_flag(
+@flag(
     "--web.listen-address",
     "listen",
     multiple=True,
-    type=_Listed(),
+    type=Listed(),
     metavar="HOST:PORT",
     default=(DEFAULT_LISTEN,),
     show_default=True,
     help="Address to serve on; repeatable.",
 )
-@_flag(
+@flag(
     "--web.telemetry-path",
     "telemetry_path",
     default="/metrics",
@@ -89,14 +72,14 @@ def _storage(path: str | None) -> Path:
     metavar="PATH",
     help="Path of the metrics.",
 )
-@_flag(
+@flag(
     "--web.config.file",
     "web_config",
     metavar="FILE",
     help="TLS, users, headers and rate limit, in the format of the exporter-toolkit.",
 )
-@_flag("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow POST /-/reload.")
-@_flag(
+@flag("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow POST /-/reload.")
+@flag(
     "--web.max-requests",
     "max_requests",
     type=click.IntRange(min=0),
@@ -104,19 +87,34 @@ def _storage(path: str | None) -> Path:
     show_default=True,
     help="Scrapes at once; more get 503 (0: no limit).",
 )
-@_flag(
+@flag(
     "--web.disable-exporter-metrics",
     "disable_exporter_metrics",
     is_flag=True,
     help="Leave out process_* and python_*.",
 )
-@_flag(
+@flag(
     "--storage.path",
     "storage",
     metavar="DIR",
     help="Directory of the state.  [default: $STATE_DIRECTORY, else data/]",
 )
-@_flag(
+@flag(
+    "--shard.index",
+    "shard_index",
+    metavar="N",
+    help="Which of several exporters this one is, from 0; or a name that ends in it, as a"
+    " StatefulSet's pods have.",
+)
+@flag(
+    "--shard.total",
+    "shard_total",
+    type=click.IntRange(1, MOST_SHARDS),
+    default=1,
+    show_default=True,
+    help="How many exporters divide the operations among them.",
+)
+@flag(
     "--log.level",
     "log_level",
     type=click.Choice(list(logs.LEVELS)),
@@ -124,7 +122,7 @@ def _storage(path: str | None) -> Path:
     show_default=True,
     help="Least severity that is logged.",
 )
-@_flag(
+@flag(
     "--log.format",
     "log_format",
     type=click.Choice(["logfmt", "json"]),
@@ -149,6 +147,8 @@ def command(
     max_requests: int,
     disable_exporter_metrics: bool,
     storage: str | None,
+    shard_index: str | None,
+    shard_total: int,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -161,7 +161,8 @@ def command(
     logs.configure(log_level, log_format)
     if context.invoked_subcommand is not None:
         return
-    configured = _configured(config_files)
+    shard = read_shard(shard_index, shard_total)
+    configured = _divided(reader(config_files), shard)
     configuration = configured()
     now = datetime.now(UTC)  # noqa: TID251 - the edge of the program
     planned = plan(configuration, now)
@@ -170,6 +171,9 @@ def command(
             load_web_config(Path(web_config))
         for text in configuration.warnings:
             click.echo(f"warning: {text}")
+        if shard.total > 1:
+            names = ", ".join(one.name for one in configuration.operations)
+            click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
         click.echo(render_plan(planned), nl=False)
         return
     # --help and --config.check load no server.
@@ -181,21 +185,22 @@ def command(
         load=configured,
         listen=listen,
         telemetry_path=telemetry_path,
-        storage=_storage(storage),
+        storage=storage_directory(storage),
         lifecycle=lifecycle,
         max_requests=max_requests,
         process_metrics=not disable_exporter_metrics,
         web_config=Path(web_config) if web_config is not None else None,
+        shard=shard,
     )
     context.exit(run(settings, configuration))
 
 
 @command.command()
-@_flag(
+@flag(
     "--web.listen-address",
     "listen",
     multiple=True,
-    type=_Listed(),
+    type=Listed(),
     metavar="HOST:PORT",
     default=("127.0.0.1:19655",),
     show_default=True,
@@ -210,7 +215,7 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
 
 
 @command.command()
-@_flag(
+@flag(
     "--web.listen-address",
     "listen",
     type=str,
@@ -234,14 +239,67 @@ def simulate(context: click.Context, listen: str, seed: int, timezone: str) -> N
     context.exit(run_simulator(listen, seed, timezone, click.echo))
 
 
+@command.command()
+@flag(
+    "--config.file",
+    "config_files",
+    multiple=True,
+    type=Listed(),
+    metavar="FILE",
+    help="Configuration file, or a directory of *.yml; repeatable.",
+)
+@click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
+@click.pass_context  # fmt: skip
+def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
+    """Print the configuration, every default written out and no secret in it."""
+    from exporter.config import redacted  # noqa: PLC0415 - for this alone
+    from exporter.config import schema as form  # noqa: PLC0415
+
+    if schema:
+        click.echo(form.text(), nl=False)
+        return
+    above = context.parent.params if context.parent is not None else {}
+    shard = read_shard(above.get("shard_index"), above.get("shard_total", 1))
+    configuration = own_part(reader(config_files or above.get("config_files", ()))(), shard)
+    for operation in configuration.operations:
+        logs.SECRETS.add(operation.token.read().get_secret_value())
+    click.echo(logs.SECRETS.scrub(redacted.redacted(configuration)), nl=False)
+
+
+register(command)
+
+
 def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    code = _run()
+    lookups = [one for one in threading.enumerate() if one.name.startswith("asyncio_")]
+    for thread in lookups:
+        thread.join(0.2 / len(lookups))
+    if any(thread.is_alive() for thread in lookups):
+        # A look-up of a name hangs, and the interpreter would wait for its thread.
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         command(prog_name="wolkvox-exporter")
     except ConfigError as error:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
-        sys.exit(2)
+        return 2
     except ExporterError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        return 1
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End at once with 0: until the event loop takes the signals over, nothing is begun."""
+    sys.exit(0)

@@ -18,9 +18,10 @@ from exporter.service import (
     usage_error,
 )
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
-from exporter.web.server import HttpServer, address_of
+from exporter.web.server import HttpServer, Limits, address_of
 
 INTERVAL = "5s"
+WITH_BODIES = Limits(keep_bodies=True)  # a scenario is switched by a JSON body
 SEED = 20
 # Where it is day when Latin America sleeps: the demo always shows a busy centre.
 _ZONES = (
@@ -29,6 +30,14 @@ _ZONES = (
     ("Asia/Tokyo", "Asia/Manila"),
     ("Asia/Dubai", "Asia/Kolkata"),
     ("Europe/Madrid", "Atlantic/Canary"),
+)
+# Voice by the usual 80/20; mail and social channels are not measured in seconds.
+_TARGETS = (
+    "    sla:",
+    "      - channels: [inbound]",
+    "        service_level: {within: 20s, target: 80%}",
+    "        abandonment: {max: 5%}",
+    "        asa: {max: 30s}",
 )
 _NAMES = {"wv0013": "acme", "wv0042": "globex"}
 
@@ -83,7 +92,7 @@ def run_demo(
             return run(
                 settings,
                 configured(),
-                beside=lambda: [HttpServer(simulator.app, api)],
+                beside=lambda: [HttpServer(simulator.app, api, limits=WITH_BODIES)],
                 announce=announce,
             )
         finally:
@@ -109,6 +118,7 @@ def _write_configuration(
             "    skills:",
         ]
         lines += [f"      - {{id: {s.id}, name: {s.name}}}" for s in operation.skills]
+        lines += _TARGETS
     text = "\n".join(lines) + "\n"
     (directory / "wolkvox.yml").write_text(text, encoding="utf-8")
 
@@ -144,7 +154,7 @@ def run_simulator(address: str, seed: int, timezone: str, say: Callable[[str], N
         say(f"  url: {base}/{operation.name}/api/v2/")
         say(f"       token {operation.token}   skills {skills}")
     say("Ctrl-C ends it.")
-    return serve_alone(lambda: HttpServer(simulator.app, sockets))
+    return serve_alone(lambda: HttpServer(simulator.app, sockets, limits=WITH_BODIES))
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.config import Configuration, Operation
@@ -20,6 +20,7 @@ from exporter.metrics.telemetry import ExporterTelemetry, OperationTelemetry
 from exporter.polling.attempt import Attempts
 from exporter.polling.budget import Budget
 from exporter.polling.hours import PollHours
+from exporter.polling.keeper import Disk
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.poller import LONGEST_IDLE, Poller, Surroundings
 from exporter.state.identity import Identity, identities
@@ -44,6 +45,7 @@ class Means:
     snapshot: Snapshot
     telemetry: ExporterTelemetry
     connect: Callable[[Operation, Clock], WolkvoxClient]
+    disk: Disk = field(default_factory=Disk)
 
 
 def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
@@ -76,6 +78,7 @@ class Fleet:
         self._group = group
         self._running: dict[str, _Running] = {}
         self._budgets: dict[tuple[str, ...], Budget] = {}
+        self._retired: dict[asyncio.Task[None], Operation] = {}
         self.configuration = Configuration(())
 
     def apply(self, configuration: Configuration) -> None:
@@ -95,8 +98,7 @@ class Fleet:
         names = {operation.name for operation in configuration.operations}
         for gone in [name for name in self._running if name not in names]:
             running = self._running.pop(gone)
-            running.budget.drop_demand(gone)
-            running.poller.retire()
+            self._retire(running)
             self._group.create_task(self._end(running), name=f"end {gone}")
         for running in starting:
             self._start(running)
@@ -129,9 +131,11 @@ class Fleet:
     def stop(self) -> None:
         """End every loop at once; a request under way is dropped, its attempt is on disk."""
         for running in self._running.values():
-            if running.task is not None:
-                running.poller.retire()
-                running.task.cancel()
+            running.poller.retire()
+        loops = [running.task for running in self._running.values()]
+        for task in (*loops, *self._retired):
+            if task is not None:
+                task.cancel()
 
     def _patience(self, running: _Running) -> float:
         sharing = max(1, len(running.budget.demands))
@@ -172,7 +176,14 @@ class Fleet:
             observer=telemetry,
         )
         around = Surroundings(
-            attempts, means.state, budget, means.clock, means.rng, telemetry, identity
+            attempts,
+            means.state,
+            budget,
+            means.clock,
+            means.rng,
+            telemetry,
+            identity,
+            means.disk,
         )
         return _Running(operation, budget, client, Poller(operation, around), telemetry)
 
@@ -188,20 +199,32 @@ class Fleet:
             running.telemetry.end()
 
     def _start(self, running: _Running) -> None:
-        name = running.operation.name
+        name, base_url = running.operation.name, running.operation.base_url
         before = self._running.get(name)
         if before is not None:
-            before.poller.retire()
-            before.budget.drop_demand(name)
+            self._retire(before)
+        earlier = {
+            task
+            for task, operation in self._retired.items()
+            if operation.name == name or operation.base_url == base_url
+        }
         self._running[name] = running
-        running.task = self._group.create_task(_run(running, before), name=f"poll {name}")
+        running.task = self._group.create_task(_run(running, earlier), name=f"poll {name}")
+
+    def _retire(self, running: _Running) -> None:
+        """Let a loop end with the request that may be under way."""
+        running.poller.retire()
+        running.budget.drop_demand(running.operation.name)
+        if running.task is not None:
+            self._retired[running.task] = running.operation
+            running.task.add_done_callback(lambda task: self._retired.pop(task, None))
 
 
-async def _run(running: _Running, before: _Running | None) -> None:
-    """Poll until retired, after the loop before has ended."""
+async def _run(running: _Running, earlier: set[asyncio.Task[None]]) -> None:
+    """Poll until retired, once the loops before, which may ask the same, have ended."""
     operation = running.operation
-    if before is not None and before.task is not None:
-        await asyncio.wait({before.task})
+    if earlier:
+        await asyncio.wait(earlier)
         for key in running.telemetry.queries():
             if not operation.discover and key.skill_id not in _skill_ids(operation):
                 running.telemetry.forget(key)

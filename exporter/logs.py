@@ -25,12 +25,13 @@ class Secrets:
     """The tokens that were read: whole, they are cut out of every line."""
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
+        self._known: list[str] = []
 
     def add(self, secret: str) -> None:
         """Remember a token; short ones too, since they are real in tests only."""
-        if secret:
-            self._known.add(secret)
+        # As it is, and as it stands in quotes; the longest first, whatever begins alike.
+        forms = {*self._known, secret, json.dumps(secret)[1:-1]} - {""}
+        self._known = sorted(forms, key=len, reverse=True)
 
     def scrub(self, text: str) -> str:
         """The text without tokens."""

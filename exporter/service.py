@@ -13,7 +13,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,24 +21,32 @@ from pathlib import Path
 
 from exporter import __version__
 from exporter.config import Configuration
+from exporter.config.redacted import redacted
 from exporter.errors import ConfigError, ExporterError, Problem
 from exporter.fleet import Fleet, Means, connect
-from exporter.logs import say
+from exporter.logs import SECRETS, say
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.telemetry import ExporterTelemetry, ProcessMetrics
+from exporter.sdnotify import ServiceManager
+from exporter.sharding import WHOLE, Shard
 from exporter.state.journal import Journal
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.snapshot import Snapshot
 from exporter.state.storage import Storage
 from exporter.times import Clock
-from exporter.web.app import check_telemetry_path, create_app
+from exporter.web.app import Document, check_telemetry_path, create_app
 from exporter.web.asgi import ASGIApp
 from exporter.web.guard import LiveConfig, guard
-from exporter.web.landing import landing_page
+from exporter.web.healthsocket import health_socket
+from exporter.web.landing import StatusPage
 from exporter.web.negotiation import Format
 from exporter.web.server import HttpServer, address_of, bind, parse_listen_address
+from exporter.web.status import ExporterView
 
 log = logging.getLogger(__name__)
+TEXT = "text/plain; charset=utf-8"  # what a browser shows rather than saves
+DOCUMENTS = ("/config", "/docs")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def system_clock() -> Clock:
@@ -61,6 +69,7 @@ class Settings:
     max_requests: int = 40
     process_metrics: bool = True
     web_config: Path | None = None
+    shard: Shard = WHOLE
 
 
 class Site:
@@ -72,15 +81,17 @@ class Site:
         snapshot: Snapshot,
         fleet: Fleet,
         clock: Clock,
+        telemetry: ExporterTelemetry,
         telemetry_path: str,
         reload: Callable[[], str | None],
     ) -> None:
         self._page = page
-        self._snapshot = snapshot
         self._fleet = fleet
-        self._clock = clock
+        self._telemetry = telemetry
         self._telemetry_path = telemetry_path
         self._reload = reload
+        self._redacted: tuple[Configuration, Document] | None = None
+        self._status = StatusPage(clock, snapshot, fleet.overview, self._exporter)
 
     def metrics(self, fmt: Format, gzip: bool) -> bytes:
         """The exposition."""
@@ -99,12 +110,44 @@ class Site:
 
     def landing(self, accept_language: str | None) -> bytes:
         """The page for people."""
-        now = self._clock.epoch()
-        return landing_page(self._snapshot, now, __version__, self._telemetry_path)
+        return self._status.html(accept_language)
+
+    def documents(self) -> Mapping[str, Callable[[], Document]]:
+        """The further pages by their paths."""
+        return {"/config": self._config, "/docs": reference_page}
+
+    def _config(self) -> Document:
+        """The configuration in force without its secrets; made once for each reload."""
+        configuration = self._fleet.configuration
+        if self._redacted is None or self._redacted[0] is not configuration:
+            text = SECRETS.scrub(redacted(configuration))
+            self._redacted = (configuration, Document(TEXT, text.encode("utf-8", "replace")))
+        return self._redacted[1]
+
+    def _exporter(self) -> ExporterView:
+        reloaded, at = self._telemetry.last_reload
+        return ExporterView(
+            version=__version__,
+            revision=self._telemetry.revision,
+            storage_writable=self._telemetry.writable,
+            reload_failed=not reloaded,
+            reloaded_at=at,
+            telemetry_path=self._telemetry_path,
+        )
 
     async def reload(self) -> str | None:
         """Read the configuration again."""
         return self._reload()
+
+
+def reference_page() -> Document:
+    """What this version exposes and what it can be told, as Markdown."""
+    # Seldom asked for: nothing of it is loaded before.
+    from exporter.config.reference import tables  # noqa: PLC0415
+    from exporter.metrics.reference import reference  # noqa: PLC0415
+
+    text = f"{reference()}\n# Configuration\n\n{tables()}"
+    return Document(TEXT, text.encode("utf-8"))
 
 
 def run(
@@ -121,7 +164,7 @@ def run(
     was asked.
     """
     try:
-        check_telemetry_path(settings.telemetry_path, {})
+        check_telemetry_path(settings.telemetry_path, dict.fromkeys(DOCUMENTS))
     except ValueError as error:
         raise usage_error("--web.telemetry-path", str(error)) from error
     door = LiveConfig(settings.web_config, time.monotonic) if settings.web_config else None
@@ -129,7 +172,7 @@ def run(
     try:
         with _state(settings.storage) as storage:
             announce(tuple(address_of(listener) for listener in sockets))
-            return asyncio.run(_serve(settings, configuration, storage, sockets, door, beside))
+            return _run(lambda: _serve(settings, configuration, storage, sockets, door, beside))
     finally:
         for listener in sockets:
             listener.close()
@@ -151,13 +194,33 @@ def usage_error(flag: str, reason: str) -> ConfigError:
 def serve_alone(server: Callable[[], HttpServer]) -> int:
     """Run one server until a signal ends it; for the simulator by itself."""
 
-    async def main() -> None:
+    async def main() -> int:
         single = server()
         with _signals(single.stop, lambda: None):
             await single.serve()
+        return 0
 
-    asyncio.run(main())
-    return 0
+    return _run(main)
+
+
+def _run(main: Callable[[], Coroutine[None, None, int]]) -> int:
+    """`asyncio.run` without its wait for threads, and with signals that wait for the loop.
+
+    A name server that does not answer holds a thread for half a minute; whoever ends the
+    exporter does not wait for what it finds (`cli.main` leaves such threads behind).
+
+    A signal is held back until the loop has its handlers (`_signals`): none meets a loop
+    that is half made, or half closed.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(main())
+        finally:
+            loop.close()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 @contextmanager
@@ -189,8 +252,9 @@ async def _serve(
         process.openmetrics if process else bytes,
     )
     revision = os.environ.get("WOLKVOX_EXPORTER_REVISION", "")
-    telemetry = ExporterTelemetry(page, __version__, revision, clock.epoch())
+    telemetry = ExporterTelemetry(page, __version__, revision, clock.epoch(), settings.shard)
     journal = Journal(storage)
+    manager = ServiceManager.of(os.environ)
     stopped = False
     try:
         async with asyncio.TaskGroup() as group:
@@ -203,29 +267,35 @@ async def _serve(
             def reload() -> str | None:
                 return _reload(settings, fleet, door, telemetry, clock)
 
-            site = Site(page, snapshot, fleet, clock, settings.telemetry_path, reload)
+            path = settings.telemetry_path
+            site = Site(page, snapshot, fleet, clock, telemetry, path, reload)
             app = create_app(
                 site,
-                telemetry_path=settings.telemetry_path,
+                telemetry_path=path,
                 lifecycle=settings.lifecycle,
                 max_requests=settings.max_requests,
+                documents=site.documents(),
             )
             servers = [_server(app, sockets, door), *beside()]
 
             def stop() -> None:
                 nonlocal stopped
                 stopped = True
+                manager.tell("STOPPING=1")
                 fleet.stop()
                 for server in servers:
                     server.stop()
 
-            with _signals(stop, reload):
+            with health_socket(settings.storage, fleet.healthy), _signals(stop, reload):
                 serving = [group.create_task(server.serve()) for server in servers]
                 fleet.apply(configuration)
                 say(log, logging.INFO, "started", version=__version__,
                     operations=len(configuration.operations),
                     listen=",".join(map(address_of, sockets)))  # fmt: skip
+                manager.tell("READY=1")
+                watch = group.create_task(manager.watch(fleet.healthy, clock.sleep))
                 await asyncio.wait(serving)
+                watch.cancel()
     except BaseExceptionGroup as crash:
         if stopped and crash.split(asyncio.CancelledError)[1] is None:
             return 0
@@ -277,11 +347,15 @@ def _reload(
 @contextmanager
 def _signals(stop: Callable[[], None], reload: Callable[[], object]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    handlers = dict(zip(_SIGNALS, (stop, stop, reload), strict=True))
+    before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     try:
         yield
     finally:
-        for number in handlers:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        for number, handler_before in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler_before)

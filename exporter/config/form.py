@@ -199,6 +199,14 @@ class DefaultsForm(Form):
         json_schema_extra={"x-default": "the usual environment variables"},
         examples=["http://proxy.example:3128"],
     )
+    shard: int | None = Field(
+        None,
+        description="Which of several exporters polls it, from 0, where they divide the"
+        " operations (`--shard.total` above 1). Operations of one server stay together.",
+        json_schema_extra={"x-default": "by a hash of the server"},
+        examples=[0],
+        ge=0,
+    )
     token_info: bool | None = Field(
         None,
         description="Ask for the state of the token once an hour: 24 calls a day more.",

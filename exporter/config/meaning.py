@@ -109,6 +109,7 @@ def build(merged: Merged, place: Place, problems: Problems) -> Operation | None:
         labels=MappingProxyType(dict(form.labels or {})),
         ca_file=ca_file,
         proxy=form.proxy.get_secret_value() if form.proxy else None,
+        shard=form.shard,
         token_info=bool(form.token_info),
         discover=form.skills == "discover",
         skills=tuple(Skill(s.id, s.name or s.id, s.interval) for s in listed),

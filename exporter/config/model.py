@@ -76,6 +76,7 @@ class Operation:
     labels: Mapping[str, str] = field(default_factory=dict)
     ca_file: Path | None = None
     proxy: str | None = field(default=None, repr=False)
+    shard: int | None = None
     token_info: bool = False
     discover: bool = False
     skills: tuple[Skill, ...] = ()

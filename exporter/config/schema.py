@@ -64,5 +64,10 @@ def _tidy(definition: dict[str, Any]) -> None:
             key["description"] += f" Default: {key.pop('x-default')}."
 
 
+def text() -> str:
+    """The schema as the committed file holds it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(text())

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from exporter.metrics.families import TABLE, Family
-from exporter.metrics.packing import EMPTY, Piece, gzip_member, join
+from exporter.metrics.packing import EMPTY, Piece, gzip_member, join, plain
 from exporter.metrics.render import header_openmetrics, header_text
 
 Scope = tuple[str, ...]
@@ -23,6 +23,9 @@ Scope = tuple[str, ...]
 # Scopes in a chunk: small enough that one new result redoes little, large enough that
 # compression finds the repetition it lives on.
 CHUNK = 128
+# Families that change by themselves are read at most so often, in seconds: a scrape by
+# Prometheus always finds them fresh, and a storm of scrapes finds a page that is ready.
+READ_EVERY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +51,31 @@ class _Chunk:
 
 
 class _Form:
-    """One of the two formats: its headers, its last line, and the page as it was last."""
+    """One of the two formats: its headers, what stands last, and the page as it was last.
 
-    def __init__(self, headers: Mapping[str, bytes], last: bytes) -> None:
+    `page` is what is kept of `version`, `tail` what was read at `read_at` and the last line;
+    `plain` and `gzip` are the whole, once somebody asks for it.
+    """
+
+    def __init__(
+        self, headers: Mapping[str, bytes], fresh: Callable[[], bytes], last: bytes
+    ) -> None:
         self.headers = {name: Piece(text) for name, text in headers.items()}
+        self.fresh = fresh
         self.last = last
         self.version = -1
+        self.read_at = -math.inf
         self.page = EMPTY
+        self.tail = b""
+        self.plain: bytes | None = None
+        self.gzip: bytes | None = None
 
 
 class Exposition:
     """The page that Prometheus reads, kept in pieces.
 
     `fresh_text` and `fresh_openmetrics` give families that change by themselves; they are
-    read at each scrape and stand behind the others.
+    read at a scrape, once in READ_EVERY at most, and stand behind the others.
     """
 
     def __init__(
@@ -73,12 +87,12 @@ class Exposition:
     ) -> None:
         self._epoch = epoch
         self._names = [family.name for family in families]
-        self._text = _Form({family.name: header_text(family) for family in families}, b"")
+        self._text = _Form({one.name: header_text(one) for one in families}, fresh_text, b"")
         self._openmetrics = _Form(
-            {family.name: header_openmetrics(family) for family in families}, b"# EOF\n"
+            {one.name: header_openmetrics(one) for one in families},
+            fresh_openmetrics,
+            b"# EOF\n",
         )
-        self._fresh_text = fresh_text
-        self._fresh_openmetrics = fresh_openmetrics
         self._scopes: list[Scope] = []
         self._shown: dict[Scope, Scoped] = {}
         self._chunks: list[_Chunk] = []
@@ -117,28 +131,43 @@ class Exposition:
 
     def text(self) -> bytes:
         """The page in the text format 0.0.4."""
-        return self._page(self._text).raw + self._fresh_text()
+        return self._plain(self._text)
 
     def openmetrics(self) -> bytes:
         """The page in OpenMetrics 1.0."""
-        form = self._openmetrics
-        return self._page(form).raw + self._fresh_openmetrics() + form.last
+        return self._plain(self._openmetrics)
 
     def text_gzip(self) -> bytes:
         """`text` as one gzip member."""
-        return gzip_member(self._page(self._text), self._fresh_text())
+        return self._gzip(self._text)
 
     def openmetrics_gzip(self) -> bytes:
         """`openmetrics` as one gzip member."""
-        form = self._openmetrics
-        return gzip_member(self._page(form), self._fresh_openmetrics() + form.last)
+        return self._gzip(self._openmetrics)
 
-    def _page(self, form: _Form) -> Piece:
-        self._refresh()
+    def _plain(self, form: _Form) -> bytes:
+        self._bring_up_to_date(form)
+        if form.plain is None:
+            form.plain = plain(form.page, form.tail)
+        return form.plain
+
+    def _gzip(self, form: _Form) -> bytes:
+        self._bring_up_to_date(form)
+        if form.gzip is None:
+            form.gzip = gzip_member(form.page, form.tail)
+        return form.gzip
+
+    def _bring_up_to_date(self, form: _Form) -> None:
+        now = self._epoch()
+        self._refresh(now)
         if form.version != self._version:
             form.page = join(list(self._pieces(form)))
             form.version = self._version
-        return form.page
+        elif 0.0 <= now - form.read_at < READ_EVERY:
+            return
+        form.tail = form.fresh() + form.last
+        form.read_at = now
+        form.plain = form.gzip = None
 
     def _pieces(self, form: _Form) -> Iterator[Piece]:
         for name in self._names:
@@ -147,10 +176,9 @@ class Exposition:
                 yield form.headers[name]
                 yield from found
 
-    def _refresh(self) -> None:
+    def _refresh(self, now: float) -> None:
         if not self._laid_out:
             self._lay_out()
-        now = self._epoch()
         for chunk in self._chunks:
             if now >= chunk.expires:
                 self._redo(chunk, set(self._names), now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import reduce
 
 # Fast, and within a few per cent of the best for text that repeats itself so much.
 LEVEL = 3
@@ -21,46 +22,62 @@ _LAST_BLOCK = b"\x03\x00"
 class Piece:
     """Bytes, and their compressed form once somebody asks for it."""
 
-    __slots__ = ("_crc", "_packed", "_parts", "raw")
+    __slots__ = ("_packed", "raw")
 
-    def __init__(self, raw: bytes, parts: Sequence[Piece] = ()) -> None:
+    def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        self._parts = parts
         self._packed: bytes | None = None
-        self._crc: int | None = None
 
     def packed(self) -> bytes:
         """A part of a raw deflate stream, flushed at its end."""
         if self._packed is None:
-            if self._parts:
-                self._packed = b"".join([part.packed() for part in self._parts])
-                self._parts = ()
-            else:
-                self._packed = _deflate(self.raw)
+            self._packed = _deflate(self.raw)
         return self._packed
 
+    def crc(self, before: int = 0) -> int:
+        """The CRC-32 of the raw bytes behind others that have the CRC-32 `before`."""
+        return zlib.crc32(self.raw, before)
+
+
+class Page:
+    """Pieces in their order; it holds no copy of them."""
+
+    __slots__ = ("_crc", "pieces")
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.pieces = pieces
+        self._crc: int | None = None
+
     def crc(self) -> int:
-        """The CRC-32 of the raw bytes."""
+        """The CRC-32 of the whole."""
         if self._crc is None:
-            self._crc = zlib.crc32(self.raw)
+            self._crc = reduce(lambda crc, piece: piece.crc(crc), self.pieces, 0)
         return self._crc
 
-
-EMPTY = Piece(b"")
-
-
-def join(parts: Sequence[Piece]) -> Piece:
-    """One piece of many; its compressed form is joined from theirs."""
-    return Piece(b"".join([part.raw for part in parts]), parts)
+    def __len__(self) -> int:
+        return sum(len(piece.raw) for piece in self.pieces)
 
 
-def gzip_member(page: Piece, fresh: bytes) -> bytes:
+EMPTY = Page(())
+
+
+def join(pieces: Sequence[Piece]) -> Page:
+    """One page of many pieces."""
+    return Page(pieces)
+
+
+def plain(page: Page, fresh: bytes) -> bytes:
+    """A page and what follows it: one join, since copies are what costs."""
+    return b"".join([*(piece.raw for piece in page.pieces), fresh])
+
+
+def gzip_member(page: Page, fresh: bytes) -> bytes:
     """One gzip member that holds a page and what follows it."""
     crc = zlib.crc32(fresh, page.crc())
-    size = (len(page.raw) + len(fresh)) & 0xFFFFFFFF
-    tail = struct.pack("<II", crc, size)
-    # One join: each copy of a large page costs more than all the rest.
-    return b"".join((_HEADER, page.packed(), _deflate(fresh), _LAST_BLOCK, tail))
+    size = (len(page) + len(fresh)) & 0xFFFFFFFF
+    packed = (piece.packed() for piece in page.pieces)
+    ends = struct.pack("<II", crc, size)
+    return b"".join([_HEADER, *packed, _deflate(fresh), _LAST_BLOCK, ends])
 
 
 def _deflate(raw: bytes) -> bytes:

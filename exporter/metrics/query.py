@@ -184,18 +184,18 @@ def _known(ledger: QueryLedger | None, day: date) -> tuple[str, ...]:
 
 
 def _gauges(blocks: _Blocks, labels: Labels, row: ChannelFigures) -> None:
-    for name, value in (
-        ("wolkvox_skill_inbound_interactions", row.inbound),
-        ("wolkvox_skill_answered_interactions", row.answered),
-        ("wolkvox_skill_abandoned_interactions", row.abandoned),
-        ("wolkvox_skill_abandonment_ratio", row.abandonment),
-        ("wolkvox_skill_asa_seconds", row.asa),
-        ("wolkvox_skill_ata_seconds", row.ata),
-    ):
-        blocks.gauge(name, labels, value)
-    for threshold, ratio in (
-        ("10", row.service_level_10),
-        ("20", row.service_level_20),
-        ("30", row.service_level_30),
-    ):
-        blocks.gauge("wolkvox_skill_service_level_ratio", (*labels, threshold), ratio)
+    for name, more, value in day_gauges(row):
+        blocks.gauge(name, (*labels, *more), value)
+
+
+def day_gauges(row: ChannelFigures) -> Iterator[tuple[str, Labels, float | None]]:
+    """The gauges of a window: family, labels behind the window's, value (None: absent)."""
+    yield "wolkvox_skill_inbound_interactions", (), row.inbound
+    yield "wolkvox_skill_answered_interactions", (), row.answered
+    yield "wolkvox_skill_abandoned_interactions", (), row.abandoned
+    yield "wolkvox_skill_abandonment_ratio", (), row.abandonment
+    yield "wolkvox_skill_asa_seconds", (), row.asa
+    yield "wolkvox_skill_ata_seconds", (), row.ata
+    yield "wolkvox_skill_service_level_ratio", ("10",), row.service_level_10
+    yield "wolkvox_skill_service_level_ratio", ("20",), row.service_level_20
+    yield "wolkvox_skill_service_level_ratio", ("30",), row.service_level_30

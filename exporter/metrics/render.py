@@ -79,8 +79,15 @@ class Block:
 @lru_cache(maxsize=_SETS_KEPT)
 def _labels(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     """The labels of a sample, `{skill="Ventas",skill_id="4173"}`; nothing without labels."""
-    pairs = sorted(zip(names, values, strict=True))
-    return f"{{{','.join([_label(*pair) for pair in pairs])}}}" if pairs else ""
+    if not names:
+        return ""
+    return f"{{{','.join([_label(names[at], values[at]) for at in _order(names)])}}}"
+
+
+@lru_cache(maxsize=_SETS_KEPT)
+def _order(names: tuple[str, ...]) -> tuple[int, ...]:
+    """The places of the names in the order in which the library writes them."""
+    return tuple(sorted(range(len(names)), key=names.__getitem__))
 
 
 @lru_cache(maxsize=_LABELS_KEPT)

@@ -16,17 +16,36 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Disk:
+    """Whether the state can be written, said once for all operations that write to it."""
+
+    def __init__(self) -> None:
+        self._writable = True
+
+    def refused(self, error: StorageError) -> None:
+        """Note that a write failed."""
+        if self._writable:
+            message = "the state cannot be written: no request leaves until it can"
+            say(log, logging.ERROR, message, error=str(error))
+        self._writable = False
+
+    def accepted(self) -> None:
+        """Note that a write succeeded."""
+        if not self._writable:
+            say(log, logging.INFO, "the state can be written again")
+        self._writable = True
+
+
 class Keeper:
     """The state file as one operation's loop sees it."""
 
-    def __init__(self, operation: str, state: State, observer: Observer) -> None:
-        self._operation = operation
+    def __init__(self, state: State, observer: Observer, disk: Disk) -> None:
         self._state = state
         self._observer = observer
-        self._writable = True
+        self._disk = disk
 
     async def write(self, step: Callable[[Storage], T]) -> T | None:
-        """Run a step; None where the state cannot be written, which is logged once."""
+        """Run a step; None where the state cannot be written."""
         try:
             return await self.need(step)
         except StorageError as error:
@@ -41,20 +60,10 @@ class Keeper:
 
     def refused(self, error: StorageError) -> None:
         """Note that the state could not be written; no request leaves until it can."""
-        if self._writable:
-            say(
-                log,
-                logging.ERROR,
-                "the state cannot be written: no request leaves until it can",
-                operation=self._operation,
-                error=str(error),
-            )
-        self._writable = False
+        self._disk.refused(error)
         self._observer.storage(False)
 
     def accepted(self) -> None:
         """Note that the state was written."""
-        if not self._writable:
-            say(log, logging.INFO, "the state can be written again", operation=self._operation)
-        self._writable = True
+        self._disk.accepted()
         self._observer.storage(True)

@@ -40,6 +40,7 @@ class Pace:
         self._rounds = Rounds()
         self._timing = Timing(operation.interval)
         self._stretched_on: date | None = None
+        self._spent_on: date | None = None
         self._told: tuple[int, int | None] | None = None
 
     @property
@@ -73,6 +74,7 @@ class Pace:
     def hold(self, task: Task, now: datetime) -> float:
         """Seconds for which a task that is due must wait for the budget or the hours."""
         if self._budget.spent(now):
+            self._say_spent(self.today(now))
             return self.until_next_day(now)
         zone = self._operation.timezone
         closed = 0.0 if self.closing(task, now) else self._hours.wait(now)
@@ -116,6 +118,17 @@ class Pace:
             self._timing = replace(self._timing, interval=interval)
             self._observer.timing(self._timing)
         return limits
+
+    def _say_spent(self, today: date) -> None:
+        if self._spent_on != today:
+            say(
+                log,
+                logging.WARNING,
+                "daily_requests are used up: no request leaves before the next day",
+                operation=self._operation.name,
+                daily_requests=self._budget.ceiling,
+            )
+        self._spent_on = today
 
     def _say_stretched(self, interval: float) -> None:
         say(

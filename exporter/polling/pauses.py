@@ -48,7 +48,10 @@ class Pauses:
         """Take up the pause in which the last process ended; raises StorageError."""
         member = self._member
         data = await self._keeper.need(lambda storage: storage.load_json("pauses", member, ""))
-        self._take(Pause.from_json(data))
+        pause = Pause.from_json(data)
+        self._take(pause)
+        if pause is not None and not self.over():
+            self._say(logging.WARNING, "operation still paused", pause.reason)
 
     def wait(self) -> float:
         """Monotonic seconds until the operation may ask again; 0 where nothing holds it."""
@@ -60,6 +63,7 @@ class Pauses:
         """End the pause if its reason is gone; True exactly then."""
         if self._pause is None or not self._pause.over(self._today(), self._digest()):
             return False
+        self._say(logging.INFO, "operation no longer paused", self._pause.reason)
         self._take(None)
         return True
 
@@ -69,19 +73,14 @@ class Pauses:
         pause = next_pause(before, reason, now, self._today(), interval, digest)
         self._take(pause)
         await self._save()
-        if before is None:
-            say(
-                log,
-                logging.WARNING,
-                "operation paused",
-                operation=self._operation.name,
-                reason=str(reason),
-                next_attempt_seconds=round(pause.wait(now)),
-            )
+        if before is None or before.reason is not reason:
+            wait = round(pause.wait(now))
+            self._say(logging.WARNING, "operation paused", reason, next_attempt_seconds=wait)
 
     async def succeeded(self) -> None:
         """End the pause after an answer."""
         if self._pause is not None:
+            self._say(logging.INFO, "operation no longer paused", self._pause.reason)
             self._take(None)
             await self._save()
 
@@ -94,6 +93,9 @@ class Pauses:
     async def _save(self) -> None:
         member, data = self._member, self._pause.to_json() if self._pause else None
         await self._keeper.write(lambda storage: storage.save_json("pauses", member, "", data))
+
+    def _say(self, level: int, message: str, reason: Reason, **fields: object) -> None:
+        say(log, level, message, operation=self._operation.name, reason=str(reason), **fields)
 
     def _today(self) -> date:
         return local_day(self._clock.now(), self._operation.timezone)

@@ -14,7 +14,7 @@ from exporter.logs import SECRETS
 from exporter.polling import schedule
 from exporter.polling.attempt import Attempts, Call, Departure, Order, Outcome
 from exporter.polling.budget import Budget, Limits
-from exporter.polling.keeper import Keeper
+from exporter.polling.keeper import Disk, Keeper
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO, Observer
 from exporter.polling.pace import Pace
 from exporter.polling.pauses import PAUSING, Pauses
@@ -45,6 +45,7 @@ class Surroundings:
     rng: random.Random
     observer: Observer
     identity: Identity
+    disk: Disk
 
 
 class Poller:
@@ -60,7 +61,7 @@ class Poller:
         self._account = around.budget.account
         self._rng = around.rng
         self._owner = around.identity.owner
-        self._keeper = Keeper(operation.name, around.state, observer)
+        self._keeper = Keeper(around.state, observer, around.disk)
         self._pauses = Pauses(operation, around.identity.member, clock, self._keeper, observer)
         self._roster = Roster(operation, around.identity, clock, self._keeper)
         self._pace = Pace(operation, self._roster, around.budget, clock, observer)
@@ -197,6 +198,8 @@ class Poller:
             await self._succeeded(task, outcome)
         else:
             await self._failed(task, error)
+            if outcome.window.closing and error.reached:
+                self._teller.not_closed(task)
         self._pace.tell_budget()
 
     async def _tell_pauses(

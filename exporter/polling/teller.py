@@ -55,14 +55,31 @@ class Teller:
 
     def answers_again(self, task: Task) -> None:
         """Say that a task that failed answers; nothing where it did not fail."""
-        if task.error is not None:
+        if task.memory.failures:
             self._say(logging.INFO, "answers again", task, failures=task.memory.failures)
 
     def failed(self, task: Task, error: WolkvoxError) -> None:
         """Say why there is no answer; the same reason again counts in the metrics only."""
         known = task.error is not None and task.error[0] is error.reason
         level = logging.DEBUG if known else logging.WARNING
-        self._say(level, "no answer", task, reason=str(error.reason), detail=error.detail)
+        self._say(
+            level,
+            "no answer",
+            task,
+            reason=str(error.reason),
+            detail=error.detail,
+            failures=task.memory.failures + 1,
+        )
+
+    def not_closed(self, task: Task) -> None:
+        """Say that the last try to close a finished day failed."""
+        if task.stored.closing_tries >= schedule.CLOSING_TRIES:
+            self._say(
+                logging.WARNING,
+                "a finished day could not be closed: what came after its last poll is lost",
+                task,
+                day=task.stored.closing_day,
+            )
 
     def defect(self, task: Task) -> None:
         """Say, inside of `except`, that the exporter itself is at fault: one traceback."""

@@ -26,7 +26,9 @@ class Limits:
     head_bytes: int = 64 * 1024
     """Request line and headers together; more is answered 431."""
     body_bytes: int = 16 * 1024
-    """A request body, which nobody reads; more is answered 413."""
+    """A request body; more is answered 413."""
+    keep_bodies: bool = False
+    """Hand bodies to the application; without it they are thrown away: no page reads one."""
     request_timeout: float = 10.0
     """For a whole request: from the connection, later from the request's first byte."""
     idle_timeout: float = 75.0
@@ -168,10 +170,12 @@ class LimitedProtocol(HttpToolsProtocol, Evictable):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Throw it away: no page reads one."""
+        """Count it, and throw it away unless the application reads bodies."""
         self._body_size += len(body)
         if self._body_size > self._limits.body_bytes:
             self._stop(413, _BODY)
+        if self._limits.keep_bodies:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""

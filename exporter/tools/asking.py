@@ -1,0 +1,365 @@
+"""One question of a tool under the exporter's own rules; decides what to ask of nobody.
+
+Beside a running exporter or without one: an attempt is on the disk before its request
+leaves, a query keeps its interval, a token one request at a time, a day its ceiling; pauses
+and polling hours hold a tool back as they hold the exporter. What is held back is a value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from exporter.config import (
+    Configuration,
+    Operation,
+    Skill,
+    TokenUnreadable,
+    token_digest,
+)
+from exporter.errors import Reason, StartError, WolkvoxError
+from exporter.logs import SECRETS
+from exporter.polling import schedule
+from exporter.polling.attempt import Attempts, Call, Departure, Order
+from exporter.polling.budget import Budget, Demand
+from exporter.polling.hours import PollHours
+from exporter.polling.observer import Observer
+from exporter.polling.schedule import Pause
+from exporter.state.identity import Identity, identities
+from exporter.state.journal import DirectState, State
+from exporter.state.locks import TokenGate
+from exporter.state.snapshot import QueryMemory
+from exporter.state.storage import Spent, Storage, Stored, TooEarly
+from exporter.times import Clock
+from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.windows import day_start, local_day, next_day_start
+
+PAUSING = (Reason.UNAUTHORIZED, Reason.QUOTA)
+_MARGIN = 0.005  # seconds: the clock of the file and that of the sleep differ by less
+
+
+class Why(StrEnum):
+    """What holds a question back."""
+
+    RECENT = "recent"
+    CLOSING = "closing"
+    HOURS = "hours"
+    BUDGET = "budget"
+    QUOTA = "quota"
+    UNAUTHORIZED = "unauthorized"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Nothing was sent: why, for how many seconds yet, and when it was asked last (epoch)."""
+
+    why: Why
+    wait: float
+    last_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A question that was sent (or had no token to be sent with), and how it ended.
+
+    `seconds` is how long the answer took.
+    """
+
+    answer: object | None
+    error: WolkvoxError | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the state file says of one query."""
+
+    stored: Stored
+    memory: QueryMemory | None
+
+
+Connect = Callable[[Operation, Clock], WolkvoxClient]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a tool is given: the clock, how to connect, and the exporter's state directory.
+
+    `exporter_runs` tells whether an exporter lives on that directory.
+    """
+
+    clock: Clock
+    connect: Connect
+    directory: Path
+    exporter_runs: Callable[[], bool]
+
+
+class Unheard(Observer):
+    """An observer that nobody listens to: a tool shows no metrics."""
+
+
+def _no_closing(now: datetime) -> date | None:
+    """A tool never closes a day: only the exporter keeps what the answer says."""
+    return None
+
+
+def _departed(departure: Departure) -> None:
+    """Take no note of a request that leaves: its answer is waited for."""
+
+
+class Turn(TokenGate):
+    """The token's turn, taken a moment early and held until `not_before` (epoch seconds).
+
+    An exporter that is due at the same moment then comes second, instead of always first.
+    """
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        super().__init__(directory, clock)
+        self._now = clock.epoch
+        self._sleep = clock.sleep
+        self.not_before = 0.0
+
+    @asynccontextmanager
+    async def hold(self, digest: str) -> AsyncIterator[None]:
+        """Wait for the token's turn, then for the moment; raises StorageError."""
+        async with super().hold(digest):
+            wait = self.not_before - self._now()
+            if wait > 0:
+                await self._sleep(wait)
+            yield
+
+
+class Desk:
+    """Where a tool asks one operation; made by `desks`, used inside its `client`."""
+
+    def __init__(
+        self,
+        operation: Operation,
+        identity: Identity,
+        budget: Budget,
+        state: State,
+        means: Means,
+    ) -> None:
+        self.operation = operation
+        self.identity = identity
+        self.budget = budget
+        self.client = means.connect(operation, means.clock)
+        self.exporter_runs = means.exporter_runs
+        self._state = state
+        self._clock = means.clock
+        self._hours = PollHours(operation.poll_hours, operation.timezone)
+        self._turn = Turn(means.directory, means.clock)
+        self._attempts = Attempts(
+            base_url=operation.base_url,
+            zone=operation.timezone,
+            client=self.client,
+            state=state,
+            gate=self._turn,
+            budget=budget,
+            clock=means.clock,
+            observer=Unheard(),  # type: ignore[abstract]  # its bodies are empty on purpose
+        )
+
+    async def ask(
+        self, report: str, skill_id: str, gap: float, call: Call, *, not_before: float = 0.0
+    ) -> Reply | Held:
+        """Ask once, `gap` seconds after the query's last attempt at the earliest.
+
+        The token's turn is held until `not_before` (epoch seconds). Raises StorageError,
+        and then nothing was sent.
+        """
+        known = await self.known(skill_id)
+        held = await self._held(skill_id, gap, known, not_before)
+        if held is not None:
+            return held
+        try:
+            secret = self.operation.token.read()
+        except TokenUnreadable as error:
+            return Reply(None, WolkvoxError(Reason.UNAUTHORIZED, str(error), reached=False), 0)
+        token, digest = secret.get_secret_value(), token_digest(secret)
+        SECRETS.add(token)
+        order = Order(report, skill_id, None, gap, _no_closing, _departed)
+        self._turn.not_before = not_before + _MARGIN if not_before else 0.0
+        started = self._clock.monotonic()
+        outcome = await self._attempts.send(token, digest, order, call)
+        if isinstance(outcome, TooEarly):
+            left = outcome.last_at + gap - self._clock.epoch()
+            return Held(Why.RECENT, max(0.0, left), outcome.last_at)
+        if isinstance(outcome, Spent):
+            return Held(Why.BUDGET, self._until_next_day(self.budget))
+        await self._note_pause(outcome.error, digest)
+        seconds = self._clock.monotonic() - max(started, outcome.started)
+        return Reply(outcome.answer, outcome.error, seconds)
+
+    async def known(self, skill_id: str) -> Known:
+        """What the state file says of a query now."""
+        base_url, owner = self.operation.base_url, self.identity.owner
+        return await self._state.write(
+            lambda db: Known(db.stored(base_url, skill_id), db.memory(owner, skill_id))
+        )
+
+    async def attempted(self, skill_ids: Iterable[str]) -> dict[str, float | None]:
+        """When each query was asked last, by whomever (epoch seconds)."""
+        base_url, wanted = self.operation.base_url, tuple(skill_ids)
+        return await self._state.write(
+            lambda db: {one: db.stored(base_url, one).attempt_at for one in wanted}
+        )
+
+    async def used_today(self) -> int:
+        """The calls of the token's day so far."""
+        account = self.budget.account
+        today = local_day(self._clock.now(), self.budget.zone)
+        used = await self._state.write(lambda db: db.used(account, today))
+        self.budget.note(used, today)
+        return used
+
+    async def load_fact(self, name: str) -> Any:
+        """A small fact about the operation that was kept; None where there is none."""
+        member = self.identity.member
+        return await self._state.write(lambda db: db.load_json("facts", member, name))
+
+    async def save_fact(self, name: str, data: Any) -> None:
+        """Keep a small fact about the operation."""
+        member = self.identity.member
+        await self._state.write(lambda db: db.save_json("facts", member, name, data))
+
+    async def skills(self) -> tuple[Skill, ...]:
+        """The configured skills, or those that were discovered before."""
+        if not self.operation.discover:
+            return self.operation.skills
+        pairs = await self.load_fact("skills")
+        return tuple(Skill(str(one), str(name)) for one, name in pairs or [])
+
+    # What holds a question back ----------------------------------------------------------
+
+    async def _held(
+        self, skill_id: str, gap: float, known: Known, not_before: float
+    ) -> Held | None:
+        now, at = self._clock.now(), known.stored.attempt_at
+        moment = max(now.timestamp(), not_before)
+        if paused := await self._paused():
+            return paused
+        if (recent := schedule.wait_after_restart(at, moment, gap)) > 0:
+            return Held(Why.RECENT, recent, at)
+        if (closed := self._hours.wait(now)) > 0:
+            return Held(Why.HOURS, closed)
+        return self._exporter_closes(skill_id, gap, known, now)
+
+    def _exporter_closes(
+        self, skill_id: str, gap: float, known: Known, now: datetime
+    ) -> Held | None:
+        """After midnight a running exporter asks first: it closes the day by that call."""
+        if self._closing(skill_id, known, now) is None:
+            return None
+        zone = self.operation.timezone
+        midnight = day_start(local_day(now, zone), zone)
+        left = (midnight - now) / timedelta(seconds=1) + 2 * gap
+        return Held(Why.CLOSING, left) if left > 0 and self.exporter_runs() else None
+
+    def _closing(self, skill_id: str, known: Known, now: datetime) -> date | None:
+        """The finished day that the exporter is yet to close by a call of its own."""
+        stored, memory = known.stored, known.memory
+        succeeded = memory.last_success_at if memory else None
+        moments = [at for at in (stored.attempt_at, succeeded) if at]
+        if skill_id.startswith("#") or not moments:
+            return None
+        zone = self.operation.timezone
+        return schedule.day_to_close(
+            local_day(now, zone),
+            local_day(datetime.fromtimestamp(min(moments), UTC), zone),
+            memory.closed if memory else None,
+            stored.closing_day,
+            stored.closing_tries,
+        )
+
+    async def _paused(self) -> Held | None:
+        pause = await self._pause()
+        if pause is None or pause.over(self._today(), self._digest()):
+            return None
+        wait = pause.wait(self._clock.epoch())
+        return Held(Why(str(pause.reason)), wait) if wait > 0 else None
+
+    async def _note_pause(self, error: WolkvoxError | None, digest: str) -> None:
+        """Begin, lengthen or end the pause, as the exporter does after each attempt."""
+        before = await self._pause()
+        if error is None and before is None:
+            return
+        data = None
+        if error is not None:
+            paused = before.reason if before is not None else None
+            reason = error.reason if error.reason in PAUSING else paused
+            if reason is None or not error.reached:
+                return
+            now, interval = self._clock.epoch(), self.operation.interval
+            data = schedule.next_pause(
+                before, reason, now, self._today(), interval, digest
+            ).to_json()
+        member = self.identity.member
+        await self._state.write(lambda db: db.save_json("pauses", member, "", data))
+
+    async def _pause(self) -> Pause | None:
+        member = self.identity.member
+        return Pause.from_json(
+            await self._state.write(lambda db: db.load_json("pauses", member, ""))
+        )
+
+    def _digest(self) -> str | None:
+        try:
+            return token_digest(self.operation.token.read())
+        except TokenUnreadable:
+            return None
+
+    def _today(self) -> date:
+        return local_day(self._clock.now(), self.operation.timezone)
+
+    def _until_next_day(self, budget: Budget) -> float:
+        now = self._clock.now()
+        return (next_day_start(now, budget.zone) - now) / timedelta(seconds=1)
+
+
+@contextmanager
+def desks(configuration: Configuration, means: Means) -> Iterator[Mapping[str, Desk]]:
+    """A desk for each operation, by name, on the state directory; raises StartError."""
+    check_owner(means.directory)
+    storage = Storage.open(means.directory)
+    try:
+        named = identities(configuration)
+        budgets: dict[tuple[str, ...], Budget] = {}
+        for operation in configuration.operations:
+            account = named[operation.name].account
+            budget = Budget(account, operation.daily_requests, operation.timezone)
+            budgets.setdefault(account, budget)
+        state = DirectState(storage)
+        yield {
+            operation.name: Desk(operation, identity, budgets[identity.account], state, means)
+            for operation in configuration.operations
+            for identity in [named[operation.name]]
+        }
+    finally:
+        storage.close()
+
+
+def check_owner(directory: Path) -> None:
+    """Refuse to work as root on another user's state: files of root would lock it out."""
+    try:
+        owner = directory.stat().st_uid
+    except OSError:
+        return
+    if os.geteuid() == 0 and owner != 0:
+        raise StartError(
+            f"the state directory {directory} belongs to the user with the number {owner}: "
+            f"run this as that user (sudo -u '#{owner}' …)"
+        )
+
+
+def demand(operation: Operation, skills: tuple[Skill, ...]) -> Demand:
+    """What the running exporter asks of the day's budget for an operation."""
+    intervals = tuple(skill.interval or operation.interval for skill in skills)
+    hours = PollHours(operation.poll_hours, operation.timezone)
+    return Demand(intervals, 24 * operation.token_info + operation.discover, hours)

@@ -1,0 +1,131 @@
+"""What the tests of the status page share: views to change, and the page taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from exporter.config import ServiceLevel, SlaEntry
+from exporter.metrics.sla import Targets
+from exporter.state.snapshot import QueryStatus
+from exporter.web.status import ExporterView, OperationView
+from exporter.web.status_model import PageView
+from exporter.web.status_render import render
+from exporter.web.status_view import page_view
+from tests.statuses import NOW
+
+BOGOTA = ZoneInfo("America/Bogota")
+SLA = (SlaEntry(service_level=ServiceLevel(20, 0.8), abandonment_max=0.05, asa_max=30.0),)
+EXPORTER = ExporterView(
+    version="1.2.3",
+    revision="abc1234",
+    storage_writable=True,
+    reload_failed=False,
+    reloaded_at=NOW - 3600,
+    telemetry_path="/metrics",
+)
+VOID = frozenset({"meta", "br", "link", "img", "input"})
+
+
+def targets(*entries: SlaEntry) -> Targets:
+    """The targets of an operation with single skills."""
+    return Targets(entries, BOGOTA, single_skills=True)
+
+
+OPERATION = OperationView(
+    name="acme",
+    server="wv0013",
+    zone=BOGOTA,
+    interval=300.0,
+    configured=300.0,
+    used=312,
+    limit=1000,
+    day_ends_at=NOW + 12 * 3600,
+    pause=None,
+    poll_hours=None,
+    hours_open=(True, None),
+    targets=targets(),
+    skills=("4173", "4190", "all"),
+)
+
+
+def view(
+    *statuses: QueryStatus,
+    operations: Iterable[OperationView] = (OPERATION,),
+    exporter: ExporterView = EXPORTER,
+    language: str = "en",
+) -> PageView:
+    """The page in words, at the moment of `tests.statuses`."""
+    return page_view(exporter, tuple(operations), statuses, NOW, language)
+
+
+@dataclass
+class Element:
+    """One element of a page; `text` is that of everything in it."""
+
+    tag: str
+    attributes: dict[str, str]
+    text: str = ""
+    inside: list[Element] = field(default_factory=list)
+
+    def all(self, tag: str, **attributes: str) -> list[Element]:
+        """The elements of this kind in it, in their order; `klass` stands for class."""
+        wanted = {name.replace("klass", "class"): text for name, text in attributes.items()}
+        found = []
+        for child in self.inside:
+            if child.tag == tag and wanted.items() <= child.attributes.items():
+                found.append(child)
+            found += child.all(tag, **attributes)
+        return found
+
+    def everything(self) -> list[Element]:
+        """Every element in it, in the order of the page."""
+        return [found for child in self.inside for found in (child, *child.everything())]
+
+    def one(self, tag: str, **attributes: str) -> Element:
+        """The only element of this kind in it."""
+        (found,) = self.all(tag, **attributes)
+        return found
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = Element("", {})
+        self._open = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"an attribute stands twice: {tag} {names}"
+        element = Element(tag, {name: text or "" for name, text in attrs})
+        self._open[-1].inside.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open[-1].tag == tag, f"{tag} ends inside {self._open[-1].tag}"
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        for element in self._open:
+            element.text += data
+
+    def whole(self) -> Element:
+        assert self._open == [self.root], [one.tag for one in self._open]
+        return self.root
+
+
+def read(html: bytes) -> Element:
+    """A page taken apart; fails where a tag is not closed in its place."""
+    reader = _Reader()
+    reader.feed(html.decode("utf-8"))
+    reader.close()
+    return reader.whole()
+
+
+def page(*statuses: QueryStatus, **more: Any) -> Element:
+    """The rendered page taken apart; arguments as for `view`."""
+    return read(render(view(*statuses, **more)))

@@ -1,0 +1,213 @@
+"""The configuration as it is shown: resolved, the same again, and without a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.config import Configuration, Operation, load
+from exporter.config.redacted import HIDDEN, redacted
+from tests.e2e_support import Launch
+
+pytest_plugins = ("tests.e2e_fixtures",)
+CANARY = "canary-0123456789-abcdef"
+ENVIRON = {"ACME_TOKEN": "canary-of-another"}
+Load = Callable[[str], Configuration]
+
+EVERYTHING = """
+defaults:
+  timezone: America/Lima
+  labels: {country: perú}
+operations:
+  - name: acme
+    server: "0013"
+    token_file: acme.token
+    interval: 7m30s
+    timeout: 45s
+    stale_after: 40m
+    daily_requests: 1000
+    poll_hours: "Mo-Sa 06:00-22:00"
+    labels: {client: acme-bank}
+    ca_file: CERTIFICATES
+    proxy: http://proxy.example:3128
+    token_info: true
+    shard: 0
+    skills:
+      - {id: 4173, name: Ventas}
+      - {id: "0042", name: "0042"}
+      - {id: all, name: "no: so, {simple} #name 'é\\u4e2d\\U0001F600"}
+      - {id: 4190, interval: 15m}
+    sla:
+      - channels: [inbound, chat-web]
+        skills: [4173, all]
+        service_level: {within: 20s, target: 82.5%}
+        abandonment: {max: 0%}
+        asa: {max: 1m30s}
+        min_interactions: 5
+        hours: "Mo-Fr 07:00-19:00; PH off"
+        country: CO
+      - abandonment: {max: 33.333333%}
+  - name: globex
+    url: https://10.0.0.7:8443/wolkvox/api/v2/
+    token_env: ACME_TOKEN
+    skills: discover
+"""
+
+
+@pytest.fixture
+def load_text(tmp_path: Path) -> Load:
+    """Load a configuration beside its token and its certificates."""
+    certifi = pytest.importorskip("certifi")
+    (tmp_path / "acme.token").write_text(CANARY, encoding="utf-8")
+    (tmp_path / "acme.token").chmod(0o600)
+
+    def from_text(text: str, environ: Mapping[str, str] = ENVIRON) -> Configuration:
+        file = tmp_path / "wolkvox.yml"
+        file.write_text(text.replace("CERTIFICATES", certifi.where()), encoding="utf-8")
+        return load([file], environ)
+
+    return from_text
+
+
+def shown(configuration: Configuration) -> list[dict[str, Any]]:
+    """The operations of what is shown."""
+    operations: list[dict[str, Any]] = yaml.safe_load(redacted(configuration))["operations"]
+    return operations
+
+
+def test_what_is_shown_is_the_same_configuration(load_text: Load) -> None:
+    """Where no token and no password stands in it, it loads again, with the same meaning."""
+    configuration = load_text(EVERYTHING)
+
+    assert load_text(redacted(configuration)).operations == configuration.operations
+    assert "canary" not in redacted(configuration)
+
+
+def test_every_default_is_written_out(load_text: Load) -> None:
+    """What somebody left out stands there as it is in force."""
+    (operation,) = shown(
+        load_text(
+            "operations: [{name: a, server: '0013', token_env: ACME_TOKEN, skills: [{id: 7}]}]"
+        )
+    )
+
+    assert operation == {
+        "name": "a",
+        "server": "0013",
+        "token_env": "ACME_TOKEN",
+        "timezone": "America/Bogota",
+        "interval": "5m",
+        "timeout": "1m",
+        "stale_after": "15m",
+        "token_info": False,
+        "skills": [{"id": 7, "name": "7"}],
+    }
+
+
+def test_every_key_of_an_operation_is_shown(load_text: Load) -> None:
+    """A key that is added to the configuration has to be added here too."""
+    acme, globex = shown(load_text(EVERYTHING))
+    told = {"base_url": "url", "token": "token_file", "discover": "skills"}
+    silent = {"server", "loopback"}  # they follow from the URL
+
+    for key in {field.name for field in fields(Operation)} - silent:
+        assert told.get(key, key) in {*acme, *globex}, key
+
+
+def test_a_token_is_named_by_its_place_only(load_text: Load) -> None:
+    """The file, the variable, or nothing at all."""
+    acme, globex = load_text(EVERYTHING).operations
+    (inline,) = load_text(
+        f"operations: [{{name: a, server: '0013', token: {CANARY}, skills: discover}}]"
+    ).operations
+    first, second, third = shown(Configuration((acme, globex, inline)))
+
+    assert first["token_file"].endswith("/acme.token")
+    assert second["token_env"] == "ACME_TOKEN"
+    assert third["token"] == HIDDEN
+    assert "canary" not in redacted(Configuration((acme, globex, inline)))
+
+
+def test_a_token_written_where_its_place_belongs_is_not_shown(load_text: Load) -> None:
+    """Somebody will paste it into the wrong key."""
+    acme, globex = load_text(EVERYTHING).operations
+    token = "7b" + "0a" * 30
+    assert acme.token.file is not None
+    odd = (
+        replace(acme, token=replace(acme.token, file=acme.token.file.with_name(token))),
+        replace(globex, token=replace(globex.token, variable=token)),
+    )
+
+    assert token not in redacted(Configuration(odd))
+    assert [HIDDEN in str(one) for one in shown(Configuration(odd))] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://user:canary-word@proxy:3128", "https://a:b@c@proxy"]
+)
+def test_a_proxy_is_shown_without_its_user(load_text: Load, address: str) -> None:
+    """However odd the password is."""
+    operation = replace(load_text(EVERYTHING).operations[0], proxy=address)
+    proxy = shown(Configuration((operation,)))[0]["proxy"]
+
+    assert proxy in ("http://proxy:3128", "https://proxy")
+
+
+@pytest.mark.e2e
+def test_the_command_prints_what_is_in_force(load_text: Load, launch: Launch) -> None:
+    """`config` takes --config.file before or after its name, and prints no secret."""
+    configuration = load_text(EVERYTHING)
+    before = launch("--config.file", "wolkvox.yml", "config", env=ENVIRON)
+    after = launch("config", "--config.file", "wolkvox.yml", env=ENVIRON)
+
+    assert (before.wait(), after.wait()) == (0, 0)
+    assert before.output() == after.output() == redacted(configuration)
+    assert "canary" not in before.output() + before.log()
+
+
+@pytest.mark.e2e
+def test_the_command_says_what_is_wrong(launch: Launch) -> None:
+    """As every command: each problem on a line of stderr, and exit code 2."""
+    life = launch("--config.file", "nix.yml", "config")
+
+    assert life.wait() == 2
+    assert "nix.yml: the file does not exist" in life.log()
+    assert not life.output()
+
+
+@pytest.mark.e2e
+def test_the_command_prints_the_schema(launch: Launch) -> None:
+    """The committed one; no configuration is needed for it."""
+    life = launch("config", "--schema")
+
+    assert life.wait() == 0
+    schema = Path(__file__).parent.parent / "docs" / "wolkvox.schema.json"
+    assert life.output() == schema.read_text(encoding="utf-8")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_flags_and_commands(launch: Launch, shell: str) -> None:
+    """As the README says: a script for the shell, and what it asks for."""
+    script = launch(env={"_WOLKVOX_EXPORTER_COMPLETE": f"{shell}_source"})
+    asked = {
+        "_WOLKVOX_EXPORTER_COMPLETE": "bash_complete",
+        "COMP_WORDS": "wolkvox-exporter --web.t",
+        "COMP_CWORD": "1",
+    }
+    completed = launch(env=asked)
+
+    assert script.wait() == 0, script.log()
+    assert "_WOLKVOX_EXPORTER_COMPLETE" in script.output()
+    assert completed.wait() == 0
+    assert completed.output() == "plain,--web.telemetry-path\n"
+
+
+def test_no_operation_is_a_configuration_too() -> None:
+    """What a part of several exporters may show."""
+    assert redacted(Configuration(())) == "operations: []\n"

@@ -1,0 +1,263 @@
+"""The status page in a real browser: it fits, can be read, and may do nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chromium import Tab, chromium
+from tests.e2e_api import Api, Asked, Reply, found, refused, row
+from tests.e2e_support import Launch, Nursery, fetch, operation, wait_for, write_config
+
+pytest_plugins = ("tests.e2e_fixtures",)
+pytestmark = pytest.mark.e2e
+Open = Callable[..., Tab]
+
+SIZES = [(320, 640), (360, 800), (768, 1024), (1024, 768), (1280, 800), (1920, 1080)]
+HOSTILE = "<img src=//evil.invalid/x onerror=alert(1)>" + "w" * 100
+SLA = "[{service_level: {within: 20s, target: 80%}, abandonment: {max: 50%}, asa: {max: 5s}}]"
+
+
+def script(asked: Asked) -> Reply:
+    """One skill is fine, one of many channels, one in maintenance; one token is refused."""
+    if asked.operation == "refused":
+        return refused("PLEASE VALIDATE TOKEN")
+    if asked.skill == "3":
+        return refused(f"maintenance {HOSTILE}")
+    if asked.skill == "2":
+        return found(row(HOSTILE), row("chat-whatsapp-business", inbound=1_234_567))
+    return found(row(), row("chat-web", inbound=12, service_level_20seg="95.5 %"))
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Tab]:
+    """One browser for all tests."""
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def started(
+    nursery: Nursery, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The demo, and an exporter with a bit of everything that can go wrong: their addresses."""
+    launch = Launch(nursery, tmp_path_factory.mktemp("status"))
+    with Api(script).run() as api:
+        skills = ("1, name: Ventas", f"2, name: '{HOSTILE[:120]}'", "3", "all, name: Todas")
+        config = write_config(
+            launch.directory,
+            operation(api.url(), *skills, sla=SLA, daily_requests="500000"),
+            operation(api.url("refused"), name="globex", token="canary-other", interval="1h"),
+            operation("http://127.0.0.1:1/", name="initech", token="canary-third"),
+        )
+        try:
+            lives = {
+                "demo": launch("demo", "--web.listen-address", "127.0.0.1:0"),
+                "trouble": launch.serve(config),
+            }
+            addresses = {name: life.addresses[0] for name, life in lives.items()}
+            for address in addresses.values():
+                ready(address)
+            yield addresses
+        finally:
+            launch.close()
+
+
+def ready(address: str) -> None:
+    """Wait until every query has been asked."""
+    wait_for(lambda: fetch(address, "/-/ready").status == 200, "the first answers")
+
+
+@pytest.fixture
+def look(tab: Tab, started: dict[str, str]) -> Open:
+    """Open the page of one of the two."""
+
+    def opened(
+        which: str, width: int, height: int, *, dark: bool = False, language: str = "en"
+    ) -> Tab:
+        tab.open(f"http://{started[which]}/", width, height, dark=dark, language=language)
+        return tab
+
+    return opened
+
+
+# What sticks out at the side, apart from what only readers of the screen are told.
+STICKS_OUT = """
+JSON.stringify([...document.querySelectorAll('body, body *')]
+  .filter(one => !one.closest('.hidden, .skip, thead'))
+  .map(one => [one, one.getBoundingClientRect()])
+  .filter(([one, box]) => box.width && (box.right > innerWidth + 1 || box.left < -1))
+  .map(([one, box]) => `${one.tagName}.${one.className} ${box.left}-${box.right}`))
+"""
+
+
+@pytest.mark.parametrize("which", ["demo", "trouble"])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_page_fits(look: Open, which: str, width: int, height: int) -> None:
+    """On a phone and on a wall, in both languages: nothing at the side, nothing refused."""
+    for language in ("en", "es"):
+        page = look(which, width, height, language=language)
+
+        assert page.run("document.documentElement.lang") == language
+        assert page.run("document.documentElement.scrollWidth") <= width
+        assert json.loads(page.run(STICKS_OUT)) == []
+        assert page.run("getComputedStyle(document.body).margin") != "8px"  # the style applies
+        assert page.complaints() == []
+        assert page.run("document.scripts.length + document.images.length") == 0
+
+
+# Each text with less contrast than WCAG AA asks for, against what really lies behind it.
+TOO_FAINT = """
+(() => {
+  const parse = text => text.match(/[\\d.]+/g).map(Number);
+  const light = rgb => {
+    const [r, g, b] = rgb.map(v => v / 255)
+      .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = one => {
+    for (; one; one = one.parentElement) {
+      const [r, g, b, a = 1] = parse(getComputedStyle(one).backgroundColor);
+      if (a === 1) return [r, g, b];
+    }
+    throw new Error('no background');
+  };
+  const faint = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let seen = 0;
+  while (walker.nextNode()) {
+    const one = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || one.closest('.hidden, .skip')) continue;
+    const style = getComputedStyle(one), size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    const both = [light(parse(style.color).slice(0, 3)), light(behind(one))];
+    const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+    seen += 1;
+    if (contrast < (large ? 3 : 4.5)) faint.push(`${walker.currentNode.data} ${contrast}`);
+  }
+  return JSON.stringify([seen, faint]);
+})()
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("which", ["demo", "trouble"])
+def test_every_text_can_be_read(look: Open, which: str, dark: bool) -> None:
+    """Contrast of at least 4.5 to 1 against what really lies behind; the theme is followed."""
+    page = look(which, 1280, 800, dark=dark)
+    seen, faint = json.loads(page.run(TOO_FAINT))
+
+    assert seen > 100
+    assert faint == []
+    red = int(page.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"))
+    assert (red < 64) is dark
+
+
+def roles(page: Tab) -> dict[str, list[str]]:
+    """The names of what an assistive technology is told, by role."""
+    found: dict[str, list[str]] = {}
+    for node in page.call("Accessibility.getFullAXTree")["nodes"]:
+        if not node["ignored"]:
+            name = node.get("name", {}).get("value", "")
+            found.setdefault(node["role"]["value"], []).append(name)
+    return found
+
+
+@pytest.mark.parametrize("width", [360, 1920])
+def test_what_a_screen_reader_is_told(look: Open, width: int) -> None:
+    """Landmarks, headings and named tables with headers, on a phone as well."""
+    told = roles(look("trouble", width, 1080))
+
+    assert {"main", "banner", "contentinfo", "navigation"} <= told.keys()
+    assert {"wolkvox-exporter", "acme", "globex", "initech"} <= set(told["heading"])
+    assert sorted(told["region"]) == ["acme", "globex", "initech"]
+    assert "Today's figures by skill and channel: acme" in told["table"]
+    assert any(name.startswith("Ventas 1") for name in told["rowheader"])
+    assert "inbound" in told["rowheader"]
+    if width == 1920:
+        assert {"Inbound", "SL 20 s", "ATA"} <= set(told["columnheader"])
+
+
+def label(page: Tab) -> Any:
+    """What stands before the first figure."""
+    return page.run("getComputedStyle(document.querySelector('.row td'), '::before').content")
+
+
+def test_a_phone_shows_the_head_of_a_column_beside_each_figure(look: Open) -> None:
+    """Where there is no room for columns; in the language of the page."""
+    assert label(look("trouble", 360, 800)) == '"Inbound"'
+    assert label(look("trouble", 360, 800, language="es")) == '"Entrantes"'
+    assert label(look("trouble", 1920, 1080)) == "none"
+
+
+def test_the_text_is_large_enough(look: Open) -> None:
+    """16 pixels for figures, never under 11."""
+    for width, height in SIZES:
+        page = look("trouble", width, height)
+        sizes = page.run(
+            "JSON.stringify([...document.querySelectorAll('.row td, .row td small, thead th, "
+            ".clock, dd')].map(one => parseFloat(getComputedStyle(one).fontSize)))"
+        )
+        assert min(json.loads(sizes)) >= 11
+        figure = "parseFloat(getComputedStyle(document.querySelector('.row td')).fontSize)"
+        assert page.run(figure) >= 16
+
+
+def test_links_of_the_page_lead_somewhere(started: dict[str, str], look: Open) -> None:
+    """Further pages answer, places within the page exist, a language can be chosen."""
+    page = look("trouble", 1280, 800)
+    links = json.loads(
+        page.run("JSON.stringify([...document.links].map(one => one.getAttribute('href')))")
+    )
+
+    for link in links:
+        if link.startswith("#"):
+            assert page.run(f"document.getElementById({json.dumps(link[1:])}) !== null"), link
+        elif not link.startswith("?"):
+            assert fetch(started["trouble"], link).status == 200, link
+    assert {"?lang=en", "?lang=es", "/metrics", "/config", "/docs"} <= set(links)
+    page.events.clear()
+    page.run("[...document.links].find(one => one.hreflang == 'es').click()")
+    page.wait("Page.loadEventFired")
+    assert page.run("document.documentElement.lang") == "es"
+
+
+def test_the_further_pages(started: dict[str, str]) -> None:
+    """The configuration without its tokens, and the reference of this version, as text."""
+    config, docs = (fetch(started["trouble"], path) for path in ("/config", "/docs"))
+
+    for answer in (config, docs):
+        assert answer.status == 200
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "name: globex" in config.text
+    assert "canary" not in config.text
+    assert "c0ffee" not in config.text
+    assert "wolkvox_skill_inbound_interactions" in docs.text
+    assert "`daily_requests`" in docs.text
+    assert fetch(started["trouble"], "/config", "POST").status == 405
+
+
+def test_the_page_says_what_is_wrong(started: dict[str, str]) -> None:
+    """Each failure with its advice, in the language asked for, without any token."""
+    english = fetch(started["trouble"], "/", Accept_Language="en").text
+    spanish = fetch(started["trouble"], "/", Accept_Language="es-CO, en;q=0.5").text
+
+    assert "allow list" in english
+    assert "in maintenance" in english
+    assert "the token is refused" in english
+    assert "en mantenimiento" in spanish
+    assert "<img" not in english
+    for text in (english, spanish):
+        assert "canary" not in text
+        assert "c0ffee" not in text
+
+
+def test_pictures_of_the_readme_are_small() -> None:
+    """Under 200 KB each."""
+    pictures = sorted((Path(__file__).parent.parent / "docs" / "pictures").glob("status-*.png"))
+
+    assert len(pictures) == 2
+    assert all(picture.stat().st_size < 200_000 for picture in pictures)
