@@ -14,9 +14,10 @@ from datetime import datetime
 
 from exporter.config import Configuration, Operation
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
-from exporter.metrics.telemetry import ExporterTelemetry, OperationTelemetry
+from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.attempt import Attempts
 from exporter.polling.budget import Budget
 from exporter.polling.hours import PollHours

@@ -13,7 +13,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,31 +21,25 @@ from pathlib import Path
 
 from exporter import __version__
 from exporter.config import Configuration
-from exporter.config.redacted import redacted
 from exporter.errors import ConfigError, ExporterError, Problem
 from exporter.fleet import Fleet, Means, connect
-from exporter.logs import SECRETS, say
+from exporter.logs import say
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.telemetry import ExporterTelemetry, ProcessMetrics
+from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
 from exporter.sharding import WHOLE, Shard
+from exporter.site import DOCUMENTS, Site
 from exporter.state.journal import Journal
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.snapshot import Snapshot
 from exporter.state.storage import Storage
 from exporter.times import Clock
-from exporter.web.app import Document, check_telemetry_path, create_app
-from exporter.web.asgi import ASGIApp
+from exporter.web.app import check_telemetry_path, create_app
 from exporter.web.guard import LiveConfig, guard
 from exporter.web.healthsocket import health_socket
-from exporter.web.landing import StatusPage
-from exporter.web.negotiation import Format
 from exporter.web.server import HttpServer, address_of, bind, parse_listen_address
-from exporter.web.status import ExporterView
 
 log = logging.getLogger(__name__)
-TEXT = "text/plain; charset=utf-8"  # what a browser shows rather than saves
-DOCUMENTS = ("/config", "/docs")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -72,84 +66,6 @@ class Settings:
     shard: Shard = WHOLE
 
 
-class Site:
-    """What the server shows: implements `web.app.Pages`."""
-
-    def __init__(
-        self,
-        page: Exposition,
-        snapshot: Snapshot,
-        fleet: Fleet,
-        clock: Clock,
-        telemetry: ExporterTelemetry,
-        telemetry_path: str,
-        reload: Callable[[], str | None],
-    ) -> None:
-        self._page = page
-        self._fleet = fleet
-        self._telemetry = telemetry
-        self._telemetry_path = telemetry_path
-        self._reload = reload
-        self._redacted: tuple[Configuration, Document] | None = None
-        self._status = StatusPage(clock, snapshot, fleet.overview, self._exporter)
-
-    def metrics(self, fmt: Format, gzip: bool) -> bytes:
-        """The exposition."""
-        page = self._page
-        if fmt is Format.TEXT:
-            return page.text_gzip() if gzip else page.text()
-        return page.openmetrics_gzip() if gzip else page.openmetrics()
-
-    def healthy(self) -> bool:
-        """Whether the poll loops live."""
-        return self._fleet.healthy()
-
-    def ready(self) -> bool:
-        """Whether each query has an ended attempt or a restored result."""
-        return self._fleet.ready()
-
-    def landing(self, accept_language: str | None) -> bytes:
-        """The page for people."""
-        return self._status.html(accept_language)
-
-    def documents(self) -> Mapping[str, Callable[[], Document]]:
-        """The further pages by their paths."""
-        return {"/config": self._config, "/docs": reference_page}
-
-    def _config(self) -> Document:
-        """The configuration in force without its secrets; made once for each reload."""
-        configuration = self._fleet.configuration
-        if self._redacted is None or self._redacted[0] is not configuration:
-            text = SECRETS.scrub(redacted(configuration))
-            self._redacted = (configuration, Document(TEXT, text.encode("utf-8", "replace")))
-        return self._redacted[1]
-
-    def _exporter(self) -> ExporterView:
-        reloaded, at = self._telemetry.last_reload
-        return ExporterView(
-            version=__version__,
-            revision=self._telemetry.revision,
-            storage_writable=self._telemetry.writable,
-            reload_failed=not reloaded,
-            reloaded_at=at,
-            telemetry_path=self._telemetry_path,
-        )
-
-    async def reload(self) -> str | None:
-        """Read the configuration again."""
-        return self._reload()
-
-
-def reference_page() -> Document:
-    """What this version exposes and what it can be told, as Markdown."""
-    # Seldom asked for: nothing of it is loaded before.
-    from exporter.config.reference import tables  # noqa: PLC0415
-    from exporter.metrics.reference import reference  # noqa: PLC0415
-
-    text = f"{reference()}\n# Configuration\n\n{tables()}"
-    return Document(TEXT, text.encode("utf-8"))
-
-
 def run(
     settings: Settings,
     configuration: Configuration,
@@ -172,7 +88,12 @@ def run(
     try:
         with _state(settings.storage) as storage:
             announce(tuple(address_of(listener) for listener in sockets))
-            return _run(lambda: _serve(settings, configuration, storage, sockets, door, beside))
+
+            async def main() -> int:
+                process = _Process(settings, storage, door)
+                return await process.serve(configuration, sockets, beside)
+
+            return _run(main)
     finally:
         for listener in sockets:
             listener.close()
@@ -236,112 +157,143 @@ def _state(directory: Path) -> Iterator[Storage]:
         lock.release()
 
 
-async def _serve(
-    settings: Settings,
-    configuration: Configuration,
-    storage: Storage,
-    sockets: list[socket.socket],
-    door: LiveConfig | None,
-    beside: Callable[[], Sequence[HttpServer]],
-) -> int:
-    clock = system_clock()
-    process = ProcessMetrics() if settings.process_metrics else None
-    page = Exposition(
-        clock.epoch,
-        process.text if process else bytes,
-        process.openmetrics if process else bytes,
-    )
-    revision = os.environ.get("WOLKVOX_EXPORTER_REVISION", "")
-    telemetry = ExporterTelemetry(page, __version__, revision, clock.epoch(), settings.shard)
-    journal = Journal(storage)
-    manager = ServiceManager.of(os.environ)
-    stopped = False
-    try:
-        async with asyncio.TaskGroup() as group:
-            gate = TokenGate(settings.storage, clock)
-            rng = random.Random()  # noqa: S311 - jitter
-            snapshot = Snapshot()
-            means = Means(clock, rng, journal, gate, page, snapshot, telemetry, connect)
-            fleet = Fleet(means, group)
+class _Process:
+    """One running exporter: its parts, and what signals and reloads do to them."""
 
-            def reload() -> str | None:
-                return _reload(settings, fleet, door, telemetry, clock)
+    def __init__(self, settings: Settings, storage: Storage, door: LiveConfig | None) -> None:
+        self._settings = settings
+        self._door = door
+        self._clock = system_clock()
+        process = ProcessMetrics() if settings.process_metrics else None
+        self._page = Exposition(
+            self._clock.epoch,
+            process.text if process else bytes,
+            process.openmetrics if process else bytes,
+        )
+        revision = os.environ.get("WOLKVOX_EXPORTER_REVISION", "")
+        self._telemetry = ExporterTelemetry(
+            self._page, __version__, revision, self._clock.epoch(), settings.shard
+        )
+        self._snapshot = Snapshot()
+        self._journal = Journal(storage)
+        self._manager = ServiceManager.of(os.environ)
+        self._stopped = False
 
-            path = settings.telemetry_path
-            site = Site(page, snapshot, fleet, clock, telemetry, path, reload)
-            app = create_app(
-                site,
-                telemetry_path=path,
-                lifecycle=settings.lifecycle,
-                max_requests=settings.max_requests,
-                documents=site.documents(),
-            )
-            servers = [_server(app, sockets, door), *beside()]
+    async def serve(
+        self,
+        configuration: Configuration,
+        sockets: list[socket.socket],
+        beside: Callable[[], Sequence[HttpServer]],
+    ) -> int:
+        """Run until stopped; 0 then, 1 where a part died."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                fleet = Fleet(self._means(), group)
+                servers = [self._server(fleet, sockets), *beside()]
+                with (
+                    health_socket(self._settings.storage, fleet.healthy),
+                    _signals(lambda: self._stop(fleet, servers), lambda: self._reload(fleet)),
+                ):
+                    serving = [group.create_task(server.serve()) for server in servers]
+                    fleet.apply(configuration)
+                    self._say_started(configuration, sockets)
+                    watch = group.create_task(
+                        self._manager.watch(fleet.healthy, self._clock.sleep)
+                    )
+                    await asyncio.wait(serving)
+                    watch.cancel()
+        except BaseExceptionGroup as crash:
+            return self._crashed(crash)
+        finally:
+            self._journal.close()
+        say(log, logging.INFO, "stopped")
+        return 0
 
-            def stop() -> None:
-                nonlocal stopped
-                stopped = True
-                manager.tell("STOPPING=1")
-                fleet.stop()
-                for server in servers:
-                    server.stop()
+    def _means(self) -> Means:
+        return Means(
+            clock=self._clock,
+            rng=random.Random(),  # noqa: S311 - jitter
+            state=self._journal,
+            gate=TokenGate(self._settings.storage, self._clock),
+            page=self._page,
+            snapshot=self._snapshot,
+            telemetry=self._telemetry,
+            connect=connect,
+        )
 
-            with health_socket(settings.storage, fleet.healthy), _signals(stop, reload):
-                serving = [group.create_task(server.serve()) for server in servers]
-                fleet.apply(configuration)
-                say(log, logging.INFO, "started", version=__version__,
-                    operations=len(configuration.operations),
-                    listen=",".join(map(address_of, sockets)))  # fmt: skip
-                manager.tell("READY=1")
-                watch = group.create_task(manager.watch(fleet.healthy, clock.sleep))
-                await asyncio.wait(serving)
-                watch.cancel()
-    except BaseExceptionGroup as crash:
-        if stopped and crash.split(asyncio.CancelledError)[1] is None:
+    def _server(self, fleet: Fleet, sockets: Sequence[socket.socket]) -> HttpServer:
+        settings = self._settings
+        site = Site(
+            self._page,
+            self._snapshot,
+            fleet,
+            self._clock,
+            self._telemetry,
+            settings.telemetry_path,
+            lambda: self._reload(fleet),
+        )
+        app = create_app(
+            site,
+            telemetry_path=settings.telemetry_path,
+            lifecycle=settings.lifecycle,
+            max_requests=settings.max_requests,
+            documents=site.documents(),
+        )
+        if self._door is None:
+            return HttpServer(app, sockets)
+        guarded = guard(app, self._door, self._clock.monotonic)
+        return HttpServer(guarded, sockets, tls=self._door.tls)
+
+    def _say_started(
+        self, configuration: Configuration, sockets: Sequence[socket.socket]
+    ) -> None:
+        say(
+            log,
+            logging.INFO,
+            "started",
+            version=__version__,
+            operations=len(configuration.operations),
+            listen=",".join(map(address_of, sockets)),
+        )
+        self._manager.tell("READY=1")
+
+    def _stop(self, fleet: Fleet, servers: Sequence[HttpServer]) -> None:
+        self._stopped = True
+        self._manager.tell("STOPPING=1")
+        fleet.stop()
+        for server in servers:
+            server.stop()
+
+    def _crashed(self, crash: BaseExceptionGroup[BaseException]) -> int:
+        if self._stopped and crash.split(asyncio.CancelledError)[1] is None:
             return 0
         expected, defects = crash.split(ExporterError)
         if defects is None and expected is not None:
             raise expected.exceptions[0] from None
-        log.critical("a part of the exporter died; it ends rather than serve old data",
-                     exc_info=crash)  # fmt: skip
+        message = "a part of the exporter died; it ends rather than serve old data"
+        log.critical(message, exc_info=crash)
         return 1
-    finally:
-        journal.close()
-    say(log, logging.INFO, "stopped")
-    return 0
 
-
-def _server(
-    app: ASGIApp, sockets: Sequence[socket.socket], door: LiveConfig | None
-) -> HttpServer:
-    if door is None:
-        return HttpServer(app, sockets)
-    return HttpServer(guard(app, door, time.monotonic), sockets, tls=door.tls)
-
-
-def _reload(
-    settings: Settings,
-    fleet: Fleet,
-    door: LiveConfig | None,
-    telemetry: ExporterTelemetry,
-    clock: Clock,
-) -> str | None:
-    try:
-        configuration = settings.load()
-        web = door.load() if door is not None else None
-        fleet.apply(configuration)
-    except ConfigError as error:
-        telemetry.reload_failed()
-        say(log, logging.ERROR, "configuration not reloaded, the old one stays in force",
-            reason="; ".join(map(str, error.problems)))  # fmt: skip
-        return "\n".join(map(str, error.problems))
-    if door is not None and web is not None:
-        door.use(web)
-    telemetry.reloaded(clock.epoch())
-    for warning in configuration.warnings:
-        log.warning("%s", warning)
-    say(log, logging.INFO, "configuration reloaded", operations=len(configuration.operations))
-    return None
+    def _reload(self, fleet: Fleet) -> str | None:
+        """Take over the files as they are now, whole; else say why nothing changed."""
+        door = self._door
+        try:
+            configuration = self._settings.load()
+            web = door.load() if door is not None else None
+            fleet.apply(configuration)
+        except ConfigError as error:
+            self._telemetry.reload_failed()
+            message = "configuration not reloaded, the old one stays in force"
+            say(log, logging.ERROR, message, reason="; ".join(map(str, error.problems)))
+            return "\n".join(map(str, error.problems))
+        if door is not None and web is not None:
+            door.use(web)
+        self._telemetry.reloaded(self._clock.epoch())
+        for warning in configuration.warnings:
+            log.warning("%s", warning)
+        count = len(configuration.operations)
+        say(log, logging.INFO, "configuration reloaded", operations=count)
+        return None
 
 
 @contextmanager

@@ -24,15 +24,12 @@ from exporter.config import ServiceLevel, SlaEntry
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Scoped
 from exporter.metrics.families import BY_NAME, TABLE
+from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.reference import reference
 from exporter.metrics.render import Block
 from exporter.metrics.sla import Targets
-from exporter.metrics.telemetry import (
-    ExporterTelemetry,
-    OperationTelemetry,
-    ProcessMetrics,
-)
+from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.hours import PollHours
 from exporter.polling.observer import Timing
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot

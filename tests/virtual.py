@@ -31,7 +31,7 @@ from exporter.config import Configuration, Operation, load
 from exporter.errors import ConfigError, Problem
 from exporter.fleet import Fleet, Means
 from exporter.metrics.exposition import Exposition
-from exporter.metrics.telemetry import ExporterTelemetry
+from exporter.metrics.own import ExporterTelemetry
 from exporter.state.journal import DirectState
 from exporter.state.locks import TokenGate
 from exporter.state.snapshot import Snapshot

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,33 +17,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from exporter.errors import StartError, StorageError
+from exporter.state.file import connect, is_refusal, put_aside
 from exporter.state.snapshot import QueryMemory, memory_from_json, memory_to_json
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "wolkvox-exporter.db"
 KEEP_DAYS = 40  # of call counts: a look back over a month, and no growth
-
-# Each entry takes the file from version n to n + 1; an entry is never edited once released.
-MIGRATIONS = (
-    """
-    CREATE TABLE attempts (
-      base_url TEXT NOT NULL, skill_id TEXT NOT NULL, at REAL NOT NULL,
-      closing_day TEXT, closing_tries INTEGER NOT NULL DEFAULT 0,
-      PRIMARY KEY (base_url, skill_id)) WITHOUT ROWID;
-    CREATE TABLE memories (
-      owner TEXT NOT NULL, skill_id TEXT NOT NULL, memory TEXT NOT NULL,
-      PRIMARY KEY (owner, skill_id)) WITHOUT ROWID;
-    CREATE TABLE calls (
-      name TEXT NOT NULL, day TEXT NOT NULL, calls INTEGER NOT NULL,
-      PRIMARY KEY (name, day)) WITHOUT ROWID;
-    CREATE TABLE pauses (
-      member TEXT NOT NULL PRIMARY KEY, pause TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE facts (
-      member TEXT NOT NULL, name TEXT NOT NULL, fact TEXT NOT NULL,
-      PRIMARY KEY (member, name)) WITHOUT ROWID;
-    """,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +98,12 @@ class Storage:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                connection = _connect(path)
+                connection = connect(path)
             except sqlite3.DatabaseError as error:
-                if _is_refusal(error):
+                if is_refusal(error):
                     raise
                 put_aside(path, error)
-                connection = _connect(path)
+                connection = connect(path)
         except (OSError, sqlite3.Error) as error:
             raise StartError(
                 f"the state directory {directory} cannot be written ({error}); "
@@ -140,7 +119,7 @@ class Storage:
         """Put a file that turned out damaged aside and go on with an empty one."""
         self._connection.close()
         put_aside(self.path, error)
-        self._connection = _connect(self.path)
+        self._connection = connect(self.path)
 
     def transact(self, steps: Sequence[Callable[[Self], Any]]) -> list[Any]:
         """Run the steps in one transaction and flush it; all of them hold, or none.
@@ -157,7 +136,7 @@ class Storage:
                     self._connection.execute("ROLLBACK")
                 raise
         except sqlite3.DatabaseError as error:
-            if not _is_refusal(error):
+            if not is_refusal(error):
                 self._recover_or_report(error)
             raise StorageError(f"{self.path}: {error}") from error
         return results
@@ -298,61 +277,7 @@ class Storage:
         self._connection.execute("DELETE FROM calls WHERE day < ?", (oldest,))
 
 
-def put_aside(path: Path, error: Exception) -> Path:
-    """Rename a damaged state file, with its log files, so that nothing is destroyed."""
-    number = 0
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    for suffix in ("", "-wal", "-shm"):
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            os.replace(source, aside.with_name(aside.name + suffix))
-    log.error(
-        "the state file %s is damaged (%s); kept as %s, going on with an empty one: "
-        "counters start at 0 and the spacing of the first calls is unknown",
-        path, error, aside.name,
-    )  # fmt: skip
-    return aside
-
-
 def _small(table: str, member: str, name: str) -> tuple[str, tuple[str, ...]]:
     if table == "pauses":
         return "member = ?", (member,)
     return "member = ? AND name = ?", (member, name)
-
-
-def _is_refusal(error: sqlite3.DatabaseError) -> bool:
-    """Whether the file is sound but cannot be written just now (full, locked, read-only)."""
-    return isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=5.0, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        problem = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if problem is not None and problem[0] != "ok":
-            raise sqlite3.DatabaseError(str(problem[0]))  # noqa: TRY301 - as SQLite itself would
-        _migrate(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("BEGIN IMMEDIATE")  # also proves that the file can be written
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
-        raise StartError(
-            f"the state file {path} was written by a newer exporter (version {version}, this "
-            f"one knows {len(MIGRATIONS)}): run the newer one, or move the file away"
-        )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        for statement in filter(str.strip, script.split(";")):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {number}")
-    connection.execute("COMMIT")

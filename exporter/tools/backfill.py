@@ -139,6 +139,7 @@ class Backfill:
 
     async def run(self) -> Ended:
         """Ask until all is answered or something ends it; raises StorageError."""
+        self._next = min(self.progress.last_at, self.clock.epoch()) + self.pace
         while self.pending and not self.stopping.is_set():
             call, moment = await self._choose()
             wait = moment - self.clock.epoch()
@@ -194,8 +195,9 @@ class Backfill:
             return await self._held(reply)
         at = (await self.desk.attempted([skill.id]))[skill.id]
         self._ours[skill.id] = at
-        self._next = (at or self.clock.epoch()) + self.pace
-        return self._ended(call, reply)
+        asked_at = at or self.clock.epoch()  # a connection never made is on no record
+        self._next = asked_at + self.pace
+        return self._ended(call, reply, asked_at)
 
     async def _held(self, held: Held) -> Ended | None:
         if held.why in _ENDING:
@@ -205,11 +207,11 @@ class Backfill:
             await self._pause(min(held.wait, _LOOK))
         return None
 
-    def _ended(self, call: Call, reply: Reply) -> Ended | None:
+    def _ended(self, call: Call, reply: Reply, at: float) -> Ended | None:
         self.pending.remove(call)
         if isinstance(reply.answer, SkillReport):
             self._in_a_row = 0
-            self.progress.add(call.skill.id, call.day, reply.answer.channels)
+            self.progress.add(call.skill.id, call.day, at, reply.answer.channels)
             text = "fine" if reply.answer.channels else "no rows"
             self.told(f"{call.skill.id} {call.day} {text}", len(self.pending))
             return None

@@ -31,17 +31,24 @@ def progress_path(output: Path) -> Path:
 
 @dataclass(slots=True)
 class Progress:
-    """The answers so far; a day without rows has no channels."""
+    """The answers so far; a day without rows has no channels.
+
+    `last_at` is when the last of them was asked for, in epoch seconds.
+    """
 
     path: Path
     file: BinaryIO
     done: dict[Key, tuple[ChannelFigures, ...]] = field(default_factory=dict)
+    last_at: float = 0.0
 
-    def add(self, skill_id: str, day: date, channels: Sequence[ChannelFigures]) -> None:
+    def add(
+        self, skill_id: str, day: date, at: float, channels: Sequence[ChannelFigures]
+    ) -> None:
         """Keep an answer; raises StorageError where it cannot be written."""
         rows = [astuple(row) for row in channels]
-        self._append({"skill": skill_id, "day": day.isoformat(), "rows": rows})
+        self._append({"skill": skill_id, "day": day.isoformat(), "at": at, "rows": rows})
         self.done[skill_id, day] = tuple(channels)
+        self.last_at = at
 
     def begin(self, owner: str) -> None:
         """Write the first line of a new file; raises StorageError."""
@@ -102,6 +109,7 @@ def _read(progress: Progress, owner: str) -> bool:
             one = json.loads(line)
             rows = tuple(ChannelFigures(*row) for row in one["rows"])
             progress.done[one["skill"], date.fromisoformat(one["day"])] = rows
+            progress.last_at = float(one["at"])
     except (ValueError, KeyError, TypeError):
         raise StartError(
             f"{progress.path} cannot be read: move it away to begin again"
