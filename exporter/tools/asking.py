@@ -7,9 +7,8 @@ and polling hours hold a tool back as they hold the exporter. What is held back 
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -17,25 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config import (
-    Configuration,
     Operation,
     Skill,
     TokenUnreadable,
     token_digest,
 )
-from exporter.errors import Reason, StartError, WolkvoxError
+from exporter.errors import Reason, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling import schedule
 from exporter.polling.attempt import Attempts, Call, Departure, Order
-from exporter.polling.budget import Budget, Demand
+from exporter.polling.budget import Budget
 from exporter.polling.hours import PollHours
 from exporter.polling.observer import Observer
 from exporter.polling.schedule import Pause
-from exporter.state.identity import Identity, identities
-from exporter.state.journal import DirectState, State
+from exporter.state.identity import Identity
+from exporter.state.journal import State
 from exporter.state.locks import TokenGate
 from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import Spent, Storage, Stored, TooEarly
+from exporter.state.storage import Spent, Stored, TooEarly
 from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import day_start, local_day, next_day_start
@@ -136,7 +134,7 @@ class Turn(TokenGate):
 
 
 class Desk:
-    """Where a tool asks one operation; made by `desks`, used inside its `client`."""
+    """Where a tool asks one operation; made by `opening.desks`, used inside its `client`."""
 
     def __init__(
         self,
@@ -321,45 +319,3 @@ class Desk:
     def _until_next_day(self, budget: Budget) -> float:
         now = self._clock.now()
         return (next_day_start(now, budget.zone) - now) / timedelta(seconds=1)
-
-
-@contextmanager
-def desks(configuration: Configuration, means: Means) -> Iterator[Mapping[str, Desk]]:
-    """A desk for each operation, by name, on the state directory; raises StartError."""
-    check_owner(means.directory)
-    storage = Storage.open(means.directory)
-    try:
-        named = identities(configuration)
-        budgets: dict[tuple[str, ...], Budget] = {}
-        for operation in configuration.operations:
-            account = named[operation.name].account
-            budget = Budget(account, operation.daily_requests, operation.timezone)
-            budgets.setdefault(account, budget)
-        state = DirectState(storage)
-        yield {
-            operation.name: Desk(operation, identity, budgets[identity.account], state, means)
-            for operation in configuration.operations
-            for identity in [named[operation.name]]
-        }
-    finally:
-        storage.close()
-
-
-def check_owner(directory: Path) -> None:
-    """Refuse to work as root on another user's state: files of root would lock it out."""
-    try:
-        owner = directory.stat().st_uid
-    except OSError:
-        return
-    if os.geteuid() == 0 and owner != 0:
-        raise StartError(
-            f"the state directory {directory} belongs to the user with the number {owner}: "
-            f"run this as that user (sudo -u '#{owner}' …)"
-        )
-
-
-def demand(operation: Operation, skills: tuple[Skill, ...]) -> Demand:
-    """What the running exporter asks of the day's budget for an operation."""
-    intervals = tuple(skill.interval or operation.interval for skill in skills)
-    hours = PollHours(operation.poll_hours, operation.timezone)
-    return Demand(intervals, 24 * operation.token_info + operation.discover, hours)

@@ -14,7 +14,7 @@ import click
 from exporter.config import Configuration, Operation, Skill, format_duration
 from exporter.errors import ConfigError, Problem
 from exporter.times import Clock
-from exporter.tools.asking import Desk, demand, desks
+from exporter.tools.asking import Desk
 from exporter.tools.backfill import (
     DEFAULT_PACE,
     Backfill,
@@ -29,8 +29,9 @@ from exporter.tools.backfill import (
 from exporter.tools.backfill_output import histories, stamps_of, write_openmetrics
 from exporter.tools.backfill_progress import Progress, open_progress
 from exporter.tools.errands import complain, real_means
+from exporter.tools.opening import demand, desks
 from exporter.tools.skills import Listing, list_skills
-from exporter.tools.terminal import interruptible, progress, run
+from exporter.tools.terminal import ask, interruptible, progress, run
 from exporter.tools.verdicts import Words, span
 from exporter.wolkvox.windows import local_day
 
@@ -133,7 +134,7 @@ class _Job:
         if self.order.yes:
             return True
         if sys.stdin.isatty() and sys.stderr.isatty():
-            return click.confirm("Begin?", default=True, err=True)
+            return ask("Begin?")
         if not planned.fits:
             _say("not begun: say --yes to do what fits")
         return planned.fits

@@ -17,7 +17,8 @@ from exporter.logs import SECRETS
 from exporter.service import system_clock
 from exporter.times import Clock
 from exporter.tools import tables
-from exporter.tools.asking import Desk, Held, Means, desks
+from exporter.tools.asking import Desk, Held, Means
+from exporter.tools.opening import desks
 from exporter.tools.probe import Prober, Result, failed, held_back
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, as_yaml, list_skills

@@ -52,6 +52,18 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]], *, patient: b
         loop.close()
 
 
+def ask(question: str) -> bool:
+    """Wait for yes or no; raises click.Abort at a signal, which the loop would not see yet."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return click.confirm(question, default=True, err=True)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 Advance = Callable[[str, int], None]
 """Is told what is being done and how many steps are done."""
 

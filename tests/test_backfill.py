@@ -1,0 +1,372 @@
+"""Backfill in virtual time: paced, counted, resumed, and polite beside a running exporter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.config import Configuration
+from exporter.errors import Reason, StartError, StorageError
+from exporter.tools.asking import Desk, Why
+from exporter.tools.backfill import (
+    Backfill,
+    End,
+    Ended,
+    Plan,
+    calls_for,
+    days_between,
+    make_plan,
+)
+from exporter.tools.backfill_progress import Progress, open_progress, progress_path
+from exporter.tools.opening import demand
+from tests.polling_support import NEARLY, Stage, gaps, operation
+from tests.tools_support import opened
+from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row
+
+FIRST, LAST = date(2026, 11, 10), date(2026, 11, 12)
+OWNER = "http://127.0.0.1:1/api/v2/"
+
+
+def real(text: str) -> str:
+    """The operation on a server where the rules hold in full."""
+    return text.replace("http://127.0.0.1:1/", "https://wv0013.wolkvox.com/")
+
+
+@pytest.fixture
+def stage(state_directory: Path) -> Stage:
+    """A morning in Bogotá."""
+    return Stage(state_directory)
+
+
+@dataclass
+class Run:
+    """One run of a backfill, to be looked at while it goes on."""
+
+    desk: Desk
+    kept: Progress
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    told: list[tuple[str, int]] = field(default_factory=list)
+
+    async def go(self, stage: Stage, pace: float, days: Sequence[date]) -> Ended:
+        """Ask for the days of every skill."""
+        skills = await self.desk.skills()
+        share = demand(self.desk.operation, skills)
+        self.desk.budget.set_demand(self.desk.operation.name, share)
+        pending = calls_for(skills, days, self.kept)
+        clock = stage.world.clock()
+
+        def told(text: str, left: int) -> None:
+            self.told.append((text, left))
+
+        async with self.desk.client:
+            return await Backfill(
+                self.desk, self.kept, pace, clock, self.stopping, told, pending
+            ).run()
+
+
+@contextmanager
+def running(stage: Stage, loaded: Configuration, *, beside: bool = False) -> Iterator[Run]:
+    """A backfill that keeps its progress beside the stage's state."""
+    output = stage.directory / "out.om"
+    name = loaded.operations[0].name
+    with (
+        opened(stage, loaded, beside=beside) as desks,
+        open_progress(output, loaded.operations[0].base_url) as kept,
+    ):
+        yield Run(desks[name], kept)
+
+
+async def fill(
+    stage: Stage, loaded: Configuration, pace: float = 300.0, last: date = LAST
+) -> Ended:
+    """Run to the end."""
+    with running(stage, loaded) as run:
+        return await run.go(stage, pace, days_between(FIRST, last))
+
+
+def whole(day: date) -> tuple[str, str]:
+    """The window of a whole day."""
+    return f"{day:%Y%m%d}000000", f"{day:%Y%m%d}235959"
+
+
+@in_virtual_time
+async def test_one_call_for_each_skill_and_day(stage: Stage) -> None:
+    """At the pace, skills in turn, whole days, all of them kept."""
+    stage.api.answer = lambda seen: ok(row()) if seen.skill == "1" else no_rows()
+    loaded = stage.configure(real(operation("1 2", interval="5m")))
+    with running(stage, loaded) as run:
+        ended = await run.go(stage, 300.0, days_between(FIRST, LAST))
+        assert ended == Ended(End.DONE)
+        assert len(run.kept.done) == 6
+        assert run.kept.done["1", FIRST][0].inbound == 100
+        assert run.kept.done["2", FIRST] == ()
+        assert await run.desk.used_today() == 6
+    asked = [(seen.skill, seen.window) for seen in stage.seen()]
+    assert asked == [
+        (skill, whole(day)) for day in days_between(FIRST, LAST) for skill in ("1", "2")
+    ]
+    assert min(gaps(stage.seen())) >= 300 - NEARLY
+    assert max(gaps(stage.seen())) < 301
+    assert run.told[0] == ("1 2026-11-10 fine", 5)
+    assert ("2 2026-11-10 no rows", 4) in run.told
+    assert ("waiting", 4) in run.told
+
+
+@in_virtual_time
+async def test_the_interval_of_a_skill_holds(stage: Stage) -> None:
+    """A skill with a longer interval is asked no more often for past days."""
+    loaded = stage.configure(real(operation("[{id: 1, interval: 15m}, {id: 2}]")))
+    await fill(stage, loaded)
+    assert min(gaps(stage.seen("1"))) >= 900 - NEARLY
+    assert min(gaps(stage.seen())) >= 300 - NEARLY
+    assert max(gaps(stage.seen("2"))) < 601
+
+
+@in_virtual_time
+async def test_loopback_may_be_quick(stage: Stage) -> None:
+    """On loopback the pace may be 0: nobody's server is there."""
+    loaded = stage.configure(operation("1 2", interval="5m"))
+    assert (await fill(stage, loaded, pace=0.0)).end is End.DONE
+    assert max(gaps(stage.seen())) < 1
+
+
+@in_virtual_time
+async def test_interrupted_and_resumed(stage: Stage) -> None:
+    """The call under way is finished and kept; a second run repeats none."""
+    loaded = stage.configure(real(operation("1 2", interval="5m")))
+    for expected, seconds in ((3, 600.3), (5, 599.8)):
+        with running(stage, loaded) as run:
+            going = asyncio.ensure_future(run.go(stage, 300.0, days_between(FIRST, LAST)))
+            await asyncio.sleep(seconds)
+            assert not going.done()
+            run.stopping.set()
+            assert (await going).end is End.STOPPED
+            assert len(run.kept.done) == expected
+    assert (await fill(stage, loaded)).end is End.DONE
+    calls = Counter((seen.skill, seen.window) for seen in stage.seen())
+    assert len(calls) == 6
+    assert set(calls.values()) == {1}
+    assert min(gaps(stage.seen())) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_killed_in_a_call(stage: Stage) -> None:
+    """A call whose answer was lost is made again, an interval later."""
+    loaded = stage.configure(real(operation("1", interval="5m")))
+    with running(stage, loaded) as run:
+        going = asyncio.ensure_future(run.go(stage, 300.0, days_between(FIRST, LAST)))
+        await asyncio.sleep(300.3)
+        assert len(stage.seen()) == 2
+        going.cancel()
+        await asyncio.wait({going})
+    assert (await fill(stage, loaded)).end is End.DONE
+    windows = [seen.window for seen in stage.seen()]
+    assert windows == [whole(FIRST + timedelta(days=n)) for n in (0, 1, 1, 2)]
+    assert min(gaps(stage.seen())) >= 300 - NEARLY
+
+
+@pytest.mark.parametrize("skills", ["1", "1 2 3"])
+def test_beside_a_running_exporter(stage: Stage, skills: str) -> None:
+    """Rules hold between both; no skill misses two polls in a row, and the backfill ends."""
+
+    @in_virtual_time
+    async def beside() -> None:
+        last = FIRST + timedelta(days=7)
+        loaded = stage.configure(real(operation(skills, interval="5m")))
+        async with stage.start(loaded) as exporter:
+            await asyncio.sleep(1000)
+            with running(stage, loaded, beside=True) as run:
+                ended = await run.go(stage, 300.0, days_between(FIRST, last))
+            await asyncio.sleep(700)
+            assert exporter.value("wolkvox_up", skill_id="1") == 1
+        assert ended.end is End.DONE
+        assert stage.api.most_in_flight == 1
+        for skill in skills.split():
+            seen = stage.seen(skill)
+            assert min(gaps(seen)) >= 300 - NEARLY
+            today = [one.monotonic for one in seen if one.window[0] == "20261118000000"]
+            assert max(later - earlier for earlier, later in pairwise(today)) < 630
+        past = [one for one in stage.seen() if one.window[0] < "20261118"]
+        assert len(past) == 8 * len(skills.split())
+        assert len({(one.skill, one.window) for one in past}) == len(past)
+        # No more calls than the exporter alone would have made, but for the last round.
+        hours = (stage.seen()[-1].monotonic - stage.seen()[0].monotonic) / 300
+        assert len(stage.seen()) <= len(skills.split()) * (hours + 2)
+
+    beside()
+
+
+@in_virtual_time
+async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
+    """Where the exporter beside leaves its turn, the backfill goes on after two intervals."""
+    loaded = stage.configure(real(operation("1", interval="5m")))
+    with running(stage, loaded, beside=True) as run:
+        ended = await run.go(stage, 300.0, days_between(FIRST, LAST))
+    assert ended.end is End.DONE
+    assert all(600 <= gap < 700 for gap in gaps(stage.seen()))
+
+
+@in_virtual_time
+async def test_it_stops_at_the_ceiling(stage: Stage) -> None:
+    """The day's budget is never exceeded; the next day goes on behind it."""
+    loaded = stage.configure(real(operation("1 2", interval="5m", daily_requests=4)))
+    with running(stage, loaded) as run:
+        plan = await make_plan(run.desk, 6, 300.0, stage.world.now())
+        assert (plan.room, plan.fits, plan.today) == (4, False, 169)
+        assert f"{plan.next_day:%Y-%m-%d %H:%M}" == "2026-11-19 00:00"
+    ended = await fill(stage, loaded)
+    assert ended.end is End.HELD
+    assert ended.held is not None
+    assert ended.held.why is Why.BUDGET
+    assert len(stage.seen()) == 4
+    assert (await fill(stage, loaded)).end is End.HELD
+    await stage.until("2026-11-19 00:01")
+    assert (await fill(stage, loaded)).end is End.DONE
+    assert len(stage.seen()) == 6
+
+
+@pytest.mark.parametrize(
+    ("calls", "pace", "used", "ceiling", "fits"),
+    [(31, 300, 0, None, True), (31, 300, 969, 1000, True), (31, 300, 970, 1000, False),
+     (5000, 300, 800, 1000, True), (5000, 300, 840, 1000, False)],
+)  # fmt: skip
+def test_what_fits(
+    calls: int, pace: float, used: int, ceiling: int | None, fits: bool, stage: Stage
+) -> None:
+    """Only what would be asked today has to fit into today's budget."""
+    plan = Plan(calls, pace, used, ceiling, 169, stage.world.start)
+    assert plan.fits is fits
+    assert plan.seconds == (calls - 1) * pace
+
+
+@in_virtual_time
+async def test_failures_are_tried_again(stage: Stage) -> None:
+    """What fails goes behind the others, three times in all; the rest is not held up."""
+
+    def answer(seen: Seen) -> httpx.Response:
+        return refusal("broken", 500) if seen.window == whole(FIRST) else ok(row())
+
+    stage.api.answer = answer
+    loaded = stage.configure(real(operation("1", interval="5m")))
+    ended = await fill(stage, loaded)
+    assert ended.end is End.FAILED
+    assert [call.day for call in ended.missing] == [FIRST]
+    assert [seen.window[0][6:8] for seen in stage.seen()] == ["10", "11", "12", "10", "10"]
+    stage.api.answer = lambda seen: ok(row())
+    assert (await fill(stage, loaded)).end is End.DONE
+    assert len(stage.seen()) == 6
+
+
+@in_virtual_time
+async def test_it_gives_up(stage: Stage) -> None:
+    """Five failures in a row end it, and so do a refused token and a used-up quota at once."""
+    stage.api.answer = lambda seen: refusal("broken", 500)
+    loaded = stage.configure(real(operation("1 2", interval="5m")))
+    ended = await fill(stage, loaded)
+    assert ended.error is not None
+    assert ended.error.reason is Reason.HTTP
+    assert len(stage.seen()) == 5
+    stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
+    ended = await fill(stage, loaded)
+    assert ended.error is not None
+    assert ended.error.reason is Reason.QUOTA
+    assert len(stage.seen()) == 6
+    held = await fill(stage, loaded)
+    assert held.held is not None
+    assert held.held.why is Why.QUOTA
+    assert len(stage.seen()) == 6
+
+
+@in_virtual_time
+async def test_polling_hours_hold(stage: Stage) -> None:
+    """Outside of poll_hours it waits."""
+    hours = real(operation("1", interval="5m", poll_hours='"10:00-10:12, 11:00-23:00"'))
+    assert (await fill(stage, stage.configure(hours))).end is End.DONE
+    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
+    last = FIRST + timedelta(days=3)
+    assert (await fill(stage, stage.configure(hours), last=last)).end is End.DONE
+    assert stage.clock_times()[-1].startswith("11:00")
+
+
+@in_virtual_time
+async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
+    """After midnight the exporter's closing poll has the first turn."""
+    loaded = stage.configure(real(operation("1", interval="5m")))
+    await stage.until("2026-11-18 23:41")
+    async with stage.start(loaded) as exporter:
+        await asyncio.sleep(400)
+        with running(stage, loaded, beside=True) as run:
+            last = FIRST + timedelta(days=4)
+            assert (await run.go(stage, 300.0, days_between(FIRST, last))).end is End.DONE
+        inbound = "wolkvox_skill_inbound_interactions"
+        assert exporter.value(inbound, window="yesterday") == 100
+    after = [one for one in stage.seen() if one.at >= stage.world.start.timestamp() + 14 * 3600]
+    assert after[0].window == whole(date(2026, 11, 18))
+    assert min(gaps(stage.seen())) >= 300 - NEARLY
+
+
+def test_progress_survives_a_torn_line(tmp_path: Path) -> None:
+    """A line that a power cut left half is cut off; what stands before it counts."""
+    output = tmp_path / "out.om"
+    with open_progress(output, OWNER) as kept:
+        kept.add("1", FIRST, 1.0, ())
+    with progress_path(output).open("ab") as file:
+        file.write(b'{"skill": "1", "da')
+    with open_progress(output, OWNER) as kept:
+        assert kept.done == {("1", FIRST): ()}
+        kept.add("1", LAST, 2.0, ())
+    with open_progress(output, OWNER) as kept:
+        assert len(kept.done) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"something else\n", "cannot be read"),
+        (b'{"format": "x", "operation": "y"}\n', "belongs to another operation"),
+        (b'{"format": "wolkvox-exporter backfill 1", "operation": "y"}\n', "another"),
+        (b"[]\n", "cannot be read"),
+    ],
+)
+def test_a_foreign_progress(tmp_path: Path, content: bytes, message: str) -> None:
+    """The progress of another operation, or no progress at all, is not added to."""
+    progress_path(tmp_path / "out").write_bytes(content)
+    with (
+        pytest.raises(StartError, match=message),
+        open_progress(tmp_path / "out", OWNER),
+    ):
+        raise AssertionError
+    assert progress_path(tmp_path / "out").read_bytes() == content
+
+
+def test_a_progress_in_use(tmp_path: Path) -> None:
+    """Two backfills never write one file."""
+    with (
+        open_progress(tmp_path / "out", OWNER),
+        pytest.raises(StartError, match="another backfill"),
+        open_progress(tmp_path / "out", OWNER),
+    ):
+        raise AssertionError
+
+
+def test_a_progress_that_cannot_be_written(tmp_path: Path) -> None:
+    """A missing directory is said at the start, a full disk at the answer."""
+    with (
+        pytest.raises(StartError, match="cannot be written"),
+        open_progress(tmp_path / "nowhere" / "out", OWNER),
+    ):
+        raise AssertionError
+    with (
+        open("/dev/full", "wb", buffering=0) as full,
+        pytest.raises(StorageError, match="No space"),
+    ):
+        Progress(tmp_path, full).add("1", FIRST, 1.0, ())

@@ -1,0 +1,283 @@
+"""Backfill as a process, against the simulator, into a real Prometheus."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.e2e_api import Api, Script, found, refused, row
+from tests.e2e_prometheus import Prometheus, prometheus, promtool
+from tests.e2e_support import (
+    TOKEN,
+    Launch,
+    Life,
+    Nursery,
+    fetch,
+    operation,
+    wait_for,
+    write_config,
+)
+from tests.tools_support import terminal
+
+pytest_plugins = ("tests.e2e_fixtures",)
+pytestmark = pytest.mark.e2e
+Serve = Callable[[Script], Api]
+SIMULATED = "7b" + "0013" * 13
+SKILLS = ("4173, name: 'Atención'", "all, name: Todas")
+
+
+def past(days: int) -> date:
+    """So many days ago, in UTC."""
+    return datetime.now(UTC).date() - timedelta(days=days)
+
+
+def span(first: int, last: int) -> list[str]:
+    """The flags of a span of past days."""
+    return ["--from", str(past(first)), "--to", str(past(last)), "--output", "out.om"]
+
+
+@pytest.fixture
+def simulator(launch: Launch) -> Life:
+    """The simulator as a server, on a free port."""
+    return launch("simulate", "--web.listen-address", "127.0.0.1:0", "--timezone", "UTC")
+
+
+def address(simulator: Life) -> str:
+    """Where it listens."""
+    found = wait_for(
+        lambda: re.search(r"http://(127\.0\.0\.1:\d+)/ ", simulator.output()), "its address"
+    )
+    return found[1]
+
+
+def calls(where: str) -> Counter[tuple[str, str]]:
+    """How often each skill and day was asked of the simulator."""
+    answer = json.loads(fetch(where, "/_simulator/requests").text)
+    assert all(count == 1 for count in answer["max_in_flight"].values())
+    return Counter((one["skill_id"], one["date_ini"][:8]) for one in answer["requests"])
+
+
+def truth(where: str, skill_id: str, day: date) -> dict[str, dict[str, float]]:
+    """What really happened on a day, by channel."""
+    asked = {
+        "operation": "wv0013",
+        "skill_id": skill_id,
+        "date_ini": f"{day:%Y%m%d}000000",
+        "date_end": f"{day:%Y%m%d}235959",
+    }
+    answer: Any = json.loads(fetch(where, f"/_simulator/truth?{urlencode(asked)}").text)
+    return dict(answer)
+
+
+def config_for(where: str, directory: Path, **keys: str) -> Path:
+    """An operation of the simulator."""
+    url = f"http://{where}/wv0013/api/v2/"
+    return write_config(directory, operation(url, *SKILLS, token=SIMULATED, **keys))
+
+
+@contextmanager
+def imported(directory: Path) -> Iterator[Prometheus]:
+    """A Prometheus with the file's blocks."""
+    data = directory / "prometheus"
+    made = promtool("tsdb", "create-blocks-from", "openmetrics",
+                    str(directory / "out.om"), str(data))  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    with prometheus(directory, []) as server:
+        yield server
+
+
+def test_a_real_prometheus_answers(launch: Launch, tmp_path: Path, simulator: Life) -> None:
+    """Through the day after, it tells the simulator's truth of the day before."""
+    where = address(simulator)
+    config_for(where, tmp_path)
+    life = launch("backfill", *span(3, 2), "--pace", "0s")
+    assert life.wait() == 0, life.log()
+    assert "4 calls, one every 0s" in life.log()
+    assert "promtool tsdb create-blocks-from openmetrics out.om" in life.output()
+    assert set(calls(where).values()) == {1}
+    assert len(calls(where)) == 4
+    with imported(tmp_path) as server:
+        for ago in (3, 2):
+            following = datetime.combine(past(ago - 1), time.min, UTC).timestamp()
+            for skill_id in ("4173", "all"):
+                real = truth(where, skill_id, past(ago))
+                assert real
+                for seconds in (0, 7_777, 43_200, 86_399):
+                    _check(server, skill_id, following + seconds, real)
+        start = datetime.combine(past(2), time.min, UTC).timestamp()
+        assert not server.query("wolkvox_skill_inbound_interactions", start - 1)
+        labels = server.query('wolkvox_skill_asa_seconds{job="wolkvox"}', start)
+        assert {dict(one)["skill"] for one in labels} == {"Atención", "Todas"}
+        instance = 'wolkvox_skill_asa_seconds{instance="127.0.0.1:19655"}'
+        assert server.query(instance, start).keys() == labels.keys()
+
+
+def _check(
+    server: Prometheus, skill_id: str, at: float, real: dict[str, dict[str, float]]
+) -> None:
+    def by_channel(metric: str, more: str = "") -> dict[str, float]:
+        # As Prometheus looks back by default; the one of the tests looks back 10 s only.
+        series = f'{metric}{{skill_id="{skill_id}", window="yesterday"{more}}}'
+        found = server.query(f"last_over_time({series}[5m])", at)
+        return {dict(one)["type_interaction"]: value for one, value in found.items()}
+
+    inbound = by_channel("wolkvox_skill_inbound_interactions")
+    assert inbound == {channel: one["inbound"] for channel, one in real.items()}
+    levels = by_channel("wolkvox_skill_service_level_ratio", ', threshold_seconds="20"')
+    for channel, one in real.items():
+        share = one["within_20"] / one["inbound"]
+        assert levels[channel] == pytest.approx(share, abs=0.00006)
+
+
+def test_interrupted(launch: Launch, tmp_path: Path, simulator: Life) -> None:
+    """Ctrl-C ends it with 1 and no file; the same command goes on without a call repeated."""
+    where = address(simulator)
+    config_for(where, tmp_path)
+    argv = ("backfill", *span(6, 2), "--pace", "100ms")
+    for _ in range(2):
+        before = len(calls(where))
+        life = launch(*argv)
+        wait_for(lambda before=before: len(calls(where)) >= before + 3, "three calls")  # type: ignore[misc]
+        assert life.stop(signal.SIGINT) == 1
+        assert "the same command goes on" in life.log()
+        assert not (tmp_path / "out.om").exists()
+    done = launch(*argv)
+    assert done.wait() == 0
+    assert set(calls(where).values()) == {1}
+    assert len(calls(where)) == 10
+    first = (tmp_path / "out.om").read_bytes()
+    again = launch(*argv)
+    assert again.wait() == 0
+    assert "nothing is asked again" in again.log()
+    assert len(calls(where)) == 10
+    assert (tmp_path / "out.om").read_bytes().count(b"\n") >= first.count(b"\n")
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.suffix not in {".yml", ".out"}:
+            assert SIMULATED.encode() not in path.read_bytes(), path
+
+
+def test_a_terminal_is_asked(nursery: Nursery, tmp_path: Path, serve_api: Serve) -> None:
+    """The costs are shown before it begins; no means that nothing is asked."""
+    api = serve_api(lambda asked: found(row()))
+    write_config(tmp_path, operation(api.url(), interval="5m", daily_requests="1000"))
+    argv = ("backfill", *span(3, 2), "--pace", "0s")
+    with terminal(nursery, tmp_path, *argv) as screen:
+        text = screen.until(lambda text: "Begin?" in text)
+        assert "2 calls, one every 0s" in text
+        assert "0 of today's 1000 calls are used" in text
+        screen.type("n\n")
+        screen.read()
+        assert screen.life.code == 1
+    assert not api.asked
+    with terminal(nursery, tmp_path, *argv) as screen:
+        screen.until(lambda text: "Begin?" in text)
+        screen.type("y\n")
+        assert "promtool" in screen.read()
+        assert screen.life.code == 0
+    assert len(api.asked) == 2
+
+
+def test_a_terminal_is_left(nursery: Nursery, tmp_path: Path, serve_api: Serve) -> None:
+    """Ctrl-C at the question ends it with 1."""
+    api = serve_api(lambda asked: found(row()))
+    write_config(tmp_path, operation(api.url(), interval="5m"))
+    with terminal(nursery, tmp_path, "backfill", *span(3, 2), "--pace", "0s") as screen:
+        screen.until(lambda text: "Begin?" in text)
+        screen.life.stop(signal.SIGINT)
+        assert screen.life.code == 1
+    assert not api.asked
+
+
+def test_a_budget_that_is_too_small(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """Without --yes nothing begins; with it, it stops at the ceiling and says when to go on."""
+    api = serve_api(lambda asked: found(row()))
+    write_config(tmp_path, operation(api.url(), interval="5m", daily_requests="2"))
+    argv = ("backfill", *span(5, 2), "--pace", "0s")
+    refused_run = launch(*argv)
+    assert refused_run.wait() == 1
+    assert "today's budget holds 2 of them" in refused_run.log()
+    assert re.search(r"goes on from \d{4}-\d\d-\d\d 00:00 \(UTC\)", refused_run.log())
+    assert not api.asked
+    partly = launch(*argv, "--yes")
+    assert partly.wait() == 1
+    assert "(daily_requests) are used up" in partly.log()
+    assert len(api.asked) == 2
+    assert (tmp_path / "out.om").read_text().count("asa_seconds{") == 2 * 288
+    spent = launch(*argv, "--yes")
+    assert spent.wait() == 1
+    assert len(api.asked) == 2
+
+
+def test_answers_that_lack(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """What had no answer is named, the rest is written, the exit code is 1."""
+    bad = f"{past(3):%Y%m%d}000000"
+    api = serve_api(
+        lambda asked: refused("broken") if asked.query["date_ini"] == bad else found(row())
+    )
+    write_config(tmp_path, operation(api.url(), interval="5m"))
+    life = launch("backfill", *span(4, 2), "--pace", "0s", "--job", "x", "--instance", "y:1")
+    assert life.wait() == 1
+    assert f"no answer: skill 4173 on {past(3)}" in life.log()
+    text = (tmp_path / "out.om").read_text()
+    assert text.count("asa_seconds{") == 2 * 288
+    assert '{instance="y:1",job="x",operation="acme"' in text
+
+
+def test_discovered_skills(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """Skills that nobody knows yet are asked for first; a refusal is said."""
+    listed = found({"skill_id": "7", "skill_name": "Siete", "last_use": ""})
+    replies = {"skills": listed, "skill_11": found(row())}
+    api = serve_api(lambda asked: replies[asked.query["api"]])
+    text = operation(api.url(), interval="1s").replace("[{id: 4173}]", "discover")
+    write_config(tmp_path, text)
+    life = launch("backfill", *span(2, 2), "--pace", "0s")
+    assert life.wait() == 0, life.log()
+    assert 'skill="Siete"' in (tmp_path / "out.om").read_text()
+    replies["skills"] = refused("PLEASE VALIDATE TOKEN")
+    (tmp_path / "data" / "wolkvox-exporter.db").unlink()
+    refused_run = launch("backfill", *span(2, 2), "--pace", "0s")
+    assert refused_run.wait() == 1
+    assert "the token is refused" in refused_run.log()
+    assert TOKEN not in refused_run.log()
+
+
+def test_beside_a_running_exporter(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """It says so, and one token still has one request at a time."""
+    api = serve_api(lambda asked: found(row()))
+    config = write_config(tmp_path, operation(api.url(), "1", "2", interval="1s"))
+    exporter = launch.serve(config)
+    wait_for((tmp_path / "data" / "health.sock").exists, "the exporter")
+    life = launch("backfill", *span(4, 2), "--pace", "100ms")
+    assert life.wait() == 0, life.log()
+    assert "an exporter runs beside" in life.log()
+    assert exporter.metrics().value("wolkvox_up", skill_id="1") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--from", "2026-01-02", "--to", "2026-01-01"], "2026-01-01 is before 2026-01-02"),
+        (["--from", "2026-01-01", "--to", "2999-01-01"], "2999-01-01 is not over yet in UTC"),
+        (["--from", "1.1.2026", "--to", "2026-01-01"], "Invalid value for '--from'"),
+        (["--from", "2026-01-01", "--to", "2026-01-02", "--pace", "299s"], "300s or more"),
+        (["--from", "2026-01-01", "--to", "2026-01-02", "--pace", "5"], "--pace: "),
+        (["--to", "2026-01-02"], "Missing option '--from'"),
+    ],
+)
+def test_wrong_usage(launch: Launch, tmp_path: Path, flags: list[str], message: str) -> None:
+    """Wrong days and a pace below the rules are exit 2, before anything is made."""
+    write_config(tmp_path, operation("https://wv0013.wolkvox.com/api/v2/", interval="5m"))
+    life = launch("backfill", "--output", "out.om", *flags)
+    assert life.wait() == 2
+    assert message in life.log()
+    assert not (tmp_path / "out.om.progress").exists()

@@ -1,0 +1,428 @@
+"""Probe in virtual time: one polite call a query, a verdict for each, the exporter's rules."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.config import Configuration
+from exporter.errors import Reason, StartError
+from exporter.state.storage import Storage
+from exporter.tools.asking import Means, Why
+from exporter.tools.opening import check_owner
+from exporter.tools.probe import Probed, Prober, Result
+from exporter.tools.tables import as_json, plain, sentence
+from exporter.tools.verdicts import ENGLISH, LANGUAGES, SPANISH, Words, language_of, span
+from tests.polling_support import Stage, operation
+from tests.tools_support import opened
+from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row
+
+ENGLISH_WORDS = Words("en")
+
+
+@pytest.fixture
+def stage(state_directory: Path) -> Stage:
+    """A morning in Bogotá."""
+    return Stage(state_directory)
+
+
+async def probe(stage: Stage, loaded: Configuration, *, beside: bool = False) -> Result:
+    """Probe every operation of a configuration."""
+    with opened(stage, loaded, beside=beside) as desks:
+        prober = Prober(stage.world.clock(), None, lambda text: None)
+        return await prober.run(list(desks.values()))
+
+
+def verdicts(result: Result) -> list[str]:
+    """The verdicts in order."""
+    return [one.verdict for one in result.queries]
+
+
+def in_words(probed: Probed, language: str = "en") -> str:
+    """The verdict as people read it."""
+    return sentence(probed, Words(language))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_both_languages_have_every_text(language: str) -> None:
+    """No key is missing in a language, and both fill in the same values."""
+    assert ENGLISH.keys() == SPANISH.keys()
+    for reason in Reason:
+        assert {str(reason), f"{reason}.do"} <= ENGLISH.keys()
+    for why in Why:
+        assert ENGLISH.keys() & {str(why), f"held.{why}"}
+    values = dict.fromkeys(("ago", "wait", "count", "reason", "good", "file"), "x")
+    for key in ENGLISH:
+        assert Words(language).say(key, **values), key
+        fields = [
+            sorted(name for name in values if f"{{{name}}}" in texts[key])
+            for texts in (ENGLISH, SPANISH)
+        ]
+        assert fields[0] == fields[1], key
+
+
+@pytest.mark.parametrize(
+    ("environ", "language"),
+    [
+        ({}, "en"),
+        ({"LANG": "es_CO.UTF-8"}, "es"),
+        ({"LANG": "es_CO.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "C", "LC_MESSAGES": "es"}, "es"),
+        ({"LC_ALL": "", "LANG": "es"}, "es"),
+    ],
+)
+def test_language_of_the_terminal(environ: dict[str, str], language: str) -> None:
+    """LC_ALL beats LC_MESSAGES beats LANG; whatever is not Spanish is English."""
+    assert language_of(environ) == language
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.6, "1 min"), (260, "4 min 20 s"), (3600, "1 h"), (93000, "25 h 50 min")],
+)
+def test_spans_for_people(seconds: float, text: str) -> None:
+    """Two units are enough."""
+    assert span(seconds) == text
+
+
+@in_virtual_time
+async def test_every_query_is_asked_once(stage: Stage) -> None:
+    """Rows and no rows are both good; figures and strings stand in the table."""
+    answers = {"4173": ok(row(), row("chat-web", 7, 6, asa="x")), "4180": no_rows()}
+    stage.api.answer = lambda seen: answers[seen.skill]
+    loaded = stage.configure(operation("4173 4180", interval="5m", port=81))
+    result = await probe(stage, loaded)
+    assert verdicts(result) == ["unreadable", "no_rows"]
+    assert result.good
+    assert [seen.skill for seen in stage.seen()] == ["4173", "4180"]
+    assert stage.windows()[0] == (f"{stage.day()}000000", f"{stage.day()}100000")
+    assert stage.api.most_in_flight == 1
+    text = plain(result, ENGLISH_WORDS)
+    assert "fine, but 1 cells could not be read" in text
+    assert "60.00 %" in text
+    assert " 0.6 " in text
+    assert "4180: no rows today" in text
+    assert "2 of 2 queries are fine or empty." in text
+
+
+@in_virtual_time
+async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> None:
+    """A second probe says how long to wait, and then asks again."""
+    loaded = stage.configure(operation("4173", interval="5m"))
+    await probe(stage, loaded)
+    stage.world.shift += timedelta(seconds=60)
+    again = await probe(stage, loaded)
+    assert verdicts(again) == ["recent"]
+    assert not again.good
+    assert "try again in 4 min" in in_words(again.queries[0])
+    assert len(stage.seen()) == 1
+    stage.world.shift += timedelta(seconds=240)
+    assert (await probe(stage, loaded)).good
+    assert len(stage.seen()) == 2
+
+
+@in_virtual_time
+async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) -> None:
+    """What the exporter asked a moment ago is not asked again; what failed there is told."""
+    stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else refusal("x", 500)
+    loaded = stage.configure(operation("4173 4180", interval="5m"))
+    async with stage.start(loaded) as running:
+        await stage.until("2026-11-18 10:02")
+        result = await probe(stage, loaded, beside=True)
+        assert verdicts(result) == ["known", "recent"]
+        assert not result.good
+        assert result.queries[0].report.channels[0].inbound == 100
+        assert "these are the exporter's figures" in in_words(result.queries[0])
+        assert len(stage.seen()) == 2
+        # The exporter keeps its slot: nobody asked in between.
+        await stage.until("2026-11-18 10:06")
+        assert len(stage.seen("4173")) == 2
+        assert running.value("wolkvox_up", skill_id="4173") == 1
+
+
+@in_virtual_time
+async def test_the_exporter_waits_after_a_probe(stage: Stage) -> None:
+    """A probe's call counts as an attempt and in the day's budget."""
+    loaded = stage.configure(operation("4173", interval="5m"))
+    await probe(stage, loaded)
+    async with stage.start(loaded) as running:
+        await stage.until("2026-11-18 10:04")
+        assert len(stage.seen()) == 1
+        await stage.until("2026-11-18 10:05:02")
+        assert len(stage.seen()) == 2
+        assert running.value("wolkvox_daily_requests_used") == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "advice"),
+    [
+        (refusal("PLEASE VALIDATE TOKEN"), "unauthorized", "Make a token in Wolkvox"),
+        (refusal("TOKEN LIMIT EXCEEDED"), "quota", "Set `daily_requests`"),
+        (refusal("API DISABLED DURING MAINTENANCE"), "forbidden", "maintenance"),
+        (refusal("SIMULTANEOUS"), "concurrency", "a token of its own"),
+        (refusal("whatever", 404), "not_found", "Check `server`"),
+        (httpx.Response(200, text="<html>"), "malformed", "--record FILE"),
+        (httpx.Response(302, headers={"location": "https://x"}), "redirect", "never followed"),
+        (httpx.Response(502, text=""), "http", "again later"),
+        (refusal("SOME PARAMETERS ARE REQUIRED", 400), "bad_request", "skill id"),
+    ],
+)
+@in_virtual_time
+async def test_a_failure_says_what_to_do(
+    stage: Stage, answer: httpx.Response, verdict: str, advice: str
+) -> None:
+    """Each reason has its verdict and advice; the exit is not good."""
+    stage.api.answer = lambda seen: answer
+    result = await probe(stage, stage.configure(operation("4173", interval="5m")))
+    assert verdicts(result) == [verdict]
+    assert not result.good
+    assert advice in in_words(result.queries[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [("[Errno -2] Name or service not known", "server"), ("Connection refused", "connect")],
+)
+@in_virtual_time
+async def test_no_connection(stage: Stage, text: str, verdict: str) -> None:
+    """A name that is not known points to `server`, a dropped connection to the allow list.
+
+    The other queries of the operation are spared the same failure, and nothing counts.
+    """
+
+    def answer(seen: Seen) -> httpx.Response:
+        raise httpx.ConnectError(text)
+
+    stage.api.answer = answer
+    loaded = stage.configure(operation("4173 4180", interval="5m"))
+    result = await probe(stage, loaded)
+    assert verdicts(result) == [verdict, "after"]
+    assert "allow list" in in_words(result.queries[0])
+    assert "el anterior" not in in_words(result.queries[1], "es")
+    assert len(stage.seen()) == 1
+    assert verdicts(await probe(stage, loaded)) == [verdict, "after"]
+    with opened(stage, loaded) as desks:
+        assert await desks["acme"].used_today() == 0
+
+
+@in_virtual_time
+async def test_a_refused_token_is_not_tried_again_and_again(stage: Stage) -> None:
+    """The pause holds for probes too; another token ends the pause, not the spacing."""
+    stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
+    loaded = stage.configure(operation("4173 4180", interval="5m"))
+    assert verdicts(await probe(stage, loaded)) == ["unauthorized", "after"]
+    assert verdicts(await probe(stage, loaded)) == ["held.unauthorized", "after"]
+    assert len(stage.seen()) == 1
+    stage.token_file().write_text("another-token")
+    stage.api.answer = lambda seen: ok(row())
+    again = await probe(stage, loaded)
+    assert verdicts(again) == ["recent", "fine"]
+    with opened(stage, loaded) as desks:
+        assert await desks["acme"]._pause() is None
+
+
+@in_virtual_time
+async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:
+    """The hourly attempt of a pause may be the probe's; the exporter then waits its hour."""
+    stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
+    loaded = stage.configure(operation("4173 4180", interval="5m"))
+    assert verdicts(await probe(stage, loaded)) == ["quota", "after"]
+    stage.world.shift += timedelta(minutes=30)
+    held = await probe(stage, loaded)
+    assert verdicts(held) == ["held.quota", "after"]
+    assert "asked once an hour" in in_words(held.queries[0])
+    stage.world.shift += timedelta(minutes=31)
+    stage.api.answer = lambda seen: refusal("broken", 500)
+    assert verdicts(await probe(stage, loaded)) == ["http", "held.quota"]
+    assert len(stage.seen()) == 2
+    async with stage.start(loaded):
+        await stage.until("2026-11-18 11:30")
+        assert len(stage.seen()) == 2
+
+
+@in_virtual_time
+async def test_ceiling_and_hours_hold(stage: Stage) -> None:
+    """Neither daily_requests nor poll_hours is broken for a probe."""
+    hours = operation("1", name="night", port=2, token=1, poll_hours='"22:00-23:00"')
+    loaded = stage.configure(operation("4173 4180", daily_requests=1), hours)
+    result = await probe(stage, loaded)
+    assert verdicts(result) == ["fine", "budget", "hours"]
+    assert "Try again in 14 h" in in_words(result.queries[1])
+    assert "try again in 12 h" in in_words(result.queries[2])
+    assert len(stage.seen()) == 1
+
+
+@in_virtual_time
+async def test_a_token_file_that_is_gone(stage: Stage) -> None:
+    """Nothing is sent; the verdict names the file."""
+    loaded = stage.configure(operation("4173"))
+    stage.token_file().unlink()
+    result = await probe(stage, loaded)
+    assert verdicts(result) == ["unauthorized"]
+    assert "does not exist" in in_words(result.queries[0])
+    assert not stage.seen()
+
+
+@in_virtual_time
+async def test_discovered_skills(stage: Stage) -> None:
+    """Without known skills they are asked for first; later those of the state are taken."""
+    found = {"skill_id": "4190", "skill_name": "Cobranza", "last_use": ""}
+    answers: dict[str, httpx.Response] = {"skills": ok(found), "skill_11": ok(row())}
+    stage.api.answer = lambda seen: answers[seen.report]
+    loaded = stage.configure(operation("discover"))
+    result = await probe(stage, loaded)
+    assert [one.skill.name for one in result.queries] == ["Cobranza"]
+    assert result.good
+    held = await probe(stage, loaded)
+    assert verdicts(held) == ["recent"]
+    async with stage.start(loaded):
+        await stage.until("2026-11-18 10:06")
+    stage.world.shift += timedelta(hours=1)
+    assert verdicts(await probe(stage, loaded)) == ["fine"]
+    assert len(stage.seen(report="skills")) == 2
+
+
+@in_virtual_time
+async def test_an_operation_without_skills(stage: Stage) -> None:
+    """It is said once for the operation instead of a query."""
+    stage.api.answer = lambda seen: no_rows()
+    loaded = stage.configure(operation("discover"))
+    result = await probe(stage, loaded)
+    assert verdicts(result) == ["not_found"]
+    stage.world.shift += timedelta(hours=1)
+    stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
+    assert verdicts(await probe(stage, loaded)) == ["unauthorized"]
+
+
+@in_virtual_time
+async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
+    """After midnight a probe waits for a running exporter, and never spoils the closing."""
+    loaded = stage.configure(operation("4173", interval="5m"))
+    async with stage.start(loaded):
+        await stage.until("2026-11-18 23:58")
+    await stage.until("2026-11-19 00:04")
+    held = await probe(stage, loaded, beside=True)
+    assert verdicts(held) == ["closing"]
+    assert "yesterday" in in_words(held.queries[0])
+    alone = await probe(stage, loaded)
+    assert verdicts(alone) == ["fine"]
+    assert stage.windows()[-1][0] == "20261119000000"
+    async with stage.start(loaded) as running:
+        await stage.until("2026-11-19 00:10")
+        assert stage.windows()[-1] == ("20261118000000", "20261118235959")
+        inbound = "wolkvox_skill_inbound_interactions"
+        assert running.value(inbound, window="yesterday") == 100
+
+
+@in_virtual_time
+async def test_tokens_side_by_side(stage: Stage) -> None:
+    """One token has one request at a time, different tokens do not wait for each other."""
+    loaded = stage.configure(
+        operation("1 2", port=2),
+        operation("3", name="other", port=3),
+        operation("4", name="third", port=4, token=1),
+    )
+    result = await probe(stage, loaded)
+    assert [one.operation for one in result.queries] == ["acme", "acme", "other", "third"]
+    assert stage.api.most_in_flight == 1
+    starts = {seen.skill: seen.monotonic for seen in stage.seen()}
+    assert starts["4"] == starts["1"]
+    assert starts["3"] > starts["2"]
+
+
+@in_virtual_time
+async def test_pause_between_calls_of_a_real_server(stage: Stage) -> None:
+    """Away from loopback a second lies between two calls."""
+    text = operation("1 2").replace("http://127.0.0.1:1/", "https://wv0013.wolkvox.com/")
+    await probe(stage, stage.configure(text.replace("interval: 5s", "interval: 5m")))
+    first, second = (seen.monotonic for seen in stage.seen())
+    assert second - first == pytest.approx(1.5)
+
+
+SHARES = {10: "40.30", 20: "65.67", 30: "80.60"}  # 27, 44 and 54 of 67
+HOSTILE = "x\x1b[2J\n[red]\u202e{name}"
+CANARY = "7b" + "feedc0de" * 6
+
+
+@in_virtual_time
+async def test_hostile_answers(stage: Stage) -> None:
+    """Neither escapes nor markup reach the terminal; the token is in nothing that is made."""
+    cells: dict[str, Any] = {
+        "odd": [1, {"a": [CANARY]}],
+        "more": {},
+        "token": CANARY,
+        "asa": f"a{CANARY}",
+    }
+    rows: list[Any] = [row(HOSTILE, 3, 2), {**row("x" * 90), **cells}, 7]
+    stage.api.answer = lambda seen: ok(*rows)
+    stage.token_file().parent.mkdir(parents=True, exist_ok=True)
+    loaded = stage.configure(operation("4173", interval="5m"), tokens=[CANARY])
+    result = await probe(stage, loaded)
+    text = plain(result, ENGLISH_WORDS)
+    assert all(char.isprintable() or char == "\n" for char in text)
+    assert "7bfeed" not in text
+    document: dict[str, Any] = json.loads(as_json(result, Words("es"), stage.world.now()))
+    assert "7bfeed" not in json.dumps(document)
+    query = document["queries"][0]
+    assert query["rows"][0]["type_interaction"] == HOSTILE
+    assert query["rows"][1]["odd"] == "[a list]"
+    assert query["rows"][1]["more"] == "[an object]"
+    assert query["rows"][2] == 7
+    assert query["verdict"] == "unreadable"
+    assert query["message"].startswith("bien, pero")
+    files = [path for path in stage.directory.rglob("*") if path.is_file()]
+    holding = [path.name for path in files if CANARY.encode() in path.read_bytes()]
+    assert holding == ["token0"]
+
+
+@in_virtual_time
+async def test_the_json_shape(stage: Stage) -> None:
+    """What scripts may rely on."""
+    levels = {f"service_level_{n}seg": f"{share} %" for n, share in SHARES.items()}
+    stage.api.answer = lambda seen: ok(row("inbound", 67, 66, **levels))
+    result = await probe(stage, stage.configure(operation("4173", interval="5m")))
+    document = json.loads(as_json(result, ENGLISH_WORDS, stage.world.now()))
+    assert document["shape"] == 1
+    assert document["ok"] is True
+    assert document["checked_at"].startswith("2026-11-18T15:00:0")
+    assert document["service_level"] == {"denominator": "inbound", "telling": 3}
+    (query,) = document["queries"]
+    assert {name: query[name] for name in ("operation", "skill_id", "verdict", "ok")} == {
+        "operation": "acme", "skill_id": "4173", "verdict": "fine", "ok": True
+    }  # fmt: skip
+    assert query["seconds"] == 0.5
+    assert query["retry_in_seconds"] is None
+    assert query["channels"][0]["service_level_20"] == 0.6567
+    assert query["rows"] == [row("inbound", 67, 66, **levels)]
+
+
+def test_a_state_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root nothing is done on another user's state: its files would lock that one out."""
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    check_owner(tmp_path / "new")
+
+    class Foreign(type(tmp_path)):  # type: ignore[misc]
+        def stat(self, **_: Any) -> Any:
+            return type("Stat", (), {"st_uid": 4711})
+
+    with pytest.raises(StartError, match="sudo -u '#4711'"):
+        check_owner(Foreign(tmp_path))
+
+
+@in_virtual_time
+async def test_a_state_that_is_unknown(stage: Stage) -> None:
+    """A state file is made where there is none, so that the next call knows of this one."""
+    await probe(stage, stage.configure(operation("4173")))
+    storage = Storage.open(stage.directory / "state")
+    assert storage.stored("http://127.0.0.1:1/api/v2/", "4173").attempt_at is not None
+    storage.close()
+
+
+def test_means_are_values() -> None:
+    """A tool holds no clock of its own."""
+    assert {"clock", "connect", "directory", "exporter_runs"} == set(Means.__slots__)

@@ -1,0 +1,77 @@
+"""What the service level is a share of, told by figures alone."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from exporter.tools.formula import Denominator, Finding, check_formula
+from exporter.wolkvox.report import ChannelFigures
+
+
+def figures(inbound: int, answered: int, *levels: float | None) -> ChannelFigures:
+    """A channel with these service levels for 10, 20 and 30 s."""
+    ten, twenty, thirty = (*levels, None, None, None)[:3]
+    return ChannelFigures(
+        "inbound", inbound, answered, inbound - answered, ten, twenty, thirty, None, None, None
+    )
+
+
+def centre(over: str, seed: int, sizes: tuple[int, int]) -> list[ChannelFigures]:
+    """A few channels whose levels are rounded to two decimals of a percentage."""
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(5):
+        inbound = rng.randint(*sizes)
+        answered = max(1, int(inbound * rng.uniform(0.7, 0.95)))
+        of = inbound if over == "inbound" else answered
+        counts = sorted(rng.randint(1, answered) for _ in range(3))
+        rows.append(figures(inbound, answered, *(round(n / of, 4) for n in counts)))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("over", ["inbound", "answered"])
+def test_the_formula_is_found(over: str, seed: int) -> None:
+    """A few channels of ordinary size tell it, whichever it is."""
+    found = check_formula(centre(over, seed, (20, 1500)))
+    assert found.denominator == over
+    assert found.telling >= 3
+
+
+@pytest.mark.parametrize("over", ["inbound", "answered"])
+def test_large_days_tell_nothing(over: str) -> None:
+    """Two decimals of many thousands give no count back: nothing is claimed."""
+    assert check_formula(centre(over, 1, (5000, 90000))) == Finding(Denominator.UNKNOWN, 0)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        figures(0, 0, 0.5),
+        figures(50, 50, 0.42, 0.5, 0.6),
+        figures(50, 40, 0.0, 1.0, None),
+        figures(67, 66, 0.6567),
+        ChannelFigures("x", None, 3, None, 0.5, 0.6, 0.7, None, None, None),
+        ChannelFigures("x", 3, None, None, 0.5, 0.6, 0.7, None, None, None),
+    ],
+)
+def test_too_little_to_tell(row: ChannelFigures) -> None:
+    """Nobody lost, nobody or everybody in time, or one figure alone: no claim."""
+    assert check_formula([row]).denominator is Denominator.UNKNOWN
+
+
+def test_contradictions_are_told() -> None:
+    """Figures of both kinds, or of neither, agree with no one formula."""
+    mixed = [*centre("inbound", 3, (20, 1500)), *centre("answered", 3, (20, 1500))]
+    assert check_formula(mixed).denominator is Denominator.NEITHER
+    wild = figures(101, 90, 0.1234, 0.3333, 0.5555)
+    assert check_formula([wild]) == Finding(Denominator.NEITHER, 3)
+
+
+def test_levels_that_are_cut_off() -> None:
+    """A service level cut off after two decimals instead of rounded is understood too."""
+    assert check_formula([figures(67, 61, 0.4029, 0.6567, 0.8059)]) == Finding(
+        Denominator.INBOUND, 3
+    )

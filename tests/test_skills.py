@@ -1,0 +1,209 @@
+"""The list of skills as YAML: safe to paste, whatever the names; asked under the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config import load
+from exporter.config.yamlfile import parse_yaml
+from exporter.errors import WolkvoxError
+from exporter.tools.asking import Held, Why
+from exporter.tools.skills import Listing, as_yaml, list_skills
+from exporter.wolkvox.information import Skill, read_skills
+from tests.e2e_api import Api, Reply, Script, found, refused
+from tests.e2e_support import TOKEN, Launch, operation, write_config
+from tests.polling_support import Stage
+from tests.polling_support import operation as scripted
+from tests.tools_support import opened
+from tests.virtual import in_virtual_time, no_rows, ok, refusal
+
+pytest_plugins = ("tests.e2e_fixtures",)
+Serve = Callable[[Script], Api]
+HOSTILE = (
+    'say "hola"',
+    "it's: a {trap}, [really] # no comment",
+    "back\\slash \\n \\u0041",
+    "two\nlines\r\u2028here",
+    "emoji 🎧 ñandú 中文",
+    "- !!python/object:os.system",
+    "*alias &anchor %TAG @at `tick`",
+    "null",
+    "true",
+    "4173",
+    "\x1b[2Jescape\x07",
+    "  blanks  ",
+    "x" * 500,
+    "a\u202eb\u200b",
+    "",
+)
+
+
+def rows(*names: str) -> list[dict[str, str]]:
+    """Skills as the API lists them."""
+    return [
+        {"skill_id": str(number), "skill_name": name, "last_use": "2026-11-18 09:00:00"}
+        for number, name in enumerate(names, start=4173)
+    ]
+
+
+def read_back(text: str) -> list[tuple[str, str]]:
+    """What the configuration's own reader makes of the list."""
+    listed = parse_yaml(text).value
+    assert isinstance(listed, list)
+    return [(str(one["id"]), one["name"]) for one in listed]
+
+
+def test_hostile_names_read_back() -> None:
+    """Quotes, colons, line breaks, emoji: the same ids and names stand in the YAML."""
+    skills = read_skills(rows(*HOSTILE))
+    text = as_yaml(skills, "last use")
+    assert read_back(text) == [(skill.id, skill.name) for skill in skills]
+    assert len(text.splitlines()) == len(HOSTILE)
+    assert all(char.isprintable() or char == "\n" for char in text)
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
+def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
+    """Neither a name nor a last use of the API's can break the list."""
+    listed = [
+        {"skill_id": str(number), "skill_name": name, "last_use": used}
+        for number, (name, used) in enumerate(names)
+    ]
+    skills = read_skills(listed)
+    text = as_yaml(skills, "last use")
+    back = read_back(text) if skills else []
+    assert back == [(skill.id, skill.name) for skill in skills]
+
+
+def test_ids_that_yaml_would_change() -> None:
+    """Leading zeros and long numbers are quoted; last use is a comment where it is known."""
+    skills = [Skill("0042", "a", ""), Skill("0", "b", ""), Skill("9" * 19, "c", "today")]
+    text = as_yaml(skills, "last use")
+    assert text.splitlines()[0] == '      - {id: "0042", name: "a"}'
+    assert text.splitlines()[2].endswith("}  # last use today")
+    assert read_back(text) == [("0042", "a"), ("0", "b"), ("9" * 19, "c")]
+
+
+def test_pasted_into_a_configuration(tmp_path: Path) -> None:
+    """The output stands below `skills:` as it is."""
+    skills = read_skills(rows(*HOSTILE))
+    text = as_yaml(skills, "last use")
+    head = '  - name: acme\n    server: "0013"\n    token: abc\n    skills:\n'
+    path = tmp_path / "wolkvox.yml"
+    path.write_text(f"operations:\n{head}{text}", encoding="utf-8")
+    (loaded,) = load([path], {}).operations
+    assert [(one.id, one.name) for one in loaded.skills] == [
+        (skill.id, skill.name) for skill in skills
+    ]
+
+
+async def listing(stage: Stage, skills: str = "discover") -> Listing | Held | WolkvoxError:
+    """Ask for the skills at a desk."""
+    with opened(stage, stage.configure(scripted(skills, interval="5m"))) as desks:
+        desk = desks["acme"]
+        async with desk.client:
+            return await list_skills(desk, stage.world.now().timestamp())
+
+
+@in_virtual_time
+async def test_asked_once_an_interval(state_directory: Path) -> None:
+    """Within the interval the same list is shown again, with its age, at no call."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: ok(*rows("Ventas", "Cobranza"))
+    first = await listing(stage)
+    assert isinstance(first, Listing)
+    assert [skill.name for skill in first.skills] == ["Ventas", "Cobranza"]
+    stage.world.shift += timedelta(minutes=2)
+    again = await listing(stage, "4173")
+    assert isinstance(again, Listing)
+    assert again.skills == first.skills
+    assert again.age == pytest.approx(120.5, abs=1)
+    assert len(stage.seen(report="skills")) == 1
+    stage.world.shift += timedelta(minutes=3)
+    assert isinstance(await listing(stage), Listing)
+    assert len(stage.seen(report="skills")) == 2
+
+
+@in_virtual_time
+async def test_what_the_exporter_asked(state_directory: Path) -> None:
+    """An exporter's own discovery holds the call back where nothing was listed before."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: (
+        ok(*rows("Ventas")) if seen.report == "skills" else no_rows()
+    )
+    async with stage.run(scripted("discover", interval="5m")):
+        await stage.until("2026-11-18 10:01")
+        held = await listing(stage)
+    assert isinstance(held, Held)
+    assert held.why is Why.RECENT
+
+
+@in_virtual_time
+async def test_refused(state_directory: Path) -> None:
+    """A failure comes back as it is; nobody's list is an empty one."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
+    assert isinstance(await listing(stage), WolkvoxError)
+    stage.world.shift += timedelta(hours=2)
+    stage.api.answer = lambda seen: no_rows()
+    assert await listing(stage) == Listing((), 0.0)
+
+
+def answer(reply: Reply) -> Script:
+    """A script that always answers the same."""
+    return lambda asked: reply
+
+
+@pytest.mark.e2e
+def test_from_the_environment_alone(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """Server and token are enough: the skills are what is to be found out."""
+    api = serve_api(answer(found(*rows(*HOSTILE))))
+    env = {"WOLKVOX_SERVER": api.url(), "WOLKVOX_TOKEN": TOKEN}
+    life = launch("skills", env=env)
+    assert life.wait() == 0, life.log()
+    assert [name for _, name in read_back(life.output())][4] == HOSTILE[4]
+    assert api.asked[0].query["api"] == "skills"
+    again = launch("skills", env=env)
+    assert again.wait() == 0
+    assert "as of" in again.output().splitlines()[0]
+    assert len(api.asked) == 1
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or TOKEN.encode() not in path.read_bytes()
+
+
+@pytest.mark.e2e
+def test_which_operation(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """Where several are configured one is to be named; a wrong name lists the right ones."""
+    api = serve_api(answer(found(*rows("Ventas"))))
+    names = ("one", "two")
+    texts = [operation(api.url(name), name=name, token=TOKEN + name) for name in names]
+    write_config(tmp_path, *texts)
+    for argv, message in (
+        ((), "say which operation"),
+        (("--operation", "x"), "no operation 'x'"),
+    ):
+        life = launch("skills", *argv)
+        assert life.wait() == 2
+        assert f"{message}; configured: one, two" in life.log()
+    life = launch("skills", "--operation", "two")
+    assert life.wait() == 0
+    assert [asked.operation for asked in api.asked] == ["two"]
+
+
+@pytest.mark.e2e
+def test_a_failure_in_spanish(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """Exit 1 with what to do, in the language of the terminal; stdout stays empty."""
+    api = serve_api(answer(refused("PLEASE VALIDATE TOKEN")))
+    write_config(tmp_path, operation(api.url(), interval="5m"))
+    for expected in ("el token fue rechazado", "este token ya fue rechazado"):
+        life = launch("skills", env={"LANG": "es_MX.UTF-8"})
+        assert life.wait() == 1
+        assert expected in life.log()
+        assert not life.output()
+    assert len(api.asked) == 1

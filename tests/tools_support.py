@@ -1,0 +1,120 @@
+"""What the tests of the tools share: desks in virtual time, a terminal to print on."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.config import Configuration, Operation
+from exporter.times import Clock
+from exporter.tools.asking import Desk, Means
+from exporter.tools.opening import desks
+from exporter.wolkvox.client import WolkvoxClient
+from tests.e2e_support import PATIENCE, Life, Nursery
+from tests.polling_support import Stage
+
+
+def means(stage: Stage, *, beside: bool = False) -> Means:
+    """A tool's means on the stage's state directory, and its scripted API as the network."""
+
+    def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
+        return WolkvoxClient(
+            operation.base_url,
+            timeout=operation.timeout,
+            ca_file=None,
+            proxy=None,
+            trust_env=False,
+            monotonic=clock.monotonic,
+            transport=stage.api,
+        )
+
+    directory = stage.directory / "state"
+    return Means(stage.world.clock(), connect, directory, lambda: beside)
+
+
+@contextmanager
+def opened(
+    stage: Stage, loaded: Configuration, *, beside: bool = False
+) -> Iterator[Mapping[str, Desk]]:
+    """The desks of a configuration."""
+    with desks(loaded, means(stage, beside=beside)) as found:
+        yield found
+
+
+@dataclass
+class Terminal:
+    """A process on a terminal of its own, and what it has written there."""
+
+    life: Life
+    master: int
+    seen: bytes = b""
+
+    def read(self) -> str:
+        """Everything it writes until it ends."""
+        return self.until(lambda text: False)
+
+    def until(self, enough: Callable[[str], bool]) -> str:
+        """What it has written as soon as that is enough, or it has ended."""
+        deadline = time.monotonic() + PATIENCE
+        while not enough(self.text):
+            assert time.monotonic() < deadline, self.text
+            ended = self.life.ended()
+            with contextlib.suppress(BlockingIOError, OSError):
+                while piece := os.read(self.master, 65536):
+                    self.seen += piece
+            if ended:
+                break
+            time.sleep(0.02)
+        return self.text
+
+    @property
+    def text(self) -> str:
+        return self.seen.decode("utf-8", "replace")
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self.master, text.encode())
+
+
+@contextmanager
+def terminal(
+    nursery: Nursery,
+    directory: Path,
+    *argv: str,
+    env: Mapping[str, str] | None = None,
+    columns: int = 100,
+) -> Iterator[Terminal]:
+    """Start `wolkvox-exporter` on a new terminal, stdin included."""
+    master, slave = pty.openpty()
+    try:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        os.set_blocking(master, False)
+        name = os.ttyname(slave)
+        order = {
+            "argv": argv,
+            "env": {**os.environ, "TERM": "xterm-256color", **(env or {})},
+            "cwd": str(directory),
+            "stdout": name,
+            "stderr": name,
+            "prelude": f"import os; os.dup2(os.open({name!r}, os.O_RDWR | os.O_NOCTTY), 0)",
+        }
+        pid = nursery.ask({"start": order})["pid"]
+        nowhere = directory / "it is all on the terminal"
+        started = Terminal(Life(nursery, pid, nowhere, nowhere), master)
+        try:
+            yield started
+        finally:
+            if not started.life.ended():
+                started.life.kill()
+    finally:
+        os.close(slave)
+        os.close(master)
