@@ -59,5 +59,8 @@ lock: ## Pin every dependency with its hashes (needs uv)
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --group dev pyproject.toml -o requirements-dev.lock
 
+bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eight minutes)
+	$(BIN)/python -m benchmarks
+
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
