@@ -1,0 +1,353 @@
+"""One panel of each kind, on grafana-foundation-sdk; knows neither metrics nor boards.
+
+Texts are English here; boards.py puts in another language afterwards. Every panel has a
+title, a description and a unit; the place on the board is `x, y, width, height`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    gauge,
+    prometheus,
+    stat,
+    statetimeline,
+    statushistory,
+    text,
+    timeseries,
+)
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models import common as commons
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import prometheus as prom
+from grafana_foundation_sdk.models.text import TextMode
+
+GOOD, WARN, BAD, CALM, MUTED = "green", "orange", "red", "blue", "text"
+DATASOURCE = commons.DataSourceRef(type_val="prometheus", uid="${datasource}")
+NO_VALUE = "-"
+WAIT = "suffix:s"  # the unit `s` would write 99 seconds as 2 minutes
+Place = tuple[int, int, int, int]
+Steps = Sequence[tuple[float | None, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One target: PromQL and its legend; `interval` is its least step."""
+
+    expr: str
+    legend: str = ""
+    interval: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a panel says of itself, where it stands, and how it writes values."""
+
+    title: str
+    description: str
+    place: Place
+    unit: str = "none"
+    decimals: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A colour (or another property) of one target's series, by refId."""
+
+    ref: str
+    properties: Mapping[str, object]
+
+
+def fixed(ref: str, color: str, **more: object) -> Fixed:
+    """One target's series in one colour; further custom properties by their name."""
+    custom = {f"custom.{name}": value for name, value in more.items()}
+    return Fixed(ref, {"color": {"mode": "fixed", "fixedColor": color}, **custom})
+
+
+def dashed(ref: str, color: str) -> Fixed:
+    """A line to compare with: dashed, without filling."""
+    style = {"fill": "dash", "dash": [8, 8]}
+    stacking = {"mode": "none", "group": "A"}
+    return fixed(
+        ref,
+        color,
+        lineStyle=style,
+        fillOpacity=0,
+        drawStyle="line",
+        stacking=stacking,
+        lineWidth=2,
+    )
+
+
+def ref_ids() -> Sequence[str]:
+    """The names of targets, in order."""
+    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def thresholds(steps: Steps) -> build.ThresholdsConfig:
+    """Colours from values on; the first step has no value."""
+    found = [models.Threshold(value=value, color=color) for value, color in steps]
+    return build.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(found)
+
+
+def colour(mode: str, fixed_color: str | None = None) -> build.FieldColor:
+    """How a field gets its colour."""
+    scheme = build.FieldColor().mode(models.FieldColorModeId(mode))
+    return scheme if fixed_color is None else scheme.fixed_color(fixed_color)
+
+
+def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, table: bool) -> None:
+    for ref, query in zip(ref_ids(), queries, strict=False):
+        target = prometheus.Dataquery().ref_id(ref).expr(query.expr)
+        target = target.instant() if instant else target.range()
+        shape = prom.PromQueryFormat.TABLE if table else prom.PromQueryFormat.TIME_SERIES
+        target = target.format(shape).legend_format(query.legend)
+        if query.interval is not None:
+            target = target.interval(query.interval)
+        panel.with_target(target)
+
+
+def dressed(
+    panel: Any,
+    about: About,
+    queries: Sequence[Query] = (),
+    *,
+    instant: bool = True,
+    table: bool = False,
+    fixes: Sequence[Fixed] = (),
+    steps: Steps = ((None, MUTED),),
+) -> Any:
+    """The panel with what every panel has: words, place, unit, queries, colours."""
+    x, y, width, height = about.place
+    panel.title(about.title).description(about.description).unit(about.unit)
+    panel.grid_pos(models.GridPos(x=x, y=y, w=width, h=height)).datasource(DATASOURCE)
+    panel.no_value(NO_VALUE).thresholds(thresholds(steps))
+    if about.decimals is not None:
+        panel.decimals(about.decimals)
+    _targets(panel, queries, instant=instant, table=table)
+    for fix in fixes:
+        found = [
+            models.DynamicConfigValue(name, value) for name, value in fix.properties.items()
+        ]
+        panel.override_by_query(fix.ref, found)
+    return panel
+
+
+def _last() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().values(False).calcs(["lastNotNull"])
+
+
+def number(
+    about: About,
+    *queries: Query,
+    steps: Steps = ((None, MUTED),),
+    fixes: Sequence[Fixed] = (),
+    names: bool = False,
+    mappings: Sequence[models.ValueMapping] = (),
+) -> Any:
+    """A stat: the value of now and of nothing else, so instant queries only."""
+    both = commons.BigValueTextMode.VALUE_AND_NAME
+    mode = both if names else commons.BigValueTextMode.VALUE
+    panel = (
+        stat.Panel()
+        .graph_mode(commons.BigValueGraphMode.NONE)
+        .color_mode(commons.BigValueColorMode.VALUE)
+        .justify_mode(commons.BigValueJustifyMode.AUTO)
+        .orientation(commons.VizOrientation.AUTO)
+        .text_mode(mode)
+        .reduce_options(_last())
+        .color_scheme(colour("thresholds"))
+        .mappings(list(mappings))
+    )
+    return dressed(panel, about, queries, fixes=fixes, steps=steps)
+
+
+def label(about: About, query: Query) -> Any:
+    """A stat that shows a label instead of its value: the name of the series."""
+    panel = (
+        stat.Panel()
+        .graph_mode(commons.BigValueGraphMode.NONE)
+        .color_mode(commons.BigValueColorMode.VALUE)
+        .text_mode(commons.BigValueTextMode.NAME)
+        .reduce_options(_last())
+        .color_scheme(colour("thresholds"))
+    )
+    return dressed(panel, about, [query])
+
+
+def dial(about: About, *queries: Query, fixes: Sequence[Fixed] = ()) -> Any:
+    """A gauge from 0 to 1."""
+    panel = (
+        gauge.Panel()
+        .show_threshold_labels(False)
+        .show_threshold_markers(False)
+        .orientation(commons.VizOrientation.AUTO)
+        .reduce_options(_last())
+        .min(0)
+        .max(1)
+        .color_scheme(colour("thresholds"))
+    )
+    return dressed(panel, about, queries, fixes=fixes)
+
+
+def bars(
+    about: About, *queries: Query, fixes: Sequence[Fixed] = (), top: float | None = None
+) -> Any:
+    """Horizontal bars of values of now."""
+    panel = (
+        bargauge.Panel()
+        .display_mode(commons.BarGaugeDisplayMode.BASIC)
+        .orientation(commons.VizOrientation.HORIZONTAL)
+        .value_mode(commons.BarGaugeValueMode.TEXT)
+        .show_unfilled(True)
+        .reduce_options(_last())
+        .min(0)
+        .color_scheme(colour("palette-classic"))
+    )
+    if top is not None:
+        panel.max(top)
+    return dressed(panel, about, queries, fixes=fixes)
+
+
+def lines(
+    about: About,
+    *queries: Query,
+    fixes: Sequence[Fixed] = (),
+    top: float | None = None,
+    low: float | None = 0,
+    interval: str | None = None,
+    fill: int = 0,
+) -> Any:
+    """Curves over time; a gap in the data stays a gap."""
+    panel = (
+        timeseries.Panel()
+        .draw_style(commons.GraphDrawStyle.LINE)
+        .line_width(2)
+        .fill_opacity(fill)
+        .show_points(commons.VisibilityMode.AUTO)
+        .span_nulls(False)
+        .color_scheme(colour("palette-classic"))
+        .legend(_legend())
+        .tooltip(_tooltip())
+    )
+    return _over_time(panel, about, queries, fixes, top, low, interval)
+
+
+def columns(
+    about: About,
+    *queries: Query,
+    fixes: Sequence[Fixed] = (),
+    interval: str | None = None,
+) -> Any:
+    """Stacked bars over time; lines laid over them come by `dashed`."""
+    stacked = common.StackingConfig().mode(commons.StackingMode.NORMAL).group("A")
+    panel = (
+        timeseries.Panel()
+        .draw_style(commons.GraphDrawStyle.BARS)
+        .line_width(1)
+        .fill_opacity(80)
+        .stacking(stacked)
+        .color_scheme(colour("palette-classic"))
+        .legend(_legend())
+        .tooltip(_tooltip())
+    )
+    return _over_time(panel, about, queries, fixes, None, 0, interval)
+
+
+def _over_time(
+    panel: Any,
+    about: About,
+    queries: Sequence[Query],
+    fixes: Sequence[Fixed],
+    top: float | None,
+    low: float | None,
+    interval: str | None,
+) -> Any:
+    if low is not None:
+        panel.min(low)
+    if top is not None:
+        panel.max(top)
+    if interval is not None:
+        panel.interval(interval)
+    return dressed(panel, about, queries, instant=False, fixes=fixes)
+
+
+def _legend() -> common.VizLegendOptions:
+    legend = (
+        common.VizLegendOptions().show_legend(True).placement(commons.LegendPlacement.BOTTOM)
+    )
+    return legend.display_mode(commons.LegendDisplayMode.LIST).calcs([])
+
+
+def _tooltip() -> common.VizTooltipOptions:
+    tooltip = common.VizTooltipOptions().mode(commons.TooltipDisplayMode.MULTI)
+    return tooltip.sort(commons.SortOrder.DESCENDING)
+
+
+def strips(about: About, *queries: Query, interval: str) -> Any:
+    """One row a series, one cell an interval, red at 0 and green at 1."""
+    panel = (
+        statushistory.Panel()
+        .show_value(commons.VisibilityMode.AUTO)
+        .row_height(0.9)
+        .col_width(0.95)
+        .fill_opacity(85)
+        .line_width(0)
+        .min(0)
+        .max(1)
+        .color_scheme(colour("continuous-RdYlGr"))
+        .legend(_legend().show_legend(False))
+        .tooltip(_tooltip())
+        .interval(interval)
+    )
+    return dressed(panel, about, queries, instant=False)
+
+
+def states(about: About, *queries: Query, mappings: Sequence[models.ValueMapping]) -> Any:
+    """One row a series, coloured by its state over time."""
+    panel = (
+        statetimeline.Panel()
+        .show_value(commons.VisibilityMode.NEVER)
+        .merge_values(True)
+        .row_height(0.8)
+        .fill_opacity(80)
+        .line_width(0)
+        .mappings(list(mappings))
+        .color_scheme(colour("thresholds"))
+        .legend(_legend())
+        .tooltip(_tooltip())
+    )
+    return dressed(panel, about, queries, instant=False)
+
+
+def words(title: str, description: str, place: Place, content: str) -> Any:
+    """A text in Markdown."""
+    x, y, width, height = place
+    return (
+        text.Panel()
+        .title(title)
+        .description(description)
+        .grid_pos(models.GridPos(x=x, y=y, w=width, h=height))
+        .mode(TextMode.MARKDOWN)
+        .content(content)
+    )
+
+
+def value_map(**results: tuple[str, str]) -> models.ValueMap:
+    """Words and colours for values: `value_map(_1=("OK", "green"))`."""
+    found = {
+        name.lstrip("_"): models.ValueMappingResult(text=word, color=color, index=place)
+        for place, (name, (word, color)) in enumerate(results.items())
+    }
+    return models.ValueMap(options=found)
+
+
+def plain(mapping: models.ValueMap) -> list[object]:
+    """The mapping as an override wants it: bare JSON."""
+    results = {value: one.to_json() for value, one in mapping.options.items()}
+    return [{**mapping.to_json(), "options": results}]

@@ -1,0 +1,249 @@
+"""Five weeks of a polled contact centre, as a Prometheus that scraped the exporter keeps them.
+
+The simulator is asked at each slot, and what it says goes the exporter's own way: rows,
+report, ledger, rendering. Only HTTP, the state file and the waiting are left out, so five
+weeks take seconds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from exporter.config import Operation, Skill
+from exporter.errors import Reason
+from exporter.fleet import operation_info, query_renderer, reports_in_use
+from exporter.metrics.exposition import Exposition
+from exporter.metrics.own import ExporterTelemetry
+from exporter.metrics.telemetry import OperationTelemetry
+from exporter.polling.hours import PollHours
+from exporter.polling.observer import SKILL_11, TOKEN_INFO, Timing
+from exporter.polling.schedule import day_to_close
+from exporter.simulator import Figures, Simulator, TimeForm, demo_operations
+from exporter.simulator.rows import report_rows
+from exporter.state.absorb import absorb, failed
+from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Snapshot
+from exporter.wolkvox.information import TokenInfo
+from exporter.wolkvox.report import read_report
+from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
+from tests.virtual import configuration
+
+BOGOTA, SANTIAGO = ZoneInfo("America/Bogota"), ZoneInfo("America/Santiago")
+END = datetime(2026, 11, 19, 17, 40, tzinfo=BOGOTA)
+MIDNIGHT = END.replace(hour=0, minute=0)
+START = MIDNIGHT - timedelta(days=35)
+PHASE = timedelta(minutes=2, seconds=17)
+"""Slots are no grid of the clock: the first poll was some time after midnight."""
+COLLAPSE = END.replace(hour=14, minute=35)
+COLLAPSED = ("acme", "4180", "Atención al cliente")
+ALERTED = COLLAPSE + timedelta(minutes=12)
+RESTART = END.replace(hour=9, minute=12)
+SCRAPE = timedelta(minutes=1)
+INTERVAL = timedelta(minutes=5)
+SEED = 20
+_SERVERS = {"acme": "wv0013", "globex": "wv0042"}
+DETAIL = MIDNIGHT - timedelta(hours=1)
+"""From here on everything is kept, as scraped each minute."""
+_LAST_WEEK = (DETAIL - timedelta(days=7), MIDNIGHT - timedelta(days=6))
+DAYS_BACK = MIDNIGHT - timedelta(days=8)
+_TIMEOUTS = (100, 101, 143)  # slots of the last day at which one query gets no answer
+_WORDS = """
+operations:
+  - name: acme
+    server: "0013"
+    token_file: {token0}
+    timezone: America/Bogota
+    daily_requests: 3000
+    token_info: true
+    labels: {client: acme-bank}
+    skills:
+      - {id: 4173, name: Ventas}
+      - {id: 4180, name: Atención al cliente}
+      - {id: 4190, name: Cobranza}
+      - {id: all, name: Todas}
+    sla: &sla
+      - channels: [inbound]
+        service_level: {within: 20s, target: 80%}
+        abandonment: {max: 5%}
+        asa: {max: 30s}
+  - name: globex
+    server: "0042"
+    token_file: {token1}
+    timezone: America/Santiago
+    skills: [{id: all, name: Todas}]
+    sla: *sla
+"""
+
+
+@dataclass(slots=True)
+class _Now:
+    at: datetime
+
+    def epoch(self) -> float:
+        return self.at.timestamp()
+
+
+async def _no_sleep(_seconds: float) -> None:
+    raise AssertionError("nothing sleeps here")
+
+
+@dataclass(slots=True)
+class _Query:
+    """One query on its way through the weeks."""
+
+    operation: Operation
+    skill: Skill
+    telemetry: OperationTelemetry
+    memory: QueryMemory = field(default_factory=QueryMemory)
+    last_attempt: datetime | None = None
+
+    def window(self, now: datetime) -> Window:
+        """What the next attempt asks for: the finished day right after midnight."""
+        zone = self.operation.timezone
+        last = local_day(self.last_attempt, zone) if self.last_attempt else None
+        day = day_to_close(local_day(now, zone), last, self.memory.closed, None, 0)
+        return day_so_far(now, zone) if day is None else whole_day(day)
+
+
+class Weeks:
+    """The simulated weeks; `pages` plays them once, `truth` tells what really happened."""
+
+    def __init__(self, directory: Path) -> None:
+        self._now = _Now(START)
+        self._random = random.Random(SEED)
+        self._simulator = Simulator(
+            demo_operations(BOGOTA, SANTIAGO),
+            seed=SEED,
+            now=lambda: self._now.at,
+            sleep=_no_sleep,
+        )
+        self.configuration = configuration(directory, _WORDS, ("7b00", "7b01"))
+        self._page = Exposition(self._now.epoch)
+        self._exporter = ExporterTelemetry(self._page, "0.1.0", "0" * 12, START.timestamp())
+        self._used: dict[tuple[str, date], int] = {}
+        self._queries = [
+            query
+            for operation in self.configuration.operations
+            for query in self._of(operation)
+        ]
+
+    def truth(
+        self, operation: str, skill_id: str, start: datetime, end: datetime
+    ) -> dict[str, Figures]:
+        """What ended its wait in [start, end), by channel."""
+        found = self._simulator.truth(_SERVERS[operation], skill_id, start, end)
+        return {name: Figures(**figures) for name, figures in found.items()}  # type: ignore[arg-type]
+
+    def polled_until(self, operation: str, skill_id: str, before: datetime) -> datetime:
+        """The start of a query's last attempt of today at or before a moment."""
+        names = [(one.operation.name, one.skill.id) for one in self._queries]
+        late = PHASE + timedelta(seconds=2 * names.index((operation, skill_id)) + 1)
+        return MIDNIGHT + (before - MIDNIGHT - late) // INTERVAL * INTERVAL + late
+
+    def pages(self) -> Iterator[tuple[datetime, bytes]]:
+        """Every scrape with its moment, in the order of time."""
+        slot = START + PHASE
+        while slot < END:
+            step = _interval(slot)
+            self._switch(slot)
+            for place, query in enumerate(self._queries):
+                self._now.at = slot + timedelta(seconds=2 * place + 1)
+                self._poll(query, step, self._fails(slot, place))
+            yield from self._scrapes(slot, step)
+            slot += step
+        self._now.at = END
+
+    def _of(self, operation: Operation) -> list[_Query]:
+        told = OperationTelemetry(operation.name, self._page, Snapshot(), self._exporter)
+        told.configure(
+            operation_info(operation),
+            reports_in_use(operation),
+            query_renderer(operation),
+            PollHours(None, operation.timezone),
+        )
+        return [_Query(operation, skill, told) for skill in operation.skills]
+
+    def _switch(self, slot: datetime) -> None:
+        if slot - INTERVAL < COLLAPSE <= slot:
+            self._now.at = COLLAPSE
+            operation, skill_id, _name = COLLAPSED
+            self._simulator.set_scenario("collapse", _SERVERS[operation], skill_id)
+
+    def _fails(self, slot: datetime, place: int) -> bool:
+        today = slot >= MIDNIGHT
+        return today and place == 2 and (slot - MIDNIGHT) // INTERVAL in _TIMEOUTS
+
+    def _scrapes(self, slot: datetime, step: timedelta) -> Iterator[tuple[datetime, bytes]]:
+        # Half a minute past, so that no scrape falls together with a poll.
+        every = SCRAPE if _is_detailed(slot) else INTERVAL
+        for number in range(step // every):
+            self._now.at = slot + timedelta(seconds=30) + number * every
+            yield self._now.at, self._page.text()
+
+    def _poll(self, query: _Query, step: timedelta, fails: bool) -> None:
+        now, told = self._now.at, query.telemetry
+        window = query.window(now)
+        query.last_attempt = now
+        seconds = min(0.3 + self._random.expovariate(1.5), 8.0)
+        error: tuple[Reason, str] | None = None
+        if fails:
+            query.memory, error = failed(query.memory), (Reason.TIMEOUT, "no answer")
+        else:
+            report = read_report(self._rows(query, window, now))
+            done = now.timestamp() + seconds
+            query.memory = absorb(query.memory, window, report, done)
+        if now >= DETAIL:
+            self._tell(query, now, 60.0 if fails else seconds, error[0] if error else None)
+        last = query.memory.last_success_at
+        status = QueryStatus(
+            QueryKey(query.operation.name, query.skill.id),
+            query.skill.name,
+            query.memory,
+            last_attempt_at=now.timestamp(),
+            live_until=None if last is None else last + 3 * step.total_seconds(),
+            error=error,
+        )
+        told.publish(status)
+
+    def _rows(self, query: _Query, window: Window, now: datetime) -> list[dict[str, str]]:
+        zone = query.operation.timezone
+        start = datetime.combine(window.day, datetime.min.time(), zone)
+        end = start + timedelta(days=1) if window.closing else now
+        found = self.truth(query.operation.name, query.skill.id, start, end)
+        return report_rows(found, TimeForm.SECONDS)
+
+    def _tell(
+        self, query: _Query, now: datetime, seconds: float, reason: Reason | None
+    ) -> None:
+        """What the poll loop says of an attempt; once a round what it says of the operation."""
+        told, operation = query.telemetry, query.operation
+        day = (operation.name, local_day(now, operation.timezone))
+        self._used[day] = self._used.get(day, 0) + 1
+        told.requested(SKILL_11)
+        told.answered(SKILL_11, seconds, reason)
+        if query.skill is not operation.skills[-1]:
+            return
+        lag = self._random.uniform(0.0, 0.4)
+        told.timing(Timing(INTERVAL.total_seconds(), 2.0 * len(operation.skills), lag))
+        if operation.token_info and now.minute < 5:
+            self._used[day] += 1
+            told.requested(TOKEN_INFO)
+            told.answered(TOKEN_INFO, 0.2, None)
+            used = self._used[day]
+            told.token_info(TokenInfo(6000, used, used + 812, 6000 - used - 812))
+        told.budget(self._used[day], operation.daily_requests)
+
+
+def _is_detailed(slot: datetime) -> bool:
+    return slot >= DETAIL or _LAST_WEEK[0] <= slot < _LAST_WEEK[1]
+
+
+def _interval(slot: datetime) -> timedelta:
+    """Today and last week are polled as usual; what is summed up of other days, less often."""
+    if _is_detailed(slot):
+        return INTERVAL
+    return INTERVAL * (6 if slot >= DAYS_BACK or slot.weekday() == END.weekday() else 12)

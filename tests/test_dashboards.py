@@ -1,0 +1,395 @@
+"""The committed boards: their form, their PromQL against the table of metrics, their texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import promql_parser as promql
+import pytest
+import yaml
+
+from exporter.metrics.families import TABLE
+from exporter.metrics.own import ProcessMetrics
+from scripts.dashboards.__main__ import generated, main
+from scripts.dashboards.boards import texts, translated, written
+from scripts.dashboards.spanish import SAME, SPANISH
+from tests.dashboards_promql import (
+    FOREIGN,
+    TARGET_LABELS,
+    averages,
+    family_of,
+    grouped_labels,
+    is_counter,
+    labels_of,
+    selectors,
+)
+from tests.dashboards_support import (
+    CHOICES,
+    FOLDER,
+    LANGUAGES,
+    NAMES,
+    Json,
+    board,
+    interpolated,
+    targets,
+)
+
+RULES = Path(__file__).parents[1] / "deploy" / "prometheus"
+BOARDS = [(name, language) for name in NAMES for language in LANGUAGES]
+VARIABLES = ["datasource", "job", "operation", "skill", "channel"]
+# Ranges that mean something to people; all others follow the scrape interval.
+MEANT = {"$window", "30m", "1h", "$__range"}
+# Metrics that no board and no rule reads, and why that is right.
+UNUSED = {
+    "wolkvox_exporter_config_last_reload_success_timestamp_seconds": (
+        "the board and the rules ask whether a reload failed, not when the last one was"
+    ),
+}
+
+
+def expressions(name: str) -> list[tuple[str, str]]:
+    """Name and PromQL of each target and each annotation of a board."""
+    found = [(target.name, target.expr) for target in targets(name)]
+    listed = board(name)["annotations"]["list"]
+    return found + [(f"{name}/{one['name']}", one["target"]["expr"]) for one in listed]
+
+
+def panels(name: str, language: str = "en") -> list[Json]:
+    """The panels of a board."""
+    found: list[Json] = board(name, language)["panels"]
+    return found
+
+
+def test_the_committed_boards_are_what_the_generator_makes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file has the bytes that the generator writes, and there is no other file."""
+    monkeypatch.setattr("sys.argv", ["dashboards", "--check"])
+
+    assert main() == 0, capsys.readouterr().out
+    assert set(FOLDER.rglob("*.json")) == set(generated())
+
+
+def test_the_generator_writes_what_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `--check` missing boards are written; with it they are only told."""
+    monkeypatch.setattr("scripts.dashboards.__main__.FOLDER", tmp_path / "boards")
+
+    monkeypatch.setattr("sys.argv", ["dashboards", "--check"])
+    assert main() == 1
+    assert not (tmp_path / "boards").exists()
+    monkeypatch.setattr("sys.argv", ["dashboards"])
+    assert main() == 0
+
+    assert len(capsys.readouterr().out.splitlines()) == 2 * len(NAMES) * len(LANGUAGES)
+    assert {path.name for path in tmp_path.rglob("*.json")} == {f"{n}.json" for n in NAMES}
+
+
+@pytest.mark.parametrize(("name", "language"), BOARDS)
+def test_a_board_is_uneditable_tagged_and_as_fresh_as_its_data(
+    name: str, language: str
+) -> None:
+    """What all boards share: identity, time, refresh, crosshair, one link to the others."""
+    made = board(name, language)
+
+    assert made["uid"] == f"wolkvox-{name}"
+    assert made["editable"] is False
+    assert made["tags"] == ["wolkvox"]
+    assert made["time"] == {"from": "now/d", "to": "now"}
+    assert made["refresh"] == "1m"
+    assert made["graphTooltip"] == 1
+    [link] = made["links"]
+    assert (link["type"], link["tags"], link["asDropdown"]) == ("dashboards", ["wolkvox"], True)
+    assert (link["keepTime"], link["includeVars"]) == (True, True)
+    assert "id" not in made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_variables_are_lists_of_everything_and_follow_the_time(name: str) -> None:
+    """Data source first; the others allow several and all, and are read anew with the time."""
+    variables = {one["name"]: one for one in board(name)["templating"]["list"]}
+    more = [] if name == "exporter" else ["threshold", "window"]
+
+    assert list(variables) == VARIABLES + more
+    assert variables["datasource"]["type"] == "datasource"
+    assert variables["datasource"]["query"] == "prometheus"
+    for one in VARIABLES[1:]:
+        variable = variables[one]
+        assert variable["multi"] is variable["includeAll"] is True
+        assert variable["refresh"] == 2
+        assert variable["allValue"] == ".+"
+        assert variable["current"]["value"] == ["$__all"]
+    for one in more:
+        assert variables[one]["type"] == "custom"
+        assert variables[one]["current"]["value"] in variables[one]["query"].split(",")
+
+
+@pytest.mark.parametrize(("name", "language"), BOARDS)
+def test_no_data_source_is_named(name: str, language: str) -> None:
+    """Panels, targets, variables and annotations use the variable and nothing else."""
+
+    def sources(node: object) -> Iterator[object]:
+        if isinstance(node, dict):
+            if "datasource" in node:
+                yield node["datasource"]
+            for value in node.values():
+                yield from sources(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from sources(value)
+
+    found = list(sources(board(name, language)))
+    assert found
+    assert all(one == {"type": "prometheus", "uid": "${datasource}"} for one in found)
+    for panel in panels(name, language):
+        assert panel["type"] == "text" or "datasource" in panel
+        assert all("datasource" in target for target in panel.get("targets", ()))
+
+
+@pytest.mark.parametrize(("name", "language"), BOARDS)
+def test_each_panel_has_title_description_and_unit(name: str, language: str) -> None:
+    """No panel leaves its reader alone; a text needs no unit, and nothing to ask."""
+    for panel in panels(name, language):
+        assert panel["title"], panel["id"]
+        assert len(panel["description"]) > 15, panel["title"]
+        if panel["type"] != "text":
+            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+            assert panel["targets"], panel["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ids_and_titles_are_unique_and_refids_within_a_panel(name: str) -> None:
+    """Grafana finds panels by id and series by refId."""
+    for key in ("id", "title"):
+        found = [panel[key] for panel in panels(name)]
+        assert len(set(found)) == len(found)
+    for panel in panels(name):
+        refs = [target["refId"] for target in panel.get("targets", ())]
+        assert len(set(refs)) == len(refs), panel["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_panels_lie_within_the_grid_and_do_not_overlap(name: str) -> None:
+    """Each panel stands where it was put, not where Grafana pushes it."""
+    places = {
+        panel["title"]: {
+            (x, y)
+            for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+            for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+        }
+        for panel in panels(name)
+    }
+
+    assert all(x < 24 for cells in places.values() for x, _y in cells)
+    for (one, mine), (other, yours) in combinations(places.items(), 2):
+        assert not mine & yours, f"{one} and {other}"
+    # No hole either: the last row included, every cell belongs to a panel.
+    cells = set.union(*places.values())
+    assert len(cells) == 24 * (1 + max(y for _x, y in cells))
+
+
+def test_the_overview_fits_a_screen_of_1080_lines() -> None:
+    """A wall board does not scroll: 38 pixels a row."""
+    lowest = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels("overview"))
+
+    assert lowest * 38 <= 1080
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_of_now_are_asked_for_now(name: str) -> None:
+    """A stat never shows the last value of a range: it would outlive midnight."""
+    for target in targets(name):
+        kind = target.panel["type"]
+        now = kind in {"stat", "gauge", "bargauge", "table"}
+        assert target.target["instant"] is now, target.name
+        assert target.target["range"] is not now, target.name
+        if now and kind != "table":
+            assert target.panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
+        assert target.panel["fieldConfig"]["defaults"]["noValue"] == "-"
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("name", NAMES)
+def test_each_expression_parses_with_one_several_and_all(name: str, choice: str) -> None:
+    """No choice of a variable breaks an expression."""
+    for where, expr in expressions(name):
+        text = interpolated(expr, CHOICES[choice])
+        assert "$" not in text, where
+        promql.parse(text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_selector_carries_the_job(name: str) -> None:
+    """Two exporters of different jobs never mix unless both are chosen."""
+    chosen = {**CHOICES["everything"], "job": ("CHOSEN",)}
+    for where, expr in expressions(name):
+        for selector in selectors(promql.parse(interpolated(expr, chosen))):
+            assert selector.matchers.get("job") in {("CHOSEN",), ("CHOSEN|",)}, where
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_counters_are_read_by_rate_and_increase_only(name: str) -> None:
+    """And gauges are not."""
+    for where, expr in expressions(name):
+        for selector in selectors(promql.parse(interpolated(expr))):
+            within = selector.function in {"rate", "increase"}
+            assert within == is_counter(selector.metric) or not selector.metric, where
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ranges_follow_the_scrape_or_mean_something(name: str) -> None:
+    """`$__rate_interval`, or a window that the panel names."""
+    for where, expr in expressions(name):
+        for span in re.findall(r"\[([^\]]+)\]", expr):
+            assert span == "$__rate_interval" or span in MEANT, where
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_metric_and_label_exists(name: str) -> None:
+    """What a board asks for is in the table of metrics, or comes from Prometheus itself."""
+    for where, expr in expressions(name):
+        parsed = promql.parse(interpolated(expr))
+        known = set(TARGET_LABELS) | {"weeks"}
+        for selector in selectors(parsed):
+            if selector.metric:
+                assert family_of(selector.metric) or selector.metric in FOREIGN, where
+                assert set(selector.matchers) <= labels_of(selector.metric), where
+                known |= labels_of(selector.metric)
+        assert set(grouped_labels(parsed)) <= known, where
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_ratio_is_averaged(name: str) -> None:
+    """The mean of two skills' ratios is neither's: ratios come from sums of counts."""
+    for where, expr in expressions(name):
+        for inside in averages(promql.parse(interpolated(expr))):
+            for selector in selectors(inside):
+                assert not selector.metric.endswith("_ratio"), where
+
+
+def test_process_metrics_on_the_boards_are_those_of_the_library() -> None:
+    """A name that the client library no longer has would be an empty panel."""
+    page = ProcessMetrics().text().decode()
+
+    for metric in FOREIGN:
+        assert not metric.startswith("process_") or f"\n{metric} " in page
+
+
+def test_every_metric_is_on_a_board_or_in_a_rule() -> None:
+    """Nothing is exported for nobody; the exceptions have reasons, and are exceptions."""
+    read = {
+        family.name
+        for name in NAMES
+        for _where, expr in expressions(name)
+        for selector in selectors(promql.parse(interpolated(expr)))
+        if (family := family_of(selector.metric))
+    }
+    rules = "".join(path.read_text(encoding="utf-8") for path in RULES.glob("*.rules.yml"))
+    for metric in re.findall(r"\bwolkvox_\w+", rules):
+        family = family_of(metric)
+        read |= {family.name} if family else set()
+
+    assert {family.name for family in TABLE} - read == set(UNUSED)
+
+
+# Texts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_languages_differ_in_texts_only(name: str) -> None:
+    """The Spanish board is the English one with each text of the catalogue exchanged."""
+    english, spanish = board(name), board(name, "es")
+
+    assert translated(english, SPANISH) == spanish
+    assert written(translated(spanish, dict.fromkeys(texts(spanish), ""))) == written(
+        translated(english, dict.fromkeys(texts(english), ""))
+    )
+
+
+def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
+    """The catalogue holds what the boards say, and says it in other words."""
+    said = set().union(*(texts(board(name)) for name in NAMES))
+
+    assert said == set(SPANISH)
+    assert {text for text, spanish in SPANISH.items() if text == spanish} == SAME
+
+
+def test_a_translation_keeps_what_grafana_fills_in() -> None:
+    """Labels of legends and variables of titles are the same in both languages."""
+    pattern = re.compile(r"\{\{\w+\}\}|\$\w+|`[^`]+`")
+
+    for english, spanish in SPANISH.items():
+        assert sorted(pattern.findall(english)) == sorted(pattern.findall(spanish)), english
+
+
+def strings(node: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every string of a board with the key it stands under."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from strings(value, name)
+    elif isinstance(node, list):
+        for value in node:
+            yield from strings(value, key)
+    elif isinstance(node, str):
+        yield key, node
+
+
+def has_words(text: str) -> bool:
+    """Whether it says something beside what Grafana fills in."""
+    plain = re.sub(r"\{\{\w+\}\}", "", text)
+    return " " in text and any(map(str.isalpha, plain))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_is_left_out_of_the_translation(name: str) -> None:
+    """Each string of several words is a text of the catalogue, PromQL, or known here."""
+    made = board(name)
+    technical = {value for key, value in strings(made) if key in {"expr", "query", "url"}}
+
+    for value in {value for _key, value in strings(made) if has_words(value)}:
+        assert value in texts(made) | technical | {"external link"}, value
+
+
+def test_links_of_a_table_lead_to_the_skill_with_its_variables() -> None:
+    """A click on a skill in trouble opens it, with time, job and threshold kept."""
+    text = json.dumps(board("overview"))
+
+    assert "/d/wolkvox-skill?${__url_time_range}" in text
+    for variable in ("operation", "skill", "channel", "threshold", "window", "datasource"):
+        assert f"var-{variable}=" in text
+
+
+# Provisioning -----------------------------------------------------------------------------
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+PROVISIONING = DEPLOY / "grafana" / "provisioning"
+
+
+def read_yaml(path: Path) -> Json:
+    """One YAML file."""
+    found: Json = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_data_source_has_the_scrape_interval_of_the_job() -> None:
+    """Rates are computed over four scrapes: with another interval they are empty or late."""
+    [source] = read_yaml(PROVISIONING / "datasources" / "wolkvox.yml")["datasources"]
+    scrape = read_yaml(DEPLOY / "prometheus" / "prometheus.yml")
+
+    assert source["type"] == "prometheus"
+    assert source["jsonData"]["timeInterval"] == scrape["global"]["scrape_interval"]
+
+
+def test_provisioned_boards_are_read_only_and_in_a_folder() -> None:
+    """A change in the browser would be lost at the next start; a copy is not."""
+    [provider] = read_yaml(PROVISIONING / "dashboards" / "wolkvox.yml")["providers"]
+
+    assert provider["allowUiUpdates"] is False
+    assert provider["disableDeletion"] is True
+    assert provider["folder"] == "Wolkvox"
+    assert provider["options"]["path"]
