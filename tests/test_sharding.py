@@ -1,0 +1,233 @@
+"""Which exporter polls what, where several share one configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from exporter.cli import command
+from exporter.config import Configuration, Operation, TokenSource
+from exporter.errors import ConfigError
+from exporter.sharding import WHOLE, Shard, own_part, read_shard, shard_of
+from tests.e2e_support import Launch, write_config
+from tests.e2e_support import operation as written
+
+pytest_plugins = ("tests.e2e_fixtures",)
+
+servers = st.from_regex(r"[0-9]{4}", fullmatch=True).map(
+    lambda digits: f"https://wv{digits}.wolkvox.com/api/v2/"
+)
+totals = st.integers(1, 12)
+some = settings(max_examples=50)
+
+
+def operation(name: str, base_url: str, shard: int | None = None) -> Operation:
+    """An operation of which only what matters here is said."""
+    token = TokenSource(value=SecretStr(f"7b{name}"))
+    zone = ZoneInfo("America/Bogota")
+    return Operation(name, base_url, "wv0013", False, token, zone, shard=shard)
+
+
+def configuration(*base_urls: str) -> Configuration:
+    """One operation for each base URL, in this order."""
+    return Configuration(tuple(operation(f"o{n}", url) for n, url in enumerate(base_urls)))
+
+
+def names(found: Configuration) -> list[str]:
+    """The names of the operations."""
+    return [one.name for one in found.operations]
+
+
+@some
+@given(st.lists(servers, max_size=30), totals)
+def test_each_operation_has_exactly_one_owner(base_urls: list[str], total: int) -> None:
+    """The shards' parts are the whole, without overlap, in the order of the configuration."""
+    whole = configuration(*base_urls)
+    parts = [own_part(whole, Shard(index, total)) for index in range(total)]
+
+    assert sorted(name for part in parts for name in names(part)) == sorted(names(whole))
+    for part in parts:
+        assert names(part) == [name for name in names(whole) if name in names(part)]
+
+
+@some
+@given(st.lists(servers, max_size=30), totals)
+def test_one_shard_more_moves_only_what_it_takes(base_urls: list[str], total: int) -> None:
+    """A server changes its owner only to the new shard, and back when that goes again."""
+    for base_url in base_urls:
+        before, after = shard_of(base_url, total), shard_of(base_url, total + 1)
+        assert after in {before, total}
+
+
+@some
+@given(servers, totals, st.lists(st.text("0123456789abcdef", min_size=8), min_size=2))
+def test_a_new_token_moves_nothing(base_url: str, total: int, tokens: list[str]) -> None:
+    """Two operations of one server have one owner, whatever their names and tokens."""
+    whole = configuration(*[base_url] * len(tokens))
+    parts = [own_part(whole, Shard(index, total)).operations for index in range(total)]
+
+    assert sorted(map(len, parts)) == [0] * (total - 1) + [len(tokens)]
+
+
+def test_the_division_is_fair() -> None:
+    """A thousand servers on four shards: none has a fifth more or less than its quarter."""
+    counts = [0] * 4
+    for number in range(1000):
+        counts[shard_of(f"https://wv{number:04d}.wolkvox.com/api/v2/", 4)] += 1
+
+    assert all(200 <= count <= 300 for count in counts), counts
+
+
+def test_the_division_never_changes() -> None:
+    """Releases must agree on it: a roll-out has both the old and the new one running."""
+    found = [shard_of(f"https://wv{n:04d}.wolkvox.com/api/v2/", 3) for n in range(12)]
+
+    assert found == [0, 0, 0, 1, 1, 0, 0, 1, 2, 1, 2, 0]
+
+
+def test_a_pin_beats_the_hash_for_all_of_a_server() -> None:
+    """`shard` of one operation takes along the others of its server."""
+    url = "https://wv0013.wolkvox.com/api/v2/"
+    free = shard_of(url, 3)
+    elsewhere = (free + 1) % 3
+    whole = Configuration((operation("a", url), operation("b", url, elsewhere)))
+
+    assert names(own_part(whole, Shard(elsewhere, 3))) == ["a", "b"]
+    assert names(own_part(whole, Shard(free, 3))) == []
+    assert own_part(whole, WHOLE) is whole
+
+
+@pytest.mark.parametrize(
+    ("pins", "reason"),
+    [
+        ((3,), "a: shard 3 is not below --shard.total 3"),
+        ((1, 2), "b: shard 2 differs from that of a (1): one server belongs to one shard"),
+    ],
+)
+def test_pins_that_cannot_be_kept(pins: tuple[int, ...], reason: str) -> None:
+    """A shard that does not exist, or two for one server, is refused by every shard."""
+    url = "https://wv0013.wolkvox.com/api/v2/"
+    whole = Configuration(
+        tuple(operation(name, url, pin) for name, pin in zip("abc", pins, strict=False))
+    )
+    for index in range(3):
+        with pytest.raises(ConfigError) as caught:
+            own_part(whole, Shard(index, 3))
+        assert [problem.reason for problem in caught.value.problems] == [reason]
+
+
+def test_one_token_is_never_used_by_two_shards() -> None:
+    """Operations of two servers with one token must be pinned together."""
+    urls = [f"https://wv{n:04d}.wolkvox.com/api/v2/" for n in (2, 3)]
+    assert shard_of(urls[0], 3) != shard_of(urls[1], 3)
+    apart = Configuration(configuration(*urls).operations, (), (("o0", "o1"),))
+    with pytest.raises(ConfigError, match="o0 and o1 use one token"):
+        own_part(apart, Shard(0, 3))
+
+    pinned = tuple(operation(f"o{n}", url, 1) for n, url in enumerate(urls))
+    together = Configuration(pinned, (), (("o0", "o1"),))
+    assert names(own_part(together, Shard(1, 3))) == ["o0", "o1"]
+
+
+@pytest.mark.parametrize(
+    ("index", "total", "expected"),
+    [
+        (None, 1, Shard(0, 1)),
+        ("0", 1, Shard(0, 1)),
+        ("2", 3, Shard(2, 3)),
+        ("wolkvox-exporter-2", 3, Shard(2, 3)),
+        ("a-7-wolkvox-0", 3, Shard(0, 3)),
+        (" 1 ", 2, Shard(1, 2)),
+    ],
+)
+def test_the_index_is_a_number_or_a_pod(index: str | None, total: int, expected: Shard) -> None:
+    """The name of a StatefulSet's pod ends in its number."""
+    assert read_shard(index, total) == expected
+
+
+@pytest.mark.parametrize(
+    ("index", "total", "reason"),
+    [
+        (None, 2, "--shard.index: is not set, but --shard.total is 2"),
+        ("2", 2, "--shard.index: 2 is not below --shard.total 2: shards count from 0"),
+        ("wolkvox-1", 1, "1 is not below --shard.total 1"),
+        ("-1x", 2, "must be a number from 0"),
+        ("wolkvox-6f9c", 2, "must be a number from 0"),
+        ("", 2, "must be a number from 0"),
+        ("١", 2, "must be a number from 0"),
+    ],
+)
+def test_an_index_that_cannot_be(index: str | None, total: int, reason: str) -> None:
+    """Nobody guesses a shard: a wrong one would poll what another polls, or nothing."""
+    with pytest.raises(ConfigError, match=reason):
+        read_shard(index, total)
+
+
+CONFIGURATION = """
+operations:
+  - {name: acme, url: "http://127.0.0.1:1/acme/", token: 7b0, shard: 0, skills: [{id: 1}]}
+  - {name: globex, url: "http://127.0.0.1:1/globex/", token: 7b1, shard: 1, skills: [{id: 1}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("index", "shown"), [("0", "shard 0 of 3: acme"), ("2", "shard 2 of 3: no operation")]
+)
+def test_the_check_says_what_is_this_shards(tmp_path: Path, index: str, shown: str) -> None:
+    """The plan is that of the shard alone; flags have their twins in the environment."""
+    file = tmp_path / "wolkvox.yml"
+    file.write_text(CONFIGURATION, encoding="utf-8")
+    environment = {
+        "WOLKVOX_EXPORTER_SHARD_INDEX": f"wolkvox-{index}",
+        "WOLKVOX_EXPORTER_SHARD_TOTAL": "3",
+    }
+    result = CliRunner().invoke(
+        command, ["--config.file", str(file), "--config.check"], env=environment
+    )
+
+    assert result.exit_code == 0, result.output
+    assert shown in result.output.splitlines()
+    assert "globex  " not in result.output
+
+
+@pytest.mark.e2e
+def test_each_process_polls_its_own(launch: Launch, tmp_path: Path) -> None:
+    """Three shards of one configuration: each operation has one of them, one shard idles."""
+    config = write_config(
+        tmp_path,
+        written("http://127.0.0.1:9/a/", name="acme", shard="0"),
+        written("http://127.0.0.1:9/b/", name="globex", token="7b0b", shard="2"),
+    )
+    flags = ("--shard.total", "3", "--shard.index")
+    lives = [
+        launch.serve(config, *flags, f"pod-{n}", "--storage.path", f"data-{n}")
+        for n in range(3)
+    ]
+    for number, (life, own) in enumerate(
+        zip(lives, ({"acme"}, set(), {"globex"}), strict=True)
+    ):
+        samples = life.metrics()
+        assert samples.distinct("wolkvox_operation_info", "operation") == own
+        assert samples.value("wolkvox_exporter_shard_index") == number
+        assert samples.value("wolkvox_exporter_shards") == 3
+        assert life.get("/-/healthy").status == 200
+    assert lives[1].get("/-/ready").status == 200
+    assert [life.stop() for life in lives] == [0, 0, 0]
+
+
+@pytest.mark.e2e
+def test_a_shard_that_does_not_exist_polls_nothing(launch: Launch, tmp_path: Path) -> None:
+    """A pod beyond the number of shards ends with 2 and a line that says why."""
+    config = write_config(tmp_path, written("http://127.0.0.1:9/a/"))
+    life = launch.serve(config, env={"WOLKVOX_EXPORTER_SHARD_INDEX": "wolkvox-exporter-1"})
+
+    assert life.wait() == 2
+    assert life.log() == (
+        "error: --shard.index: 1 is not below --shard.total 1: shards count from 0\n"
+    )
