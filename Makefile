@@ -6,7 +6,8 @@ STAMP  := $(VENV)/.installed
 UV     := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format docs lock bench clean
+.PHONY: help install demo test test-fast check format docs pictures lock bench image-test dist \
+  deploy-check manifests clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,17 +51,39 @@ docs: $(STAMP) ## Generate the reference pages and the schema from the code
 	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
 	$(BIN)/python -m exporter.config.reference docs/configuration.md
 	$(BIN)/python -m exporter.config.schema > docs/wolkvox.schema.json
+	$(BIN)/python -m scripts.dashboards
+
+pictures: $(STAMP) ## Draw the boards anew for the documentation (needs Debian's prometheus)
+	$(BIN)/python -m tests.dashboards_pictures
+
+PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 lock: ## Pin every dependency with its hashes (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-	  pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-	  --group dev pyproject.toml -o requirements-dev.lock
+	$(PIN) pyproject.toml -o requirements.lock
+	$(PIN) --group dev pyproject.toml -o requirements-dev.lock
+	for n in build check tools; do $(PIN) scripts/dist-$$n.in -o scripts/dist-$$n.lock || exit 1; done
 
 bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eight minutes)
 	$(BIN)/python -m benchmarks
+
+image-test: ## Build and run the image for real (root, docker.io, debootstrap)
+	tests/image/run.sh
+
+dist: ## Wheel, sdist, chart, bill of materials and checksums, built twice and compared
+	PYTHON=$(PYTHON) scripts/dist.sh
+
+CHECK := build/deploy-check
+$(CHECK)/.installed: scripts/dist-check.lock
+	$(PYTHON) -m venv $(CHECK)
+	$(CHECK)/bin/python -m pip install --quiet --require-hashes -r scripts/dist-check.lock
+	touch $@
+
+deploy-check: $(CHECK)/.installed ## Lint and render what is shipped for deployment (500 MB of tools)
+	$(CHECK)/bin/python -m pytest -q --noconftest tests/test_deploy_tools.py
+
+manifests: $(CHECK)/.installed ## Render the chart into deploy/kubernetes
+	$(CHECK)/bin/python scripts/dist-manifests.py
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
