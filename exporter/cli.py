@@ -169,6 +169,7 @@ def command(
     if check:
         if web_config is not None:
             load_web_config(Path(web_config))
+        _check_clients(configuration)
         for text in configuration.warnings:
             click.echo(f"warning: {text}")
         if shard.total > 1:
@@ -176,7 +177,7 @@ def command(
             click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
         click.echo(render_plan(planned), nl=False)
         return
-    # --help and --config.check load no server.
+    # --help loads no server.
     from exporter.service import Settings, run  # noqa: PLC0415
 
     for text in (*configuration.warnings, *planned.warnings):
@@ -267,6 +268,15 @@ def config(context: click.Context, config_files: tuple[str, ...], schema: bool) 
 
 
 register(command)
+
+
+def _check_clients(configuration: Configuration) -> None:
+    """Make every client as a start would: proxies of the environment and CA files count."""
+    from exporter.fleet import connect  # noqa: PLC0415 - for the check only
+    from exporter.service import system_clock  # noqa: PLC0415
+
+    for operation in configuration.operations:
+        connect(operation, system_clock())
 
 
 def main() -> None:

@@ -82,6 +82,7 @@ def run_demo(
             telemetry_path="/metrics",
             storage=directory / "data",
             process_metrics=process_metrics,
+            hangup_ends=True,
         )
 
         def announce(open_addresses: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.config import Configuration, Operation
+from exporter.errors import ConfigError, Problem
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import QueryRenderer
@@ -24,6 +25,7 @@ from exporter.polling.hours import PollHours
 from exporter.polling.keeper import Disk
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.poller import LONGEST_IDLE, Poller, Surroundings
+from exporter.polling.schedule import RESTART_GRACE
 from exporter.state.identity import Identity, identities
 from exporter.state.journal import State
 from exporter.state.locks import TokenGate
@@ -51,14 +53,21 @@ class Means:
 
 def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
     """The client of one operation; raises ConfigError for a proxy that cannot be used."""
-    return WolkvoxClient(
-        operation.base_url,
-        timeout=operation.timeout,
-        ca_file=operation.ca_file,
-        proxy=operation.proxy,
-        trust_env=not operation.loopback,
-        monotonic=clock.monotonic,
-    )
+    try:
+        return WolkvoxClient(
+            operation.base_url,
+            timeout=operation.timeout,
+            ca_file=operation.ca_file,
+            proxy=operation.proxy,
+            trust_env=not operation.loopback,
+            monotonic=clock.monotonic,
+        )
+    except ConfigError as error:
+        named = [
+            Problem(f"operation {operation.name}, {problem.path}", problem.reason)
+            for problem in error.problems
+        ]
+        raise ConfigError(named) from None
 
 
 @dataclass(slots=True)
@@ -77,6 +86,7 @@ class Fleet:
     def __init__(self, means: Means, group: asyncio.TaskGroup) -> None:
         self._means = means
         self._group = group
+        self._grace = RESTART_GRACE
         self._running: dict[str, _Running] = {}
         self._budgets: dict[tuple[str, ...], Budget] = {}
         self._retired: dict[asyncio.Task[None], Operation] = {}
@@ -104,6 +114,7 @@ class Fleet:
         for running in starting:
             self._start(running)
         self._budgets = {budget.account: budget for budget in budgets.values()}
+        self._grace = 0.0  # from now on this process knows its own attempts
         self.configuration = configuration
 
     def healthy(self) -> bool:
@@ -128,6 +139,11 @@ class Fleet:
         """Each operation as its loop stands at this moment, for the status page."""
         now = self._means.clock.now()
         return tuple(_view(running, now) for running in self._running.values())
+
+    async def restored(self) -> None:
+        """Wait until every loop has taken up what the process before left."""
+        waiting = [running.poller.restored.wait() for running in self._running.values()]
+        await asyncio.gather(*waiting)
 
     def stop(self) -> None:
         """End every loop at once; a request under way is dropped, its attempt is on disk."""
@@ -185,6 +201,7 @@ class Fleet:
             telemetry,
             identity,
             means.disk,
+            self._grace,
         )
         return _Running(operation, budget, client, Poller(operation, around), telemetry)
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ from exporter.web.healthsocket import health_socket
 from exporter.web.server import HttpServer, address_of, bind, parse_listen_address
 
 log = logging.getLogger(__name__)
+RESTORING_SECONDS = 2.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -64,6 +65,7 @@ class Settings:
     process_metrics: bool = True
     web_config: Path | None = None
     shard: Shard = WHOLE
+    hangup_ends: bool = False
 
 
 def run(
@@ -117,7 +119,7 @@ def serve_alone(server: Callable[[], HttpServer]) -> int:
 
     async def main() -> int:
         single = server()
-        with _signals(single.stop, lambda: None):
+        with _signals(single.stop, single.stop):
             await single.serve()
         return 0
 
@@ -192,10 +194,13 @@ class _Process:
                 servers = [self._server(fleet, sockets), *beside()]
                 with (
                     health_socket(self._settings.storage, fleet.healthy),
-                    _signals(lambda: self._stop(fleet, servers), lambda: self._reload(fleet)),
+                    self._on_signals(fleet, servers),
                 ):
-                    serving = [group.create_task(server.serve()) for server in servers]
                     fleet.apply(configuration)
+                    # A scrape before the state is read would see series end and begin again.
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(fleet.restored(), RESTORING_SECONDS)
+                    serving = [group.create_task(server.serve()) for server in servers]
                     self._say_started(configuration, sockets)
                     watch = group.create_task(
                         self._manager.watch(fleet.healthy, self._clock.sleep)
@@ -208,6 +213,16 @@ class _Process:
             self._journal.close()
         say(log, logging.INFO, "stopped")
         return 0
+
+    def _on_signals(
+        self, fleet: Fleet, servers: Sequence[HttpServer]
+    ) -> AbstractContextManager[None]:
+        def stop() -> None:
+            self._stop(fleet, servers)
+
+        # A demo belongs to its terminal, and ends when that is closed.
+        hangup = stop if self._settings.hangup_ends else lambda: self._reload(fleet)
+        return _signals(stop, hangup)
 
     def _means(self) -> Means:
         return Means(
@@ -297,9 +312,9 @@ class _Process:
 
 
 @contextmanager
-def _signals(stop: Callable[[], None], reload: Callable[[], object]) -> Iterator[None]:
+def _signals(stop: Callable[[], None], hangup: Callable[[], object]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    handlers = dict(zip(_SIGNALS, (stop, stop, reload), strict=True))
+    handlers = dict(zip(_SIGNALS, (stop, stop, hangup), strict=True))
     before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)

@@ -56,7 +56,7 @@ async def test_a_kill_in_the_middle_of_a_request(state_directory: Path) -> None:
         await stage.until("2026-11-18 10:06")
         assert running.value("wolkvox_up") == 1
         assert running.value(USED) == 2
-    assert stage.clock_times() == ["10:00:00", "10:05:00"]
+    assert stage.clock_times() == ["10:00:00", "10:05:01"]
 
 
 @in_virtual_time

@@ -36,7 +36,11 @@ STORAGE_RETRY = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a poll loop is given from outside; `identity` names it in the state file."""
+    """What a poll loop is given from outside.
+
+    `identity` names it in the state file; `grace` seconds are added to the slots that an
+    earlier process left.
+    """
 
     attempts: Attempts
     state: State
@@ -46,6 +50,7 @@ class Surroundings:
     observer: Observer
     identity: Identity
     disk: Disk
+    grace: float
 
 
 class Poller:
@@ -63,9 +68,10 @@ class Poller:
         self._owner = around.identity.owner
         self._keeper = Keeper(around.state, observer, around.disk)
         self._pauses = Pauses(operation, around.identity.member, clock, self._keeper, observer)
-        self._roster = Roster(operation, around.identity, clock, self._keeper)
+        self._roster = Roster(operation, around.identity, clock, self._keeper, around.grace)
         self._pace = Pace(operation, self._roster, around.budget, clock, observer)
         self._teller = Teller(operation, clock, observer)
+        self.restored = asyncio.Event()
         self._retired = False
         self._sleep: asyncio.Future[None] | None = None
 
@@ -76,6 +82,7 @@ class Poller:
         while not self._retired and not await self._restored():
             self.beat = self._clock.monotonic()
             await self._idle(LONGEST_IDLE)
+        self.restored.set()
         while not self._retired:
             self.beat = self._clock.monotonic()
             self._pace.tell_budget()

@@ -36,10 +36,16 @@ class Roster:
     """What an operation asks, by skill id; `#skills` and `#token_info` are no queries."""
 
     def __init__(
-        self, operation: Operation, identity: Identity, clock: Clock, keeper: Keeper
+        self,
+        operation: Operation,
+        identity: Identity,
+        clock: Clock,
+        keeper: Keeper,
+        grace: float,
     ) -> None:
         self._operation = operation
         self._member = identity.member
+        self._grace = grace
         self._owner = identity.owner
         self._clock = clock
         self._keeper = keeper
@@ -128,7 +134,7 @@ class Roster:
         )
         for one, (stored, memory) in zip(wanted, known, strict=True):
             now, attempt_at = self._clock.epoch(), stored.attempt_at
-            wait = schedule.wait_after_restart(attempt_at, now, one.interval)
+            wait = schedule.wait_after_restart(attempt_at, now, one.interval, self._grace)
             self.tasks[one.skill_id] = Task(
                 report=one.report,
                 skill_id=one.skill_id,

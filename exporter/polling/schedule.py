@@ -11,17 +11,22 @@ from exporter.errors import Reason
 SOONEST_RETRY = 5.0
 HOUR = 3600.0
 CLOSING_TRIES = 3
+RESTART_GRACE = 1.0
 
 
-def wait_after_restart(last_attempt_at: float | None, now: float, interval: float) -> float:
+def wait_after_restart(
+    last_attempt_at: float | None, now: float, interval: float, grace: float = 0.0
+) -> float:
     """Seconds until the slot of a query whose last attempt stands in the state file.
 
     A query without a recorded attempt is due at once; a recorded time in the future (the
-    clock was set back) delays by one interval at most.
+    clock was set back) delays by one interval at most. A request leaves a little after the
+    time that is written, once that is on the disk: `grace` makes up for what a process that
+    is gone took for it.
     """
     if last_attempt_at is None:
         return 0.0
-    return min(interval, max(0.0, last_attempt_at + interval - now))
+    return min(interval, max(0.0, last_attempt_at + interval + grace - now))
 
 
 def started_before(last_attempt_at: float | None, now: float, monotonic: float) -> float | None:

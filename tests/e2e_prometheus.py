@@ -1,0 +1,106 @@
+"""A real Prometheus on loopback, and its tools."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from tests.e2e_support import PATIENCE, Labels, fetch, free_port, wait_for
+
+_MISSING = (
+    "{} is not on PATH: install it with "
+    "`apt-get install --no-install-recommends prometheus`, which brings both tools"
+)
+_CONFIG = """\
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+  - job_name: wolkvox
+    static_configs: [{{targets: {targets}}}]
+"""
+
+
+def tool(name: str) -> str:
+    """The path of `prometheus` or `promtool`; fails with what to install."""
+    found = shutil.which(name)
+    assert found is not None, _MISSING.format(name)
+    return found
+
+
+@dataclass
+class Prometheus:
+    """One running server."""
+
+    address: str
+
+    def query(self, expression: str, at: float | None = None) -> dict[Labels, float]:
+        """An instant query; the series' labels without those of the target."""
+        when = {} if at is None else {"time": f"{at:.3f}"}
+        asked = urlencode({"query": expression, **when})
+        answer = json.loads(fetch(self.address, f"/api/v1/query?{asked}").text)
+        assert answer["status"] == "success", answer
+        return {
+            frozenset(
+                (name, text)
+                for name, text in series["metric"].items()
+                if name not in {"__name__", "instance", "job"}
+            ): float(series["value"][1])
+            for series in answer["data"]["result"]
+        }
+
+    def number(self, expression: str, at: float | None = None) -> float | None:
+        """The one value of a query, None where there is none."""
+        found = list(self.query(expression, at).values())
+        assert len(found) <= 1, found
+        return found[0] if found else None
+
+    def scraped_since(self, at: float) -> bool:
+        """Whether every target was scraped, and that successfully, after a moment."""
+        stamps = self.query("timestamp(up == 1)")
+        return bool(stamps) and min(stamps.values()) > at
+
+
+@contextlib.contextmanager
+def prometheus(directory: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes these addresses every second, with its data in a folder."""
+    config = directory / "prometheus.yml"
+    config.write_text(_CONFIG.format(targets=json.dumps(list(targets))), encoding="utf-8")
+    address = f"127.0.0.1:{free_port()}"
+    log = directory / "prometheus.log"
+    command = [
+        tool("prometheus"),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={directory / 'prometheus'}",
+        f"--web.listen-address={address}",
+        "--query.lookback-delta=10s",
+        "--log.level=warn",
+    ]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output) as own,
+    ):
+
+        def ready() -> bool:
+            assert own.poll() is None, log.read_text(encoding="utf-8")
+            with contextlib.suppress(OSError):
+                return fetch(address, "/-/ready").status == 200
+            return False
+
+        try:
+            wait_for(ready, "Prometheus")
+            yield Prometheus(address)
+        finally:
+            own.kill()
+            own.wait(PATIENCE)
+
+
+def promtool(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run promtool with some input; its output is kept."""
+    return subprocess.run(
+        [tool("promtool"), *arguments], input=text, capture_output=True, text=True, check=False
+    )

@@ -1,0 +1,136 @@
+"""`demo` and `simulate`: figures at once whatever the hour, and nothing left behind."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from exporter.demo import demo_zones
+from tests.e2e_support import LOOPBACK, Launch, Life, Samples, fetch, wait_for
+
+pytest_plugins = ("tests.e2e_fixtures",)
+COUNTS = "wolkvox_skill_inbound_interactions"
+# Around clock changes of the zones that the demo knows, and days without one.
+DAYS = [
+    *("2026-01-01", "2026-03-29", "2026-03-30", "2026-04-04", "2026-04-05", "2026-04-06"),
+    *("2026-06-21", "2026-09-05", "2026-09-06", "2026-09-07", "2026-09-27", "2026-10-25"),
+    *("2026-10-26", "2026-12-31", "2028-02-29"),
+]
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_demo_zones_have_eight_hours_behind(day: str) -> None:
+    """At every hour of these days both zones of the demo have a working day to show."""
+    midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    for hour in range(24):
+        now = midnight + timedelta(hours=hour, minutes=59)
+        zones = demo_zones(now)
+        assert min(now.astimezone(zone).hour for zone in zones) >= 8, now
+        assert zones[0] != zones[1]
+
+
+def announced(life: Life, last: str) -> str:
+    """What it prints for people, once it is whole."""
+    wait_for(lambda: last in life.output() or life.ended(), "the announcement")
+    assert not life.ended(), life.log()
+    return life.output()
+
+
+def urls(text: str) -> dict[str, str]:
+    """The addresses that the demo prints, by what they show."""
+    found = re.findall(r"^  (status|metrics|simulator) +http://([^/\s]+)/", text, re.MULTILINE)
+    return dict(found)
+
+
+def figures(address: str) -> Samples | None:
+    """The metrics, once every skill has been asked."""
+    page = Samples(fetch(address, "/metrics").text)
+    ups = page.of("wolkvox_up")
+    return page if len(ups) == sum(ups.values()) == 5 else None
+
+
+@pytest.mark.e2e
+def test_demo_shows_figures_within_two_seconds(launch: Launch) -> None:
+    """Five skills, six channels and two operations are there 2 s after the greeting."""
+    # A machine that does something else may be slow once, but not three times.
+    for _ in range(3):
+        life = launch("demo", *LOOPBACK)
+        address = urls(announced(life, "Ctrl-C ends it."))["metrics"]
+        greeted = time.monotonic()
+        page = wait_for(lambda at=address: figures(at), "data of every skill")  # type: ignore[misc]
+        seconds = time.monotonic() - greeted
+        life.kill()
+        if seconds < 2:
+            break
+    assert seconds < 2
+    assert len(page.distinct(COUNTS, "skill")) == 5
+    assert len(page.distinct(COUNTS, "type_interaction")) == 6
+    assert page.distinct(COUNTS, "operation") == {"acme", "globex"}
+    assert all(value > 0 for value in page.of(COUNTS).values())
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_leaves_cleanly(launch: Launch, number: signal.Signals) -> None:
+    """Every address printed works; Ctrl-C ends it with 0 and leaves no file behind."""
+    temporary = launch.directory / "tmp"
+    temporary.mkdir()
+    life = launch("demo", *LOOPBACK, env={"TMPDIR": str(temporary)})
+    printed = urls(announced(life, "Ctrl-C ends it."))
+    assert fetch(printed["status"], "/").status == 200
+    assert fetch(printed["metrics"], "/metrics").status == 200
+    assert fetch(printed["simulator"], "/_simulator/requests").status == 200
+    wait_for(
+        lambda: Samples(fetch(printed["metrics"], "/metrics").text).of("wolkvox_token_limit"),
+        "the token's limit",
+    )
+    assert list(temporary.iterdir())
+    assert life.stop(number) == 0
+    assert "Traceback" not in life.log() + life.output()
+    assert not list(temporary.iterdir())
+    assert [path for path in launch.directory.iterdir() if path.is_dir()] == [temporary]
+
+
+@pytest.mark.e2e
+def test_demo_leaves_nothing_behind_where_it_cannot_start(launch: Launch) -> None:
+    """A port that is taken ends the demo with 1, and its directory is gone."""
+    (launch.directory / "tmp").mkdir()
+    flags = ("--web.listen-address", "nix.invalid:0")
+    life = launch("demo", *flags, env={"TMPDIR": str(launch.directory / "tmp")})
+    assert life.wait() == 1
+    assert not list((launch.directory / "tmp").iterdir())
+
+
+@pytest.mark.e2e
+def test_simulate_serves_the_api_alone(launch: Launch, tmp_path: Path) -> None:
+    """`simulate` prints what a configuration needs, and the exporter can be run against it."""
+    flags = ("--timezone", "Etc/GMT-3", "--seed", "7")
+    simulator = launch("simulate", "--web.listen-address", "127.0.0.1:0", *flags)
+    text = announced(simulator, "Ctrl-C ends it.")
+    found = re.findall(r"url: (\S+)\n +token (\S+) +skills (\d+)", text)
+    assert len(found) == 2
+    lines = ["operations:"]
+    for number, (url, token, skill) in enumerate(found):
+        lines.append(f"  - {{name: op{number}, url: '{url}', token: {token},")
+        lines.append(f"     timezone: Etc/GMT-3, interval: 1s, skills: [{{id: {skill}}}]}}")
+    config = tmp_path / "wolkvox.yml"
+    config.write_text("\n".join(lines))
+    exporter = launch.serve(config)
+    wait_for(lambda: sum(exporter.metrics().of("wolkvox_up").values()) == 2, "both operations")
+    assert simulator.stop(signal.SIGINT) == 0
+    assert "Traceback" not in simulator.log()
+    wait_for(lambda: not any(exporter.metrics().of("wolkvox_up").values()), "its absence")
+    failures = exporter.metrics().of("wolkvox_api_request_failures_total", reason="connect")
+    assert all(failures.values())
+
+
+def test_demo_zones_are_real() -> None:
+    """The zones are keys of the time zone database, so that a configuration can name them."""
+    for zone in demo_zones(datetime(2026, 5, 1, tzinfo=UTC)):
+        assert ZoneInfo(zone.key) is zone

@@ -1,0 +1,275 @@
+"""The process as its supervisor sees it: signals, reload, pages, log, and how it dies."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
+from tests.e2e_support import Launch, Life, Samples, fetch, operation, wait_for, write_config
+
+pytest_plugins = ("tests.e2e_fixtures",)
+pytestmark = pytest.mark.e2e
+ENDING = (signal.SIGTERM, signal.SIGINT)
+Serve = Callable[[Script], Api]
+
+
+class Hanging:
+    """An API that accepts and answers nobody until `release`."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+
+    def __call__(self, asked: Asked) -> Reply:
+        self.release.wait(60)
+        return found(row())
+
+
+@pytest.fixture
+def hanging(serve_api: Serve) -> Api:
+    """A server that never answers in the time of a test."""
+    script = Hanging()
+    api = serve_api(script)
+    api.closing = script.release
+    return api
+
+
+@pytest.fixture
+def config(tmp_path: Path, serve_api: Serve) -> Path:
+    """A configuration whose API answers a row."""
+    return write_config(tmp_path, operation(serve_api(lambda asked: found(row())).url()))
+
+
+def ends_well(life: Life, number: signal.Signals) -> None:
+    """It ends by this signal within 5 s, with 0 and without a traceback."""
+    started = time.monotonic()
+    assert life.stop(number) == 0, life.log()
+    assert time.monotonic() - started < 5
+    assert "Traceback" not in life.log()
+    assert "Aborted" not in life.log()
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_signals_end_it_with_0(launch: Launch, config: Path, number: signal.Signals) -> None:
+    """SIGTERM and SIGINT end a polling exporter, which says farewell."""
+    life = launch.serve(config)
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
+    ends_well(life, number)
+    assert "msg=stopped" in life.log().splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_signals_end_it_while_the_api_hangs(
+    launch: Launch, tmp_path: Path, hanging: Api, number: signal.Signals
+) -> None:
+    """A request without an answer does not hold the end up, nor does an idle client."""
+    life = launch.serve(write_config(tmp_path, operation(hanging.url())))
+    wait_for(lambda: hanging.asked, "a request")
+    ends_well(life, number)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_signals_end_it_during_the_start(
+    launch: Launch, config: Path, number: signal.Signals
+) -> None:
+    """A signal that comes before everything runs ends it just as well."""
+    for delay in (0.0, 0.02, 0.05, 0.08, 0.11, 0.15):
+        life = launch.serve(config)
+        wait_for(life.listening_to_signals, "the command line")
+        time.sleep(delay)
+        ends_well(life, number)
+
+
+def test_ready_after_the_first_attempt(launch: Launch, tmp_path: Path, hanging: Api) -> None:
+    """Not ready, but healthy and scrapable, while the first poll is under way."""
+    life = launch.serve(write_config(tmp_path, operation(hanging.url())))
+    wait_for(lambda: hanging.asked, "a request")
+    assert life.get("/-/ready").status == 503
+    assert life.get("/-/healthy").status == 200
+    assert life.metrics().value("wolkvox_up") == 0
+    hanging.closing.set()
+    wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
+
+
+def test_a_failure_makes_it_ready_too(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """Readiness waits for the end of an attempt, not for its success."""
+    api = serve_api(lambda asked: refused("OUT OF ORDER", 500))
+    life = launch.serve(write_config(tmp_path, operation(api.url())))
+    wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
+    assert life.metrics().value("wolkvox_consecutive_failures") is not None
+    assert life.metrics().value("wolkvox_up") == 0
+
+
+def test_pages_and_methods(launch: Launch, config: Path) -> None:
+    """Each page has its methods; the rest is 404 or 405, HEAD is GET without a body."""
+    life = launch.serve(config)
+    address = life.addresses[0]
+    for path in ("/", "/metrics", "/-/healthy", "/-/ready"):
+        wait_for(lambda path=path: life.get(path).status == 200, path)  # type: ignore[misc]
+        head = fetch(address, path, "HEAD")
+        assert (head.status, head.body) == (200, b"")
+        assert int(head.headers["content-length"]) > 0
+        refusal = fetch(address, path, "POST")
+        assert (refusal.status, refusal.headers["allow"]) == (405, "GET, HEAD")
+    assert fetch(address, "/-/reload").status == 405
+    for path in ("/nothing", "/metrics/", "//", "/-/", "/..%2fetc/passwd"):
+        assert fetch(address, path).status == 404
+    assert re.search(r'href="[./]*metrics"', life.get("/").text)
+    wait_for(lambda: "4173" in life.get("/").text, "the skill on the status page")
+
+
+def test_metrics_in_both_formats_and_compressed(launch: Launch, config: Path) -> None:
+    """The text format by default, OpenMetrics and gzip where they are asked for."""
+    life = launch.serve(config)
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
+    text = life.get("/metrics")
+    assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
+    wanted = "application/openmetrics-text;version=1.0.0;q=0.9,*/*;q=0.1"
+    modern = life.get("/metrics", Accept=wanted, Accept_Encoding="gzip")
+    assert modern.headers["content-type"].startswith("application/openmetrics-text")
+    assert modern.headers["content-encoding"] == "gzip"
+    body = gzip.decompress(modern.body).decode()
+    assert body.endswith("# EOF\n")
+    assert Samples(body).of("wolkvox_up") == Samples(text.text).of("wolkvox_up")
+    assert life.get("/metrics", Accept=";;q=,\xff", Accept_Encoding="gzip;q=x").status == 200
+
+
+def reloads(life: Life) -> tuple[float | None, float]:
+    """Whether the last reload succeeded, and when one last did."""
+    page = life.metrics()
+    prefix = "wolkvox_exporter_config_last_reload_success"
+    at = page.value(f"{prefix}_timestamp_seconds")
+    assert at is not None
+    return page.value(f"{prefix}ful"), at
+
+
+def test_reload_by_signal(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """SIGHUP takes a new skill over and leaves the other's slot and counters as they are."""
+    api = serve_api(lambda asked: found(row()))
+    config = write_config(tmp_path, operation(api.url(), "4173", interval="60s"))
+    life = launch.serve(config)
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
+    loaded = reloads(life)[1]
+    write_config(tmp_path, operation(api.url(), "4173", "4180", interval="60s"))
+    life.send(signal.SIGHUP)
+    wait_for(lambda: life.metrics().value("wolkvox_up", skill_id="4180"), "the new skill")
+    assert life.metrics().value("wolkvox_up", skill_id="4173") == 1
+    assert [one.skill for one in api.asked] == ["4173", "4180"]
+    successful, at = reloads(life)
+    assert successful == 1
+    assert at > loaded
+
+
+def test_reload_by_request(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
+    """A bad file is 500 with its reasons and changes nothing; a good one is 200."""
+    api = serve_api(lambda asked: found(row()))
+    config = write_config(tmp_path, operation(api.url(), "4173"))
+    life = launch.serve(config, "--web.enable-lifecycle")
+    address = life.addresses[0]
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
+    loaded = reloads(life)[1]
+    write_config(tmp_path, operation(api.url(), "all", interval="never", colour="red"))
+    refusal = fetch(address, "/-/reload", "POST")
+    assert refusal.status == 500
+    assert "operations.0.interval: " in refusal.text
+    assert "operations.0.colour: " in refusal.text
+    assert reloads(life) == (0, loaded)
+    asked = len(api.asked)
+    wait_for(lambda: len(api.asked) > asked + 1, "the old configuration to go on")
+    assert {one.skill for one in api.asked} == {"4173"}
+    config.unlink()
+    life.send(signal.SIGHUP)
+    wait_for(lambda: "the file does not exist" in life.log(), "the log to say so")
+    write_config(tmp_path, operation(api.url(), "all"))
+    assert fetch(address, "/-/reload", "POST").status == 200
+    wait_for(lambda: life.metrics().distinct("wolkvox_up", "skill_id") == {"all"}, "the new")
+    successful, at = reloads(life)
+    assert successful == 1
+    assert at > loaded
+
+
+def test_reload_by_request_is_off_by_default(launch: Launch, config: Path) -> None:
+    """Without --web.enable-lifecycle a request to reload is 403 and says what to do."""
+    life = launch.serve(config)
+    refusal = fetch(life.addresses[0], "/-/reload", "POST")
+    assert refusal.status == 403
+    assert "--web.enable-lifecycle" in refusal.text
+
+
+PAIR = r'[a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^\s"=\\]+)'
+
+
+@pytest.mark.parametrize("style", ["logfmt", "json"])
+def test_every_log_line_can_be_read_by_a_machine(
+    launch: Launch, tmp_path: Path, serve_api: Serve, style: str
+) -> None:
+    """At debug, through failures of every kind, each line parses and has the same fields."""
+    answers = [
+        Reply(b'<h1>"quoted" \\ a=b</h1>\n\x00'),
+        refused('say "no"\nand = \\ é'),
+        refused("TOKEN LIMIT EXCEEDED"),
+    ]
+    api = serve_api(lambda asked: answers[int(asked.operation[-1])])
+    operations = [
+        operation(api.url(f"op{number}"), name=f"op{number}", token=f"{number}-canary")
+        for number in range(len(answers))
+    ]
+    flags = ("--log.level", "debug", "--log.format", style)
+    life = launch.serve(write_config(tmp_path, *operations), *flags)
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first polls")
+    assert life.stop() == 0
+    lines = life.log().splitlines()
+    assert len(lines) >= 6
+    for line in lines:
+        if style == "logfmt":
+            assert re.fullmatch(f"{PAIR}(?: {PAIR})*", line), line
+            keys = re.findall(r"(?:^| )([a-z_]+)=", line)[:3]
+        else:
+            keys = list(json.loads(line))[:3]
+        assert keys == ["ts", "level", "msg"]
+
+
+@pytest.mark.parametrize("victim", ["polling.poller.Poller.run", "web.server.HttpServer.serve"])
+def test_a_part_that_dies_ends_the_process(launch: Launch, config: Path, victim: str) -> None:
+    """A poll loop or a server that breaks ends everything with 1 rather than serve old data."""
+    module, kind, method = victim.rsplit(".", 2)
+    prelude = (
+        "import asyncio\n"
+        f"from exporter.{module} import {kind}\n"
+        "async def broken(self):\n"
+        "    await asyncio.sleep(0.2)\n"
+        "    raise RuntimeError('broken for a test')\n"
+        f"{kind}.{method} = broken\n"
+    )
+    life = launch.serve(config, prelude=prelude)
+    assert life.wait() == 1
+    (line,) = [line for line in life.log().splitlines() if "level=error" in line]
+    assert "rather than serve old data" in line
+    assert "broken for a test" in line
+
+
+def test_a_defect_in_a_turn_is_told_and_survived(launch: Launch, config: Path) -> None:
+    """An unforeseen error within one poll counts as `internal`, with one traceback."""
+    prelude = (
+        "import exporter.polling.poller as poller\n"
+        "def broken(*whatever):\n"
+        "    raise RuntimeError('broken for a test')\n"
+        "poller.absorb = broken\n"
+    )
+    life = launch.serve(config, prelude=prelude)
+    wait_for(
+        lambda: life.metrics().value("wolkvox_api_request_failures_total", reason="internal"),
+        "the failure to be counted",
+    )
+    assert life.get("/-/healthy").status == 200
+    assert life.get("/-/ready").status == 200
+    assert life.metrics().value("wolkvox_up") == 0
+    assert "broken for a test" in life.log()

@@ -1,0 +1,216 @@
+"""kill -9 at any moment: no early request, no counter that falls, no damaged state."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.e2e_api import Api, Asked, Reply, Script, found, row
+from tests.e2e_support import (
+    TOKEN,
+    Labels,
+    Launch,
+    Life,
+    Samples,
+    operation,
+    wait_for,
+    write_config,
+)
+
+pytest_plugins = ("tests.e2e_fixtures",)
+pytestmark = pytest.mark.e2e
+Serve = Callable[[Script], Api]
+Start = Callable[[Path], Life]
+# What lies between the attempt's time in the state and its arrival: a flush, a connection,
+# on a machine that is busy. A request without regard to the slot would come at once.
+ON_THE_WAY = 0.8
+COUNTERS = (
+    "wolkvox_skill_offered_interactions_total",
+    "wolkvox_skill_answer_wait_seconds_bucket",
+    "wolkvox_skill_answer_wait_seconds_count",
+    "wolkvox_skill_answer_wait_seconds_sum",
+    "wolkvox_skill_abandon_wait_seconds_count",
+    "wolkvox_skill_abandon_wait_seconds_sum",
+)
+
+
+class Growing:
+    """Day totals that grow by 40 a second until they are stopped."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._stopped: int | None = None
+        self.given: list[int] = []
+
+    def __call__(self, asked: Asked) -> Reply:
+        total = self.total()
+        if asked.skill == "4173":
+            self.given.append(total)
+        return found(row("inbound", total), row("chat-web", 2 * total))
+
+    def total(self) -> int:
+        """The interactions of the day until now."""
+        if self._stopped is not None:
+            return self._stopped
+        return 1000 + int((time.monotonic() - self._begun) * 40)
+
+    def stop(self) -> None:
+        """Let the totals stay as they are."""
+        self._stopped = self.total()
+
+
+@pytest.fixture
+def start(launch: Launch, state_directory: Path) -> Callable[[Path], Life]:
+    """Start the exporter with its state in memory, where possible."""
+    return lambda config: launch.serve(config, "--storage.path", str(state_directory / "data"))
+
+
+def test_fifteen_kills_cost_one_request_per_query(
+    start: Start, tmp_path: Path, serve_api: Serve
+) -> None:
+    """A crash loop of fifteen lives asks each query once, whatever it died of."""
+    api = serve_api(lambda asked: found(row()))
+    config = write_config(
+        tmp_path,
+        operation(api.url("acme"), "4173", "4180", "all", name="acme", interval="30s"),
+        operation(api.url("globex"), "5101", name="globex", token=f"{TOKEN}2", interval="30s"),
+    )
+    chance, started = random.Random(15), time.monotonic()
+    for number in range(15):
+        life = start(config)
+        if number == 0:
+            wait_for(lambda: api.asked, "the first request")
+        else:
+            die_in(life, chance)
+        life.kill()
+    # An attempt may stand in the state although the kill came before its request.
+    assert time.monotonic() - started < 28, "the machine is too slow for this test"
+    asked = Counter((one.operation, one.skill) for one in api.asked)
+    assert set(asked.values()) == {1}
+
+
+def test_spacing_holds_while_no_answer_survives(
+    start: Start, tmp_path: Path, serve_api: Serve
+) -> None:
+    """Killed while the API still thinks, the exporter waits for the slot as after an answer."""
+    never = threading.Event()
+
+    def script(asked: Asked) -> Reply:
+        never.wait(60)
+        return Reply()
+
+    api = serve_api(script)
+    api.closing = never
+    config = write_config(tmp_path, operation(api.url(), interval="3s"))
+    for lives in range(1, 3):
+        life = start(config)
+        wait_for(lambda wanted=lives: len(api.asked) >= wanted, "a request")  # type: ignore[misc]
+        life.kill()
+    first, second = api.asked
+    assert second.at - first.at > 3 - ON_THE_WAY
+
+
+def test_thirty_kills_at_random_moments(
+    start: Start, tmp_path: Path, state_directory: Path, serve_api: Serve
+) -> None:
+    """Counters never fall and are exact at last; requests keep their distance."""
+    growing = Growing()
+    api = serve_api(growing)
+    config = write_config(
+        tmp_path, operation(api.url(), "4173", "all", interval="2s", stale_after="1m")
+    )
+    chance = random.Random(30)
+    highest: dict[tuple[str, Labels], float] = {}
+    first = start(config)
+    wait_for(lambda: first.metrics().value("wolkvox_up", skill_id="4173"), "the first result")
+    before = growing.given[0]
+    first.kill()
+    for _ in range(30):
+        life = start(config)
+        die_in(life, chance, lambda life=life: rises(highest, life))  # type: ignore[misc]
+        life.kill()
+        intact(state_directory / "data", tmp_path / "copy")
+        assert "damaged" not in life.log()
+    growing.stop()
+    last = start(config)
+    wait_for(lambda: growing.given[-2:] == [growing.total()] * 2, "two last answers")
+    wait_for(lambda: last.metrics().value("wolkvox_up", skill_id="4173"), "the last result")
+    rises(highest, last)
+    for skill in ("4173", "all"):
+        times = [one.at for one in api.of("acme", skill)]
+        assert min(later - earlier for earlier, later in pairwise(times)) > 2 - ON_THE_WAY
+        assert len(times) > 3
+    page, grown = last.metrics(), growing.total() - before
+    of = {"skill_id": "4173", "type_interaction": "inbound"}
+    assert page.value(COUNTERS[0], **of) == grown
+
+
+def die_in(
+    life: Life, chance: random.Random, meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Wait for a random moment of its start, or more often of its work."""
+    working = chance.random() < 0.7
+    begun = (lambda: life.addresses) if working else life.listening_to_signals
+    wait_for(begun, "its beginning")
+    deadline = time.monotonic() + chance.uniform(0.0, 0.3)
+    while time.monotonic() < deadline:
+        meanwhile()
+        time.sleep(0.02)
+
+
+def rises(highest: dict[tuple[str, Labels], float], life: Life) -> None:
+    """Compare every counter with the highest value that any life has shown."""
+    if "listen=" not in life.log():
+        return
+    page: Samples = life.metrics()
+    for name in COUNTERS:
+        for labels, value in page.of(name).items():
+            assert value >= highest.get((name, labels), 0), (name, dict(labels))
+            highest[name, labels] = value
+
+
+def intact(directory: Path, copy: Path) -> None:
+    """Check a copy of the state file, as the killed process left it."""
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for path in directory.glob("*.db*"):
+        shutil.copy(path, copy)
+    assert not list(copy.glob("*damaged*"))
+    for path in copy.glob("*.db"):
+        connection = sqlite3.connect(path)
+        try:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        finally:
+            connection.close()
+
+
+def test_first_scrape_after_a_restart_is_whole(
+    launch: Launch, tmp_path: Path, serve_api: Serve
+) -> None:
+    """However slow the disk is to read, no scrape finds the counters gone for a moment."""
+    api = serve_api(lambda asked: found(row()))
+    config = write_config(tmp_path, operation(api.url(), stale_after="1m"))
+    life = launch.serve(config)
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
+    life.kill()
+    slow = (
+        "import time\n"
+        "from exporter.state.storage import Storage\n"
+        "quick = Storage.stored\n"
+        "def stored(*args):\n"
+        "    time.sleep(0.5)\n"
+        "    return quick(*args)\n"
+        "Storage.stored = stored\n"
+    )
+    again = launch.serve(config, prelude=slow)
+    assert again.metrics().of(COUNTERS[0])
+    assert again.get("/-/ready").status == 200

@@ -1,0 +1,238 @@
+"""Log lines: their two forms, what is quoted, what is cut out, and who may speak."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from exporter import logs
+from exporter.logs import JsonFormatter, LogfmtFormatter, Secrets, configure, say
+
+CANARY = "7b1f0e9d8c7b6a5948372615f4e3d2c1b0a9f8e7d6c5b4a39281"
+MOMENT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC).timestamp()
+LIBRARIES = ("httpx", "httpcore", "asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")
+Start = Callable[[str, str], io.StringIO]
+
+
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """No token of a test is remembered after it."""
+    secrets = Secrets()
+    monkeypatch.setattr(logs, "SECRETS", secrets)
+    return secrets
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Configure the log on a stream in memory; the log of before comes back."""
+    loggers = [logging.getLogger(name) for name in ("", "exporter", *LIBRARIES)]
+    before = [(one, one.level, one.propagate, list(one.handlers)) for one in loggers]
+    for one in loggers:
+        one.propagate = True
+
+    def _start(level: str, style: str) -> io.StringIO:
+        stream = io.StringIO()
+        configure(level, style, stream)
+        return stream
+
+    yield _start
+    for one, level, propagate, handlers in before:
+        one.setLevel(level)
+        one.propagate = propagate
+        one.handlers[:] = handlers
+
+
+def with_traceback(made: logging.LogRecord, text: str) -> logging.LogRecord:
+    """Add an exception with this text, as `logging.exception` does."""
+    try:
+        int(text)
+    except ValueError as error:
+        made.exc_info = (ValueError, error, error.__traceback__)
+    return made
+
+
+def record(message: str, level: int = logging.INFO, **fields: object) -> logging.LogRecord:
+    """One event of a fixed moment."""
+    made = logging.LogRecord("exporter.x", level, __file__, 1, "%s", (message,), None)
+    made.created = MOMENT
+    made.fields = fields
+    return made
+
+
+def test_logfmt_line() -> None:
+    """Moment, level and message come first, then the fields in their order."""
+    line = LogfmtFormatter().format(record("no answer", operation="acme", seconds=1.5, count=3))
+    assert line == (
+        'ts=2026-03-01T12:30:15.250Z level=info msg="no answer" '
+        "operation=acme seconds=1.5 count=3"
+    )
+
+
+def test_json_line() -> None:
+    """The same event as one JSON object, numbers as numbers."""
+    line = JsonFormatter().format(record("no answer", operation="acme", seconds=1.5, count=3))
+    assert json.loads(line) == {
+        "ts": "2026-03-01T12:30:15.250Z",
+        "level": "info",
+        "msg": "no answer",
+        "operation": "acme",
+        "seconds": 1.5,
+        "count": 3,
+    }
+
+
+@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
+def test_fields_that_are_none_are_left_out(formatter: logging.Formatter) -> None:
+    """A field without a value says nothing, so it is not there."""
+    assert "skill_id" not in formatter.format(record("x", skill_id=None))
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("plain", "plain"),
+        ("a/b:c,d;e-f_g.h", "a/b:c,d;e-f_g.h"),
+        ("Atención", "Atención"),
+        (True, "True"),
+        (0.1 + 0.2, "0.3"),
+        (1e9, "1e+09"),
+        ("", '""'),
+        ("two words", '"two words"'),
+        ("a=b", '"a=b"'),
+        ('say "no"', r'"say \"no\""'),
+        ("back\\slash", r'"back\\slash"'),
+        ("line\nbreak", r'"line\nbreak"'),
+        ("carriage\r", r'"carriage\r"'),
+        ("tab\t", r'"tab\t"'),
+        ("null\x00", r'"null\u0000"'),
+        ("escape\x1b[31m", r'"escape\u001b[31m"'),
+        (["a", 1], "\"['a', 1]\""),
+    ],
+)
+def test_what_logfmt_quotes(value: object, written: str) -> None:
+    """A value that a reader could take for more than one value stands in quotes."""
+    line = LogfmtFormatter().format(record("x", field=value))
+    assert line.partition(" field=")[2] == written
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [
+        (logging.DEBUG, "debug"),
+        (logging.INFO, "info"),
+        (logging.WARNING, "warn"),
+        (logging.ERROR, "error"),
+        (logging.CRITICAL, "error"),
+    ],
+)
+def test_names_of_the_levels(level: int, name: str) -> None:
+    """The four names of the flag --log.level, and no other ones."""
+    assert f" level={name} " in LogfmtFormatter().format(record("x", level))
+    assert json.loads(JsonFormatter().format(record("x", level)))["level"] == name
+
+
+@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
+def test_a_traceback_stays_on_one_line(formatter: logging.Formatter) -> None:
+    """A defect is told whole, but as one line, so that a log reader keeps it together."""
+    made = with_traceback(record("a defect", logging.ERROR), "broken")
+    line = formatter.format(made)
+    assert len(line.splitlines()) == 1
+    assert r"\nValueError: invalid literal for int() with base 10: 'broken'" in line
+
+
+def test_what_json_cannot_hold_becomes_text() -> None:
+    """A field of any kind is told as text rather than lost."""
+    line = JsonFormatter().format(record("x", path=ValueError("odd"), when={1}))
+    assert json.loads(line)["path"] == "odd"
+    assert json.loads(line)["when"] == "{1}"
+
+
+@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
+@pytest.mark.parametrize("token", ["tiny", CANARY, "with.dots+and/slashes==", 'quo"ted'])
+def test_known_tokens_are_cut_out(
+    own_secrets: Secrets, formatter: logging.Formatter, token: str
+) -> None:
+    """A token that was read appears in no message, field or traceback."""
+    own_secrets.add(token)
+    made = record(f"sent {token}", header=f"wolkvox-token: {token}", plain=token)
+    line = formatter.format(with_traceback(made, token))
+    escaped = json.dumps(token)[1:-1]
+    assert token not in line
+    assert escaped not in line
+    assert line.count("[token]") >= 4
+
+
+def test_a_token_that_begins_like_another_one(own_secrets: Secrets) -> None:
+    """The longer one is cut out whole, in whatever order they were read."""
+    own_secrets.add("begins")
+    own_secrets.add("begins-and-goes-on")
+    assert own_secrets.scrub("<begins-and-goes-on> <begins>") == "<[token]> <[token]>"
+
+
+def test_what_looks_like_a_token_is_cut_out(own_secrets: Secrets) -> None:
+    """A token that the exporter has never read is known by its form, in either case."""
+    assert own_secrets.scrub(f"<{CANARY}>") == "<[token]>"
+    assert own_secrets.scrub(f"<{CANARY.upper()}>") == "<[token]>"
+    assert own_secrets.scrub("7b1f0e is short, deadbeef is none") == (
+        "7b1f0e is short, deadbeef is none"
+    )
+
+
+def test_an_empty_secret_is_no_secret(own_secrets: Secrets) -> None:
+    """An empty token would cut between all letters."""
+    own_secrets.add("")
+    assert own_secrets.scrub("text") == "text"
+
+
+@pytest.mark.parametrize(
+    ("level", "spoken"),
+    [
+        ("debug", ["debug", "info", "warn", "error"]),
+        ("info", ["info", "warn", "error"]),
+        ("warn", ["warn", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_least_level(start: Start, level: str, spoken: list[str]) -> None:
+    """The exporter says what is at least as severe as --log.level."""
+    stream = start(level, "json")
+    log = logging.getLogger("exporter.polling")
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        say(log, number, "x")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["level"] for line in lines] == spoken
+
+
+@pytest.mark.parametrize("name", [*LIBRARIES, "httpcore.http11", "httpcore.connection"])
+def test_libraries_are_silent_below_warnings(start: Start, name: str) -> None:
+    """Even at debug no library describes a request: its headers hold the token."""
+    stream = start("debug", "logfmt")
+    library = logging.getLogger(name)
+    library.debug("headers %s", CANARY)
+    library.info("HTTP Request: GET %s", CANARY)
+    assert not stream.getvalue()
+    library.warning("trouble with %s", CANARY)
+    assert 'level=warn msg="trouble with [token]"' in stream.getvalue()
+
+
+def test_configuring_again_replaces_the_log(start: Start) -> None:
+    """One event is one line, however often the log was configured."""
+    first, second = start("info", "logfmt"), start("info", "logfmt")
+    say(logging.getLogger("exporter"), logging.INFO, "once")
+    assert not first.getvalue()
+    assert second.getvalue().count("msg=once") == 1
+
+
+def test_percent_signs_of_a_message_are_kept(start: Start) -> None:
+    """A message is no format: an answer that holds one breaks nothing."""
+    stream = start("info", "json")
+    fields: dict[str, Any] = {"text": "65.67 %d"}
+    say(logging.getLogger("exporter"), logging.INFO, "100 %s %d %", **fields)
+    line = json.loads(stream.getvalue())
+    assert (line["msg"], line["text"]) == ("100 %s %d %", "65.67 %d")
