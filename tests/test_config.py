@@ -493,3 +493,21 @@ def test_problems_of_variables_name_the_variable(
 def test_an_environment_without_variables_describes_nothing() -> None:
     """A time zone alone, or empty variables, are no configuration."""
     assert not in_environment({"WOLKVOX_TIMEZONE": "America/Lima", "WOLKVOX_TOKEN": ""})
+
+
+def test_misspelt_keys_are_answered_with_the_nearest(write: Write) -> None:
+    """The hint names a key, on every level, and nothing else."""
+    text = (
+        "operations:\n  - {name: a, sever: '1', server: '0013', token_env: T,"
+        " skills: [{idd: 1, id: 2}], sla: [{asaa: {max: 30s}, asa: {maxi: 1s, max: 2s}}]}\n"
+        "default: {}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load([write(text)], {"T": "token"})
+
+    hints = {problem.path: problem.reason for problem in caught.value.problems}
+    assert hints["operations.0.sever"] == 'is not a known key (did you mean "server"?)'
+    assert hints["operations.0.skills.0.idd"] == 'is not a known key (did you mean "id"?)'
+    assert hints["operations.0.sla.0.asaa"] == 'is not a known key (did you mean "asa"?)'
+    assert hints["operations.0.sla.0.asa.maxi"] == 'is not a known key (did you mean "max"?)'
+    assert hints["default"] == 'is not a known key (did you mean "defaults"?)'

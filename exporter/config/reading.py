@@ -211,4 +211,4 @@ def _unknown_key(model: type[Form], names: list[str]) -> str:
         return _NO_KEY
     if form is FileForm and key in OperationForm.model_fields:
         return "belongs to an operation: write it under operations or, for all, under defaults"
-    return f"is not a known key{did_you_mean(key, form.model_fields)}"
+    return f"is not a known key{did_you_mean(key, list(form.model_fields))}"
