@@ -21,7 +21,7 @@ from exporter.metrics.families import Family
 
 BUCKET_BOUNDS = ("10.0", "20.0", "30.0")
 _LABELS_KEPT = 50_000
-_SETS_KEPT = 256  # whole sets of labels: the families of one row have the same, in turn
+_SETS_KEPT = 10_000  # whole sets of labels: shared by the families of a row, and by polls
 
 
 class Block:

@@ -1,0 +1,1 @@
+"""Measures the exporter beside other servers, on the machine at hand: `make bench`."""

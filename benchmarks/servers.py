@@ -1,0 +1,148 @@
+"""The servers that are measured beside each other: the exporter and its two peers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.processes import (
+    LOOPBACK,
+    Child,
+    free_port,
+    python,
+    running,
+    wait_for,
+)
+
+NGINX_MISSING = "nginx is not installed (Debian: apt-get install nginx-light)"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that answers on a port of loopback."""
+
+    port: int
+    child: Child
+
+    def get(
+        self, *, gzip: bool = False, accept: str = "text/plain", path: str = "/metrics"
+    ) -> bytes:
+        """The body of a page, as it came over the wire."""
+        encoding = "gzip" if gzip else "identity"
+        request = urllib.request.Request(
+            f"http://{LOOPBACK}:{self.port}{path}",
+            headers={"Accept": accept, "Accept-Encoding": encoding},
+        )
+        with _DIRECT.open(request, timeout=60.0) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def look(self, path: str = "/metrics") -> bytes | None:
+        """The page, or None where the server does not answer yet."""
+        self.child.check()
+        try:
+            return self.get(path=path)
+        except (urllib.error.URLError, ConnectionError):
+            return None
+
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def exporter_command(config: Path, state: Path, port: int) -> list[str]:
+    """The exporter as its users start it."""
+    address = f"{LOOPBACK}:{port}"
+    flags = ("--config.file", str(config), "--storage.path", str(state))
+    return python("-m", "exporter", *flags, "--web.listen-address", address)
+
+
+@contextmanager
+def exporter(directory: Path, config: Path, state: Path, samples: int) -> Iterator[Served]:
+    """An exporter that shows at least so many samples of contact centres."""
+    port = free_port()
+    with running(exporter_command(config, state, port), directory, "exporter") as child:
+        served = Served(port, child)
+        wait_for(
+            lambda: True if count(served.look() or b"") >= samples else None,
+            f"{samples} samples of the exporter",
+        )
+        yield served
+
+
+@contextmanager
+def prometheus_client(directory: Path, page: Path, *, landing: bool) -> Iterator[Served]:
+    """The library's own server over the samples of a page."""
+    port = free_port()
+    command = python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))
+    with running(command, directory, "peer") as child:
+        served = Served(port, child)
+        wait_for(served.look, "prometheus_client's server")
+        yield served
+
+
+@contextmanager
+def nginx(directory: Path, plain: bytes, packed: bytes) -> Iterator[Served]:
+    """nginx with the same bytes as files, compressed beforehand (gzip_static)."""
+    root = directory / "nginx"
+    root.mkdir(exist_ok=True)
+    (root / "metrics").write_bytes(plain)
+    (root / "metrics.gz").write_bytes(packed)
+    port = free_port()
+    config = root / "nginx.conf"
+    config.write_text(_nginx_config(root, port), encoding="utf-8")
+    command = [nginx_binary() or "", "-p", str(root), "-e", "stderr", "-c", str(config)]
+    with running(command, directory, "nginx") as child:
+        served = Served(port, child)
+        wait_for(served.look, "nginx")
+        yield served
+
+
+def nginx_binary() -> str | None:
+    """Where nginx is; Debian puts it where only root looks."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def nginx_version() -> str:
+    """`nginx/1.22.1`, or what is missing."""
+    binary = nginx_binary()
+    if binary is None:
+        return NGINX_MISSING
+    told = subprocess.run([binary, "-v"], capture_output=True, text=True, check=False).stderr
+    return told.strip().rpartition(" ")[2]
+
+
+def _nginx_config(root: Path, port: int) -> str:
+    user = "user root;" if os.geteuid() == 0 else ""
+    return f"""
+{user}
+daemon off;
+worker_processes 1;
+pid {root}/nginx.pid;
+events {{ }}
+http {{
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 100000000;
+  default_type "text/plain; version=0.0.4; charset=utf-8";
+  gzip_static on;
+  client_body_temp_path {root}/body;
+  proxy_temp_path {root}/proxy;
+  fastcgi_temp_path {root}/fastcgi;
+  uwsgi_temp_path {root}/uwsgi;
+  scgi_temp_path {root}/scgi;
+  server {{ listen {LOOPBACK}:{port}; root {root}; }}
+}}
+"""
+
+
+def count(page: bytes) -> int:
+    """Samples about contact centres on a page, the exporter's own left out."""
+    return page.count(b"\nwolkvox_skill_")

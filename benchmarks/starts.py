@@ -1,0 +1,85 @@
+"""Seconds from the start of a process to its first full scrape."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.processes import free_port, python, running, wait_for
+from benchmarks.scrapes import Say
+from benchmarks.servers import Served, count, exporter_command
+from benchmarks.state import SERIES_PER_SKILL, Centre, configure, fill
+
+_INTERVAL = 300.0
+_DEMO_SKILLS = 5
+_LOOKS = 0.01  # seconds between two tries
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One way to start: seconds of each try, and memory in MiB after the first scrape."""
+
+    what: str
+    seconds: Sequence[float]
+    rss: float
+
+
+def starts(sizes: Sequence[int], directory: Path, tries: int, say: Say) -> list[Start]:
+    """The exporter with a restored state of each size, and the demo with no state at all.
+
+    Each with its modules compiled, as pip leaves them; other files are as warm as they are.
+    """
+    found = [_restored(series, directory, tries, say) for series in sizes]
+    say("start of the demo")
+    return [*found, _start("demo: 5 skills asked", _demo, _all_up, directory, tries)]
+
+
+def _restored(series: int, directory: Path, tries: int, say: Say) -> Start:
+    say(f"start with {series} series restored")
+    skills = max(1, series // SERIES_PER_SKILL)
+    centre = Centre("acme", skills, _INTERVAL, free_port())
+    work = directory / f"start-{series}"
+    work.mkdir(parents=True)
+    config = configure(work, [centre])
+    fill(work / "state", centre, landing=False)
+    return _start(
+        f"{series:,} series restored",
+        lambda port: exporter_command(config, work / "state", port),
+        lambda page: count(page) >= skills * SERIES_PER_SKILL,
+        directory,
+        tries,
+    )
+
+
+def _start(
+    what: str,
+    command: Callable[[int], list[str]],
+    full: Callable[[bytes], bool],
+    directory: Path,
+    tries: int,
+) -> Start:
+    # The first one compiles the modules.
+    begun = [_once(command, full, directory) for _ in range(tries + 1)][1:]
+    return Start(what, [seconds for seconds, _ in begun], max(rss for _, rss in begun))
+
+
+def _once(
+    command: Callable[[int], list[str]], full: Callable[[bytes], bool], directory: Path
+) -> tuple[float, float]:
+    port = free_port()
+    began = time.perf_counter()
+    with running(command(port), directory, "start") as child:
+        served = Served(port, child)
+        wait_for(lambda: True if full(served.look() or b"") else None, "a full scrape", _LOOKS)
+        return time.perf_counter() - began, child.rss()
+
+
+def _demo(port: int) -> list[str]:
+    return python("-m", "exporter", "demo", "--web.listen-address", f"127.0.0.1:{port}")
+
+
+def _all_up(page: bytes) -> bool:
+    lines = [line for line in page.splitlines() if line.startswith(b"wolkvox_up{")]
+    return sum(line.endswith(b" 1.0") for line in lines) == _DEMO_SKILLS

@@ -1,0 +1,190 @@
+"""Figures to Markdown: what was measured, and how it stands against the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.fleets import SCRAPE_EVERY, SLACK, FleetFigures
+from benchmarks.scrapes import EXPORTER, FRESH, LANDING, LIBRARY, NGINX, STILL, Scrapes
+from benchmarks.starts import Start
+
+SMALL, MIDDLE, LARGE = 540, 5_400, 54_000
+_STATES = {STILL: "still", LANDING: "results land", FRESH: "1 scrape/s, results land"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing to reach: a bound from below (`least`) or from above."""
+
+    what: str
+    bound: float
+    value: float
+    least: bool
+    unit: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the bound holds."""
+        return self.value >= self.bound if self.least else self.value <= self.bound
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table whose columns after the first `words` are numbers."""
+    aligned = ["---" if number < words else "---:" for number in range(len(head))]
+    lines = [head, aligned, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def scrape_table(found: Sequence[Scrapes]) -> str:
+    """One line a server, size, encoding and state."""
+    head = (
+        "series, encoding, state", "server", "scrapes", "p50 ms", "p99 ms", "body kB",
+        "req/s (4 clients)", "CPU ms/scrape", "RSS MiB", "generator cores",
+    )  # fmt: skip
+    order = {name: number for number, name in enumerate((EXPORTER, LIBRARY, NGINX))}
+    states = list(_STATES)
+    ranked = sorted(
+        found,
+        key=lambda row: (
+            row.case.series,
+            row.case.gzip,
+            states.index(row.case.state),
+            order[row.server],
+        ),
+    )
+    return markdown(head, map(_scrape_row, ranked), words=2)
+
+
+def _scrape_row(row: Scrapes) -> tuple[str, ...]:
+    case = row.case
+    encoding = "gzip" if case.gzip else "identity"
+    busiest = max(row.one.own_share, row.many.own_share if row.many else 0.0)
+    return (
+        f"{case.series:,} {encoding}, {_STATES[case.state]}",
+        row.server,
+        str(row.one.requests),
+        _ms(row.one.percentile(0.5)),
+        _ms(row.one.percentile(0.99)),
+        f"{row.one.body_bytes / 1000:,.0f}",
+        f"{row.many.rate:,.1f}" if row.many else "",
+        "" if case.state == FRESH else _ms(row.cpu),
+        f"{row.rss:.0f}",
+        f"{busiest:.2f}",
+    )
+
+
+def start_table(found: Sequence[Start]) -> str:
+    """One line a way to start."""
+    head = ("start", "tries", "best s", "median s", "worst s", "RSS MiB")
+    return markdown(
+        head,
+        [
+            (
+                one.what,
+                str(len(one.seconds)),
+                f"{min(one.seconds):.2f}",
+                f"{median(one.seconds):.2f}",
+                f"{max(one.seconds):.2f}",
+                f"{one.rss:.0f}",
+            )
+            for one in found
+        ],
+    )
+
+
+def fleet_table(figures: FleetFigures) -> str:
+    """One line a figure."""
+    plan = figures.plan
+    queries = plan.operations * plan.skills
+    per_poll = figures.cpu * figures.elapsed / figures.requests
+    values = (
+        ("queries", f"{queries:,} ({plan.operations} operations x {plan.skills} skills)"),
+        ("interval", f"{plan.interval:g} s"),
+        ("measured for", f"{figures.elapsed:.0f} s after {plan.warm:g} s, scraped every "
+         f"{SCRAPE_EVERY:g} s"),
+        ("requests a second", f"{figures.requests / figures.elapsed:.1f}"),
+        ("shortest gap between two requests of a query", f"{figures.shortest:.3f} s"),
+        (f"gaps over {SLACK:.0%} shorter than the interval", str(figures.early)),
+        ("gap p95", f"{figures.p95:.3f} s"),
+        ("lag p95 (`wolkvox_poll_lag_seconds`)", f"{figures.lag:.3f} s"),
+        ("CPU", f"{figures.cpu:.0%} of a core, {_ms(per_poll)} ms a poll"),
+        ("RSS", f"{figures.rss:.0f} MiB"),
+    )  # fmt: skip
+    return markdown(("fleet", ""), values, words=2)
+
+
+def targets(
+    found: Sequence[Scrapes], begun: Sequence[Start], figures: FleetFigures | None
+) -> list[Target]:
+    """What this run can be held against; sizes that were not measured have no target."""
+    return [*_ratios(found), *_memory(found), *_starts(begun), *_fleet(figures)]
+
+
+def target_table(found: Sequence[Target]) -> str:
+    """One line a target."""
+    rows = [
+        (
+            one.what,
+            "yes" if one.reached else "**no**",
+            f"{'≥' if one.least else '≤'} {one.bound:g}{one.unit}",
+            f"{one.value:,.2f}{one.unit}",
+        )
+        for one in found
+    ]
+    return markdown(("target", "reached", "bound", "measured"), rows, words=2)
+
+
+def _ratios(found: Sequence[Scrapes]) -> Iterable[Target]:
+    p50 = {
+        (row.case.series, row.case.gzip, row.case.state, row.server): row.one.percentile(0.5)
+        for row in found
+    }
+    for gzip in (False, True):
+        encoding = "gzip" if gzip else "identity"
+        for series, of_nginx in ((MIDDLE, 0.3), (LARGE, 0.5)):
+            ours = p50.get((series, gzip, STILL, EXPORTER))
+            library = p50.get((series, gzip, STILL, LIBRARY))
+            if ours and library:
+                what = f"p50 against prometheus_client, {series:,} {encoding}"
+                yield Target(what, 50.0, library / ours, least=True, unit=" times")
+            files = p50.get((series, gzip, STILL, NGINX))
+            if ours and files:
+                what = f"speed against nginx, {series:,} {encoding}"
+                yield Target(what, of_nginx, files / ours, least=True)
+        library = p50.get((LARGE, gzip, LANDING, LIBRARY))
+        for state, words in (
+            (LANDING, "results landing"),
+            (FRESH, "right after results landed"),
+        ):
+            ours = p50.get((LARGE, gzip, state, EXPORTER))
+            if ours and library:
+                what = f"p50 against prometheus_client, {LARGE:,} {encoding}, {words}"
+                yield Target(what, 20.0, library / ours, least=True, unit=" times")
+
+
+def _memory(found: Sequence[Scrapes]) -> Iterable[Target]:
+    for series, most in ((SMALL, 80.0), (LARGE, 220.0)):
+        sizes = [
+            row.rss for row in found if (row.case.series, row.server) == (series, EXPORTER)
+        ]
+        if sizes:
+            yield Target(f"RSS at {series:,}", most, max(sizes), least=False, unit=" MiB")
+
+
+def _starts(begun: Sequence[Start]) -> Iterable[Target]:
+    for one in begun:
+        what = f"first full scrape, {one.what}"
+        yield Target(what, 1.5, median(one.seconds), least=False, unit=" s")
+
+
+def _fleet(figures: FleetFigures | None) -> Iterable[Target]:
+    if figures is not None:
+        yield Target("fleet: CPU", 0.6, figures.cpu, least=False, unit=" cores")
+        yield Target("fleet: lag p95", 1.0, figures.lag, least=False, unit=" s")
+        yield Target("fleet: gaps too short", 0.0, figures.early, least=False)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.2f}"
