@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 UV     := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast check format docs pictures lock bench image-test dist \
+.PHONY: help install demo demo-stack test test-fast check format docs pictures lock bench image-test dist \
   deploy-check manifests clean
 
 help: ## Show this list
@@ -28,6 +28,9 @@ endif
 
 demo: $(STAMP) ## Simulator and exporter on loopback, nothing to set up
 	@exec $(BIN)/wolkvox-exporter demo
+
+demo-stack: $(STAMP) ## The demo with Prometheus, Alertmanager and the shipped rules, where installed
+	@exec $(BIN)/python deploy/demo-stack/demo_stack.py
 
 test: $(STAMP) ## All tests with branch coverage
 	$(BIN)/coverage erase

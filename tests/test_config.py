@@ -278,7 +278,6 @@ def test_short_intervals_are_for_loopback_only(tmp_path: Path) -> None:
     assert one.skills[0].interval == 2
 
 
-
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -1,0 +1,225 @@
+"""Scenes of the service level: slow and fast, few and many, open and closed."""
+
+from __future__ import annotations
+
+from tests.rules_centre import (
+    ABANDONED,
+    COLLAPSE,
+    GOOD,
+    LEVEL,
+    LOST,
+    NOBODY,
+    Built,
+    case,
+    centre,
+    climb,
+    fires,
+    silent,
+    steps,
+)
+from tests.rules_scene import (
+    Part,
+)
+
+
+@case
+def healthy() -> Built:
+    """Nothing fires on a good day, with every figure there is."""
+    scene = centre(Part(180, 4, 0.93, answered=0.97))
+    scene.today(level=0.93, asa=12, inbound=2000, answered=1940, abandoned=60)
+    scene.add(
+        "wolkvox_api_requests_total", climb((180, 0.2)), operation="acme", report="skill_11"
+    )
+    scene.constant(
+        "wolkvox_api_request_failures_total",
+        0,
+        operation="acme",
+        report="skill_11",
+        reason="timeout",
+    )
+    return scene, []
+
+
+@case
+def slow_burn() -> Built:
+    """Some points under the target warn after a while and do not page; it resolves."""
+    scene = centre(GOOD, Part(90, 4, 0.7, answered=0.97), Part(90, 4, 0.96, answered=0.97))
+    return scene, [
+        *silent(LEVEL, 60, 80, 88),
+        *fires(LEVEL, 105, 145),
+        *silent(LEVEL, 190),
+        *silent(COLLAPSE, 100, 149),
+    ]
+
+
+@case
+def collapse() -> Built:
+    """A collapse right after a poll pages within 20 minutes, and resolves."""
+    # The last healthy poll is that of minute 61; the collapse begins there.
+    scene = centre(Part(61, 4, 0.96, answered=0.97), LOST, Part(90, 4, 0.96, answered=0.97))
+    return scene, [
+        *silent(COLLAPSE, 61, 70),
+        *fires(COLLAPSE, 75, 81, 120, 160),
+        *silent(COLLAPSE, 195),
+        *fires(LEVEL, 85),
+        *silent(LEVEL, 210),
+        *fires(ABANDONED, 85),
+        *silent(ABANDONED, 215),
+    ]
+
+
+@case
+def collapse_of_a_low_target() -> Built:
+    """Below a target of two thirds a collapse is half the target."""
+    scene = centre(
+        GOOD, Part(60, 4, 0.2, answered=0.97), Part(60, 4, 0.3, answered=0.97), level=0.5
+    )
+    return scene, [
+        *fires(COLLAPSE, 100),
+        *silent(COLLAPSE, 165),
+        *fires(LEVEL, 100, 165),
+    ]
+
+
+@case
+def collapse_needs_a_while() -> Built:
+    """One bad minute of evaluation pages nobody: for 2 minutes it must last."""
+    scene = centre(
+        Part(60, 4, 0.96, answered=0.97),
+        Part(8, 4, 0.0, answered=1.0),
+        Part(60, 20, 1.0),
+        every=1,
+    )
+    return scene, [*silent(LEVEL, 80), *silent(COLLAPSE, 80)]
+
+
+@case
+def few_late_after_a_rush() -> Built:
+    """Twenty bad minutes of little traffic are no collapse while half an hour is on target."""
+    return centre(Part(60, 12, 0.97), Part(20, 3, 0.5, answered=1.0), Part(60, 12, 1.0)), []
+
+
+@case
+def one_bad_poll_on_a_tight_quota() -> Built:
+    """Twenty minutes mean nothing where polls are 14 minutes apart."""
+    return centre(
+        Part(127, 4, 0.96), Part(14, 4, 0.4, answered=1.0), Part(99, 4, 0.96), every=14
+    ), []
+
+
+@case
+def low_volume() -> Built:
+    """Below the minimum volume no ratio alert fires, however bad it is."""
+    scene = centre(Part(180, 0.5, 0.0, answered=0.3))
+    return scene, []
+
+
+@case
+def steady_volume_at_the_minimum() -> Built:
+    """A steady flow at the minimum does not flap, though polls read 18 or 23 of it."""
+    scene = centre(Part(180, 0.7, 0.72, answered=0.97), every=7)
+    return scene, fires(LEVEL, 60, 75, 90, 93, 96, 99, 120, 150, 179)
+
+
+@case
+def first_polls() -> Built:
+    """The first minutes of a skill are no window yet."""
+    return centre(Part(6, 4, 0.3, answered=0.97), Part(114, 4, 1.0)), []
+
+
+@case
+def quiet_after_rush() -> Built:
+    """Volume that falls below the minimum ends the alert."""
+    scene = centre(Part(60, 4, 0.7, answered=0.97), Part(120, 0.3, 0.7, answered=0.97))
+    return scene, [*fires(LEVEL, 60, 80), *silent(LEVEL, 140)]
+
+
+@case
+def flapping() -> Built:
+    """A ratio around the target neither fires at each dip nor resolves between them."""
+    waves = [
+        Part(10, 8, share, answered=0.97) for _ in range(4) for share in (0.63, 0.63, 0.97)
+    ]
+    scene = centre(GOOD, *waves)
+    dips = [Part(5, 4, 0.55, answered=0.97), Part(45, 4, 0.96, answered=0.97)] * 3
+    centre(GOOD, *dips, scene=scene, operation="globex")
+    return scene, [
+        *silent(LEVEL, 60, 70),
+        *fires(LEVEL, *range(95, 180, 5)),
+    ]
+
+
+@case
+def kept_over_one_good_poll() -> Built:
+    """The warning is kept for ten minutes: one good poll does not resolve it."""
+    scene = centre(Part(90, 4, 0.7, answered=0.97), Part(90, 4, 1.0))
+    return scene, [*fires(LEVEL, 90, 104, 109), *silent(LEVEL, 120)]
+
+
+@case
+def collapse_is_kept() -> Built:
+    """The page is kept for five minutes."""
+    scene = centre(
+        Part(61, 4, 0.96, answered=0.97), Part(60, 4, 0.3, answered=0.97), Part(60, 4, 1.0)
+    )
+    return scene, [
+        *fires(COLLAPSE, 110, 134),
+        *silent(COLLAPSE, 142),
+        *fires(LEVEL, 110),
+        *silent(LEVEL, 180),
+    ]
+
+
+@case
+def closed() -> Built:
+    """What happens while the skill is closed alerts nobody."""
+    scene = centre(Part(180, 4, 0.0, answered=0.0), opened=[0.0] * 180)
+    scene.today(level=0.9, asa=90, inbound=100, answered=97, abandoned=3)
+    return scene, []
+
+
+@case
+def just_opened() -> Built:
+    """Closed hours inside the window do not page at opening."""
+    scene = centre(
+        Part(90, 4, 0.0, answered=0.0),
+        Part(90, 4, 0.96, answered=0.97),
+        opened=steps((90, 0.0), (90, 1.0)),
+    )
+    return scene, []
+
+
+@case
+def bad_from_the_opening_on() -> Built:
+    """A team that does not come is told half an hour after the opening."""
+    scene = centre(Part(180, 4, 0.0, answered=0.0), opened=steps((60, 0.0), (120, 1.0)))
+    return scene, [
+        *silent(COLLAPSE, 60, 88),
+        *fires(COLLAPSE, 95),
+        *fires(NOBODY, 97),
+        *fires(LEVEL, 102),
+        *fires(ABANDONED, 102),
+    ]
+
+
+@case
+def closing() -> Built:
+    """At closing time nothing begins to fire any more."""
+    scene = centre(
+        Part(60, 4, 0.96, answered=0.97),
+        Part(120, 4, 0.0, answered=0.0),
+        opened=steps((62, 1.0), (118, 0.0)),
+    )
+    return scene, []
+
+
+@case
+def just_opened_on_a_tight_quota() -> Built:
+    """Where an hour is looked at, closed hours within that hour count."""
+    scene = centre(
+        Part(120, 4, 0.0, answered=0.0),
+        Part(120, 4, 0.96, answered=0.97),
+        every=14,
+        opened=steps((120, 0.0), (120, 1.0)),
+    )
+    return scene, []

@@ -1,0 +1,177 @@
+"""Scenes of the other indicators, and of traffic against last week's."""
+
+from __future__ import annotations
+
+from tests.rules_centre import (
+    ABANDONED,
+    GOOD,
+    NOBODY,
+    SPIKE,
+    STALE_DATA,
+    VANISHED,
+    Built,
+    case,
+    centre,
+    fires,
+    silent,
+    steps,
+)
+from tests.rules_scene import (
+    PAIR,
+    Part,
+    Scene,
+    counters,
+)
+from tests.rules_support import WEEK
+
+
+@case
+def abandonment() -> Built:
+    """Too many who give up warn, though those who stay are served in time."""
+    scene = centre(GOOD, Part(90, 4, 0.88, answered=0.88), Part(90, 4, 0.97, answered=0.97))
+    return scene, [
+        *silent(ABANDONED, 60, 72),
+        *fires(ABANDONED, 105, 149, 182),
+        *silent(ABANDONED, 195),
+    ]
+
+
+@case
+def abandonment_below_the_volume() -> Built:
+    """The rate of the few is none."""
+    return centre(Part(150, 0.5, 0.82, answered=0.82)), []
+
+
+@case
+def answered_slowly() -> Built:
+    """An average over the limit warns, of enough interactions and in opening hours."""
+    scene = centre(Part(180, 4, 0.93, answered=0.97))
+    asa = steps((60, 20.0), (60, 41.0), (60, 28.0))
+    scene.add("wolkvox_skill_asa_seconds", asa, **PAIR, window="today")
+    scene.constant("wolkvox_skill_inbound_interactions", 300, **PAIR, window="today")
+    for operation, inbound, opened in (("few", 19, 1.0), ("shut", 300, 0.0)):
+        labels = PAIR | {"operation": operation}
+        centre(
+            Part(180, 4, 0.93, answered=0.97),
+            scene=scene, operation=operation, opened=[opened] * 180,
+        )  # fmt: skip
+        scene.constant("wolkvox_skill_asa_seconds", 41, **labels, window="today")
+        scene.constant("wolkvox_skill_inbound_interactions", inbound, **labels, window="today")
+    name = "WolkvoxAnswerSlow"
+    return scene, [*silent(name, 60, 72), *fires(name, 78, 119), *silent(name, 122)]
+
+
+@case
+def nobody_answers() -> Built:
+    """Ten who came and none who was answered page, whatever the targets; one answer ends it."""
+    scene = centre(
+        GOOD, Part(60, 0.5, 0.0, answered=0.0), Part(60, 4, 0.95, answered=0.96), targets=False
+    )
+    centre(Part(180, 0.3, 0.0, answered=0.0), scene=scene, operation="few")
+    return scene, [
+        *silent(NOBODY, 60, 85, 94),
+        *fires(NOBODY, 101, 119),
+        *silent(NOBODY, 127),
+        *fires("WolkvoxSkillWithoutTarget", 70),
+    ]
+
+
+@case
+def breached_day() -> Built:
+    """A day below its target is told, of at least 50 interactions, until it recovers."""
+    scene = centre(Part(180, 4, 0.93, answered=0.97))
+    level = "wolkvox_skill_service_level_ratio"
+    for operation, inbound in (("acme", 50), ("few", 49), ("less", 9)):
+        labels = PAIR | {"operation": operation, "window": "today"}
+        if operation != "acme":
+            centre(Part(180, 4, 0.93, answered=0.97), scene=scene, operation=operation)
+        levels = steps((30, 0.85), (90, 0.7), (60, 0.81))
+        scene.add(level, levels, **labels, threshold_seconds="20")
+        # That of another threshold is nobody's target.
+        scene.constant(level, 0.2, **labels, threshold_seconds="10")
+        scene.constant("wolkvox_skill_inbound_interactions", inbound, **labels)
+    name = "WolkvoxServiceLevelDayBreached"
+    return scene, [*silent(name, 30, 43), *fires(name, 47, 119), *silent(name, 121)]
+
+
+@case
+def without_target() -> Built:
+    """A voice channel without targets is named after an hour; chats and closed ones are not."""
+    scene = centre(Part(180, 4, 0.0, answered=0.2), targets=False)
+    shown = counters([Part(180, 4, 0.0, answered=0.2)], range(1, 180, 5), 180)
+    scene.pair(shown, type_interaction="chat-web")
+    centre(Part(180, 0.3, 0.95), scene=scene, operation="globex")
+    name = "WolkvoxSkillWithoutTarget"
+    return scene, [*silent(name, 59), *fires(name, 65, 179)]
+
+
+@case
+def vanished() -> Built:
+    """Silence where last week was traffic warns in opening hours, and nowhere else."""
+    before, after = Part(WEEK, 2, 0.95), [Part(60, 2, 0.95), Part(90, 0), Part(60, 2, 0.95)]
+    scene = centre(before, *after)
+    for operation, few in (("quiet", 0.5), ("still", 0.4)):
+        parts = [Part(WEEK + 60, few, 0.95), Part(90, 0), Part(60, few, 0.95)]
+        centre(*parts, scene=scene, operation=operation)
+    minutes = scene.minutes
+    centre(before, *after, scene=scene, operation="shut", opened=[0.0] * minutes)
+    return scene, [
+        *silent(VANISHED, WEEK + 90, WEEK + 104),
+        *fires(VANISHED, WEEK + 115, WEEK + 149),
+        *silent(VANISHED, WEEK + 158),
+    ]
+
+
+@case
+def vanished_needs_last_week() -> Built:
+    """Without last week's figures silence is no news."""
+    return centre(GOOD, Part(70, 0)), []
+
+
+@case
+def spike() -> Built:
+    """More than twice last week's traffic is told; the same share of little is not."""
+    before, after = (
+        Part(WEEK, 2, 0.95),
+        [Part(60, 2, 0.95), Part(90, 5, 0.95), Part(60, 2, 0.95)],
+    )
+    scene = centre(before, *after)
+    centre(Part(WEEK, 0.5, 0.95), Part(210, 1.5, 0.95), scene=scene, operation="small")
+    centre(Part(WEEK, 3, 0.95), *after, scene=scene, operation="usual")
+    return scene, [
+        *silent(SPIKE, WEEK + 60, WEEK + 80, WEEK + 88),
+        *fires(SPIKE, WEEK + 110, WEEK + 149),
+        *silent(SPIKE, WEEK + 185),
+    ]
+
+
+@case
+def traffic_after_a_gap() -> Built:
+    """What comes in with the first answer after an outage is neither burst nor silence."""
+    minutes = WEEK + 210
+    scene = Scene(minutes)
+    scene.exporter()
+    scene.operation()
+    outage = range(WEEK + 60, WEEK + 110)
+    polls = [minute for minute in range(1, minutes, 5) if minute not in outage]
+    scene.query(polls, attempts=range(1, minutes, 5))
+    scene.pair(counters([Part(minutes, 4, 0.95, answered=0.97)], polls, minutes))
+    # Twice as much as last week shows in half an hour for a while, or nothing at all.
+    scene.targets()
+    return scene, [*fires(STALE_DATA, WEEK + 85), *silent(STALE_DATA, WEEK + 115)]
+
+
+@case
+def silence_after_a_long_gap() -> Built:
+    """Series that come back have no increase until the next poll: an hour later that counts."""
+    minutes = WEEK + 240
+    scene = Scene(minutes)
+    scene.exporter()
+    scene.operation(interval=3600)
+    gap = range(WEEK + 20, WEEK + 91)
+    polls = [minute for minute in range(1, minutes, 60) if minute not in gap]
+    scene.query(polls)
+    scene.pair(counters([Part(minutes, 2, 0.95)], polls, minutes))
+    scene.targets()
+    scene.silence(gap.start, gap.stop)
+    return scene, []

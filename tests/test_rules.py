@@ -1,0 +1,207 @@
+"""The rules as promtool sees them: their form, and every alert in hand-written scenes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.rules_cases import CASES
+from tests.rules_support import (
+    ROOT,
+    RULES,
+    WATCHDOG,
+    Rule,
+    alerts,
+    as_tests,
+    hastened,
+    promtool,
+    question,
+    shipped,
+)
+
+# Dashboards, routes and habits are built on these names.
+NAMES = {
+    "WolkvoxServiceLevelBelowTarget": ("10m", "warning", "service_level"),
+    "WolkvoxServiceLevelCollapse": ("2m", "critical", "service_level"),
+    "WolkvoxServiceLevelDayBreached": ("15m", "info", "service_level"),
+    "WolkvoxAbandonmentHigh": ("10m", "warning", "abandonment"),
+    "WolkvoxAnswerSlow": ("15m", "warning", "asa"),
+    "WolkvoxNobodyAnswers": ("5m", "critical", "answering"),
+    "WolkvoxTrafficVanished": ("15m", "warning", "traffic"),
+    "WolkvoxTrafficSpike": ("10m", "info", "traffic"),
+    "WolkvoxExporterDown": ("5m", "critical", "exporter"),
+    "WolkvoxExporterAbsent": ("10m", "critical", "exporter"),
+    "WolkvoxDataStale": ("5m", "critical", "data"),
+    "WolkvoxTokenRejected": ("5m", "critical", "token"),
+    "WolkvoxApiFailing": ("10m", "warning", "api"),
+    "WolkvoxQuotaLow": ("10m", "warning", "quota"),
+    "WolkvoxQuotaPredicted": ("15m", "warning", "quota"),
+    "WolkvoxQuotaExhausted": ("0m", "critical", "quota"),
+    "WolkvoxAnswerUnreadable": ("10m", "warning", "data"),
+    "WolkvoxDataInconsistent": ("15m", "warning", "data"),
+    "WolkvoxSkillWithoutTarget": ("1h", "info", "target"),
+    "WolkvoxPollLate": ("15m", "warning", "data"),
+    "WolkvoxConfigReloadFailed": ("5m", "warning", "config"),
+    "WolkvoxExporterRestarting": ("0m", "warning", "exporter"),
+    "WolkvoxWatchdog": ("0m", "none", "watchdog"),
+}
+# Those whose value is 1 or 0, whatever happens.
+SPEAK_FOR_THEMSELVES = {
+    "WolkvoxSkillWithoutTarget",
+    "WolkvoxExporterDown",
+    "WolkvoxExporterAbsent",
+    "WolkvoxTokenRejected",
+    "WolkvoxQuotaExhausted",
+    "WolkvoxConfigReloadFailed",
+    "WolkvoxWatchdog",
+}
+RUNBOOK = "https://runbooks.example.com/wolkvox/README.md#"
+BOARD = re.compile(r"https://grafana\.example\.com/d/(wolkvox-\w+)(\?\S.*)?")
+each_alert = pytest.mark.parametrize("rule", alerts().values(), ids=lambda rule: rule.name)
+
+
+def test_promtool_finds_no_fault() -> None:
+    """The rules load and pass every lint."""
+    argv = ["promtool", "check", "rules", "--lint=all", "--lint-fatal", str(RULES)]
+    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_prometheus_example_is_valid() -> None:
+    """The example of a Prometheus configuration finds the rules beside it."""
+    argv = ["promtool", "check", "config", str(RULES.parent / "prometheus.yml")]
+    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stderr
+    assert RULES.name in run.stdout
+
+
+def test_messages_read_as_they_should() -> None:
+    """A committed few: labels and annotations of firing alerts, word for word."""
+    file = ROOT / "tests/data/rules/messages.test.yml"
+    run = subprocess.run(
+        ["promtool", "test", "rules", file.name],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=file.parent,
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+# Hand-written scenes --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What promtool says of all scenes; empty where all is as it must be."""
+    names = {name: name for name in alerts() if name != WATCHDOG}
+    tests = as_tests(CASES, names)
+    end = max(one.scene.minutes for one in CASES)
+    for test in tests:
+        nameless = f'ALERTS{{skill_id!="",skill=""}}[{end}m]'
+        test["promql_expr_test"].append(question(f"count_over_time({nameless})", end))
+    return promtool(tmp_path_factory.mktemp("rules"), hastened(shipped()), tests) or ""
+
+
+@pytest.mark.parametrize("name", [one.name for one in CASES])
+def test_scene(name: str, verdict: str) -> None:
+    """What fires in a scene is what must fire."""
+    blocks = verdict.split("    expr: ")
+
+    assert not [block for block in blocks if f"{name}[.]" in block or f'"{name}.' in block]
+
+
+def test_nothing_else_fires(verdict: str) -> None:
+    """No other alert fires in any scene, and each alert on a skill carries its name."""
+    assert verdict == ""
+
+
+def test_every_alert_is_tried() -> None:
+    """Each alert fires in some scene."""
+    for name in alerts():
+        assert any(name in one.expected for one in CASES), name
+
+
+# What an alert tells --------------------------------------------------------------------------
+
+
+def test_the_alerts_are_these() -> None:
+    """Names, waiting times, severities and indicators are what others rely on."""
+    found = {
+        name: (rule.body["for"], rule.body["labels"]["severity"], rule.body["labels"]["sli"])
+        for name, rule in alerts().items()
+    }
+
+    assert found == NAMES
+
+
+@each_alert
+def test_says_who_and_how_much(rule: Rule) -> None:
+    """Summary and description name what the alert is about and tell the value, humanised."""
+    notes = rule.body["annotations"]
+    aggregated = "wolkvox:pair" in rule.expr or "type_interaction" in rule.expr
+    wanted = {
+        True: ("operation", "skill", "type_interaction"),
+        False: ("operation",) if "operation" in rule.expr else (),
+    }[aggregated]
+
+    for text in (notes["summary"], notes["description"]):
+        assert all(f"$labels.{label} " in text for label in wanted)
+        assert "\n" not in text
+    assert ("value" in notes) == ("$value" in notes["summary"] + notes["description"])
+    assert ("value" in notes) != (rule.name in SPEAK_FOR_THEMSELVES)
+
+
+@each_alert
+@pytest.mark.parametrize("page", ["README.md", "es.md"])
+def test_has_a_runbook(rule: Rule, page: str) -> None:
+    """Its link leads to a heading of its own, in English and in Spanish, with four parts."""
+    text = (ROOT / "docs/runbooks" / page).read_text(encoding="utf-8")
+    parts = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+
+    assert rule.body["annotations"]["runbook_url"] == RUNBOOK + rule.name.lower()
+    assert len(re.findall(r"^\*\*[^*]+\.\*\* ", parts[rule.name], re.MULTILINE)) == 4
+
+
+@each_alert
+def test_has_a_dashboard(rule: Rule) -> None:
+    """Its link leads to a board, with the variables filled from the labels."""
+    match = BOARD.fullmatch(rule.body["annotations"]["dashboard_url"])
+
+    assert match is not None
+    filled = dict(re.findall(r"var-(\w+)=\{\{ urlquery \$labels\.(\w+) \}\}", match[2] or ""))
+    meant = {"skill": "skill", "channel": "type_interaction", "threshold": "threshold_seconds"}
+    assert all(meant.get(name, name) == label for name, label in filled.items())
+    if match[1] == "wolkvox-skill":
+        assert filled.keys() >= {"job", "operation", "skill", "channel"}
+
+
+def test_runbooks_know_no_other_alert() -> None:
+    """No heading is left over from an alert that is gone."""
+    for page in ("README.md", "es.md"):
+        text = (ROOT / "docs/runbooks" / page).read_text(encoding="utf-8")
+
+        assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == list(
+            dict.fromkeys(re.findall(r"^## (\w+)$", text, re.MULTILINE))
+        )
+        assert set(re.findall(r"^## (\w+)$", text, re.MULTILINE)) == NAMES.keys()
+
+
+def test_only_metrics_of_the_exporter_are_read() -> None:
+    """Every metric in an expression stands in the table of metrics."""
+    from exporter.metrics.families import TABLE
+
+    known = {family.name for family in TABLE}
+    known |= {f"{name}_{part}" for name in known for part in ("bucket", "count", "sum")}
+    words = {
+        word
+        for rule in shipped()
+        for word in re.findall(r"\b(wolkvox_\w+|process_\w+)\b(?!:)", rule.expr)
+    }
+
+    assert words - known - {"process_start_time_seconds"} == set()

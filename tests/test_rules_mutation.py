@@ -1,0 +1,210 @@
+"""Faults planted into the rules: the scenes must notice every one of them.
+
+A fault is a comparison turned round, a gate left out, or a `for` that does not wait. Each is
+given to a copy of the alert (and of every record on the way to it) under a name of its own, so
+that one run of promtool tries them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from tests.rules_cases import CASES
+from tests.rules_support import (
+    WATCHDOG,
+    Case,
+    Rule,
+    alerts,
+    as_tests,
+    hastened,
+    needed,
+    promtool,
+    shipped,
+)
+
+TRIED = [name for name in alerts() if name != WATCHDOG]
+_TURNED = {"<": ">", ">": "<", "<=": ">", ">=": "<", "==": "!=", "!=": "=="}
+_COMPARISON = re.compile(r'(?<![=!~<>"])(<=|>=|==|!=|<|>)(?![=~"])')
+_GATE = re.compile(r"^(and|unless)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A rule with a fault, and what was done to it."""
+
+    rule: Rule
+    what: str
+
+
+def faults_of(rule: Rule) -> Iterator[Fault]:
+    """Every fault that can be planted into a rule."""
+    expr = rule.expr
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}', lambda text: "_" * len(text[0]), expr)
+    for match in _COMPARISON.finditer(bare):
+        turned = expr[: match.start()] + _TURNED[match[1]] + expr[match.end() :]
+        yield Fault(rule.changed(expr=turned), f"{match[1]} turned at {match.start()}")
+    for gate in _gates(expr.splitlines()):
+        left = [line for number, line in enumerate(expr.splitlines()) if number not in gate]
+        yield Fault(rule.changed(expr="\n".join(left)), f"lines {gate} left out")
+    if rule.alert and rule.body["for"] != "0m":
+        yield Fault(rule.changed(**{"for": "0m"}), "no wait")
+    if "keep_firing_for" in rule.body:
+        yield Fault(rule.changed(keep_firing_for=None), "not kept")
+
+
+def _gates(lines: Sequence[str]) -> Iterator[range]:
+    """The lines of each gate: from its keyword to the next word at its own depth."""
+    for first, line in enumerate(lines):
+        text = line.lstrip()
+        if not _GATE.match(text):
+            continue
+        indent, last = len(line) - len(text), first + 1
+        while last < len(lines):
+            below = lines[last]
+            depth = len(below) - len(below.lstrip())
+            word = below.strip().split(" ")[0]
+            closing = word.startswith(")") and depth < indent
+            if closing or (depth <= indent and word in {"and", "unless", "or"}):
+                break
+            last += 1
+        yield range(first, last)
+
+
+def variant(rules: Sequence[Rule], fault: Fault, mark: str) -> list[Rule]:
+    """The faulty rule and all that depend on it, under names that end in `mark`."""
+    renamed = {fault.rule.name}
+    copies = [fault.rule.changed(**_named(fault.rule, mark))]
+    after = next(n for n, rule in enumerate(rules) if rule.name == fault.rule.name)
+    for rule in rules[after + 1 :]:
+        used = set(re.findall(r"wolkvox:\w+(?::\w+)*", rule.expr)) & renamed
+        if used:
+            expr = re.sub(
+                r"wolkvox:\w+(?::\w+)*",
+                lambda found: found[0] + mark if found[0] in renamed else found[0],
+                rule.expr,
+            )
+            renamed.add(rule.name)
+            copies.append(rule.changed(expr=expr, **_named(rule, mark)))
+    return copies
+
+
+def _named(rule: Rule, mark: str) -> dict[str, str]:
+    return {"alert" if rule.alert else "record": rule.name + mark}
+
+
+# Where an alert on a pair must be silent because of its gates.
+_SILENT = ("low_volume", "closed", "late_but_not_expired")
+# The scenes in which an alert's faults show, beside its own and the silent ones.
+_MORE = {
+    "WolkvoxTrafficVanished": ("silence_after_a_long_gap", "vanished_needs_last_week"),
+    "WolkvoxTrafficSpike": ("traffic_after_a_gap", "new_pair"),
+    "WolkvoxSkillWithoutTarget": ("all_beside_single_skills",),
+    "WolkvoxDataStale": ("outside_the_hours_of_polling",),
+    "WolkvoxQuotaLow": (
+        "quota_as_planned", "quota_spent_by_the_closing_of_polling",
+        "platform_count_of_yesterday",
+    ),
+    "WolkvoxQuotaPredicted": ("quota_as_planned", "platform_count_of_yesterday"),
+    "WolkvoxQuotaExhausted": ("quota_as_planned", "quota_spent_by_the_closing_of_polling"),
+}  # fmt: skip
+# Many scenes speak of these alerts; some are enough.
+_ENOUGH = {
+    "WolkvoxServiceLevelBelowTarget": (
+        "slow_burn", "kept_over_one_good_poll", "quiet_after_rush", "stretched",
+    ),
+    "WolkvoxServiceLevelCollapse": (
+        "slow_burn", "collapse", "collapse_of_a_low_target", "collapse_needs_a_while",
+        "collapse_is_kept", "bad_from_the_opening_on", "just_opened_on_a_tight_quota",
+        "first_polls", "few_late_after_a_rush", "one_bad_poll_on_a_tight_quota",
+    ),
+    "WolkvoxAbandonmentHigh": ("abandonment", "abandonment_below_the_volume", "stretched"),
+    "WolkvoxDataStale": ("stale", "never_succeeded", "hung", "full_disk", "one_failed_poll"),
+}  # fmt: skip
+
+
+def scenes_of(alert: str) -> list[Case]:
+    """The scenes in which faults of an alert are looked for."""
+    own = _ENOUGH.get(alert) or [
+        one.name for one in CASES if any(check.alert == alert for check in one.checks)
+    ]
+    gated = "wolkvox:pair:gate" in alerts()[alert].expr
+    names = {*own, *_MORE.get(alert, ("healthy",)), *(_SILENT if gated else ())}
+    return [one for one in CASES if one.name in names]
+
+
+# A fault in a record is looked for in the alert that reads it most directly, or in this one.
+_GUARDS = {
+    "wolkvox:pair:closed": "WolkvoxServiceLevelCollapse",
+    "wolkvox:pair:gate": "WolkvoxServiceLevelCollapse",
+}
+
+
+def guard_of(record: Rule, rules: Sequence[Rule]) -> str:
+    """The alert whose scenes must notice a fault in a record."""
+    readers = [name for name in alerts() if record in needed(rules, name)]
+    fault = Fault(record, "")
+    return _GUARDS.get(record.name) or min(
+        readers, key=lambda name: len(variant(needed(rules, name), fault, "_"))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of the faults that are looked for in one alert's scenes."""
+
+    planted: int
+    missed: tuple[str, ...]
+
+
+def trial(alert: str, directory: Path) -> Trial:
+    """Plant the faults of an alert, and of the records that it guards."""
+    rules = hastened(shipped())
+    used = needed(rules, alert)
+    mine = [
+        rule
+        for rule in used
+        if rule.name == alert
+        or (not rule.alert and faulty(rule) and guard_of(rule, rules) == alert)
+    ]
+    planted = [fault for rule in mine for fault in faults_of(rule)]
+    copies = [variant(used, fault, f"__{n}_") for n, fault in enumerate(planted)]
+    names = {str(rule.body["alert"]): alert for made in copies for rule in made if rule.alert}
+    order = {rule.group: place for place, rule in enumerate(rules)}
+    both = sorted([*used, *chain.from_iterable(copies)], key=lambda rule: order[rule.group])
+
+    said = promtool(directory / alert, both, as_tests(scenes_of(alert), names)) or ""
+
+    noticed = {int(mark) for mark in re.findall(r"__(\d+)_", said)}
+    missed = [
+        f"{fault.rule.name}: {fault.what}"
+        for number, fault in enumerate(planted)
+        if number not in noticed
+    ]
+    return Trial(len(planted), tuple(missed))
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Trial]:
+    """Every alert's trial, two at a time."""
+    directory = tmp_path_factory.mktemp("faults")
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(TRIED, pool.map(lambda one: trial(one, directory), TRIED), strict=True))
+
+
+@pytest.mark.parametrize("alert", TRIED)
+def test_every_fault_is_noticed(alert: str, trials: Mapping[str, Trial]) -> None:
+    """No comparison can be turned round and no gate be left out without a scene that fails."""
+    assert trials[alert].planted
+    assert not trials[alert].missed
+
+
+def faulty(rule: Rule) -> bool:
+    """Whether a fault can be planted into a rule."""
+    return any(faults_of(rule))
