@@ -11,7 +11,6 @@ from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"
-REPORTS = (SKILL_11, TOKEN_INFO, SKILLS)
 
 
 @dataclass(frozen=True, slots=True)

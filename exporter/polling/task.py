@@ -42,16 +42,16 @@ class Task:
 
     def closing(self, today: date, zone: ZoneInfo) -> date | None:
         """The finished day to ask for as a whole, if it is its turn."""
-        if not self.is_query:
-            return None
-        stored = self.stored
-        # A probe may have asked since midnight: the last answer then tells of the day before.
-        moments = [at for at in (stored.attempt_at, self.memory.last_success_at) if at]
-        at = datetime.fromtimestamp(min(moments), UTC) if moments else None
-        last = local_day(at, zone) if at is not None else None
-        return day_to_close(
-            today, last, self.memory.closed, stored.closing_day, stored.closing_tries
-        )
+        return open_day(self.stored, self.memory, today, zone) if self.is_query else None
+
+
+def open_day(stored: Stored, memory: QueryMemory, today: date, zone: ZoneInfo) -> date | None:
+    """The finished day that a query is yet to ask for as a whole, by what is kept of it."""
+    # A probe may have asked since midnight: the last answer then tells of the day before.
+    moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
+    at = datetime.fromtimestamp(min(moments), UTC) if moments else None
+    last = local_day(at, zone) if at is not None else None
+    return day_to_close(today, last, memory.closed, stored.closing_day, stored.closing_tries)
 
 
 @dataclass(slots=True)

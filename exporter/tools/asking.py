@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from exporter.polling.budget import Budget
 from exporter.polling.hours import PollHours
 from exporter.polling.observer import Observer
 from exporter.polling.schedule import Pause
+from exporter.polling.task import open_day
 from exporter.state.identity import Identity
 from exporter.state.journal import State
 from exporter.state.locks import TokenGate
@@ -262,19 +263,11 @@ class Desk:
 
     def _closing(self, skill_id: str, known: Known, now: datetime) -> date | None:
         """The finished day that the exporter is yet to close by a call of its own."""
-        stored, memory = known.stored, known.memory
-        succeeded = memory.last_success_at if memory else None
-        moments = [at for at in (stored.attempt_at, succeeded) if at]
-        if skill_id.startswith("#") or not moments:
+        if skill_id.startswith("#"):
             return None
         zone = self.operation.timezone
-        return schedule.day_to_close(
-            local_day(now, zone),
-            local_day(datetime.fromtimestamp(min(moments), UTC), zone),
-            memory.closed if memory else None,
-            stored.closing_day,
-            stored.closing_tries,
-        )
+        memory = known.memory or QueryMemory()
+        return open_day(known.stored, memory, local_day(now, zone), zone)
 
     async def _paused(self) -> Held | None:
         pause = await self._pause()
