@@ -6,8 +6,8 @@ STAMP  := $(VENV)/.installed
 UV     := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-stack test test-fast check format docs pictures lock bench image-test dist \
-  deploy-check manifests clean
+.PHONY: help install demo demo-stack test test-fast check format docs pictures lock bench proof mutation \
+  image-test dist deploy-check manifests clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ lock: ## Pin every dependency with its hashes (needs uv)
 
 bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eight minutes)
 	$(BIN)/python -m benchmarks
+
+proof: $(STAMP) ## Try faults, fuzzing, crashes, a soak and TLS, and print what held (under 40 minutes)
+	$(BIN)/python -m proof
 
 image-test: ## Build and run the image for real (root, docker.io, debootstrap)
 	tests/image/run.sh

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.fleets import FleetFigures, FleetPlan, fleet
+from benchmarks.page import replace_run
 from benchmarks.processes import BenchError
 from benchmarks.scrapes import Pace, Scrapes, scrapes, sizes_in_words
 from benchmarks.servers import NGINX_MISSING, nginx_binary
@@ -27,7 +28,6 @@ from benchmarks.tables import (
 )
 
 PARTS = ("scrapes", "starts", "fleet")
-BEGIN, END = "<!-- the last run -->\n", "<!-- end of the last run -->\n"
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -97,13 +97,6 @@ def _page(
     return "\n\n".join(page) + "\n"
 
 
-def _write(page: Path, result: str) -> None:
-    """Replace what stands between the marks of a page."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{result}\n{END}{after}", encoding="utf-8")
-
-
 def main() -> int:
     """Run the benchmarks; returns the exit code."""
     options = _arguments(sys.argv[1:])
@@ -115,7 +108,7 @@ def main() -> int:
             return 1
     sys.stdout.write(result)
     if options.write:
-        _write(options.write, result)
+        replace_run(options.write, result)
     return 0
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import BEGIN, END
 from benchmarks.load import percentile
+from benchmarks.page import BEGIN, END
 from benchmarks.tables import Target, target_table
 
 TINY = {

@@ -1,0 +1,1 @@
+"""Proof that the exporter holds: faults, fuzzing, crashes, soak, TLS (docs/reliability.md)."""
