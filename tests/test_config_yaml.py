@@ -9,7 +9,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import load
+from exporter.config import load, yamlfile
 from exporter.config.form import (
     AbandonmentForm,
     FileForm,
@@ -222,3 +222,37 @@ def test_no_structure_raises_anything_else(
     """Any mapping of known keys to anything is a configuration or a ConfigError."""
     document = {"defaults": defaults, "operations": operations}
     load_bytes(tmp_path, yaml.safe_dump(document).encode())
+
+
+def _outcome(text: str) -> object:
+    """What a text reads as, as something to compare; errors by their kind alone."""
+    try:
+        document = parse_yaml(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        return type(error) is RecursionError
+    return repr(document)
+
+
+def test_both_parsers_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether PyYAML was built with libyaml or not, every file shipped means the same."""
+    files = [*Path("docs").rglob("*.y*ml"), *Path("deploy").rglob("*.y*ml")]
+    texts = [text for file in files if "{{" not in (text := file.read_text(encoding="utf-8"))]
+    texts += [
+        "a: {id: 0013, name: 'x'}\na: no\n",
+        "k: &x [1, 2.5, ~, true]\nl: *x\n",
+        "a: b: c",
+    ]
+    before = [_outcome(text) for text in texts]
+    monkeypatch.setattr(yamlfile, "_FastLoader", None)
+
+    assert len(texts) > 10
+    assert before == [_outcome(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, "- " * 200_000, "{a: " * 100_000, "? " * 200_000]
+)
+def test_deep_nesting_ends_no_process(text: str) -> None:
+    """libyaml's own composer would overflow the stack of the process."""
+    with pytest.raises(RecursionError):
+        parse_yaml(text)

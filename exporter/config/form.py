@@ -41,7 +41,11 @@ class Form(BaseModel):
     """Strict and closed: what is not described here is an error."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # only those that are asked to read something: a start waits for it
     )
 
 
