@@ -22,7 +22,6 @@ from exporter.errors import ConfigError, ExporterError
 from exporter.flags import DEFAULT_CONFIG, Listed, flag, reader, storage_directory
 from exporter.sharding import MOST_SHARDS, Shard, own_part, read_shard
 from exporter.tools.commands import register
-from exporter.web.access import load_web_config
 
 DEFAULT_LISTEN = ":19655"
 log = logging.getLogger(__name__)
@@ -168,6 +167,8 @@ def command(
     planned = plan(configuration, now)
     if check:
         if web_config is not None:
+            from exporter.web.access import load_web_config  # noqa: PLC0415 - rarely asked for
+
             load_web_config(Path(web_config))
         _check_clients(configuration)
         for text in configuration.warnings:

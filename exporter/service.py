@@ -10,20 +10,21 @@ import asyncio
 import logging
 import os
 import random
-import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.config import Configuration
 from exporter.errors import ConfigError, ExporterError, Problem
 from exporter.fleet import Fleet, Means, connect
 from exporter.logs import say
+from exporter.mainloop import run_to_end, settled, signals, starting
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
@@ -35,13 +36,14 @@ from exporter.state.snapshot import Snapshot
 from exporter.state.storage import Storage
 from exporter.times import Clock
 from exporter.web.app import check_telemetry_path, create_app
-from exporter.web.guard import LiveConfig, guard
 from exporter.web.healthsocket import health_socket
 from exporter.web.server import HttpServer, address_of, bind, parse_listen_address
 
+if TYPE_CHECKING:
+    from exporter.web.guard import LiveConfig
+
 log = logging.getLogger(__name__)
 RESTORING_SECONDS = 2.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def system_clock() -> Clock:
@@ -85,17 +87,17 @@ def run(
         check_telemetry_path(settings.telemetry_path, dict.fromkeys(DOCUMENTS))
     except ValueError as error:
         raise usage_error("--web.telemetry-path", str(error)) from error
-    door = LiveConfig(settings.web_config, time.monotonic) if settings.web_config else None
+    door = _door(settings.web_config)
     sockets = listen(settings.listen)
     try:
-        with _state(settings.storage) as storage:
+        with starting(), _state(settings.storage) as storage:
             announce(tuple(address_of(listener) for listener in sockets))
 
             async def main() -> int:
                 process = _Process(settings, storage, door)
                 return await process.serve(configuration, sockets, beside)
 
-            return _run(main)
+            return run_to_end(main)
     finally:
         for listener in sockets:
             listener.close()
@@ -119,31 +121,20 @@ def serve_alone(server: Callable[[], HttpServer]) -> int:
 
     async def main() -> int:
         single = server()
-        with _signals(single.stop, single.stop):
+        with signals(single.stop, single.stop):
             await single.serve()
         return 0
 
-    return _run(main)
+    return run_to_end(main)
 
 
-def _run(main: Callable[[], Coroutine[None, None, int]]) -> int:
-    """`asyncio.run` without its wait for threads, and with signals that wait for the loop.
+def _door(path: Path | None) -> LiveConfig | None:
+    if path is None:
+        return None
+    # Its forms would take a tenth of every start.
+    from exporter.web.guard import LiveConfig  # noqa: PLC0415
 
-    A name server that does not answer holds a thread for half a minute; whoever ends the
-    exporter does not wait for what it finds (`cli.main` leaves such threads behind).
-
-    A signal is held back until the loop has its handlers (`_signals`): none meets a loop
-    that is half made, or half closed.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        loop = asyncio.new_event_loop()
-        try:
-            return loop.run_until_complete(main())
-        finally:
-            loop.close()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    return LiveConfig(path, time.monotonic)
 
 
 @contextmanager
@@ -194,7 +185,7 @@ class _Process:
                 servers = [self._server(fleet, sockets), *beside()]
                 with (
                     health_socket(self._settings.storage, fleet.healthy),
-                    self._on_signals(fleet, servers),
+                    self._onsignals(fleet, servers),
                 ):
                     fleet.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
@@ -214,7 +205,7 @@ class _Process:
         say(log, logging.INFO, "stopped")
         return 0
 
-    def _on_signals(
+    def _onsignals(
         self, fleet: Fleet, servers: Sequence[HttpServer]
     ) -> AbstractContextManager[None]:
         def stop() -> None:
@@ -222,7 +213,7 @@ class _Process:
 
         # A demo belongs to its terminal, and ends when that is closed.
         hangup = stop if self._settings.hangup_ends else lambda: self._reload(fleet)
-        return _signals(stop, hangup)
+        return signals(stop, hangup)
 
     def _means(self) -> Means:
         return Means(
@@ -256,6 +247,8 @@ class _Process:
         )
         if self._door is None:
             return HttpServer(app, sockets)
+        from exporter.web.guard import guard  # noqa: PLC0415 - as in _door
+
         guarded = guard(app, self._door, self._clock.monotonic)
         return HttpServer(guarded, sockets, tls=self._door.tls)
 
@@ -271,6 +264,7 @@ class _Process:
             listen=",".join(map(address_of, sockets)),
         )
         self._manager.tell("READY=1")
+        settled()
 
     def _stop(self, fleet: Fleet, servers: Sequence[HttpServer]) -> None:
         self._stopped = True
@@ -309,20 +303,3 @@ class _Process:
         count = len(configuration.operations)
         say(log, logging.INFO, "configuration reloaded", operations=count)
         return None
-
-
-@contextmanager
-def _signals(stop: Callable[[], None], hangup: Callable[[], object]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    handlers = dict(zip(_SIGNALS, (stop, stop, hangup), strict=True))
-    before = {number: signal.getsignal(number) for number in handlers}
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        for number, handler_before in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler_before)
