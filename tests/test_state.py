@@ -7,13 +7,16 @@ import os
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exporter.errors import StartError, StorageError
+from exporter.state import journal as journals
 from exporter.state.journal import Journal
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.snapshot import (
@@ -301,6 +304,58 @@ async def test_journal_writes_beside_the_loop(tmp_path: Path) -> None:
     other.close()
     journal.close()
     assert set(threads) == {"state"}
+
+
+@pytest.mark.anyio
+async def test_journal_gathers_what_comes_soon_after_a_flush(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first write is flushed by itself, those that follow closely share a flush."""
+    monkeypatch.setattr(journals, "_GATHER_SECONDS", 60.0)
+    storage = Storage.open(tmp_path)
+    sizes: list[int] = []
+    transact = storage.transact
+
+    def counted(steps: Sequence[Callable[[Storage], Any]]) -> list[Any]:
+        sizes.append(len(steps))
+        return transact(steps)
+
+    monkeypatch.setattr(storage, "transact", counted)
+    journal = Journal(storage)
+    await journal.write(lambda s: None)
+    waiting = []
+    for _ in range(10):
+        waiting.append(asyncio.ensure_future(journal.write(lambda s: None)))
+        await asyncio.sleep(0)
+    journal.close()  # which waits no longer
+    await asyncio.gather(*waiting)
+
+    assert sizes == [1, 10]
+    storage.close()
+
+
+@pytest.mark.anyio
+async def test_a_defect_in_one_step_fails_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of writes that share a flush, those that are sound are on the disk all the same."""
+    monkeypatch.setattr(journals, "_GATHER_SECONDS", 60.0)
+    storage = Storage.open(tmp_path)
+    journal = Journal(storage)
+    await journal.write(lambda s: None)
+
+    def defect(_: Storage) -> None:
+        raise KeyError("x")
+
+    sound = journal.write(lambda s: s.save_json("facts", "acme", "name", [1]))
+    waiting = [asyncio.ensure_future(one) for one in (journal.write(defect), sound)]
+    await asyncio.sleep(0)
+    journal.close()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert isinstance(results[0], KeyError)
+    assert storage.load_json("facts", "acme", "name") == [1]
+    storage.close()
 
 
 @pytest.mark.anyio
