@@ -96,8 +96,12 @@ def _read_file(path: Path, described: str) -> str:
         # Anything but a plain file may block for ever (a pipe) or never end (a device).
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise TokenUnreadable(f"{described} is not a plain file")
-        with path.open("rb") as file:
-            content = file.read(MAX_LENGTH + 256)
+        # Before each request: a file object costs five times as much.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            content = os.read(descriptor, MAX_LENGTH + 256)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise TokenUnreadable(f"{described} does not exist") from None
     except (OSError, ValueError) as exc:
@@ -110,8 +114,14 @@ def _read_file(path: Path, described: str) -> str:
 
 
 def _shown_path(path: Path) -> str:
-    """A path for people; a token pasted where its file's name belongs is not repeated."""
-    return str(path) if may_show(path.name) else f"in {path.parent} (name not shown)"
+    """A path for people; a token pasted where its file's name belongs is not repeated.
+
+    A token may hold a slash and look like folders: what follows the first odd part is left out.
+    """
+    for folder in reversed((path, *path.parents)):
+        if not may_show(folder.name):
+            return f"in {folder.parent} (name not shown)"
+    return str(path)
 
 
 def _shown_variable(name: str) -> str:

@@ -45,7 +45,7 @@ class _Blocks:
     def gauge(self, name: str, labels: Labels, value: float | None) -> None:
         """Add a sample, or nothing where the value is absent."""
         if value is not None:
-            self[name].add(labels, float(value))
+            self[name].add(labels, value)
 
     def scoped(self, until: float | None = None) -> Scoped:
         lines = {name: block.lines() for name, block in self.blocks.items()}

@@ -22,6 +22,7 @@ from exporter.metrics.families import Family
 BUCKET_BOUNDS = ("10.0", "20.0", "30.0")
 _LABELS_KEPT = 50_000
 _SETS_KEPT = 10_000  # whole sets of labels: shared by the families of a row, and by polls
+_VALUES_KEPT = 50_000  # counts and ratios come again and again
 
 
 class Block:
@@ -29,24 +30,19 @@ class Block:
 
     def __init__(self, family: Family) -> None:
         self.family = family
+        self._names = family.labels
         self._lines: dict[str, str] = {}
 
-    def add(
-        self, values: tuple[str, ...], value: float, suffix: str = "", **extra: str
-    ) -> None:
+    def add(self, values: tuple[str, ...], value: float, suffix: str = "") -> None:
         """Add a sample with the family's label values in order.
 
-        `suffix` (`_bucket`, `_sum`, `_count`) and `extra` (`le`) belong to histograms and
-        summaries. Raises ValueError for a wrong number of values or a sample seen before.
+        `suffix` (`_sum`, `_count`) belongs to histograms and summaries. Raises ValueError
+        for a wrong number of values or a sample seen before.
         """
-        if len(values) != len(self.family.labels):
-            raise ValueError(f"{self.family.name} takes {self.family.labels}, not {values}")
-        name, names = self.family.name, self.family.labels
-        if suffix:
-            name = self.family.base + suffix
-        if extra:
-            names, values = (*names, *extra), (*values, *extra.values())
-        self._add(name + _labels(names, values), value)
+        if len(values) != len(self._names):
+            raise ValueError(f"{self.family.name} takes {self._names}, not {values}")
+        name = self.family.base + suffix if suffix else self.family.name
+        self._add(name + _labels(self._names, values), value)
 
     def add_info(self, values: tuple[str, ...], more: Mapping[str, str]) -> None:
         """Add an info sample, 1, with labels beyond the family's own."""
@@ -59,8 +55,9 @@ class Block:
     ) -> None:
         """Add a histogram: cumulative buckets, the last one `+Inf`, and the sum."""
         count = 0.0
+        name, names = f"{self.family.base}_bucket", (*self._names, "le")
         for bound, count in buckets:
-            self.add(values, count, "_bucket", le=bound)
+            self._add(name + _labels(names, (*values, bound)), count)
         self.add(values, count, "_count")
         self.add(values, total, "_sum")
 
@@ -73,7 +70,14 @@ class Block:
     def _add(self, series: str, value: float) -> None:
         if series in self._lines:
             raise ValueError(f"{series} comes twice")
-        self._lines[series] = floatToGoString(value)  # type: ignore[no-untyped-call]
+        self._lines[series] = _number(value + 0.0)  # without the sign of a negative zero
+
+
+@lru_cache(maxsize=_VALUES_KEPT)
+def _number(value: float) -> str:
+    """A value as the library writes it."""
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    return text
 
 
 @lru_cache(maxsize=_SETS_KEPT)
@@ -128,7 +132,7 @@ def lines_of(metric: Metric) -> bytes:
     """The lines of a family's samples, which have no times and no exemplars: both formats."""
     lines = [
         f"{sample.name}{_labels(tuple(sample.labels), tuple(sample.labels.values()))} "
-        f"{floatToGoString(sample.value)}\n"  # type: ignore[no-untyped-call]
+        f"{_number(sample.value)}\n"
         for sample in metric.samples
     ]
     return "".join(lines).encode()

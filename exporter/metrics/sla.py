@@ -49,7 +49,7 @@ class Targets:
 
     def of(self, skill_id: str, channel: str) -> Target | None:
         """The target of a pair, None where no indicator is set for it."""
-        if skill_id == "all" and self._single_skills:
+        if not self._entries or (skill_id == "all" and self._single_skills):
             return None
         entries = [entry for entry in self._entries if _applies(entry, skill_id, channel)]
         least = _last(entry.min_interactions for entry in entries)

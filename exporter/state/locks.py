@@ -71,12 +71,7 @@ class TokenGate:
 
     async def _between_processes(self, digest: str) -> int:
         try:
-            self._directory.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(
-                self._directory / f"{digest[:32]}.lock",
-                os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
-                0o600,
-            )
+            descriptor = self._open(f"{self._directory}/{digest[:32]}.lock")
         except OSError as error:
             raise StorageError(f"{self._directory}: {error.strerror}") from error
         try:
@@ -86,6 +81,14 @@ class TokenGate:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _open(self, path: str) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            return os.open(path, flags, 0o600)
 
 
 def _try_lock(descriptor: int) -> bool:

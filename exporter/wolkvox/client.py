@@ -17,6 +17,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlencode
 
 import httpx
 
@@ -33,6 +34,12 @@ from exporter.wolkvox.windows import Window
 
 # Wolkvox closes idle connections after 5 s: reusing one at that moment loses an attempt.
 KEEPALIVE_EXPIRY: Final = 4.0
+_HEADERS: Final = {
+    "User-Agent": f"wolkvox-exporter/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+}
 _MAX_DETAIL = 400
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 Witness = Callable[[int, str | None, bytes], None]
@@ -162,11 +169,11 @@ class WolkvoxClient:
         deadline = asyncio.timeout(self._timeout)
         try:
             async with deadline:
-                request = self._http.build_request(
+                # Made whole here: the client would copy and merge what is known already.
+                request = httpx.Request(
                     "GET",
-                    self._base_url + path,
-                    params=params,
-                    headers={"wolkvox-token": token},
+                    f"{self._base_url}{path}?{urlencode(params)}",
+                    headers={**_HEADERS, "wolkvox-token": token},
                     extensions={"trace": progress.trace},
                 )
                 answer = await self._receive(request)
@@ -253,11 +260,6 @@ def _http_client(
                 max_keepalive_connections=1,
                 keepalive_expiry=KEEPALIVE_EXPIRY,
             ),
-            headers={
-                "User-Agent": f"wolkvox-exporter/{__version__}",
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
-            },
             cookies=CookieJar(DefaultCookiePolicy(netscape=False, rfc2965=False)),
             follow_redirects=False,
             event_hooks={"response": [_refuse_redirect]},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
@@ -39,6 +40,7 @@ def whole_day(day: date) -> Window:
     return Window(day, f"{day:%Y%m%d}000000", f"{day:%Y%m%d}235959", closing=True)
 
 
+@lru_cache(maxsize=1024)
 def day_start(day: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the local day begins.
 
