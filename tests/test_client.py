@@ -682,7 +682,7 @@ async def test_what_leaks_from_below_has_a_reason_too(
 
 async def test_while_connecting_every_exception_is_a_connection_never_made() -> None:
     """Until the request's headers leave nothing has reached the server."""
-    progress = failures.Progress()
+    progress = failures.Progress(lambda: 7.0)
     await progress.trace("connection.connect_tcp.started", {})
 
     assert failures.failure_of(UnicodeError("x"), progress).reached is False
@@ -692,9 +692,11 @@ async def test_while_connecting_every_exception_is_a_connection_never_made() -> 
     await progress.trace("http11.send_request_headers.started", {"request": request})
     assert failures.failure_of(httpx.ReadError(""), progress).reason is Reason.CONNECT
 
+    assert progress.left_at is None
     request.method = b"GET"
     await progress.trace("http11.send_request_headers.started", {"request": request})
     assert failures.failure_of(httpx.ReadError(""), progress).reason is Reason.INTERRUPTED
+    assert progress.left_at == 7.0
 
 
 def test_the_first_cause_is_told() -> None:
@@ -702,6 +704,6 @@ def test_the_first_cause_is_told() -> None:
     error = httpx.ConnectError("All connection attempts failed")
     error.__cause__ = ExceptionGroup("failed", [OSError(111, "Connection refused")])
 
-    failure = failures.failure_of(error, failures.Progress())
+    failure = failures.failure_of(error, failures.Progress(lambda: 7.0))
 
     assert failure.detail.startswith("[Errno 111] Connection refused (")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -145,6 +145,20 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
     assert len(stage.api.seen) - quick <= 8 * 13
     for skill in ids.split():
         assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
+
+
+@in_virtual_time
+async def test_spacing_is_what_the_server_sees(state_directory: Path) -> None:
+    """A slow connection before a quick one brings two requests no nearer to each other."""
+    stage = Stage(state_directory)
+    stage.api.connecting = cycle([20.0, 0.1, 5.0]).__next__
+    async with stage.run() as running:
+        await stage.until("2026-11-18 12:00:00")
+        lag = running.value("wolkvox_poll_lag_seconds")
+
+    assert min(gaps(stage.seen())) >= 300 - NEARLY
+    assert lag is not None
+    assert lag < 1
 
 
 @in_virtual_time

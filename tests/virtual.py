@@ -233,18 +233,22 @@ class Seen:
 class ScriptedApi(httpx.AsyncBaseTransport):
     """An API that a test scripts: takes `seconds` a request and notes every one.
 
-    `answer` gets the request and returns the response or raises an httpx error.
+    `answer` gets the request and returns the response or raises an httpx error;
+    `connecting` gives the seconds before a request can leave.
     """
 
     world: VirtualWorld
     answer: Answer
     seconds: float = 0.5
+    connecting: Callable[[], float] = float
     seen: list[Seen] = field(default_factory=list)
     in_flight: dict[str, int] = field(default_factory=dict)
     most_in_flight: int = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         token = request.headers["wolkvox-token"]
+        if delay := self.connecting():
+            await asyncio.sleep(delay)
         monotonic = asyncio.get_running_loop().time()
         params = dict(request.url.params)
         seen = Seen(self.world.now().timestamp(), request.url, token, monotonic, params)

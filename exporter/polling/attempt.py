@@ -47,7 +47,8 @@ class Departure:
 class Outcome:
     """How a request ended: an answer or an error, and what stands in the state file.
 
-    `started` is monotonic, `started_at` and `completed_at` are epoch seconds.
+    `started` is monotonic, and the moment at which the request left; `started_at` (as it
+    stands in the state) and `completed_at` are epoch seconds.
     """
 
     answer: object | None
@@ -142,6 +143,8 @@ class Attempts:
         except WolkvoxError as failure:
             error = failure
         seconds = self._clock.monotonic() - started
+        # Connecting takes its time: what the server sees is when the request left.
+        started = max(started, self._client.left_at or started)
         self._observer.answered(order.report, seconds, error.reason if error else None)
         if error is not None and not error.reached:
             used = await self._state.write(

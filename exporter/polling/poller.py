@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from exporter.config import Operation
 from exporter.config.tokens import TokenUnreadable, token_digest
@@ -192,6 +193,7 @@ class Poller:
     async def _ended(self, task: Task, outcome: Outcome, interval: float, digest: str) -> None:
         error = outcome.error
         task.stored = outcome.stored
+        task.left(outcome.started)
         if error is not None and error.reason is Reason.CONNECT:
             task.unmade += 1
             wait = schedule.early_retry(task.unmade, interval, self._rng.random())
@@ -200,7 +202,8 @@ class Poller:
             task.unmade = 0
         self._pace.tell_attempt(task)
         if task.report != TOKEN_INFO:  # it is optional: nothing else depends on it
-            await self._tell_pauses(error, interval, digest)
+            asked = datetime.fromtimestamp(outcome.started_at, UTC)
+            await self._tell_pauses(error, interval, digest, asked)
         if error is None:
             await self._succeeded(task, outcome)
         else:
@@ -210,15 +213,15 @@ class Poller:
         self._pace.tell_budget()
 
     async def _tell_pauses(
-        self, error: WolkvoxError | None, interval: float, digest: str
+        self, error: WolkvoxError | None, interval: float, digest: str, asked: datetime
     ) -> None:
         if error is None:
             await self._pauses.succeeded()
         elif error.reason in PAUSING:
-            await self._pauses.refused(error.reason, interval, digest)
+            await self._pauses.refused(error.reason, interval, digest, asked)
         elif error.reached and self._pauses.reason is not None:
             # Whatever else went wrong, it was the attempt that the pause allows.
-            await self._pauses.refused(self._pauses.reason, interval, digest)
+            await self._pauses.refused(self._pauses.reason, interval, digest, asked)
 
     async def _succeeded(self, task: Task, outcome: Outcome) -> None:
         answer, at = outcome.answer, outcome.completed_at

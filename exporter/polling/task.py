@@ -40,6 +40,12 @@ class Task:
         """Whether the task asks for figures; the others never close a day."""
         return not self.skill_id.startswith("#")
 
+    def left(self, started: float) -> None:
+        """Take over when the request really left: its slot is so much later as well."""
+        late = 0.0 if self.started is None else max(0.0, started - self.started)
+        self.started = started if self.started is None else self.started + late
+        self.slot += late
+
     def closing(self, today: date, zone: ZoneInfo) -> date | None:
         """The finished day to ask for as a whole, if it is its turn."""
         return open_day(self.stored, self.memory, today, zone) if self.is_query else None

@@ -55,7 +55,8 @@ class WolkvoxClient:
     `timeout` is the deadline of a whole request in seconds. `proxy` beats the environment,
     which is read only with `trust_env` and never for a loopback address. Raises ConfigError
     where the CA file or a proxy cannot be used. `witness` is shown every answer before it is
-    read, free of the token.
+    read, free of the token. `left_at` is the monotonic second at which the last request left,
+    None where it did not.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class WolkvoxClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.witness: Witness = unseen
+        self.left_at: float | None = None
         self._base_url = base_url
         self._timeout = timeout
         self._monotonic = monotonic
@@ -163,7 +165,7 @@ class WolkvoxClient:
         self, token: str, path: str, params: Mapping[str, str]
     ) -> tuple[int, str | None, bytes]:
         """Status, Content-Type and decoded body, within the deadline."""
-        progress = Progress()
+        progress = Progress(self._monotonic)
         started = self._monotonic()
         whole = False
         deadline = asyncio.timeout(self._timeout)
@@ -183,6 +185,7 @@ class WolkvoxClient:
             late = isinstance(error, TimeoutError) and deadline.expired()
             failure = overdue(self._timeout, progress) if late else failure_of(error, progress)
         finally:
+            self.left_at = progress.left_at
             if not whole:
                 await progress.close()
                 await self._start_afresh()

@@ -7,7 +7,7 @@ fails before the request's own headers begin to leave is certain not to have arr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import h11
@@ -53,11 +53,16 @@ class _Socket(Protocol):
 
 
 class Progress:
-    """How far a request came, told by httpcore's `trace` extension."""
+    """How far a request came, told by httpcore's `trace` extension.
 
-    def __init__(self) -> None:
+    `left_at` is the monotonic second at which its headers were handed over, if they were.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
         self.connecting = False
         self.sent = False
+        self.left_at: float | None = None
+        self._monotonic = monotonic
         self._sockets: list[_Socket] = []
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -68,6 +73,8 @@ class Progress:
             self.connecting = True
         elif info["request"].method != b"CONNECT":
             self.sent = True
+        if self.sent and "send_request_headers" in event:  # as it begins, and as it ends
+            self.left_at = self._monotonic()
 
     async def close(self) -> None:
         """Closes what was opened: httpcore forgets a socket cancelled during the handshake."""
