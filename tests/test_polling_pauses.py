@@ -51,6 +51,21 @@ async def test_a_used_up_quota_pauses_until_the_next_day(
     assert [record.message for record in caplog.records].count("operation paused") == 1
 
 
+@in_virtual_time
+async def test_a_refusal_that_comes_after_midnight_pauses_the_day_it_was_asked_on(
+    state_directory: Path,
+) -> None:
+    """The quota of the finished day says nothing about the new one: its first slot is kept."""
+    stage = Stage(state_directory, "2026-11-18 23:59:50", seconds=20.0)
+    stage.api.answer = lambda seen: QUOTA
+    async with stage.run() as running:
+        await stage.until("2026-11-19 00:00:05")
+        stage.api.answer = lambda seen: QUOTA if len(stage.api.seen) == 1 else ok(row())
+        await stage.until("2026-11-19 00:06")
+        assert paused(running) == {"quota": 0, "unauthorized": 0}
+    assert stage.clock_times() == ["23:59:50", "00:04:50"]
+
+
 @pytest.mark.parametrize("status", [200, 401, 503])
 @in_virtual_time
 async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(

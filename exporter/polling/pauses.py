@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import date
+from datetime import date, datetime
 
 from exporter.config import Operation
 from exporter.config.tokens import TokenUnreadable, token_digest
@@ -67,10 +67,17 @@ class Pauses:
         self._take(None)
         return True
 
-    async def refused(self, reason: Reason, interval: float, digest: str | None) -> None:
-        """Begin or lengthen the pause after a refusal of quota or token."""
+    async def refused(
+        self, reason: Reason, interval: float, digest: str | None, asked: datetime | None = None
+    ) -> None:
+        """Begin or lengthen the pause after a refusal of quota or token.
+
+        `asked` is when the request left: a refusal that is read after midnight tells of the
+        day before.
+        """
         before, now = self._pause, self._clock.epoch()
-        pause = next_pause(before, reason, now, self._today(), interval, digest)
+        day = local_day(asked or self._clock.now(), self._operation.timezone)
+        pause = next_pause(before, reason, now, day, interval, digest)
         self._take(pause)
         await self._save()
         if before is None or before.reason is not reason:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import logging
 import socket
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
+from typing import Any
 
 from uvicorn.config import Config
 
+from exporter.logs import say
 from exporter.web.asgi import ASGIApp, Message, Receive, Scope, Send
 from exporter.web.listen import (
     BACKLOG,
@@ -30,8 +33,14 @@ from exporter.web.tls import TlsConnection, TlsPolicy
 
 __all__ = ["HttpServer", "Limits", "address_of", "bind", "parse_listen_address"]
 
+log = logging.getLogger(__name__)
+
 _LAST_WORDS_SECONDS = 0.1
 _PIECE_BYTES = 64 * 1024
+# Few, so that the limit on connections has its say before the next are accepted.
+_ACCEPTED_AT_ONCE = 16
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_SAID_EVERY_SECONDS = 60.0
 
 
 def _no_tls() -> None:
@@ -61,6 +70,7 @@ class HttpServer:
         self._config = _uvicorn_config(_fitted(app))
         self._stopping = asyncio.Event()
         self._room = Room(self._limits)
+        self._silent_until = 0.0
 
     def stop(self) -> None:
         """Ask `serve` to end: requests under way have `shutdown_timeout` to be answered."""
@@ -71,12 +81,16 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         grace = 0.0
         listeners: list[asyncio.Server] = []
+        loop.set_exception_handler(self._trouble)
         try:
             self._tell_date()
             for listener in self._sockets:
-                listeners.append(
-                    await loop.create_server(self._accept, sock=listener, backlog=BACKLOG)
+                # asyncio's backlog is both how many it accepts in a row and the kernel's queue.
+                server = await loop.create_server(
+                    self._accept, sock=listener, backlog=_ACCEPTED_AT_ONCE
                 )
+                listeners.append(server)
+                listener.listen(BACKLOG)
             while not self._stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
@@ -88,6 +102,19 @@ class HttpServer:
             for listener in self._sockets:
                 listener.close()
             await self._close_connections(grace)
+
+    def _trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say it now and then where no connection can be accepted.
+
+        asyncio would write a traceback for each try, of which there are many a second.
+        """
+        error = context.get("exception")
+        refused = isinstance(error, OSError) and error.errno in _EXHAUSTED
+        if not (refused and "socket" in context):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._silent_until:
+            self._silent_until = loop.time() + _SAID_EVERY_SECONDS
+            say(log, logging.ERROR, "no connection can be accepted just now", error=error)
 
     def _tell_date(self) -> None:
         """One list of headers for all answers of a second."""
