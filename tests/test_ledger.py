@@ -346,6 +346,14 @@ def test_buckets_are_rounded_and_cumulative(
     assert totals.answered == answered
 
 
+@pytest.mark.parametrize(("offered", "known"), [(10**9, True), (10**9 + 1, False)])
+def test_a_figure_beyond_all_measure_says_nothing(offered: int, known: bool) -> None:
+    """It would hold the counters still until the next day."""
+    totals = day_totals(replace(NOON, inbound=offered))
+    assert totals.offered == (offered if known else None)
+    assert (totals == UNKNOWN_TOTALS) is not known
+
+
 def test_a_row_without_any_figure_says_nothing() -> None:
     """Absent is never 0."""
     assert day_totals(ChannelFigures("x", *[None] * 9)) == UNKNOWN_TOTALS
@@ -409,7 +417,7 @@ def test_a_ledger_cannot_be_changed_in_place() -> None:
 
 def test_what_is_saved_comes_back_equal() -> None:
     """Unknown bases, fresh channels and odd names survive the file."""
-    odd = replace(NOON, channel='"\\\u00f1\u2028', asa=None)
+    odd = replace(NOON, channel='"\\\u00f1 \ufffd', asa=None)
     ledger = observe(observe(None, DAY, [replace(MORNING, inbound=None)]), DAY, [odd])
     assert from_json(json.loads(json.dumps(to_json(ledger)))) == ledger
     assert isinstance(ledger.channels["inbound"], ChannelLedger)
@@ -419,10 +427,16 @@ def test_what_is_saved_comes_back_equal() -> None:
     ("path", "value", "message"),
     [
         ("more", 1, "ledger: not an object of day, channels"),
-        ("day", "yesterday", "day: 'yesterday' is no date"),
+        ("day", "yesterday", "^day: 'yesterday' is no date"),
+        ("day", "x" * 99, f"^day: '{'x' * 40}' is no date"),
         ("day", 20261120, "day: not a text"),
         ("day", "2026-11-19", "after the day of the ledger"),
-        ("channels", [], "channels: not an object"),
+        ("day", "1999-12-31", "^day: '1999-12-31' is no day of this millennium$"),
+        ("day", "3000-01-01", "^day: '3000-01-01' is no day of this millennium$"),
+        ("channels", [], "^channels: not an object$"),
+        ("channels", {"": {}}, "^channels: a name is no printable text$"),
+        ("channels", {"a\u2028b": {}}, "^channels: a name is no printable text$"),
+        ("channels.inbound.day", "never", "^channels.inbound.day: 'never' is no date$"),
         ("channels.inbound", None, "channels.inbound: not an object"),
         ("channels.inbound.fresh", 1, "fresh: neither true nor false"),
         ("channels.inbound.base", [], "base: not an object"),
@@ -432,6 +446,8 @@ def test_what_is_saved_comes_back_equal() -> None:
         ("channels.inbound.counters.offered", 1.5, "offered: '1.5' is no such"),
         ("channels.inbound.counters.offered", True, "offered: 'True' is no such"),
         ("channels.inbound.counters.offered", 2**60, "offered: '1152921504606846976'"),
+        ("channels.inbound.counters.offered", 2**53 + 1, "offered: '9007199254740993'"),
+        ("channels.inbound.counters.offered", "y" * 99, f"offered: '{'y' * 40}' is no such"),
         ("channels.inbound.counters.within_10", 99, "not cumulative"),
         ("channels.inbound.counters.abandon_wait_sum", float("nan"), "'nan' is no such"),
         ("channels.inbound.counters.answer_wait_sum", "1", "'1' is no such"),
@@ -457,6 +473,20 @@ def test_what_is_no_ledger_at_all_is_refused(data: object) -> None:
     """Any JSON value may stand in a file."""
     with pytest.raises(ValueError, match="ledger: not an object"):
         from_json(data)
+
+
+@pytest.mark.parametrize("day", [date(2000, 1, 1), date(2999, 12, 31)])
+def test_any_day_of_the_millennium_is_read(day: date) -> None:
+    """Clocks go wrong by years; what was observed meanwhile is no damage."""
+    ledger = observe(None, day, [MORNING])
+    assert from_json(to_json(ledger)) == ledger
+
+
+def test_the_largest_count_is_read() -> None:
+    """Up to 2**53 floats, which Prometheus keeps, hold every integer."""
+    data = to_json(history((DAY, [MORNING])))
+    data["channels"]["inbound"]["counters"]["offered"] = 2**53
+    assert shown(from_json(data)).offered == 2**53
 
 
 def test_whole_seconds_of_another_writer_are_read() -> None:

@@ -442,7 +442,7 @@ ANY_INTEGER = st.none() | st.integers() | st.sampled_from((10**400, -(10**400)))
 ANY_NUMBER = st.none() | st.floats() | st.integers()
 ANY_ROW: st.SearchStrategy[Any] = st.builds(
     ChannelFigures,
-    channel=st.sampled_from(("", "a", "\u00f1")),
+    channel=st.sampled_from(("unknown", "a", "\u00f1")),
     **dict.fromkeys(("inbound", "answered", "abandoned"), ANY_INTEGER),
     **dict.fromkeys(
         ("service_level_10", "service_level_20", "service_level_30", "abandonment"), ANY_NUMBER

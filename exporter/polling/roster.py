@@ -16,6 +16,7 @@ from exporter.state.identity import Identity
 from exporter.state.snapshot import QueryMemory
 from exporter.times import Clock
 from exporter.wolkvox.information import Skill as FoundSkill
+from exporter.wolkvox.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +117,7 @@ class Roster:
     async def _remembered(self) -> list[Skill]:
         member = self._member
         data = await self._keeper.need(lambda db: db.load_json("facts", member, "skills"))
-        pairs = data if isinstance(data, list) else []
-        return [Skill(str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2]
+        return remembered_skills(data)
 
     def _query(self, skill: Skill) -> _Wanted:
         interval = skill.interval or self._operation.interval
@@ -146,3 +146,15 @@ class Roster:
                 memory=memory or QueryMemory(),
                 tried_at=attempt_at,
             )
+
+
+def remembered_skills(data: object) -> list[Skill]:
+    """The skills of the day before, from the state; what is no pair of texts is left out."""
+    pairs = data if isinstance(data, list) else []
+    return [
+        Skill(pair[0], printable(pair[1]))
+        for pair in pairs
+        if isinstance(pair, list)
+        and len(pair) == 2
+        and all(isinstance(text, str) and text for text in pair)
+    ]

@@ -121,12 +121,12 @@ class Pause:
         try:
             return cls(
                 Reason(data["reason"]),
-                int(data["refusals"]),
+                max(1, int(data["refusals"])),
                 float(data["next_at"]),
                 date.fromisoformat(data["day"]),
                 data["digest"],
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from exporter.state.totals import (
     day_totals,
     raised,
 )
+from exporter.wolkvox.text import printable
 
 if TYPE_CHECKING:
     from exporter.wolkvox.report import ChannelFigures
@@ -36,6 +37,7 @@ __all__ = [
     "Counters",
     "DayTotals",
     "QueryLedger",
+    "a_day",
     "exposed",
     "forget",
     "from_json",
@@ -45,6 +47,8 @@ __all__ = [
 ]
 
 KEEP_DAYS = 8  # the same weekday last week, with a day to spare
+# Beyond them a day before, or a time zone, would leave the calendar.
+FIRST_YEAR, LAST_YEAR = 2000, 2999
 LARGEST_COUNT = 2**53  # above it a float, which is what Prometheus keeps, skips integers
 
 
@@ -102,17 +106,23 @@ def exposed(channel: ChannelLedger) -> Counters:
 
 def forget(ledger: QueryLedger, day: date, keep_days: int = KEEP_DAYS) -> QueryLedger:
     """The ledger without the channels whose last row is more than `keep_days` before `day`."""
-    kept = {
+    return replace(ledger, channels=MappingProxyType(_kept(ledger, day, keep_days)))
+
+
+def _kept(ledger: QueryLedger, day: date, keep_days: int) -> dict[str, ChannelLedger]:
+    oldest = day.toordinal() - keep_days
+    return {
         name: channel
         for name, channel in ledger.channels.items()
-        if (day - channel.day).days <= keep_days
+        if channel.day.toordinal() >= oldest
     }
-    return replace(ledger, channels=MappingProxyType(kept))
 
 
 def known_channels(ledger: QueryLedger | None, today: date) -> tuple[str, ...]:
     """The channels that had a row today or in the KEEP_DAYS days before, in name order."""
-    return () if ledger is None else tuple(sorted(forget(ledger, today).channels))
+    if ledger is None:
+        return ()
+    return tuple(sorted(_kept(ledger, today, KEEP_DAYS)))
 
 
 def _begun(
@@ -145,8 +155,8 @@ def to_json(ledger: QueryLedger) -> dict[str, Any]:
         "channels": {
             name: {
                 "day": channel.day.isoformat(),
-                "base": asdict(channel.base),
-                "counters": asdict(channel.counters),
+                "base": _flat(channel.base),
+                "counters": _flat(channel.counters),
                 "fresh": channel.fresh,
             }
             for name, channel in ledger.channels.items()
@@ -154,16 +164,23 @@ def to_json(ledger: QueryLedger) -> dict[str, Any]:
     }
 
 
+def _flat(figures: DayTotals | Counters) -> dict[str, float | None]:
+    """Like `asdict`, which would copy each figure deeply: this runs at every poll."""
+    return {name: getattr(figures, name) for name in figures.__slots__}
+
+
 def from_json(data: object) -> QueryLedger:
     """The reverse of `to_json`; raises ValueError for whatever it could not have written."""
     fields = _object(data, ("day", "channels"), "ledger")
-    day = _date(fields["day"], "day")
+    day = a_day(fields["day"], "day")
     entries = fields["channels"]
     if not isinstance(entries, dict):
         raise ValueError("channels: not an object")  # noqa: TRY004 - one kind of error
     channels = {}
     for name, entry in entries.items():
-        channels[str(name)] = channel = _channel(entry, f"channels.{name}")
+        if printable(name) != name or not name:
+            raise ValueError("channels: a name is no printable text")
+        channels[name] = channel = _channel(entry, f"channels.{name}")
         if channel.day > day:
             raise ValueError(f"channels.{name}.day: after the day of the ledger")
     return QueryLedger(day, MappingProxyType(channels))
@@ -174,7 +191,7 @@ def _channel(data: object, path: str) -> ChannelLedger:
     if not isinstance(fields["fresh"], bool):
         raise ValueError(f"{path}.fresh: neither true nor false")  # noqa: TRY004
     return ChannelLedger(
-        _date(fields["day"], f"{path}.day"),
+        a_day(fields["day"], f"{path}.day"),
         DayTotals(**_numbers(fields["base"], f"{path}.base", optional=True)),
         Counters(**_numbers(fields["counters"], f"{path}.counters", optional=False)),
         fields["fresh"],
@@ -214,10 +231,14 @@ def _object(data: object, names: Iterable[str], path: str) -> dict[str, Any]:
     return data
 
 
-def _date(value: object, path: str) -> date:
+def a_day(value: object, path: str) -> date:
+    """A day that was written by `isoformat`; ValueError for anything else."""
     if not isinstance(value, str):
         raise ValueError(f"{path}: not a text")  # noqa: TRY004
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(value)
     except ValueError:
         raise ValueError(f"{path}: {value[:40]!r} is no date") from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"{path}: {value[:40]!r} is no day of this millennium")
+    return day

@@ -1,7 +1,8 @@
-"""What is known of each query: immutable values, swapped whole; no I/O and no clock."""
+"""What is known of each query: immutable values, one a query; no I/O and no clock."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,8 +11,9 @@ from typing import Any
 
 from exporter.errors import Reason
 from exporter.state import ledger as ledgers
-from exporter.state.ledger import QueryLedger
-from exporter.wolkvox.report import ChannelFigures
+from exporter.state.ledger import LARGEST_COUNT, QueryLedger
+from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, ChannelFigures
+from exporter.wolkvox.text import printable
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,26 +86,23 @@ class Snapshot:
     @property
     def current(self) -> Mapping[QueryKey, QueryStatus]:
         """All of them as they are now; what is published later does not change it."""
-        return MappingProxyType(self._statuses)
+        return MappingProxyType(self._statuses.copy())
 
     def publish(self, status: QueryStatus) -> None:
-        """Replace one query's status by swapping the whole mapping."""
-        # A dict is copied without hashing every key again; a proxy of it would not be.
-        statuses = self._statuses.copy()
-        statuses[status.key] = status
-        self._statuses = statuses
+        """Replace one query's status."""
+        self._statuses[status.key] = status
 
     def forget(self, key: QueryKey) -> None:
         """Drop a query that the configuration no longer names."""
-        self._statuses = {
-            other: status for other, status in self._statuses.items() if other != key
-        }
+        self._statuses.pop(key, None)
 
     def __iter__(self) -> Iterator[QueryStatus]:
-        return iter(self._statuses.values())
+        return iter([*self._statuses.values()])
 
 
 _FIGURES = ChannelFigures.__slots__
+_COUNTS = frozenset({"inbound", "answered", "abandoned"})
+LAST_MOMENT = 1e11  # the year 5138: far from where dates and time zones end
 
 
 def result_to_json(result: Result | None) -> Any:
@@ -118,10 +117,37 @@ def result_from_json(data: Any) -> Result | None:
     """The reverse of `result_to_json`; raises ValueError, TypeError or KeyError."""
     if data is None:
         return None
-    rows = tuple(
-        ChannelFigures(**dict(zip(_FIGURES, row, strict=True))) for row in data["rows"]
-    )
-    return Result(date.fromisoformat(data["day"]), rows, float(data["at"]))
+    rows = tuple(_row(row) for row in data["rows"])
+    if len({row.channel for row in rows}) < len(rows):
+        raise ValueError("rows: a channel stands twice")
+    return Result(ledgers.a_day(data["day"], "day"), rows, float(_moment(data["at"])))
+
+
+def _row(data: Any) -> ChannelFigures:
+    figures = dict(zip(_FIGURES, data, strict=True))
+    channel = figures["channel"]
+    if not isinstance(channel, str) or printable(channel) != channel:
+        raise ValueError("rows: a channel is no printable text")
+    if not 0 < len(channel) <= MAX_CHANNEL_LENGTH:
+        raise ValueError("rows: a channel is empty or too long")
+    for name, figure in figures.items():
+        if name == "channel" or figure is None:
+            continue
+        if not _is_figure(figure) or (name in _COUNTS and not isinstance(figure, int)):
+            raise ValueError(f"rows: {name} is no figure")
+    return ChannelFigures(**figures)
+
+
+def _is_figure(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= LARGEST_COUNT and math.isfinite(value)
+
+
+def _moment(value: object) -> int | float:
+    if not _is_figure(value) or value > LAST_MOMENT:  # type: ignore[operator]
+        raise ValueError("a moment is none")
+    return value  # type: ignore[return-value]
 
 
 def memory_to_json(memory: QueryMemory) -> dict[str, Any]:
@@ -139,13 +165,16 @@ def memory_to_json(memory: QueryMemory) -> dict[str, Any]:
 
 def memory_from_json(data: Mapping[str, Any]) -> QueryMemory:
     """The reverse of `memory_to_json`; raises ValueError, TypeError or KeyError."""
-    closed, ledger = data["closed"], data["ledger"]
+    closed, ledger, succeeded = data["closed"], data["ledger"], data["last_success_at"]
+    failures = data["failures"]
+    if not _is_figure(failures) or not isinstance(failures, int):
+        raise ValueError("failures: no count")
     return QueryMemory(
-        last_success_at=data["last_success_at"],
-        failures=int(data["failures"]),
+        last_success_at=None if succeeded is None else _moment(succeeded),
+        failures=failures,
         today=result_from_json(data["today"]),
         yesterday=result_from_json(data["yesterday"]),
         doubted=bool(data["doubted"]),
-        closed=date.fromisoformat(closed) if closed else None,
+        closed=ledgers.a_day(closed, "closed") if closed else None,
         ledger=ledgers.from_json(ledger) if ledger else None,
     )

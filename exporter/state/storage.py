@@ -210,7 +210,7 @@ class Storage:
             return None
         try:
             return memory_from_json(json.loads(row[0]))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             log.warning(
                 "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
                 self.path, skill_id, error,
@@ -250,7 +250,7 @@ class Storage:
         ).fetchone()
         try:
             return json.loads(row[0]) if row else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _write_attempt(self, attempt: Attempt, stored: Stored) -> None:
