@@ -16,6 +16,7 @@ import bcrypt
 import pytest
 
 from exporter.errors import ConfigError
+from exporter.web import users
 from exporter.web.app import create_app
 from exporter.web.guard import LiveConfig, TokenBucket, guard
 from exporter.web.protocol import Limits
@@ -420,8 +421,11 @@ async def test_guessing_does_not_hold_up_the_loop(open_site: Open) -> None:
         assert passed < 0.5
 
 
-async def test_too_many_guesses_are_turned_away(open_site: Open) -> None:
+async def test_too_many_guesses_are_turned_away(
+    open_site: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """429 instead of an endless queue."""
+    monkeypatch.setattr(users, "_QUEUE", 4)  # shorter than what is accepted at once
     costly = bcrypt.hashpw(b"x", bcrypt.gensalt(9)).decode()
     async with open_site(f"basic_auth_users:\n  bob: {costly}") as site:
         headers = [

@@ -30,6 +30,9 @@ CIPHERS = {
     "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
     "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
 }
+# Forward-secret and authenticated only. Not left to Python's own list: Debian builds it so
+# that OpenSSL decides, which still takes RSA key exchange and CBC.
+DEFAULT_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 TLS13_SUITES = frozenset(
     {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
 )
@@ -71,6 +74,8 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
     if settings.verify is not ssl.CERT_NONE:
         _load_client_ca(context, settings.client_ca)
     context.set_alpn_protocols(["http/1.1"])
+    # OpenSSL 3 refuses by itself what a client could ask for again and again at our cost.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     return context
 
 
@@ -128,9 +133,8 @@ def _set_ciphers(context: ssl.SSLContext, settings: TlsSettings) -> None:
     if settings.minimum in ("TLS10", "TLS11"):
         # OpenSSL 3 signs their handshakes only at its lowest security level.
         names = f"{names or 'DEFAULT'}:@SECLEVEL=0"
-    if names:
-        with contextlib.suppress(ssl.SSLError):  # not one of them is known: told below
-            context.set_ciphers(names)
+    with contextlib.suppress(ssl.SSLError):  # not one of them is known: told below
+        context.set_ciphers(names or DEFAULT_SUITES)
     known = {cipher["name"] for cipher in context.get_ciphers()}
     missing = [name for name in settings.ciphers if name not in known]
     if missing:
