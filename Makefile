@@ -65,7 +65,7 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashe
 lock: ## Pin every dependency with its hashes (needs uv)
 	$(PIN) pyproject.toml -o requirements.lock
 	$(PIN) --group dev pyproject.toml -o requirements-dev.lock
-	for n in build check tools; do $(PIN) scripts/dist-$$n.in -o scripts/dist-$$n.lock || exit 1; done
+	for n in audit build check tools; do $(PIN) scripts/dist-$$n.in -o scripts/dist-$$n.lock || exit 1; done
 
 bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eight minutes)
 	$(BIN)/python -m benchmarks

@@ -122,7 +122,7 @@ def test_the_build_sees_only_what_it_needs() -> None:
     assert all((ROOT / name).exists() for name in named)
 
 
-@pytest.mark.parametrize("name", ["build", "check", "tools"])
+@pytest.mark.parametrize("name", ["audit", "build", "check", "tools"])
 def test_the_locks_of_releases_are_hashes_without_hosts(name: str) -> None:
     """Each package has one version and its hashes, and no address is in it."""
     text = (ROOT / "scripts" / f"dist-{name}.lock").read_text(encoding="utf-8")

@@ -81,6 +81,7 @@ def test_zizmor_has_nothing_to_say() -> None:
         ("vendor.compose-spec", "deploy/compose/compose.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
         ("vendor.github-workflows", ".github/workflows/release.yml"),
+        ("vendor.github-workflows", ".github/workflows/dependencies.yml"),
     ],
 )
 def test_files_fulfil_their_published_schema(schema: str, path: str) -> None:

@@ -1,0 +1,158 @@
+"""`python -m proof.fuzz_seeds`: make the corpus anew from what the tests and the docs hold.
+
+What a fuzzer found is put into the folder by hand, with a name that says what it is; it stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from exporter.errors import Reason
+from exporter.polling.schedule import next_pause
+from exporter.state.snapshot import memory_to_json
+from proof.fuzz_answer import SEPARATOR, Wire
+from proof.fuzz_config import WRITTEN
+from proof.fuzz_target import ROOT, TARGETS, corpus
+from proof.fuzz_web_config import HASH
+from tests import quirks, test_canary, test_web_config
+from tests.statuses import CHAT, DAY, NOW, VOICE, status
+
+MAX_SEED = 8 * 1024
+_REQUESTS = (
+    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text;version=1.0.0;"
+    b"q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1\r\nAccept-Encoding: gzip\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6d29uZGVy\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6eA==\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: x\r\nAccept-Language: es-CO, en;q=0.5\r\n\r\n",
+    b"GET /?lang=es HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\nGET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+    b"GET /x HTTP/1.1\r\n\r\n",
+    b"POST /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5;ext=1\r\nhello\r\n0\r\nTrailer: x\r\n\r\n",
+    b"GET /config HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    b"\x81\x05",
+    b"GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+    b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET http://example.org/%2e%2e/%ff?a=b#c HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"0\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"GET /metrics\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX: " + b"a" * 5000 + b"\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 7,
+)
+
+
+def answers() -> Iterable[bytes]:
+    """Each quirk, and histories of several."""
+    wires = []
+    for quirk in quirks.QUIRKS:
+        headers = {name.lower(): value for name, value in quirk.headers}
+        encoding = headers.get("content-encoding")
+        wires.append(Wire(quirk.status, headers.get("content-type"), encoding, 0, quirk.body))
+    yield from (wire.encoded() for wire in wires)
+    for step in (0, 1, 9):
+        counts = ("67", "90", "80", "1,172")
+        yield SEPARATOR.join(
+            Wire(200, None, None, step, quirks.envelope([quirks.cells(inbound_calls=count)]))
+            .encoded()
+            for count in counts
+        )  # fmt: skip
+
+
+def configurations() -> Iterable[bytes]:
+    """The documented example, its single keys, and tokens in wrong places."""
+    example = (ROOT.parent / "docs" / "example.yml").read_bytes()
+    yield example
+    page = (ROOT.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+    yield from (found.encode() for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    base = "name: acme, url: 'http://127.0.0.1:1/', skills: [{id: 4173}]"
+    for text in test_canary.WRONG_PLACES:
+        yield f"operations:\n  - {{{base}, {text.format(token=WRITTEN)}}}\n".encode()
+    operation = "operations: [{{name: a, server: '0013', skills: [all], {}}}]\n"
+    for more in (
+        "token_env: ACME_TOKEN",
+        "token_file: token",
+        "token: &t x, labels: {a: *t}",
+        "token_file: token, sla: [{asa: {max: 30s}, hours: 'Mo-Fr 07:00-19:00; PH off',"
+        " country: CO}]",
+        "token_file: token, poll_hours: 'Mo-Sa 06:00-22:00', daily_requests: 300",
+        "token_file: token, timezone: America/Lima, interval: 1h30m, stale_after: 3h",
+        "token_file: token, proxy: 'http://u:p@127.0.0.1:8080', token_info: true",
+        "token_file: token, <<: {interval: 10m}",
+    ):
+        yield operation.format(more).encode()
+    yield b"a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\noperations: [*c, *c]\n"
+
+
+def web_configurations() -> Iterable[bytes]:
+    """The documented example, and what the tests take and refuse."""
+    page = (ROOT.parent / "docs" / "web-config.md").read_text(encoding="utf-8")
+    yield from (found.encode() for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    lines = (
+        "min_version: TLS13",
+        "min_version: TLS10",
+        "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]",
+        "client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem",
+        "client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [x]",
+        "cert: |\n    -----BEGIN CERTIFICATE-----\n    AAAA\n    -----END CERTIFICATE-----",
+    )
+    yield from (test_web_config.server(line).encode() for line in lines)
+    yield f"basic_auth_users: {{alice: {HASH}, {HASH}: x}}\n".encode()
+    yield b"rate_limit: {interval: 1m0.5s, burst: 20}\nhttp_server_config: {http2: true}\n"
+
+
+def requests() -> Iterable[bytes]:
+    """Small requests, good and bad, open and behind users, in pieces of several sizes."""
+    for number, request in enumerate(_REQUESTS):
+        yield b"p0" + request
+        yield b"g%d" % (number % 10) + request
+
+
+def rows() -> Iterable[bytes]:
+    """Rows of the state file as the exporter writes them: memories, pauses, skills."""
+    yield b'[["4173","Ventas"],["4190","Cobranza"]]'
+    for reason in (Reason.QUOTA, Reason.UNAUTHORIZED):
+        pause = next_pause(None, reason, NOW, DAY, 300.0, "0" * 64)
+        yield json.dumps(pause.to_json(), separators=(",", ":")).encode()
+    for shown in (status(), status(VOICE), status(VOICE, CHAT, failures=2, yesterday=(CHAT,))):
+        yield json.dumps(memory_to_json(shown.memory), separators=(",", ":")).encode()
+
+
+SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
+    "answer": answers,
+    "config": configurations,
+    "web_config": web_configurations,
+    "http": requests,
+    "state": rows,
+}
+
+
+def write(name: str, folder: Path) -> None:
+    """The seeds of a target as files, named by their content."""
+    for seed in SEEDS[name]():
+        if len(seed) <= MAX_SEED:
+            digest = hashlib.sha1(seed, usedforsecurity=False).hexdigest()
+            (folder / digest[:16]).write_bytes(seed)
+
+
+def main() -> None:
+    """Make the corpus of every target."""
+    for name in TARGETS:
+        where = corpus(name)
+        where.mkdir(parents=True, exist_ok=True)
+        write(name, where)
+        files = list(where.iterdir())
+        size = sum(file.stat().st_size for file in files)
+        print(f"{name}: {len(files)} inputs, {size / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    main()
