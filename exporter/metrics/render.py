@@ -22,7 +22,9 @@ from exporter.metrics.families import Family
 BUCKET_BOUNDS = ("10.0", "20.0", "30.0")
 _LABELS_KEPT = 50_000
 _SETS_KEPT = 10_000  # whole sets of labels: shared by the families of a row, and by polls
-_VALUES_KEPT = 50_000  # counts and ratios come again and again
+# Counts and ratios come again and again, but moments and sums never do: with room for many,
+# the memory would grow for hours until it is full of them.
+_VALUES_KEPT = 10_000
 
 
 class Block:
