@@ -23,6 +23,7 @@ from exporter.state.snapshot import QueryMemory, memory_from_json, memory_to_jso
 log = logging.getLogger(__name__)
 
 FILE_NAME = "wolkvox-exporter.db"
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 KEEP_DAYS = 40  # of call counts: a look back over a month, and no growth
 
 
@@ -192,7 +193,7 @@ class Storage:
 
     def save_memory(self, owner: str, skill_id: str, memory: QueryMemory) -> bool:
         """Write what must survive a restart of one query; always True."""
-        text = json.dumps(memory_to_json(memory), separators=(",", ":"))
+        text = _COMPACT.encode(memory_to_json(memory))
         self._connection.execute(
             "INSERT INTO memories VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET memory = excluded.memory",
@@ -273,8 +274,9 @@ class Storage:
             " ON CONFLICT DO UPDATE SET calls = excluded.calls",
             [(name, day, used) for name in attempt.account],
         )
-        oldest = date.fromordinal(attempt.day.toordinal() - KEEP_DAYS).isoformat()
-        self._connection.execute("DELETE FROM calls WHERE day < ?", (oldest,))
+        if used == 1:  # the first of a day: looking each time would cost as much as counting
+            oldest = date.fromordinal(attempt.day.toordinal() - KEEP_DAYS).isoformat()
+            self._connection.execute("DELETE FROM calls WHERE day < ?", (oldest,))
 
 
 def _small(table: str, member: str, name: str) -> tuple[str, tuple[str, ...]]:
