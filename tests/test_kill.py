@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -20,11 +18,11 @@ from tests.e2e_support import (
     Labels,
     Launch,
     Life,
-    Samples,
     operation,
     wait_for,
     write_config,
 )
+from tests.kill_support import COUNTERS, Growing, die_in, intact, rises
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -33,39 +31,6 @@ Start = Callable[[Path], Life]
 # What lies between the attempt's time in the state and its arrival: a flush, a connection,
 # on a machine that is busy. A request without regard to the slot would come at once.
 ON_THE_WAY = 0.8
-COUNTERS = (
-    "wolkvox_skill_offered_interactions_total",
-    "wolkvox_skill_answer_wait_seconds_bucket",
-    "wolkvox_skill_answer_wait_seconds_count",
-    "wolkvox_skill_answer_wait_seconds_sum",
-    "wolkvox_skill_abandon_wait_seconds_count",
-    "wolkvox_skill_abandon_wait_seconds_sum",
-)
-
-
-class Growing:
-    """Day totals that grow by 40 a second until they are stopped."""
-
-    def __init__(self) -> None:
-        self._begun = time.monotonic()
-        self._stopped: int | None = None
-        self.given: list[int] = []
-
-    def __call__(self, asked: Asked) -> Reply:
-        total = self.total()
-        if asked.skill == "4173":
-            self.given.append(total)
-        return found(row("inbound", total), row("chat-web", 2 * total))
-
-    def total(self) -> int:
-        """The interactions of the day until now."""
-        if self._stopped is not None:
-            return self._stopped
-        return 1000 + int((time.monotonic() - self._begun) * 40)
-
-    def stop(self) -> None:
-        """Let the totals stay as they are."""
-        self._stopped = self.total()
 
 
 @pytest.fixture
@@ -155,45 +120,6 @@ def test_thirty_kills_at_random_moments(
     page, grown = last.metrics(), growing.total() - before
     of = {"skill_id": "4173", "type_interaction": "inbound"}
     assert page.value(COUNTERS[0], **of) == grown
-
-
-def die_in(
-    life: Life, chance: random.Random, meanwhile: Callable[[], None] = lambda: None
-) -> None:
-    """Wait for a random moment of its start, or more often of its work."""
-    working = chance.random() < 0.7
-    begun = (lambda: life.addresses) if working else life.listening_to_signals
-    wait_for(begun, "its beginning")
-    deadline = time.monotonic() + chance.uniform(0.0, 0.3)
-    while time.monotonic() < deadline:
-        meanwhile()
-        time.sleep(0.02)
-
-
-def rises(highest: dict[tuple[str, Labels], float], life: Life) -> None:
-    """Compare every counter with the highest value that any life has shown."""
-    if "listen=" not in life.log():
-        return
-    page: Samples = life.metrics()
-    for name in COUNTERS:
-        for labels, value in page.of(name).items():
-            assert value >= highest.get((name, labels), 0), (name, dict(labels))
-            highest[name, labels] = value
-
-
-def intact(directory: Path, copy: Path) -> None:
-    """Check a copy of the state file, as the killed process left it."""
-    shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir()
-    for path in directory.glob("*.db*"):
-        shutil.copy(path, copy)
-    assert not list(copy.glob("*damaged*"))
-    for path in copy.glob("*.db"):
-        connection = sqlite3.connect(path)
-        try:
-            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        finally:
-            connection.close()
 
 
 def test_first_scrape_after_a_restart_is_whole(
