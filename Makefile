@@ -73,6 +73,9 @@ bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eig
 proof: $(STAMP) ## Try faults, fuzzing, crashes, a soak and TLS, and print what held (under 40 minutes)
 	$(BIN)/python -m proof
 
+mutation: $(STAMP) ## Change the pure core in every small way: do its tests notice? (half an hour)
+	$(BIN)/python -m proof.mutation
+
 image-test: ## Build and run the image for real (root, docker.io, debootstrap)
 	tests/image/run.sh
 

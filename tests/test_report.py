@@ -54,6 +54,7 @@ NEVER: list[object] = [
     "%5",
     "5 5",
     "1" * 41,
+    "0" * 40 + "5",
     "1" * 17,
     "9" * 10_000,
     -1,
@@ -72,7 +73,7 @@ NEVER: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("value", EMPTY, ids=repr)
+@pytest.mark.parametrize("value", EMPTY, ids=range(len(EMPTY)))
 def test_an_empty_cell_is_absent(value: object) -> None:
     """Nothing in a cell is neither 0 nor an error."""
     assert read_count(value) is None
@@ -129,7 +130,7 @@ def test_what_is_no_count(value: object) -> None:
         ("0.00%", 0.0),
         ("35 %", 0.35),
         ("100 %", 1.0),
-        ("65.67\u00a0%", 0.6567),
+        pytest.param("65.67\u00a0%", 0.6567, id="no-break space"),
         ("490.00 %", 4.9),
         ("9,336.00 %", 93.36),
         ("15,233.33 %", 152.3333),
@@ -195,6 +196,15 @@ def test_what_is_no_time(value: object) -> None:
     assert read_seconds(value) is UNREADABLE
 
 
+def test_a_figure_has_forty_characters_at_most() -> None:
+    """No real one is nearly as long; `NEVER` has one with a character more."""
+    assert read_count("5".zfill(40)) == 5
+    assert read_ratio("5 %".zfill(40)) == 0.05
+    assert read_seconds("5".zfill(40)) == 5.0
+    assert read_seconds(":05".zfill(40)) == 5.0
+    assert read_seconds(":05".zfill(41)) is UNREADABLE
+
+
 def test_a_row_becomes_the_figures_of_its_channel() -> None:
     """Each column lands in its field; unknown ones are ignored."""
     assert read_report([cells(services_time="9")]) == SkillReport((GOOD,), (), 0)
@@ -218,6 +228,8 @@ def test_an_unreadable_cell_costs_only_itself() -> None:
         (-5, "-5"),
         (-0.5, "-0.5"),
         (10**400, "a huge number"),
+        (-(10**12), "a huge number"),
+        (1 - 10**12, "-999999999999"),
         ([["x"]], "a list"),
         ({"a": 1}, "an object"),
     ],
@@ -233,13 +245,18 @@ def test_rows_that_are_none_are_errors_of_the_row() -> None:
     """What is no object has no channel and no column."""
     report = read_report([None, "x", 5, ["a"], cells()])
 
-    assert [(error.field, error.text) for error in report.errors] == [
-        ("row", "None"),
-        ("row", "x"),
-        ("row", "5"),
-        ("row", "a list"),
-    ]
+    assert report.errors == tuple(
+        FieldError("row", "", text) for text in ("None", "x", "5", "a list")
+    )
     assert report.channels == (GOOD,)
+
+
+def test_a_channel_that_is_no_text_is_an_error_and_unknown() -> None:
+    """Its figures are kept, and the error says what stood in the place of the name."""
+    report = read_report([cells(["a"])])
+
+    assert report.channels == (replace(GOOD, channel="unknown"),)
+    assert report.errors == (FieldError("type_interaction", "unknown", "a list"),)
 
 
 @pytest.mark.parametrize("name", ["", " ", None, "missing"])

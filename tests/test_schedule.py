@@ -41,6 +41,14 @@ def test_wait_after_restart(last: float | None, wait: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("last", "wait"), [(None, 0), (1000.0, 300), (900.0, 201), (699.5, 0.5), (699.0, 0)]
+)
+def test_wait_after_restart_with_grace(last: float | None, wait: float) -> None:
+    """The slot comes later by what the process that is gone took, within one interval."""
+    assert wait_after_restart(last, now=1000.0, interval=300.0, grace=1.0) == wait
+
+
+@pytest.mark.parametrize(
     ("last", "started"), [(None, None), (900.0, -50.0), (1000.0, 50.0), (1100.0, 50.0)]
 )
 def test_started_before(last: float | None, started: float | None) -> None:
@@ -178,6 +186,14 @@ def test_a_pause_survives_its_json(pause: Pause) -> None:
     assert Pause.from_json(pause.to_json()) == pause
 
 
+@pytest.mark.parametrize("refusals", [-3, 0, 1])
+def test_a_pause_has_one_refusal_at_least(refusals: int) -> None:
+    """A count below it in the state file does not shorten the next backoff."""
+    found = Pause.from_json(quota(refusals=refusals).to_json())
+
+    assert found == quota(refusals=1)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -188,6 +204,8 @@ def test_a_pause_survives_its_json(pause: Pause) -> None:
         quota().to_json() | {"reason": "tired"},
         quota().to_json() | {"day": "tomorrow"},
         quota().to_json() | {"next_at": "soon"},
+        quota().to_json() | {"refusals": float("inf")},
+        quota().to_json() | {"next_at": 10**400},
         {key: value for key, value in quota().to_json().items() if key != "digest"},
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -85,7 +87,37 @@ def test_a_whole_day_ends_with_its_last_second() -> None:
 )
 def test_a_day_begins_at_one_instant(zone: str, day: date, start: str) -> None:
     """Midnights that are jumped over, repeated or whole days left out have one begin."""
-    assert day_start(day, ZoneInfo(zone)) == _utc(start)
+    begin = day_start(day, ZoneInfo(zone))
+
+    assert begin == _utc(start)
+    assert begin.tzinfo is UTC
+
+
+def _jumping(clock: str) -> ZoneInfo:
+    """A zone whose clocks go an hour forward on the first Saturday of September at `clock`."""
+    header = struct.pack(">4sc15x6l", b"TZif", b"2", 0, 0, 0, 0, 1, 4)
+    block = header + struct.pack(">lbb", -4 * 3600, 0, 0) + b"AAA\0"
+    rule = f"\nAAA4BBB3,M9.1.6/{clock},M4.1.6/12\n"
+    return ZoneInfo.from_file(BytesIO(block + block + rule.encode()))
+
+
+@pytest.mark.parametrize(
+    ("clock", "start"),
+    [
+        ("23:00:01", "2026-09-06 03:00:01"),
+        ("23:29:59", "2026-09-06 03:29:59"),
+        ("23:50:07", "2026-09-06 03:50:07"),
+        ("23:59:58", "2026-09-06 03:59:58"),
+        ("24:00:00", "2026-09-06 04:00:00"),
+        ("23:00:00", "2026-09-06 03:00:00"),
+    ],
+)
+def test_a_midnight_inside_the_jump_begins_the_day_at_the_jump(clock: str, start: str) -> None:
+    """Whatever the second of the jump is, the day begins with it and not a second later."""
+    begin = day_start(date(2026, 9, 6), _jumping(clock))
+
+    assert begin == _utc(start)
+    assert begin.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -119,5 +151,7 @@ def test_the_start_of_a_day_parts_it_from_the_day_before(zone: ZoneInfo, day: da
 def test_a_naive_moment_is_refused(ask: object) -> None:
     """A moment without a zone is a defect of the caller, never a guess."""
     assert callable(ask)
-    with pytest.raises(ValueError, match="without a time zone"):
+    with pytest.raises(
+        ValueError, match=r"^a moment without a time zone belongs to no local day$"
+    ):
         ask(datetime(2026, 11, 22), ZoneInfo("America/Bogota"))  # noqa: DTZ001 - the point
