@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from exporter.metrics.exposition import Scope, Scoped
 from exporter.metrics.families import BY_NAME
-from exporter.metrics.render import BUCKET_BOUNDS, Block
+from exporter.metrics.render import BUCKET_BOUNDS, Block, lines, number, series
 from exporter.metrics.sla import Target, Targets
 from exporter.state.ledger import QueryLedger, exposed, known_channels
 from exporter.state.snapshot import QueryStatus, Result
@@ -29,6 +30,11 @@ from exporter.wolkvox.windows import day_start
 Labels = tuple[str, ...]
 Pairs = list[tuple[Labels, Target]]
 _ABSENT = (None,) * 6
+_ROWS_KEPT = 20_000
+
+
+Gathered = dict[str, list[tuple[str, str]]]
+"""Series and values by family: what `_Blocks` holds, for series that are known beforehand."""
 
 
 class _Blocks:
@@ -99,31 +105,30 @@ class QueryRenderer:
     ) -> Scoped:
         if result is None or live_until is None:
             return Scoped({}, 0.0)
-        blocks = _Blocks()
+        gathered: Gathered = {}
         for row in complete(result, ledger):
-            _gauges(blocks, (*labels, row.channel, window), row)
+            figures = [value for _, _, value in day_gauges(row)]
+            _gather(gathered, _day_series((*labels, row.channel, window)), figures)
         # A day's own gauges end at its midnight; yesterday's live for one day more.
         days = 1 if window == "today" else 2
         ends = day_start(result.day + timedelta(days=days), self.zone).timestamp()
-        return blocks.scoped(min(live_until, ends))
+        return _scoped(gathered, min(live_until, ends))
 
     def _counters(self, labels: Labels, status: QueryStatus) -> Scoped:
         ledger = status.memory.ledger
         if ledger is None or status.live_until is None:
             return Scoped({}, 0.0)
-        blocks = _Blocks()
+        gathered: Gathered = {}
         for channel in known_channels(ledger, ledger.day):
             counters = exposed(ledger.channels[channel])
-            pair = (*labels, channel)
-            blocks["wolkvox_skill_offered_interactions_total"].add(pair, counters.offered)
-            within = (counters.within_10, counters.within_20, counters.within_30)
-            buckets = [*zip(BUCKET_BOUNDS, within, strict=True), ("+Inf", counters.answered)]
-            wait = blocks["wolkvox_skill_answer_wait_seconds"]
-            wait.add_histogram(pair, buckets, counters.answer_wait_sum)
-            abandon = blocks["wolkvox_skill_abandon_wait_seconds"]
-            abandon.add(pair, counters.abandoned, "_count")
-            abandon.add(pair, counters.abandon_wait_sum, "_sum")
-        return blocks.scoped(status.live_until)
+            figures = (
+                counters.offered,
+                *(counters.within_10, counters.within_20, counters.within_30),
+                *(counters.answered, counters.answered, counters.answer_wait_sum),
+                *(counters.abandoned, counters.abandon_wait_sum),
+            )
+            _gather(gathered, _counter_series((*labels, channel)), figures)
+        return _scoped(gathered, status.live_until)
 
     def _pairs(self, labels: Labels, status: QueryStatus) -> Pairs:
         """The live pairs that have a target."""
@@ -183,9 +188,44 @@ def _known(ledger: QueryLedger | None, day: date) -> tuple[str, ...]:
     return known_channels(ledger, day) if ledger is not None else ()
 
 
-def _gauges(blocks: _Blocks, labels: Labels, row: ChannelFigures) -> None:
-    for name, more, value in day_gauges(row):
-        blocks.gauge(name, (*labels, *more), value)
+# A row has the same series in each poll: putting them together costs more than their values.
+@lru_cache(maxsize=_ROWS_KEPT)
+def _day_series(labels: Labels) -> tuple[tuple[str, str], ...]:
+    """Family and series of each gauge of a row, in the order of `day_gauges`."""
+    empty = ChannelFigures("", None, None, None, *_ABSENT)
+    return tuple(
+        (name, series(BY_NAME[name], (*labels, *more))) for name, more, _ in day_gauges(empty)
+    )
+
+
+@lru_cache(maxsize=_ROWS_KEPT)
+def _counter_series(labels: Labels) -> tuple[tuple[str, str], ...]:
+    """Family and series of a pair's counters: offered, the histogram, the summary."""
+    offered, wait, abandon = (
+        BY_NAME["wolkvox_skill_offered_interactions_total"],
+        BY_NAME["wolkvox_skill_answer_wait_seconds"],
+        BY_NAME["wolkvox_skill_abandon_wait_seconds"],
+    )
+    bounds = (*BUCKET_BOUNDS, "+Inf")
+    return (
+        (offered.name, series(offered, labels)),
+        *((wait.name, series(wait, labels, "_bucket", le=bound)) for bound in bounds),
+        *((wait.name, series(wait, labels, suffix)) for suffix in ("_count", "_sum")),
+        *((abandon.name, series(abandon, labels, suffix)) for suffix in ("_count", "_sum")),
+    )
+
+
+def _gather(
+    gathered: Gathered, row: Iterable[tuple[str, str]], figures: Iterable[float | None]
+) -> None:
+    """Add a row's samples; an absent value is left out."""
+    for (family, name), value in zip(row, figures, strict=True):
+        if value is not None:
+            gathered.setdefault(family, []).append((name, number(value)))
+
+
+def _scoped(gathered: Gathered, until: float) -> Scoped:
+    return Scoped({name: lines(samples) for name, samples in gathered.items()}, until)
 
 
 def day_gauges(row: ChannelFigures) -> Iterator[tuple[str, Labels, float | None]]:

@@ -27,12 +27,23 @@ _SETS_KEPT = 10_000  # whole sets of labels: shared by the families of a row, an
 _VALUES_KEPT = 10_000
 
 
+def series(family: Family, values: tuple[str, ...], suffix: str = "", **extra: str) -> str:
+    """A series of a family as a line begins with it: `wolkvox_up{operation="acme",…}`.
+
+    `suffix` (`_bucket`, `_sum`, `_count`) and `extra` (`le`) belong to histograms and
+    summaries. Raises ValueError for a wrong number of label values.
+    """
+    if len(values) != len(family.labels):
+        raise ValueError(f"{family.name} takes {family.labels}, not {values}")
+    name = family.base + suffix if suffix else family.name
+    return name + _labels((*family.labels, *extra), (*values, *extra.values()))
+
+
 class Block:
     """The samples of one family in one scope (a query, an operation), being gathered."""
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self._names = family.labels
         self._lines: dict[str, str] = {}
 
     def add(self, values: tuple[str, ...], value: float, suffix: str = "") -> None:
@@ -41,10 +52,7 @@ class Block:
         `suffix` (`_sum`, `_count`) belongs to histograms and summaries. Raises ValueError
         for a wrong number of values or a sample seen before.
         """
-        if len(values) != len(self._names):
-            raise ValueError(f"{self.family.name} takes {self._names}, not {values}")
-        name = self.family.base + suffix if suffix else self.family.name
-        self._add(name + _labels(self._names, values), value)
+        self._add(series(self.family, values, suffix), value)
 
     def add_info(self, values: tuple[str, ...], more: Mapping[str, str]) -> None:
         """Add an info sample, 1, with labels beyond the family's own."""
@@ -57,27 +65,33 @@ class Block:
     ) -> None:
         """Add a histogram: cumulative buckets, the last one `+Inf`, and the sum."""
         count = 0.0
-        name, names = f"{self.family.base}_bucket", (*self._names, "le")
         for bound, count in buckets:
-            self._add(name + _labels(names, (*values, bound)), count)
+            self._add(series(self.family, values, "_bucket", le=bound), count)
         self.add(values, count, "_count")
         self.add(values, total, "_sum")
 
     def lines(self) -> bytes:
         """The sample lines, which read the same in the text format and in OpenMetrics."""
-        return "".join([f"{series} {value}\n" for series, value in self._lines.items()]).encode(
-            "utf-8", "replace"
-        )
+        return lines([*self._lines.items()])
 
-    def _add(self, series: str, value: float) -> None:
-        if series in self._lines:
-            raise ValueError(f"{series} comes twice")
-        self._lines[series] = _number(value + 0.0)  # without the sign of a negative zero
+    def _add(self, name: str, value: float) -> None:
+        if name in self._lines:
+            raise ValueError(f"{name} comes twice")
+        self._lines[name] = number(value)
+
+
+def lines(samples: Iterable[tuple[str, str]]) -> bytes:
+    """Series and their values as `number` writes them, a line each."""
+    return "".join([f"{name} {value}\n" for name, value in samples]).encode("utf-8", "replace")
+
+
+def number(value: float) -> str:
+    """A value as the library writes it, without the sign of a negative zero."""
+    return _number(value + 0.0)
 
 
 @lru_cache(maxsize=_VALUES_KEPT)
 def _number(value: float) -> str:
-    """A value as the library writes it."""
     text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
     return text
 
@@ -134,7 +148,7 @@ def lines_of(metric: Metric) -> bytes:
     """The lines of a family's samples, which have no times and no exemplars: both formats."""
     lines = [
         f"{sample.name}{_labels(tuple(sample.labels), tuple(sample.labels.values()))} "
-        f"{_number(sample.value)}\n"
+        f"{number(sample.value)}\n"
         for sample in metric.samples
     ]
     return "".join(lines).encode()
