@@ -242,7 +242,7 @@ class Place:
             ):  # CPython, where the client went meanwhile
                 await writer.start_tls(self.contexts[low or GOOD])
             if writer.transport is None:
-                writer._transport = before  # type: ignore[attr-defined] # else close() breaks
+                writer._transport = before  # else close() breaks
                 return False
         return True
 
