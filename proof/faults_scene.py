@@ -122,11 +122,13 @@ class Scene:
         self.configure("")
 
     def rotate(self, number: int) -> None:
-        """Write another token for every operation."""
+        """Write another token for every operation; nobody ever finds a file half written."""
         for name in self.places():
             path = self.directory / f"{name}.token"
-            path.touch(mode=0o600)
-            path.write_text(f"{TOKEN}{name}-{number}")
+            fresh = path.with_suffix(".fresh")
+            fresh.touch(mode=0o600)
+            fresh.write_text(f"{TOKEN}{name}-{number}")
+            fresh.replace(path)
 
     def configure(self, label: str) -> None:
         """Write the configuration; another label makes every operation a changed one."""

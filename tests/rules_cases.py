@@ -7,6 +7,7 @@ from tests import (
     rules_cases_exporter,
     rules_cases_quota,
     rules_cases_service,
+    rules_cases_stale,
     rules_cases_traffic,
 )
 from tests.rules_centre import CASES
@@ -17,6 +18,7 @@ MODULES = (
     rules_cases_exporter,
     rules_cases_quota,
     rules_cases_service,
+    rules_cases_stale,
     rules_cases_traffic,
 )
 __all__ = ["CASES", "MODULES"]

@@ -101,10 +101,40 @@ def few_late_after_a_rush() -> Built:
 
 @case
 def one_bad_poll_on_a_tight_quota() -> Built:
-    """Twenty minutes mean nothing where polls are 14 minutes apart."""
+    """Ten and twenty minutes mean nothing where polls are 14 minutes apart."""
     return centre(
-        Part(127, 4, 0.96), Part(14, 4, 0.4, answered=1.0), Part(99, 4, 0.96), every=14
+        Part(127, 4, 1.0), Part(14, 4, 0.2, answered=1.0), Part(99, 4, 1.0), every=14
     ), []
+
+
+@case
+def collapse_of_a_small_queue() -> Built:
+    """A queue above the minimum pages in time, though few are counted at the beginning."""
+    scene = centre(
+        Part(62, 0.95, 0.96),
+        Part(15, 0.4, 0.0, answered=0.1),
+        Part(63, 0.95, 0.1, answered=0.2),
+    )
+    return scene, [
+        *silent(COLLAPSE, 62, 72),
+        *fires(COLLAPSE, 80, 81, 139),
+        *fires(LEVEL, 139),
+        *fires(ABANDONED, 139),
+    ]
+
+
+@case
+def two_late_of_two() -> Built:
+    """Two of two are no collapse, however few."""
+    return centre(
+        Part(61, 1.2, 0.9, answered=0.97), Part(10, 0.2, 0.0, answered=1.0), Part(59, 1.2, 0.97)
+    ), []
+
+
+@case
+def ten_bad_minutes_after_a_rush() -> Built:
+    """Ten bad minutes of little traffic are no collapse while twenty are on target."""
+    return centre(Part(61, 12, 0.97), Part(10, 1, 0.0, answered=1.0), Part(59, 12, 1.0)), []
 
 
 @case

@@ -57,8 +57,18 @@ class Scene:
         self.add("up", up or [1.0] * self.minutes)
         self.constant("wolkvox_exporter_storage_writable", 1)
 
-    def operation(self, operation: str = "acme", interval: float = 300) -> None:
-        """Add an operation with its interval in force."""
+    def operation(
+        self,
+        operation: str = "acme",
+        interval: float = 300,
+        polling: Sequence[Value] | None = None,
+    ) -> None:
+        """Add an operation with its interval in force, and when `polling` is allowed.
+
+        Without `polling` it is an exporter that does not say so yet.
+        """
+        if polling is not None:
+            self.add("wolkvox_poll_open", polling, operation=operation)
         self.constant("wolkvox_poll_interval_seconds", interval, operation=operation)
         self.constant(
             "wolkvox_operation_info", 1, operation=operation, server="wv0013", timezone="UTC"
@@ -71,19 +81,24 @@ class Scene:
         who = QUERY | labels
         attempts = polls if attempts is None else attempts
         last: Value = None
+        asked: Value = None
         up: list[Value] = []
         success: list[Value] = []
+        tried: list[Value] = []
         failures: list[Value] = []
         count = 0.0
         for minute in range(self.minutes):
             if minute in attempts:
                 count = 0 if minute in polls else count + 1
-                last = minute * 60.0 if minute in polls else last
+                asked = minute * 60.0
+                last = asked if minute in polls else last
             up.append(float(last is not None and count == 0))
             success.append(last)
+            tried.append(asked)
             failures.append(count)
         self.add("wolkvox_up", up, **who)
         self.add("wolkvox_last_success_timestamp_seconds", success, **who)
+        self.add("wolkvox_last_attempt_timestamp_seconds", tried, **who)
         self.add("wolkvox_consecutive_failures", failures, **who)
 
     def pair(self, counts: Mapping[str, Sequence[Value]], **labels: str) -> None:

@@ -1,10 +1,13 @@
-"""The Alertmanager example: who is told what, what silences what, and how it reads."""
+"""The Alertmanager examples: who is told what, what silences what, and how it reads."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
+import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,9 +17,13 @@ import pytest
 import yaml
 
 from tests.e2e_support import free_port, wait_for
-from tests.rules_support import ROOT, alerts, ask
+from tests.rules_support import ROOT, RULES, alerts, ask
 
 CONFIG = ROOT / "deploy/alertmanager/alertmanager.yml"
+COMPOSE = ROOT / "deploy/compose/alertmanager.yml"
+each_config = pytest.mark.parametrize(
+    "config", [CONFIG, COMPOSE], ids=lambda path: path.parent.name
+)
 SKILL = {"operation": "acme", "skill_id": "4173", "skill": "Ventas"}
 PAIR = {**SKILL, "type_interaction": "inbound"}
 
@@ -26,10 +33,11 @@ def _labels(alert: str, **more: str) -> dict[str, str]:
     return {"alertname": alert, "job": "wolkvox", **rule.body["labels"], **more}
 
 
-def test_amtool_accepts_it() -> None:
+@each_config
+def test_amtool_accepts_it(config: Path) -> None:
     """The example and its template load."""
     run = subprocess.run(
-        ["amtool", "check-config", str(CONFIG)], capture_output=True, text=True, check=False
+        ["amtool", "check-config", str(config)], capture_output=True, text=True, check=False
     )
 
     assert run.returncode == 0, run.stdout + run.stderr
@@ -69,6 +77,72 @@ def test_routes(alert: str, operation: str, receivers: str) -> None:
     assert run.stdout.strip() == receivers, run.stderr
 
 
+def _amlint(config: Path) -> subprocess.CompletedProcess[str]:
+    beside = Path(sys.executable).with_name("amlint")
+    tool = str(beside) if beside.exists() else shutil.which("amlint")
+    if tool is None:
+        pytest.skip("amlint is not installed")
+    return subprocess.run(
+        [tool, "check", "--strict", f"--rules={RULES}", str(config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@each_config
+def test_amlint_finds_no_fault(config: Path) -> None:
+    """No route is out of reach, no template unknown, no inhibition too wide."""
+    run = _amlint(config)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_amlint_would_find_one(tmp_path: Path) -> None:
+    """An inhibition that asks for nothing equal, which Alertmanager takes, does not pass."""
+    config = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    del config["inhibit_rules"][0]["equal"]
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(json.dumps(config), encoding="utf-8")
+
+    assert _amlint(file).returncode == 1
+
+
+@each_config
+def test_inhibitions_are_bound(config: Path) -> None:
+    """Each asks for the same job, and names only alerts and indicators that there are."""
+    names = {*alerts(), *(str(rule.body["labels"]["sli"]) for rule in alerts().values())}
+    for rule in yaml.safe_load(config.read_text(encoding="utf-8"))["inhibit_rules"]:
+        asked = " ".join(rule["source_matchers"] + rule["target_matchers"])
+        named = re.findall(r'(?:alertname|sli) =~? "?([\w|]+)', asked)
+
+        assert "job" in rule["equal"]
+        assert {one for some in named for one in some.split("|")} <= names
+
+
+def test_both_examples_silence_alike() -> None:
+    """What silences what is no matter of where one starts."""
+    one, other = (
+        yaml.safe_load(config.read_text(encoding="utf-8"))["inhibit_rules"]
+        for config in (CONFIG, COMPOSE)
+    )
+
+    assert one == other
+
+
+def test_nothing_is_left_over() -> None:
+    """Each receiver and each time interval of the example is used, and no secret is in it."""
+    text = CONFIG.read_text(encoding="utf-8")
+    config = yaml.safe_load(text)
+    wanted = {one["name"] for one in config["receivers"] + config["time_intervals"]}
+    routes = json.dumps(config["route"])
+
+    assert all(f'"{name}"' in routes for name in wanted)
+    assert not re.search(
+        r"^\s*(api_url|routing_key|password|bearer_token):", text, re.MULTILINE
+    )
+
+
 def test_children_state_their_own_hours() -> None:
     """Time intervals are not inherited: each chat of an operation names one that exists."""
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
@@ -99,9 +173,9 @@ def test_the_template_knows_every_alert() -> None:
 
 
 @contextlib.contextmanager
-def _alertmanager(directory: Path) -> Iterator[str]:
-    """A real one with the inhibitions of the example, and nobody to tell."""
-    shipped = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+def _alertmanager(example: Path, directory: Path) -> Iterator[str]:
+    """A real one with the inhibitions of an example, and nobody to tell."""
+    shipped = yaml.safe_load(example.read_text(encoding="utf-8"))
     config = {
         "route": {"receiver": "discard"},
         "receivers": [{"name": "discard"}],
@@ -134,10 +208,12 @@ def _alertmanager(directory: Path) -> Iterator[str]:
             own.wait(30)
 
 
-@pytest.fixture(scope="module")
-def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=[CONFIG, COMPOSE], ids=lambda path: path.parent.name)
+def alertmanager(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of one for all cases: each case is a job of its own."""
-    with _alertmanager(tmp_path_factory.mktemp("alertmanager")) as address:
+    with _alertmanager(request.param, tmp_path_factory.mktemp("alertmanager")) as address:
         yield address
 
 
@@ -162,6 +238,8 @@ DOWN = {"instance": "a:19655"}
         ("WolkvoxDataStale", SKILL, "WolkvoxTrafficVanished", CHAT, True),
         ("WolkvoxDataStale", SKILL, "WolkvoxServiceLevelCollapse", OTHER_SKILL, False),
         ("WolkvoxDataStale", SKILL, "WolkvoxApiFailing", {"operation": "acme"}, False),
+        ("WolkvoxDataStale", SKILL, "WolkvoxDataInconsistent", PAIR, False),
+        ("WolkvoxDataStale", SKILL, "WolkvoxSkillWithoutTarget", PAIR, False),
         (
             "WolkvoxExporterDown",
             DOWN | {"outage": "total"},

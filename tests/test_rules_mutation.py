@@ -123,9 +123,14 @@ _ENOUGH = {
         "slow_burn", "collapse", "collapse_of_a_low_target", "collapse_needs_a_while",
         "collapse_is_kept", "bad_from_the_opening_on", "just_opened_on_a_tight_quota",
         "first_polls", "few_late_after_a_rush", "one_bad_poll_on_a_tight_quota",
+        "collapse_of_a_small_queue", "two_late_of_two", "ten_bad_minutes_after_a_rush",
     ),
     "WolkvoxAbandonmentHigh": ("abandonment", "abandonment_below_the_volume", "stretched"),
-    "WolkvoxDataStale": ("stale", "never_succeeded", "hung", "full_disk", "one_failed_poll"),
+    "WolkvoxDataStale": (
+        "stale", "never_succeeded", "hung", "full_disk", "one_failed_poll",
+        "hung_while_polling_is_allowed", "closed_over_night", "not_polled_after_the_opening",
+        "hung_after_a_night", "a_slower_skill",
+    ),
 }  # fmt: skip
 
 
@@ -143,6 +148,7 @@ def scenes_of(alert: str) -> list[Case]:
 _GUARDS = {
     "wolkvox:pair:closed": "WolkvoxServiceLevelCollapse",
     "wolkvox:pair:gate": "WolkvoxServiceLevelCollapse",
+    "wolkvox:query:age_seconds": "WolkvoxDataStale",
 }
 
 
