@@ -114,7 +114,7 @@ class Fleet:
         for running in starting:
             self._start(running)
         self._budgets = {budget.account: budget for budget in budgets.values()}
-        self._grace = 0.0  # from now on this process knows its own attempts
+        self._grace = 0.0  # from now on it was this process that wrote when it asked
         self.configuration = configuration
 
     def healthy(self) -> bool:

@@ -185,7 +185,7 @@ class _Process:
                 servers = [self._server(fleet, sockets), *beside()]
                 with (
                     health_socket(self._settings.storage, fleet.healthy),
-                    self._onsignals(fleet, servers),
+                    self._on_signals(fleet, servers),
                 ):
                     fleet.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
@@ -205,7 +205,7 @@ class _Process:
         say(log, logging.INFO, "stopped")
         return 0
 
-    def _onsignals(
+    def _on_signals(
         self, fleet: Fleet, servers: Sequence[HttpServer]
     ) -> AbstractContextManager[None]:
         def stop() -> None:

@@ -392,3 +392,12 @@ def test_no_envelope_raises(status: int, code: object, msg: object, data: object
     assert isinstance(answer, Rows | NoRows | Failure)
     if isinstance(answer, Rows):
         read_report(answer.rows)
+
+
+@pytest.mark.parametrize("status", [300, 302, 399])
+def test_a_redirect_is_told_as_one(status: int) -> None:
+    """Whatever its body says: nothing of it was asked for."""
+    answer = read_answer(status, "application/json", b'{"code": 200, "data": []}')
+
+    expected = f"HTTP {status}: redirects are not followed"
+    assert answer == Failure(Reason.REDIRECT, expected)

@@ -63,6 +63,10 @@ def test_scalars_mean_what_they_look_like(text: str, value: object) -> None:
     [
         "!!int x",
         "!!float x",
+        "a: !!int [1, 2]",
+        "a: !!bool {a: b}",
+        "a: !!float [a]",
+        "a: !!null [x]",
         "!!python/object:os.system {}",
         "!!timestamp 2026-99-99",
         "? [a]\n: b",
@@ -241,6 +245,7 @@ def test_both_parsers_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         "a: {id: 0013, name: 'x'}\na: no\n",
         "k: &x [1, 2.5, ~, true]\nl: *x\n",
         "a: b: c",
+        *("a: 1\t", "a:\t1", "[1,\t2]", "a: 1\n\ufeffb: 2"),
     ]
     before = [_outcome(text) for text in texts]
     monkeypatch.setattr(yamlfile, "_FastLoader", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,3 +181,29 @@ async def test_skills_found_while_the_disk_fills_up(state_directory: Path, disk:
         await stage.until("2026-11-18 10:06")
         assert running.value("wolkvox_up", skill_id="4173") == 1
     assert stage.clock_times(report="skills") == ["10:00:00", "10:05:00"]
+
+
+@in_virtual_time
+async def test_what_can_be_read_can_not_be_written_yet(
+    state_directory: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload on a full disk finds all it needs, and the disk is as full as before."""
+    caplog.set_level(logging.INFO, logger="exporter")
+    stage = Stage(state_directory)
+
+    def full(self: Storage, attempt: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with stage.run(operation()) as running:
+        await stage.until("2026-11-18 10:04")
+        with monkeypatch.context() as patched:
+            patched.setattr(Storage, "begin_attempt", full)
+            await stage.until("2026-11-18 10:06")
+            assert running.value(WRITABLE) == 0
+            running.fleet.apply(stage.configure(operation(labels="{site: cali}")))
+            await stage.until("2026-11-18 10:08")
+            assert running.value(WRITABLE) == 0
+        await stage.until("2026-11-18 10:11")
+        assert running.value(WRITABLE) == 1
+    said = [record.message for record in caplog.records]
+    assert said.count("the state can be written again") == 1

@@ -99,7 +99,9 @@ def _read_file(path: Path, described: str) -> str:
         # Before each request: a file object costs five times as much.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            content = os.read(descriptor, MAX_LENGTH + 256)
+            content = b""
+            while len(content) <= MAX_LENGTH and (piece := os.read(descriptor, 4096)):
+                content += piece
         finally:
             os.close(descriptor)
     except FileNotFoundError:

@@ -62,9 +62,10 @@ def parse_yaml(text: str) -> Document:
     """Parse one document; raise yaml.YAMLError (or RecursionError) where it is none.
 
     libyaml reads eight times as fast; what it objects to is read again by PyYAML's own
-    parser, which has the last word and whose errors are known (`_PARSER_WORDS`).
+    parser, whose errors are known (`_PARSER_WORDS`). Tabs and byte order marks inside the
+    text are left to that one: libyaml takes some that it refuses.
     """
-    if _FastLoader is not None:
+    if _FastLoader is not None and not set("\t\ufeff") & set(text):
         try:
             return _parsed(_FastLoader(text))
         except yaml.YAMLError:
@@ -164,6 +165,8 @@ def is_plain_key(key: str) -> bool:
 
 def _scalar(loader: _Strict, node: yaml.ScalarNode) -> object:
     """Read a scalar whose tag was put there by its form or by `!!int` and the like."""
+    if not isinstance(node, yaml.ScalarNode):  # `!!int [1]`
+        raise ConstructorError(None, None, "is no single value", node.start_mark)
     written = node.value
     kind = node.tag.rpartition(":")[2]
     try:

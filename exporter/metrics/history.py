@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from exporter.metrics import render
 from exporter.metrics.families import SKILL_FAMILIES, Family
 from exporter.metrics.query import day_gauges
-from exporter.metrics.render import Block, header_openmetrics
 from exporter.wolkvox.report import ChannelFigures
 
 Series = tuple[str, tuple[str, ...]]
@@ -37,7 +37,7 @@ def history(
     are the labels that a scrape would add (job, instance). A piece is one series of a day.
     """
     for family in SKILL_FAMILIES:
-        header = header_openmetrics(family)
+        header = render.header_openmetrics(family)
         for query in queries:
             for series, values in sorted(_values(family, query).items()):
                 for day, value in values:
@@ -68,6 +68,5 @@ def _sample(
 ) -> bytes:
     """Name, labels and value, without the end of the line."""
     channel, more = series
-    block = Block(family)
-    block.add((*query.labels, channel, "yesterday", *more), value, **target)
-    return block.lines().removesuffix(b"\n")
+    named = render.series(family, (*query.labels, channel, "yesterday", *more), **target)
+    return render.lines([(named, render.number(value))]).removesuffix(b"\n")

@@ -12,10 +12,9 @@ Six scopes a query, since they change or vanish on their own:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.metrics.exposition import Scope, Scoped
@@ -29,12 +28,11 @@ from exporter.wolkvox.windows import day_start
 
 Labels = tuple[str, ...]
 Pairs = list[tuple[Labels, Target]]
-_ABSENT = (None,) * 6
-_ROWS_KEPT = 20_000
-
-
+Row = tuple[tuple[str, str], ...]
+"""Family and series of each sample of a row."""
 Gathered = dict[str, list[tuple[str, str]]]
 """Series and values by family: what `_Blocks` holds, for series that are known beforehand."""
+_ABSENT = (None,) * 6
 
 
 class _Blocks:
@@ -63,10 +61,15 @@ PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")
 
 @dataclass(frozen=True, slots=True)
 class QueryRenderer:
-    """Renders the queries of one operation, whose time zone says when its days end."""
+    """Renders the queries of one operation, whose time zone says when its days end.
+
+    A row has the same series in each poll, and putting them together costs more than their
+    values: those of a query's last rendering are kept.
+    """
 
     zone: ZoneInfo
     targets: Targets
+    _rows: dict[str, dict[Labels, Row]] = field(default_factory=dict, repr=False)
 
     def scopes(self, status: QueryStatus) -> Iterator[tuple[Scope, Scoped]]:
         """Every scope of the query with what it shows; an empty one shows nothing."""
@@ -74,15 +77,24 @@ class QueryRenderer:
         labels = (key.operation, key.skill_id, status.skill)
         yield (key.operation, key.skill_id, "status"), self._status(labels, status)
         memory, live = status.memory, status.live_until
-        today = self._window(labels, "today", memory.today, memory.ledger, live)
+        rows = _Rows(self._rows.get(key.skill_id, {}))
+        today = self._window(labels, "today", memory.today, memory.ledger, live, rows)
         yield (key.operation, key.skill_id, "today"), today
-        yesterday = self._window(labels, "yesterday", memory.yesterday, memory.ledger, live)
+        yesterday = self._window(
+            labels, "yesterday", memory.yesterday, memory.ledger, live, rows
+        )
         yield (key.operation, key.skill_id, "yesterday"), yesterday
-        yield (key.operation, key.skill_id, "counters"), self._counters(labels, status)
+        counters = self._counters(labels, status, rows)
+        self._rows[key.skill_id] = rows.used
+        yield (key.operation, key.skill_id, "counters"), counters
         pairs = self._pairs(labels, status)
         yield (key.operation, key.skill_id, "sla"), _sla(pairs, status.live_until)
         opening = self._opening(pairs, status.live_until)
         yield (key.operation, key.skill_id, "sla-open"), opening
+
+    def forget(self, skill_id: str) -> None:
+        """Keep nothing of a query that is shown no more."""
+        self._rows.pop(skill_id, None)
 
     def _status(self, labels: Labels, status: QueryStatus) -> Scoped:
         blocks = _Blocks()
@@ -102,19 +114,20 @@ class QueryRenderer:
         result: Result | None,
         ledger: QueryLedger | None,
         live_until: float | None,
+        rows: _Rows,
     ) -> Scoped:
         if result is None or live_until is None:
             return Scoped({}, 0.0)
         gathered: Gathered = {}
         for row in complete(result, ledger):
             figures = [value for _, _, value in day_gauges(row)]
-            _gather(gathered, _day_series((*labels, row.channel, window)), figures)
+            _gather(gathered, rows.of((*labels, row.channel, window), _day_series), figures)
         # A day's own gauges end at its midnight; yesterday's live for one day more.
         days = 1 if window == "today" else 2
         ends = day_start(result.day + timedelta(days=days), self.zone).timestamp()
         return _scoped(gathered, min(live_until, ends))
 
-    def _counters(self, labels: Labels, status: QueryStatus) -> Scoped:
+    def _counters(self, labels: Labels, status: QueryStatus, rows: _Rows) -> Scoped:
         ledger = status.memory.ledger
         if ledger is None or status.live_until is None:
             return Scoped({}, 0.0)
@@ -127,7 +140,7 @@ class QueryRenderer:
                 *(counters.answered, counters.answered, counters.answer_wait_sum),
                 *(counters.abandoned, counters.abandon_wait_sum),
             )
-            _gather(gathered, _counter_series((*labels, channel)), figures)
+            _gather(gathered, rows.of((*labels, channel), _counter_series), figures)
         return _scoped(gathered, status.live_until)
 
     def _pairs(self, labels: Labels, status: QueryStatus) -> Pairs:
@@ -178,19 +191,27 @@ def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigu
     ratio or an average, which stay absent.
     """
     rows = {row.channel: row for row in result.channels}
-    for channel in _known(ledger, result.day):
+    for channel in known_channels(ledger, result.day):
         if channel not in rows:
             rows[channel] = ChannelFigures(channel, 0, 0, 0, *_ABSENT)
     return [rows[channel] for channel in sorted(rows)]
 
 
-def _known(ledger: QueryLedger | None, day: date) -> tuple[str, ...]:
-    return known_channels(ledger, day) if ledger is not None else ()
+class _Rows:
+    """The series of one rendering, those of the one before taken up."""
+
+    def __init__(self, before: Mapping[Labels, Row]) -> None:
+        self._before = before
+        self.used: dict[Labels, Row] = {}
+
+    def of(self, labels: Labels, make: Callable[[Labels], Row]) -> Row:
+        """The series of a row, made where they were not there before."""
+        found = self._before.get(labels)
+        row = self.used[labels] = make(labels) if found is None else found
+        return row
 
 
-# A row has the same series in each poll: putting them together costs more than their values.
-@lru_cache(maxsize=_ROWS_KEPT)
-def _day_series(labels: Labels) -> tuple[tuple[str, str], ...]:
+def _day_series(labels: Labels) -> Row:
     """Family and series of each gauge of a row, in the order of `day_gauges`."""
     empty = ChannelFigures("", None, None, None, *_ABSENT)
     return tuple(
@@ -198,8 +219,7 @@ def _day_series(labels: Labels) -> tuple[tuple[str, str], ...]:
     )
 
 
-@lru_cache(maxsize=_ROWS_KEPT)
-def _counter_series(labels: Labels) -> tuple[tuple[str, str], ...]:
+def _counter_series(labels: Labels) -> Row:
     """Family and series of a pair's counters: offered, the histogram, the summary."""
     offered, wait, abandon = (
         BY_NAME["wolkvox_skill_offered_interactions_total"],
@@ -215,9 +235,7 @@ def _counter_series(labels: Labels) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _gather(
-    gathered: Gathered, row: Iterable[tuple[str, str]], figures: Iterable[float | None]
-) -> None:
+def _gather(gathered: Gathered, row: Row, figures: Iterable[float | None]) -> None:
     """Add a row's samples; an absent value is left out."""
     for (family, name), value in zip(row, figures, strict=True):
         if value is not None:

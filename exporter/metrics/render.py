@@ -3,7 +3,7 @@
 prometheus_client names, escapes and formats. It takes 20 to 40 microseconds a sample, most
 of it for labels that are the same in each poll, so each label is rendered by it once and
 kept. Here lines are put together and checked: a missing label value, which the library
-would drop in silence, and a sample that comes twice are errors.
+would drop in silence, and a sample that comes twice in a `Block` are errors.
 """
 
 from __future__ import annotations

@@ -107,6 +107,8 @@ class OperationTelemetry:
     def forget(self, key: QueryKey) -> None:
         """Drop a query's series and status."""
         self._snapshot.forget(key)
+        if self._renderer is not None:
+            self._renderer.forget(key.skill_id)
         for part in PARTS:
             self._page.drop((key.operation, key.skill_id, part))
 

@@ -47,16 +47,19 @@ class Keeper:
     async def write(self, step: Callable[[Storage], T]) -> T | None:
         """Run a step; None where the state cannot be written."""
         try:
-            return await self.need(step)
+            result = await self._state.write(step)
         except StorageError as error:
             self.refused(error)
             return None
-
-    async def need(self, step: Callable[[Storage], T]) -> T:
-        """Run a step without which nothing goes on; raises StorageError."""
-        result = await self._state.write(step)
         self.accepted()
         return result
+
+    async def need(self, step: Callable[[Storage], T]) -> T:
+        """Read what nothing goes on without; raises StorageError.
+
+        That it succeeds does not say that anything can be written.
+        """
+        return await self._state.write(step)
 
     def refused(self, error: StorageError) -> None:
         """Note that the state could not be written; no request leaves until it can."""

@@ -172,7 +172,8 @@ class Poller:
             lambda departure: self._departed(task, departure),
         )
         outcome = await self._attempts.send(token, digest, order, _CALLS[task.report](task))
-        self._keeper.accepted()
+        if isinstance(outcome, Outcome):
+            self._keeper.accepted()
         if isinstance(outcome, TooEarly):
             self._another_asked(task, outcome, order.gap)
         elif isinstance(outcome, Spent):

@@ -42,8 +42,8 @@ class Task:
 
     def left(self, started: float) -> None:
         """Take over when the request really left: its slot is so much later as well."""
-        late = 0.0 if self.started is None else max(0.0, started - self.started)
-        self.started = started if self.started is None else self.started + late
+        late = max(0.0, started - (self.started or started))
+        self.started = started
         self.slot += late
 
     def closing(self, today: date, zone: ZoneInfo) -> date | None:

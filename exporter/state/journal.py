@@ -1,8 +1,8 @@
 """The state file beside the event loop: one thread, commits gathered; decides nothing.
 
 A flush to the disk takes milliseconds; on the loop it would hold up every scrape. Writes
-that arrive while a flush is under way share the next one; where flushes follow each other
-closely, the next one waits a moment for more.
+that arrive while a flush is under way share the next one; where they do, the next but one
+waits a moment for more.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from exporter.state.storage import Storage
 T = TypeVar("T")
 CLOSING_SECONDS = 2.0
 _MOST = 64  # writes in one flush: bounds how much one failing disk refuses at once
-# Flushes less than this apart are gathered: hundreds of operations write all the time, and
-# each flush costs as much as several writes. A lone write waits for nobody.
+# After a flush that several shared: hundreds of operations write all the time, and each flush
+# costs as much as several writes. Whoever writes alone waits for nobody.
 _GATHER_SECONDS = 0.02
 
 
@@ -72,10 +72,10 @@ class Journal:
         self._thread.join(CLOSING_SECONDS)
 
     def _work(self) -> None:
-        flushed_at = -math.inf
+        flushed_at, crowded = -math.inf, False
         while (job := self._jobs.get()) is not None:
             since = self._loop.time() - flushed_at
-            if since < _GATHER_SECONDS and self._jobs.qsize() < _MOST:
+            if crowded and since < _GATHER_SECONDS and self._jobs.qsize() < _MOST:
                 self._closing.wait(_GATHER_SECONDS - since)
             batch = [job]
             ended = False
@@ -86,7 +86,7 @@ class Journal:
                     break
                 batch.append(following)
             self._commit(batch)
-            flushed_at = self._loop.time()
+            flushed_at, crowded = self._loop.time(), len(batch) > 1
             if ended:
                 return
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from types import MappingProxyType
 from typing import Any
 
 from exporter.errors import Reason
@@ -79,14 +78,9 @@ class QueryStatus:
 
 @dataclass(slots=True)
 class Snapshot:
-    """The latest status of every query; readers take `current` once and hold it."""
+    """The latest status of every query; iterating gives those of this moment."""
 
     _statuses: dict[QueryKey, QueryStatus] = field(default_factory=dict)
-
-    @property
-    def current(self) -> Mapping[QueryKey, QueryStatus]:
-        """All of them as they are now; what is published later does not change it."""
-        return MappingProxyType(self._statuses.copy())
 
     def publish(self, status: QueryStatus) -> None:
         """Replace one query's status."""

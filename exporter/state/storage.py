@@ -136,6 +136,8 @@ class Storage:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+        except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # the fault of a step, not of the file
         except sqlite3.DatabaseError as error:
             if not is_refusal(error):
                 self._recover_or_report(error)

@@ -134,6 +134,7 @@ class WolkvoxClient:
     ) -> tuple[object, ...]:
         """The rows of one answer; raises WolkvoxError, which holds no foreign exception."""
         failure: WolkvoxError | None = None
+        self.left_at = None
         try:
             answer = await self._exchange(token, path, params)
         except WolkvoxError as error:
