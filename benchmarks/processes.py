@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ class Child:
 
     def rss(self) -> float:
         """Resident memory in MiB."""
-        return sum(_rss(pid) for pid in self.pids())
+        return sum(resident(pid) for pid in self.pids())
 
     def check(self) -> None:
         """Raise BenchError with the last lines of its log if it has ended."""
@@ -58,20 +58,36 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _rss(pid: int) -> float:
+def resident(pid: int, figure: str = "VmRSS") -> float:
+    """Resident memory in MiB, now or (`VmHWM`) at most; 0 of one that has just ended."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / _MIB for line in lines if line.startswith("VmRSS"))
+    found = (int(line.split()[1]) / _MIB for line in lines if line.startswith(figure))
+    return next(found, 0.0)
+
+
+def descriptors(pid: int) -> tuple[int, int]:
+    """How many files a process has open, and how many of them are sockets."""
+    names = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            names.append(str(path.readlink()))
+        except OSError:  # closed meanwhile
+            continue
+    return len(names), sum(name.startswith("socket:") for name in names)
 
 
 @contextmanager
-def running(argv: Sequence[str], directory: Path, name: str) -> Iterator[Child]:
-    """Run a command until the block ends; its output goes to `<name>.log`."""
-    log = directory / f"{name}.log"
+def running(
+    argv: Sequence[str], directory: Path, name: str, extra: Mapping[str, str] | None = None
+) -> Iterator[Child]:
+    """Run a command until the block ends; its output goes to `<name>.log`.
+
+    `extra` are variables that it sees beside its environment.
+    """
+    log, env = directory / f"{name}.log", environment(directory) | dict(extra or {})
     with (
         log.open("wb") as output,
-        subprocess.Popen(
-            argv, stdout=output, stderr=output, cwd=directory, env=environment(directory)
-        ) as process,
+        subprocess.Popen(argv, stdout=output, stderr=output, cwd=directory, env=env) as process,
     ):
         try:
             yield Child(process, log)

@@ -3,31 +3,81 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from benchmarks import machine
-from benchmarks.page import replace_run
+from benchmarks.page import BEGIN, END, replace_run
 from proof.part import Part, Prove, Scale
 
 # Each is a module of this package with a function `prove`; loaded when it is run.
 PARTS = ("faults", "fuzz", "crash", "soak", "transport")
+WITH_OPENSSL = {"faults", "transport"}
+"""These make certificates with it; the second talks through it as well."""
+SIZES = [field for field in fields(Scale) if "help" in field.metadata]
+_WORDS = 400
+"""Letters of an exception that are told; stderr has all of them."""
+
+
+def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        number = kind(text)
+        if not 0 < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"must be above 0: {text!r}")
+        return number
+
+    read.__name__ = "number"  # argparse says "invalid number value"
+    return read
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m proof", description=__doc__)
-    parser.add_argument("--only", choices=PARTS, action="append", help="leave the rest out")
-    for field in fields(Scale):
-        kind = type(field.default)
-        flag = "--" + field.name.replace("_", "-")
-        parser.add_argument(flag, type=kind, default=field.default, help=f"{field.default}")
-    parser.add_argument("--write", type=Path, help="put the result into this page as well")
-    return parser.parse_args(argv)
+    """What is asked for; whatever cannot work is said now and not after half an hour."""
+    about = str(__doc__).partition(": ")[2].capitalize()
+    parser = argparse.ArgumentParser(prog="python -m proof", description=about)
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="run this part (again for more)"
+    )
+    for field in SIZES:
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=_positive(float if isinstance(field.default, float) else int),
+            default=field.default,
+            metavar=field.metadata["metavar"],
+            help=field.metadata["help"] + " (default: %(default)g)",
+        )
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="put the result into this page as well"
+    )
+    options = parser.parse_args(argv)
+    options.only = tuple(dict.fromkeys(options.only or PARTS))
+    if WITH_OPENSSL & set(options.only) and shutil.which("openssl") is None:
+        parser.error(
+            f"the parts {' and '.join(sorted(WITH_OPENSSL))} need the program openssl"
+            " (apt-get install openssl)"
+        )
+    if options.write:
+        try:
+            _check_page(options.write)
+        except (OSError, ValueError) as error:
+            parser.error(f"--write: {error}")
+    return options
+
+
+def _check_page(page: Path) -> None:
+    with page.open("r+", encoding="utf-8") as file:
+        text = file.read()
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{page} has no place for the result: {BEGIN.strip()} {END.strip()}")
 
 
 def _say(text: str) -> None:
@@ -40,15 +90,28 @@ def run(names: Sequence[str], scale: Scale, directory: Path) -> list[tuple[Part,
     done = []
     for name in names:
         _say(f"{name}: begins")
-        prove: Prove = import_module(f"proof.{name}").prove
         began = time.monotonic()
-        work = directory / name
-        work.mkdir()
-        part = prove(scale, work, _say)
+        part = _try(name, scale, directory / name)
         done.append((part, time.monotonic() - began))
         for text in part.broken:
             _say(f"{name}: did not hold: {text}")
     return done
+
+
+def _try(name: str, scale: Scale, work: Path) -> Part:
+    """One part; one that breaks off is a part that did not hold, and the rest go on."""
+    try:
+        work.mkdir()
+        prove: Prove = import_module(f"proof.{name}").prove
+        return prove(scale, work, _say)
+    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:  # noqa: BLE001 - a part may be any code
+        traceback.print_exc()
+        words = " ".join(str(error).split())
+        if len(words) > _WORDS:
+            words = f"{words[:_WORDS]} …"
+        broken = f"{name} broke off: {type(error).__name__}: {words}"
+        rows = (("all of it", "not seen to its end"),)
+        return Part(name.capitalize(), "It broke off.", ("what", "seen"), rows, (broken,))
 
 
 def page(done: Sequence[tuple[Part, float]]) -> str:
@@ -64,9 +127,9 @@ def page(done: Sequence[tuple[Part, float]]) -> str:
 def main(argv: Sequence[str]) -> int:
     """Run what is asked for; returns the exit code."""
     options = _arguments(argv)
-    scale = Scale(**{field.name: getattr(options, field.name) for field in fields(Scale)})
+    scale = Scale(**{field.name: getattr(options, field.name) for field in SIZES})
     with tempfile.TemporaryDirectory(prefix="wolkvox-proof-") as name:
-        done = run(options.only or PARTS, scale, Path(name))
+        done = run(options.only, scale, Path(name))
     result = page(done)
     sys.stdout.write(result)
     if options.write:

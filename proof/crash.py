@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from proof.crash_moments import CommonNursery, Seen, random_kills
+from proof.crash_moments import Seen, random_kills
 from proof.crash_scenes import POINTS, Try, every_point
 from proof.part import Part, Say, Scale
+from proof.shortened import shortened
+from tests.e2e_support import Nursery
 
 ABOUT = (
     "The real process is killed with SIGKILL at random moments and started again, and then "
@@ -26,12 +28,11 @@ HEADER = (
 )  # fmt: skip
 UNHARMED = "not at all: the day has fewer points"
 _LANES = 2
-_SHOWN = 12  # problems that are named one by one
 
 
 def prove(scale: Scale, directory: Path, say: Say) -> Part:
     """Kill `scale.kills` times at random, and at every point (at few where those are few)."""
-    nursery = CommonNursery()
+    nursery = Nursery()
     try:
         at_random = random_ones(scale, nursery, directory, say)
         stride = max(1, POINTS // scale.kills)
@@ -40,11 +41,11 @@ def prove(scale: Scale, directory: Path, say: Say) -> Part:
         nursery.close()
     table = (("at random moments", "–", *at_random.cells()), *rows(tries))
     problems = [*at_random.problems, *(text for one in tries for text in one.seen.problems)]
-    return Part("Kills", ABOUT, HEADER, table, _shortened(problems))
+    return Part("Kills", ABOUT, HEADER, table, shortened(problems))
 
 
 def random_ones(
-    scale: Scale, nursery: CommonNursery, directory: Path, say: Say, prelude: str = ""
+    scale: Scale, nursery: Nursery, directory: Path, say: Say, prelude: str = ""
 ) -> Seen:
     """Half of the kills on one state directory, half on another, side by side.
 
@@ -74,9 +75,3 @@ def rows(tries: Sequence[Try]) -> list[tuple[str, ...]]:
         groups.setdefault(name, Seen()).add(one.seen)
         points[name] += 1
     return [(name, f"{points[name]}", *groups[name].cells()) for name in sorted(groups)]
-
-
-def _shortened(problems: Sequence[str]) -> tuple[str, ...]:
-    if len(problems) <= _SHOWN:
-        return tuple(problems)
-    return (*problems[:_SHOWN], f"and {len(problems) - _SHOWN} more")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
 from proof.crash_witness import Pages, Recorded, Witness, wrong_totals
 from proof.part import Say
@@ -63,19 +60,6 @@ class Seen:
         """The figures for a row."""
         figures = (self.requests, self.early, self.pages, self.fallen, self.damaged, self.wrong)
         return (f"{self.kills:,}", *(f"{figure:,}" for figure in figures))
-
-
-class CommonNursery(Nursery):
-    """One nursery for several threads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._asking = Lock()
-
-    def ask(self, order: Mapping[str, object]) -> Any:
-        """Give one order, when it is its turn."""
-        with self._asking:
-            return super().ask(order)
 
 
 def judge_state(seen: Seen, directory: Path, life: Life, copy: Path) -> None:

@@ -34,12 +34,13 @@ HEADER = (
 def prove(scale: Scale, directory: Path, say: Say) -> Part:
     """Try them all: the matrix, the machine, the clock, the pairs."""
     say("faults: the matrix")
-    found = [matrix(directory / "matrix", groups())]
+    found = [matrix(directory / "matrix", groups(), strict=scale.strict)]
     say("faults: the machine")
-    found.append(environment(directory / "environment"))
+    found.append(environment(directory / "environment", strict=scale.strict))
     say("faults: the clock")
     found.append(clock(directory / "clock"))
     say(f"faults: {scale.pairs} random pairs")
-    found.append(pairs(directory / "pairs", scale.pairs, scale.seed))
+    drawn = pairs(directory / "pairs", scale.pairs, scale.seed, strict=scale.strict)
+    found.append(drawn)
     result = together(found)
     return Part("Faults", ABOUT, HEADER, tuple(result.rows), tuple(result.broken))

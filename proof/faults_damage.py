@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from proof.faults_scene import CONTROLS, INTERVAL, Found, Scene, good_since, now, scene
+from proof.faults_bounds import good_since
+from proof.faults_scene import CONTROLS, INTERVAL, Found, Scene, now, scene
 from tests.e2e_support import fetch, free_port
 
 FILE = "wolkvox-exporter.db"

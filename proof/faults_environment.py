@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from proof.faults_bounds import crowded, enough, good_since
 from proof.faults_catalogue import heavy
-from proof.faults_damage import FILE, damage
+from proof.faults_damage import damage
+from proof.faults_limits import no_disk
+from proof.faults_limits import no_files as no_descriptors
 from proof.faults_room import Room, open_room
 from proof.faults_scene import (
     CONTROLS,
@@ -22,14 +25,15 @@ from proof.faults_scene import (
     Found,
     Plot,
     Scene,
-    crowded,
-    good_since,
     now,
     scene,
     together,
 )
+from tests.e2e_support import wait_for
 
 WRITABLE = "wolkvox_exporter_storage_writable"
+UNWRITABLE, UNACCEPTED = "the state cannot be written", "no connection can be accepted"
+"""What it says, once."""
 FEW_FILES, MANY_CLIENTS = 200, 400
 HEAVY_MIB = 96.0
 """What one answer just under the cap may take, at four bytes a letter."""
@@ -37,12 +41,16 @@ BACK_WITHIN = 30.0
 """Seconds: the longest wait before a refused write is tried again, by rule."""
 
 
-def environment(directory: Path) -> Found:
+def environment(directory: Path, *, strict: bool) -> Found:
     """Try them all, four processes of the exporter side by side."""
     directory.mkdir()
-    parts = (full_disk, no_files, clients_and_memory, damage)
-    with ThreadPoolExecutor() as pool:  # they mostly wait
-        found = [pool.submit(part, directory / part.__name__) for part in parts]
+    with ThreadPoolExecutor(4) as pool:  # they mostly wait
+        found = [
+            pool.submit(full_disk, directory / "disk", strict=strict),
+            pool.submit(no_files, directory / "files", strict=strict),
+            pool.submit(clients_and_memory, directory / "clients", strict=strict),
+            pool.submit(damage, directory / "damage"),
+        ]
         return together([one.result() for one in found])
 
 
@@ -51,12 +59,17 @@ def environment(directory: Path) -> Found:
 
 @dataclass(slots=True)
 class Outage:
-    """Something is taken away from a running exporter, and given back."""
+    """Something is taken away from a running exporter, and given back.
+
+    `effect` checks what it did and says so; where the outage is `blind`, no page can be had
+    while it lasts, and the effect is looked at just after.
+    """
 
     name: str
     take: Callable[[], object]
     give: Callable[[], object]
-    effect: Callable[[Scene], str]
+    effect: Callable[[Scene, Found], str]
+    blind: bool = False
 
     def run(self, made: Scene, result: Found) -> None:
         """Take it for three intervals; add the row."""
@@ -69,9 +82,9 @@ class Outage:
             for name in CONTROLS
             for one in made.places()[name].of("4001", began, ended)
         )
-        if self.name.startswith("out of"):  # else no page could be asked for
+        if self.blind:
             self.give()
-        seen = self.effect(made)
+        seen = self.effect(made, result)
         page = made.metrics()
         result.check(len(page.of(INBOUND)) == len(CONTROLS), f"{self.name}: values were lost")
         result.check(made.life.get("/-/healthy").status == 200, f"{self.name}: not healthy")
@@ -83,7 +96,8 @@ class Outage:
         longest = max(wait for wait in waits if wait is not None)
         result.check(sent == 0, f"{self.name}: {sent} requests left")
         text = f"{self.name}: back after {longest:.1f} s"
-        result.check(longest <= BACK_WITHIN + INTERVAL, text)
+        soon = longest <= BACK_WITHIN + INTERVAL or not made.strict
+        result.check(soon, text)
         for name in CONTROLS:
             gaps = crowded(places[name].of("4001"))
             result.check(not gaps, f"{self.name}: {name} was asked too often: {gaps}")
@@ -91,7 +105,7 @@ class Outage:
         result.rows.append(row)
 
 
-def full_disk(directory: Path, prelude: str = "") -> Found:
+def full_disk(directory: Path, prelude: str = "", *, strict: bool) -> Found:
     """A disk that fills while the exporter runs, then a start on a full one.
 
     `prelude` is run before the exporter.
@@ -102,12 +116,14 @@ def full_disk(directory: Path, prelude: str = "") -> Found:
         data = room.disk / "data" if room is not None else directory / "data"
         flags = ("--storage.path", str(data))
         enter = room.prelude if room is not None else ""
-        with scene(directory, (), flags=flags, prelude=enter + prelude) as made:
+        prelude = enter + prelude
+        with scene(directory, (), flags=flags, prelude=prelude, strict=strict) as made:
             made.start()
             made.healthy()
             _full_disk(made, room, data).run(made, result)
-            told = made.life.log().count("the state cannot be written")
-            result.check(told == 1, f"the full disk was told {told} times")
+            # Under a limit a write that fits into the log of the state may still succeed.
+            told, most = made.life.log().count(UNWRITABLE), 1 if room is not None else 3
+            result.check(1 <= told <= most, f"the full disk was told {told} times")
             result.check(made.end() == 0, "after a full disk SIGTERM did not end with 0")
             if room is not None:
                 _full_at_the_start(made, room, result)
@@ -115,11 +131,11 @@ def full_disk(directory: Path, prelude: str = "") -> Found:
     return result
 
 
-def no_files(directory: Path) -> Found:
+def no_files(directory: Path, *, strict: bool) -> Found:
     """No more file descriptors while the exporter runs."""
     directory.mkdir()
     result = Found()
-    with scene(directory, ()) as made:
+    with scene(directory, (), strict=strict) as made:
         made.start()
         made.healthy()
         _no_files(made).run(made, result)
@@ -129,23 +145,19 @@ def no_files(directory: Path) -> Found:
 
 
 def _full_disk(made: Scene, room: Room | None, data: Path) -> Outage:
-    def effect(scene: Scene) -> str:
-        writable = scene.metrics().value(WRITABLE)
-        return f"storage_writable {writable:g}, no request leaves, pages served, said once"
+    def effect(scene: Scene, result: Found) -> str:
+        page, log = scene.metrics(), scene.life.log()
+        result.check(page.value(WRITABLE) == 0, f"disk full: {WRITABLE} is not 0")
+        # That no request left, pages are served and how often it is said: see the callers.
+        times = log.count(UNWRITABLE)
+        said = "once" if times == 1 else f"{times} times"
+        return f"storage_writable 0, no request leaves, pages served, said {said}"
 
     if room is not None:
         name = "disk full (ENOSPC, on a tmpfs of its own)"
         return Outage(name, room.fill, room.free, effect)
-    before = resource.prlimit(made.life.pid, resource.RLIMIT_FSIZE)
-
-    def limit() -> None:
-        size = (data / f"{FILE}-wal").stat().st_size
-        resource.prlimit(made.life.pid, resource.RLIMIT_FSIZE, (size, before[1]))
-
-    def lift() -> None:
-        resource.prlimit(made.life.pid, resource.RLIMIT_FSIZE, before)
-
-    return Outage("disk full (as RLIMIT_FSIZE: no mount allowed)", limit, lift, effect)
+    limit, name = no_disk(made.life.pid, data), "disk full (as RLIMIT_FSIZE: no mount allowed)"
+    return Outage(name, limit.take, limit.give, effect)
 
 
 def _full_at_the_start(made: Scene, room: Room, result: Found) -> None:
@@ -162,37 +174,48 @@ def _full_at_the_start(made: Scene, room: Room, result: Found) -> None:
 
 
 def _no_files(made: Scene) -> Outage:
-    before = resource.prlimit(made.life.pid, resource.RLIMIT_NOFILE)
-    clients: list[socket.socket] = []
+    limit, name = no_descriptors(made.life.pid), "out of file descriptors"
+    host, _, port = made.life.addresses[0].rpartition(":")
+    client = socket.socket()
 
     def take() -> None:
-        host, _, port = made.life.addresses[0].rpartition(":")
-        resource.prlimit(made.life.pid, resource.RLIMIT_NOFILE, (3, before[1]))
-        clients.append(socket.create_connection((host, int(port))))
+        limit.take()
+        client.connect((host, int(port)))
+        wait_for(lambda: UNACCEPTED in made.life.log(), "what it says of a client", PATIENCE)
 
-    def give() -> None:
-        resource.prlimit(made.life.pid, resource.RLIMIT_NOFILE, before)
-        for client in clients:
-            client.close()
+    def effect(scene: Scene, result: Found) -> str:
+        with client:
+            client.settimeout(PATIENCE)
+            client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = client.recv(15)
+        result.check(answer == b"HTTP/1.1 200 OK", f"{name}: the client got {answer!r}")
+        lines = scene.life.log().count(UNACCEPTED)
+        result.check(lines == 1, f"{name}: said {lines} times")
+        failed: Counter[str] = Counter()
+        for control in CONTROLS:
+            counted = scene.failures().get(control, Counter())
+            # A token read just before was followed by a socket that could not be had.
+            known = bool(counted) and set(counted) <= {"unauthorized", "connect"}
+            result.check(known, f"{name}: {control} counted {dict(counted)}")
+            failed.update(counted)
+        told = ", ".join(f"{reason} ×{count}" for reason, count in sorted(failed.items()))
+        return f"no token file can be read: {told}; clients wait and are served, said once"
 
-    def effect(scene: Scene) -> str:
-        lines = scene.life.log().count("no connection can be accepted")
-        return f"no token file can be read: unauthorized; clients wait, said {lines} time(s)"
-
-    return Outage("out of file descriptors (RLIMIT_NOFILE at once 3)", take, give, effect)
+    title = f"{name} (RLIMIT_NOFILE at once 3)"
+    return Outage(title, take, limit.give, effect, blind=True)
 
 
 # Too many clients, too much memory -------------------------------------------------------
 
 
-def clients_and_memory(directory: Path) -> Found:
+def clients_and_memory(directory: Path, *, strict: bool) -> Found:
     """More clients than files, then the heaviest answer that is still read."""
     directory.mkdir()
     result = Found()
     few = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({FEW_FILES},) * 2)\n"
     letter = heavy("\N{GRINNING FACE}")  # makes four bytes of each
     plot = Plot("heavy", {"4001": letter}, {"4001": letter})
-    with scene(directory, (plot,), prelude=few) as made:
+    with scene(directory, (plot,), prelude=few, strict=strict) as made:
         made.start()
         made.healthy()
         _idle_clients(made, result)
@@ -232,8 +255,9 @@ def _idle_clients(made: Scene, result: Found) -> None:
     name = f"{MANY_CLIENTS} idle clients, {FEW_FILES} files allowed"
     result.check(status == 200, f"{name}: /metrics said {status}")
     result.check(opened < FEW_FILES, f"{name}: {opened} files open")
-    result.check(rounds >= due / 2, f"{name}: {rounds} requests where {due} were due")
-    refused = made.life.log().count("no connection can be accepted")
+    text = f"{name}: {rounds} requests where {due} were due"
+    result.check(enough(rounds, due, strict=made.strict), text)
+    refused = made.life.log().count(UNACCEPTED)
     result.check(refused == 0, f"{name}: ran out of files")
     effect = f"the longest idle are closed, {opened} files open, /metrics 200"
     result.rows.append((name, effect, f"{rounds}", f"{rounds} of {due}", "—"))

@@ -7,21 +7,19 @@ side. An event (a reload, a kill, a full disk …) comes in the middle of the se
 from __future__ import annotations
 
 import random
-import resource
-import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from exporter.errors import Reason
+from proof.faults_bounds import crowded, enough, good_since, memory_bound
 from proof.faults_catalogue import low_faults, single_faults
-from proof.faults_matrix import MEMORY_MIB
+from proof.faults_limits import no_disk, no_files
 from proof.faults_room import Room, open_room
 from proof.faults_scene import (
     CONTROLS,
@@ -31,8 +29,6 @@ from proof.faults_scene import (
     Found,
     Plot,
     Scene,
-    crowded,
-    good_since,
     now,
     scene,
     together,
@@ -75,18 +71,6 @@ class Pair:
     then: Mapping[str, Fault]
 
 
-class _SharedNursery(Nursery):
-    """One nursery for the threads of all processes."""
-
-    def __init__(self) -> None:
-        self._turn = threading.Lock()
-        super().__init__()
-
-    def ask(self, order: Mapping[str, object]) -> Any:
-        with self._turn:
-            return super().ask(order)
-
-
 def draw(count: int, seed: int) -> list[Pair]:
     """So many random pairs; the same seed draws the same ones."""
     chance = random.Random(seed)
@@ -106,24 +90,31 @@ def _draw(chance: random.Random, faults: Sequence[Fault], event: Event) -> Pair:
     return Pair(f"{one.name}, then {other.name}", event, {ONE: one}, {ONE: other})
 
 
-def pairs(directory: Path, count: int, seed: int) -> Found:
+def pairs(directory: Path, count: int, seed: int, *, strict: bool) -> Found:
     """Draw the pairs and try them."""
     directory.mkdir()
     by_event: dict[Event, list[Pair]] = {}
     for pair in draw(count, seed):
         by_event.setdefault(pair.event, []).append(pair)
     with ExitStack() as stack, ThreadPoolExecutor(len(Event)) as pool:
-        nursery = _SharedNursery()
+        nursery = Nursery()
         stack.callback(nursery.close)
         running = [
-            pool.submit(_try, directory / event.name.lower(), nursery, event, chosen, seed)
+            pool.submit(
+                _try, directory / event.name.lower(), nursery, event, chosen, seed, strict
+            )
             for event, chosen in sorted(by_event.items())
         ]
         return together([one.result() for one in running])
 
 
 def _try(
-    directory: Path, nursery: Nursery, event: Event, chosen: Sequence[Pair], seed: int
+    directory: Path,
+    nursery: Nursery,
+    event: Event,
+    chosen: Sequence[Pair],
+    seed: int,
+    strict: bool,
 ) -> Found:
     directory.mkdir()
     plots = [Plot(f"pair-{n}", pair.first, pair.then) for n, pair in enumerate(chosen)]
@@ -136,7 +127,8 @@ def _try(
         if room is not None:
             flags = ("--storage.path", str(room.disk / "data"))
         enter = room.prelude if room is not None else ""
-        made = stack.enter_context(scene(directory, plots, launch, flags, enter))
+        staged = scene(directory, plots, launch, flags, enter, strict=strict)
+        made = stack.enter_context(staged)
         stack.callback(launch.close)
         return _Trial(made, chosen, event, room, random.Random(seed)).run()
 
@@ -173,9 +165,9 @@ class _Trial:
         wait_for(lambda: self._well(ended), f"all to be well after {self.event}", PATIENCE)
         made.await_rounds(1, ended)
         result.check(made.life.get("/-/healthy").status == 200, f"{self.event}: not healthy")
-        more = made.memory("VmHWM") - before
-        text = f"{self.event}: {more:.0f} MiB more than before, {self._bound:.0f} allowed"
-        result.check(more <= self._bound, text)
+        more, bound = made.memory("VmHWM") - before, memory_bound(made.plots)
+        text = f"{self.event}: {more:.0f} MiB more than before, {bound:.0f} allowed"
+        result.check(more <= bound, text)
         paused = made.metrics().of("wolkvox_paused", reason="quota")
         still = {dict(labels)["operation"] for labels, value in paused.items() if value}
         result.check(made.end() == 0, f"{self.event}: SIGTERM did not end with 0")
@@ -197,27 +189,20 @@ class _Trial:
             made.end(kill=self.event is Event.KILL)
             made.start()
         elif self.event is Event.DISK and self.room is not None:
-            self.room.fill()
-            self._last()
-            self.room.free()
-        elif self.event in {Event.DISK, Event.FILES}:
-            self._limit()
+            self._last(self.room.fill, self.room.free)
+        elif self.event is Event.DISK:
+            limit = no_disk(made.life.pid, made.directory / "data")
+            self._last(limit.take, limit.give)
+        elif self.event is Event.FILES:
+            limit = no_files(made.life.pid)
+            self._last(limit.take, limit.give)
 
-    def _last(self) -> None:
+    def _last(self, take: Callable[[], None], give: Callable[[], None]) -> None:
+        take()
         began = now()
         time.sleep(2 * INTERVAL)
         self.outage = began, now()
-
-    def _limit(self) -> None:
-        pid = self.made.life.pid
-        kind, least = resource.RLIMIT_NOFILE, 3
-        if self.event is Event.DISK:
-            wal = self.made.directory / "data" / "wolkvox-exporter.db-wal"
-            kind, least = resource.RLIMIT_FSIZE, wal.stat().st_size
-        before = resource.prlimit(pid, kind)
-        resource.prlimit(pid, kind, (least, before[1]))
-        self._last()
-        resource.prlimit(pid, kind, before)
+        give()
 
     def _well(self, since: float) -> bool:
         page, places = self.made.metrics(), self.made.places()
@@ -227,12 +212,6 @@ class _Trial:
             if not _ends_for_the_day(plot) and not (back and min(ups.values()) == 1):
                 return False
         return True
-
-    @property
-    def _bound(self) -> float:
-        """MiB: each large answer may hold its cap twice: as it comes, and as it is read."""
-        large = [plot for plot in self.made.plots if any(fault.large for fault in plot.faults)]
-        return MEMORY_MIB + 16.0 * len(large)
 
     def _judge(self, plot: Plot, paused: bool) -> list[str]:
         place, broken = self.made.places()[plot.name], Found()
@@ -281,7 +260,7 @@ class _Trial:
         others = f"{rounds} of {due}"
         if self.event.lives:
             text = f"{self.event}: control operations were asked {rounds} times of {due}"
-            result.check(rounds >= due / 2, text)
+            result.check(enough(rounds, due, strict=made.strict), text)
         else:
             others = f"{made.control_rounds(began, middle)} before, all well after"
         counted: Counter[str] = Counter()

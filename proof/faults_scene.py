@@ -11,11 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 from proof.faults_certificates import make
-from proof.faults_server import Fault, Place, Servers, Visit
+from proof.faults_server import Fault, Place, Servers
 from tests.e2e_support import LOOPBACK, TOKEN, Launch, Life, Nursery, Samples, wait_for
 
 INTERVAL = 2.0
@@ -91,6 +90,8 @@ class Scene:
     plots: Sequence[Plot]
     flags: tuple[str, ...] = ()
     prelude: str = ""
+    strict: bool = True
+    """Whether what is late is broken; see proof.part.Scale."""
     lives: list[Life] = field(default_factory=list)
     counted: dict[str, Counter[str]] = field(default_factory=dict)
     """Failures by operation and reason, of the lives that are over."""
@@ -253,30 +254,6 @@ class Scene:
         return found
 
 
-def crowded(visits: Sequence[Visit]) -> str:
-    """What shows that requests of one query came too often; nothing where they did not.
-
-    Each request names the second in which the exporter began it (`date_end`): those must be
-    an interval apart however late a busy machine delivers them. How many arrived in all is
-    the second witness.
-    """
-    # A closing poll names the end of the day before instead.
-    named = [one for one in visits if one.until and not one.until.endswith("235959")]
-    gaps = [later.begun - earlier.begun for earlier, later in pairwise(named)]
-    if any(gap < int(INTERVAL) for gap in gaps):
-        return f"gaps of {', '.join(f'{gap:g}' for gap in gaps)} s"
-    span = visits[-1].at - visits[0].at if visits else 0.0
-    if len(visits) - 1 > (span + INTERVAL) / INTERVAL:
-        return f"{len(visits)} requests in {span:.1f} s"
-    return ""
-
-
-def good_since(place: Place, skill: str, since: float) -> float | None:
-    """The seconds until the first request that was well received; None where there is none."""
-    visits = [one for one in place.of(skill, since) if one.fault is None]
-    return visits[0].at - since if visits else None
-
-
 @contextlib.contextmanager
 def scene(
     directory: Path,
@@ -284,6 +261,8 @@ def scene(
     launch: Launch | None = None,
     flags: tuple[str, ...] = (),
     prelude: str = "",
+    *,
+    strict: bool = True,
 ) -> Iterator[Scene]:
     """A scene that ends whatever it started."""
     ca_file, contexts = make(directory / "certificates")
@@ -292,7 +271,7 @@ def scene(
         if launch is None:
             launch = Launch(*_nursed(stack, directory))
             stack.callback(launch.close)
-        made = Scene(directory, launch, servers, ca_file, plots, flags, prelude)
+        made = Scene(directory, launch, servers, ca_file, plots, flags, prelude, strict)
         made.open()
         yield made
 

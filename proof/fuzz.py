@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from proof.fuzz_mutate import MAX_LENGTH
 from proof.fuzz_socket import Storm, storm
 from proof.fuzz_target import MUTATOR, ROOT, TARGETS, corpus, dictionary, engine
 from proof.part import Part, Say, Scale
+from proof.scratch import scratch
 
 TITLE = "Fuzzing"
 HEADER = (
@@ -103,7 +103,6 @@ def fuzz(
 ) -> Run:
     """Fuzz one target in a process of its own; new inputs stay in `directory`."""
     new, artefacts = directory / name, directory / f"{name}-broken"
-    memory = Path("/dev/shm")  # noqa: S108 - a directory of its own is made below it
     new.mkdir()
     artefacts.mkdir()
     argv = [
@@ -119,8 +118,7 @@ def fuzz(
         *extra,
     ]
     # libFuzzer ends a process without any of Python's endings: what it leaves goes from here.
-    where = memory if os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=where, prefix="wolkvox-proof-") as own:
+    with scratch("wolkvox-proof-") as own:
         code, told = _ended(argv, seconds + _START, own)
     return Run(
         name,

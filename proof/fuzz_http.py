@@ -1,7 +1,8 @@
 """Fuzzed: the HTTP front, from raw bytes to the answers, over a transport in memory.
 
 The first byte of an input says what stands before the pages (`p`: nothing, `g`: users and
-headers), the second in how large pieces the bytes come (`0`: whole, else 2 to that power).
+headers), the second in how large pieces the bytes come (`0`: whole, `1`: a byte at a time, and
+by each further digit twice as much, up to 256 bytes).
 """
 
 from __future__ import annotations
@@ -213,15 +214,19 @@ def front() -> Front:
     return _made[0]
 
 
+def step_of(size: bytes, length: int) -> int:
+    """How many bytes come at once, of so many, for the second byte of an input."""
+    step = 2 ** (int(size) - 1) if size.isdigit() and size != b"0" else length
+    # Of more than a kilobyte a byte at a time would only be slow.
+    return max(step, length // 512, 1)
+
+
 def one(data: bytes) -> None:
     """Say an input to the server; its answers must be whole, known, and leave nothing."""
     here = front()
     mode, size, said = data[:1], data[1:2], data[2:]
     server = here.servers[b"g" if mode == b"g" else b"p"]
-    step = 2 ** int(size) if size.isdigit() and size != b"0" else max(1, len(said))
-    # A server reads 256 KiB at most at once; a byte at a time would only be slow here.
-    step = max(step, len(said) // 512, 1)
-    wire = here.hear(server, said, step)
+    wire = here.hear(server, said, step_of(size, len(said)))
     assert not here.errors.found, here.errors.found[0]
     check_answers(bytes(wire.written), said)
     room = server._room

@@ -1,6 +1,8 @@
 """`python -m proof.fuzz_seeds`: make the corpus anew from what the tests and the docs hold.
 
-What a fuzzer found is put into the folder by hand, with a name that says what it is; it stays.
+What broke something once is put into the folder by hand, with a name that says what it is.
+Inputs that a fuzzer found because they reach new code are named by their content, as seeds are:
+nothing can tell them from a seed whose source has changed, so nothing is ever taken away here.
 """
 
 from __future__ import annotations

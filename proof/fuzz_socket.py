@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import random
 import socket
 import struct
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.processes import descriptors, resident
 from proof.fuzz_mutate import Mutator, read_corpus, read_dictionary
 from proof.fuzz_target import corpus, dictionary
 from tests.e2e_api import Api, Asked, Reply, found, row
@@ -61,12 +62,17 @@ def _answer(asked: Asked) -> Reply:
 def _storm(life: Life, seconds: float, rng: random.Random, patience: float) -> Storm:
     known = [one[2:] for one in read_corpus(corpus("http"))]
     mutator = Mutator(rng, known, read_dictionary(dictionary("http")))
-    before = descriptors(life.pid)
+    before, _ = descriptors(life.pid)
     began = time.monotonic()
     count = 0
     open_ones: list[socket.socket] = []
+    shut: list[str] = []
     while not life.ended() and (count < 100 or time.monotonic() - began < seconds):
-        connection = _throw(life.addresses[0], mutator.draw(), rng)
+        try:
+            connection = _throw(life.addresses[0], mutator.draw(), rng, patience)
+        except OSError as error:  # it is dead, or hangs and takes nobody any more
+            shut.append(f"connection {count + 1} was not taken: {error}")
+            break
         count += 1
         if connection is not None:
             open_ones.append(connection)
@@ -75,14 +81,23 @@ def _storm(life: Life, seconds: float, rng: random.Random, patience: float) -> S
     for connection in open_ones:
         connection.close()
     rate = count / (time.monotonic() - began)
-    broken = tuple(f"sockets: {text}" for text in _left(life, before, patience))
-    return Storm(count, rate, len(known), 0.0 if life.ended() else rss(life.pid), broken)
+    wrong = [*shut, *_left(life, before, patience)]
+    most = _peak(life)
+    if life.ended():  # whatever else was seen follows from it
+        wrong = [f"the process ended with code {life.code}: {life.log()[-300:]}"]
+    return Storm(count, rate, len(known), most, tuple(f"sockets: {text}" for text in wrong))
 
 
-def _throw(address: str, data: bytes, rng: random.Random) -> socket.socket | None:
-    """Say it in pieces, and end as clients end: politely, by half, by a reset, or not yet."""
+def _throw(
+    address: str, data: bytes, rng: random.Random, patience: float
+) -> socket.socket | None:
+    """Say it in pieces, and end as clients end: politely, by half, by a reset, or not yet.
+
+    OSError where nobody takes the connection in all that time.
+    """
     host, _, port = address.rpartition(":")
-    connection = socket.create_connection((host, int(port)), timeout=_LISTENING)
+    connection = socket.create_connection((host, int(port)), timeout=patience)
+    connection.settimeout(_LISTENING)
     with contextlib.suppress(OSError):
         cut = rng.randrange(len(data) + 1)
         connection.sendall(data[:cut])
@@ -104,36 +119,35 @@ def _throw(address: str, data: bytes, rng: random.Random) -> socket.socket | Non
 
 def _left(life: Life, before: int, patience: float) -> list[str]:
     """What is wrong with the process afterwards."""
-    if life.ended():
-        return [f"the process ended with code {life.code}: {life.log()[-300:]}"]
     wrong = []
-    page = fetch(life.addresses[0], "/metrics")
-    if page.status != 200 or "wolkvox_up{" not in page.text:
-        wrong.append(f"a scrape is answered {page.status}")
+    try:
+        page = fetch(life.addresses[0], "/metrics")
+    except (OSError, http.client.HTTPException) as error:
+        wrong.append(f"a scrape is not answered: {error!r}")
+    else:
+        if page.status != 200 or "wolkvox_up{" not in page.text:
+            wrong.append(f"a scrape is answered {page.status}")
     if "Traceback" in life.log():
         at = life.log().index("Traceback")
         wrong.append(f"a traceback is in the log: …{life.log()[at:][-300:]}")
     # Answering one scrape, or asking the API, takes a descriptor for a moment.
-    if not _comes_true(lambda: descriptors(life.pid) <= before + 1, patience):
-        wrong.append(f"{descriptors(life.pid)} descriptors are open, {before} were before")
+    most = before + 1
+    try:
+        wait_for(lambda: life.ended() or _open(life) <= most, "closed descriptors", patience)
+    except AssertionError:
+        wrong.append(f"{_open(life)} descriptors are open, {before} were before")
     return wrong
 
 
-def _comes_true(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def _open(life: Life) -> int:
+    """The files that it has open; none where it has just ended."""
+    with contextlib.suppress(OSError):
+        return descriptors(life.pid)[0]
+    return 0
 
 
-def descriptors(pid: int) -> int:
-    """The files that a process has open."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def rss(pid: int) -> float:
-    """Its most resident memory ever, in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+def _peak(life: Life) -> float:
+    """Its most resident memory ever, in MiB; 0 where it has ended."""
+    with contextlib.suppress(OSError):
+        return resident(life.pid, "VmHWM")
+    return 0.0

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent
 CORPUS = ROOT / "corpus"
 MUTATOR = "--engine=mutator"
 _CRASHED = 77
+_USAGE = f"usage: python -m proof.fuzz_target {{{','.join(TARGETS)}}} NEW CORPUS -OPTION=...\n"
 _INSTRUMENTED = ["exporter", "yaml", "uvicorn.protocols"]
 
 
@@ -53,6 +54,9 @@ def engine() -> str:
 
 def main(argv: Sequence[str]) -> None:
     """Fuzz until the time is over or something breaks; does not return."""
+    if not argv:
+        sys.stderr.write(_USAGE)
+        sys.exit(2)
     name, *rest = argv
     if name not in TARGETS:
         sys.exit(f"no such target: {name} (there are {', '.join(TARGETS)})")

@@ -8,6 +8,7 @@ survives is compared with survivors.toml, where each known survivor has its reas
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 import resource
@@ -167,6 +168,19 @@ def _say(text: str) -> None:
 def main(argv: Sequence[str]) -> int:
     """Run what is asked for; returns the exit code."""
     options = _arguments(argv)
+    if importlib.util.find_spec("mutmut") is None:
+        sys.stderr.write("error: mutmut is not installed: `make install` installs it\n")
+        return 1
+    try:
+        return _run(options)
+    except Unfinished as error:
+        sys.stderr.write(
+            f"error: {error}\nNothing is judged; put that right and run it again.\n"
+        )
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
     reasons = read_survivors(options.survivors)
     directory = options.directory or options.root / "build" / "mutation"
     modules = options.module or modules_of(options.root)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from exporter.simulator import Scenario
 from proof import soak_minutes
 from proof.part import Part, Say, Scale
+from proof.shortened import shortened
 from proof.soak_days import Days, run_beside
 from proof.soak_judge import Line, fit
 from proof.soak_minutes import Minutes
@@ -26,7 +28,7 @@ WARM_DAYS = 12  # what is remembered of a channel lasts eight
 BLOCKS_A_DAY = 20  # for each operation: far fewer than its requests, so none of them leaks
 STATE_A_DAY = 256  # bytes for each operation: its count of calls, which is kept for 40 days
 P99_LAG = 1.0
-_SHOWN = 12
+_FITTED = 3  # days: fewer have no slope
 
 
 def prove(scale: Scale, directory: Path, say: Say) -> Part:
@@ -38,12 +40,12 @@ def prove(scale: Scale, directory: Path, say: Say) -> Part:
         minutes = soak_minutes.run(scale.soak_seconds, directory, say)
         days = waiting.result()
     broken = [*judge_days(days, scale), *soak_minutes.judge(minutes)]
-    return Part("Soak", ABOUT, HEADER, rows(days, minutes), tuple(broken[:_SHOWN]))
+    return Part("Soak", ABOUT, HEADER, rows(days, minutes), shortened(broken))
 
 
 def judge_days(found: Days, scale: Scale) -> list[str]:
     """What did not hold in virtual time."""
-    broken = [*found.problems, *found.wrong]
+    broken = [*found.problems, *found.wrong, *_missing(found, scale)]
     for count, what in (
         (found.early, "requests came early"),
         (found.fallen, "counters fell"),
@@ -55,16 +57,22 @@ def judge_days(found: Days, scale: Scale) -> list[str]:
     for hours, most in found.most_a_day.items():
         if most > hours * 12:
             broken.append(f"{most} requests of a query on a day of {hours} hours")
-    if found.fewest_a_day < 287:
-        broken.append(f"only {found.fewest_a_day} requests of a query on a day without pauses")
-    if min(scale.days, scale.operations) >= 7 and len(found.scenarios) < len(Scenario):
-        broken.append(f"only these scenarios came: {found.scenarios}")
     blocks, state = _slopes(found)
     if blocks.surely > BLOCKS_A_DAY * scale.operations:
         broken.append(f"{blocks.slope:,.0f} more blocks of memory a day")
     if state.surely > STATE_A_DAY * scale.operations:
         broken.append(f"the state grows by {state.slope:,.0f} bytes a day")
     return broken
+
+
+def _missing(found: Days, scale: Scale) -> Iterator[str]:
+    """What there was less of than there should have been."""
+    if (lived := len(found.blocks)) < scale.days:
+        yield f"only {lived} of {scale.days} days were lived through in {found.seconds:.0f} s"
+    if found.fewest_a_day is not None and found.fewest_a_day < 287:
+        yield f"only {found.fewest_a_day} requests of a query on a day without pauses"
+    if min(scale.days, scale.operations) >= 7 and len(found.scenarios) < len(Scenario):
+        yield f"only these scenarios came: {found.scenarios}"
 
 
 def _slopes(found: Days) -> tuple[Line, Line]:
@@ -79,12 +87,19 @@ def rows(days: Days, minutes: Minutes) -> tuple[tuple[str, ...], ...]:
 
 
 def _rows_of_days(found: Days) -> list[tuple[str, str, str]]:
+    if not found.blocks:
+        return [("virtual time", "not a single day", "")]
     statuses = ", ".join(f"{count:,} x {code}" for code, count in found.statuses.items())
     most = "; ".join(f"{most} of {hours} h" for hours, most in found.most_a_day.items())
-    fewest = f"{found.fewest_a_day}" if found.fewest_a_day < 1000 else "no such day"
+    fewest = "no such day" if found.fewest_a_day is None else f"{found.fewest_a_day}"
     blocks, state = _slopes(found)
     warm = len(found.blocks) - WARM_DAYS
-    of_days = f"over {warm} days" if warm >= 3 else "too few days for a slope"
+
+    def rises(line: Line, unit: str) -> str:
+        if warm < _FITTED:
+            return "no slope is fitted to so few days"
+        return f"{line.slope:+,.0f} ± {line.error:,.0f}{unit} (over {warm} days)"
+
     return [
         ("virtual time", f"{len(found.blocks)} days, {found.mixture}", ""),
         ("requests, by status", f"{found.requests:,}: {statuses}", ""),
@@ -103,13 +118,13 @@ def _rows_of_days(found: Days) -> list[tuple[str, str, str]]:
         ("series, first and last day", f"{found.series[0]:,}; {found.series[-1]:,}", ""),
         (
             "allocated blocks of memory, last day; a day more",
-            f"{found.blocks[-1]:,}; {blocks.slope:+,.0f} ± {blocks.error:,.0f} ({of_days})",
+            f"{found.blocks[-1]:,}; {rises(blocks, '')}",
             f"{BLOCKS_A_DAY} for each operation",
         ),
         ("resident memory of it all, last day", f"{found.rss[-1]:.1f} MiB", ""),
         (
             "state file, last day; a day more",
-            f"{found.state[-1] / 1024:,.0f} KiB; {state.slope:+,.0f} bytes ({of_days})",
+            f"{found.state[-1] / 1024:,.0f} KiB; {rises(state, ' bytes')}",
             f"{STATE_A_DAY} bytes for each operation",
         ),
     ]  # fmt: skip

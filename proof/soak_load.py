@@ -141,17 +141,6 @@ class Scraper:
             connection.close()
 
 
-def descriptors(pid: int) -> tuple[int, int]:
-    """How many files a process has open, and how many of them are sockets."""
-    names = []
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            names.append(str(path.readlink()))
-        except OSError:  # closed meanwhile
-            continue
-    return len(names), sum(name.startswith("socket:") for name in names)
-
-
 def threads(pid: int) -> int:
     """How many threads a process has."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))

@@ -57,7 +57,7 @@ class Tally:
     lags: Counter[float] = field(default_factory=Counter)
     most_in_flight: int = 0
     most_a_day: Counter[int] = field(default_factory=Counter)
-    fewest_a_day: int = 1 << 30
+    fewest_a_day: int | None = None
     statuses: Counter[int] = field(default_factory=Counter)
     fallen: int = 0
     pages: int = 0
@@ -158,7 +158,8 @@ class Centre(httpx.AsyncBaseTransport):
             self.tally.most_a_day[hours] = max(self.tally.most_a_day[hours], count)
             unpaused = (member.name, day) not in self._paused
             if hours == 24 and unpaused and _start_of(day, member) >= self._world.start:
-                self.tally.fewest_a_day = min(self.tally.fewest_a_day, count)
+                least = self.tally.fewest_a_day
+                self.tally.fewest_a_day = count if least is None else min(least, count)
         if count > most:
             self.tally.problems.append(f"{query}: {count} requests on {day}, of {most}")
 

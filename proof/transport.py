@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from proof.transport_scene import Scene, staged
 
 TITLE = "Transport"
 HEADER = ("check", "held", "what happened")
+_ERROR = re.compile(r"level=error|Traceback")
 GROUPS = (OLD, BREACHES, MODERN, CLIENTS)
 
 
@@ -66,7 +68,7 @@ def _outcome(ask: Callable[[Scene], tuple[str, bool]], scene: Scene) -> tuple[st
 
 
 def _log(scene: Scene) -> tuple[str, bool]:
-    lines = [line for line in scene.life.log().splitlines() if "level=error" in line]
+    lines = [line for line in scene.life.log().splitlines() if _ERROR.search(line)]
     # What checks did to the configuration is told, and meant.
     other = [line for line in lines if "web configuration not reloaded" not in line]
     return (other[0][:200], False) if other else ("no traceback, no error", True)

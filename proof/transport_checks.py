@@ -97,15 +97,23 @@ def _renegotiation(scene: Scene) -> Outcome:
     return ("refused" if refused else "allowed, as often as a client likes"), refused
 
 
+def exchange(told: str) -> str | None:
+    """The curve or group of the key exchange, as any version of openssl tells it."""
+    found = re.search(
+        r"(?:Server Temp Key|Peer Temp Key|Negotiated TLS1\.3 group): (?!<NULL>)([^,\n]+)", told
+    )
+    return found[1] if found else None
+
+
 def _connects(*options: str, expects: str) -> Ask:
     def ask(scene: Scene) -> Outcome:
         scene.configure()
         told = scene.openssl(*options)
         new = re.search(r"New, (TLSv[0-9.]+), Cipher is (\S+)", told)
-        key = re.search(r"Server Temp Key: ([^,\n]+)", told)
+        key = exchange(told)
         if new is None:
             return "no handshake", False
-        agreed = f"{new[2]}, key exchange {key[1] if key else 'unknown'}"
+        agreed = f"{new[2]}, key exchange {key or 'unknown'}"
         return agreed, new[1] == expects and key is not None
 
     return ask

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,9 +54,13 @@ def free_port() -> int:
 
 
 class Nursery:
-    """Starts processes from a Python that has the exporter imported; see e2e_nursery."""
+    """Starts processes from a Python that has the exporter imported; see e2e_nursery.
+
+    Threads may share one: each order has its answer before the next is given.
+    """
 
     def __init__(self) -> None:
+        self._turn = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.e2e_nursery"],
             stdin=subprocess.PIPE,
@@ -73,9 +78,10 @@ class Nursery:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(order) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        with self._turn:
+            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
 
     def close(self) -> None:
         """End it, and with it every process that is left."""

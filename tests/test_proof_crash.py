@@ -15,12 +15,12 @@ import pytest
 from exporter import service
 from exporter.state.storage import Storage
 from proof import crash, crash_points
-from proof.crash_moments import CommonNursery, Seen
+from proof.crash_moments import Seen
 from proof.crash_scenes import Try
 from proof.crash_witness import Pages, Recorded, Tallied, Witness, wrong_totals
 from proof.part import TINY
 from tests.e2e_api import Asked
-from tests.e2e_support import Life, Page, Samples
+from tests.e2e_support import Life, Nursery, Page, Samples
 
 FORGETFUL = (
     "from exporter.state.storage import Storage\n"
@@ -50,7 +50,7 @@ def test_kills_cost_nothing(tmp_path: Path) -> None:
 @pytest.mark.e2e
 def test_an_exporter_that_forgets_its_attempts_is_found(tmp_path: Path) -> None:
     """Where an attempt is not written, the witness sees it at the request."""
-    nursery = CommonNursery()
+    nursery = Nursery()
     try:
         seen = crash.random_ones(replace(TINY, kills=2), nursery, tmp_path, quiet, FORGETFUL)
     finally:

@@ -5,24 +5,26 @@ Also what it has found: the exporter out of file descriptors.
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import Reason
-from proof import faults
+from proof import faults, faults_environment, faults_pairs
+from proof.faults_bounds import crowded, enough, memory_bound
 from proof.faults_catalogue import Group, groups, single_faults
 from proof.faults_clock import PLAYS, clock
 from proof.faults_damage import DAMAGES
 from proof.faults_environment import environment, full_disk
 from proof.faults_matrix import matrix
-from proof.faults_pairs import Event, draw, pairs
-from proof.faults_scene import Found, crowded
+from proof.faults_pairs import Event, Pair, draw, pairs
+from proof.faults_scene import Found, Plot
 from proof.faults_server import Visit
 from proof.part import TINY
 from tests.e2e_api import Api, Script, found, row
@@ -32,13 +34,20 @@ pytest_plugins = ("tests.e2e_fixtures",)
 Serve = Callable[[Script], Api]
 
 
+@contextlib.contextmanager
+def no_room(directory: Path) -> Iterator[None]:
+    """What `open_room` is on a machine that allows no mount."""
+    (directory / "disk").mkdir()
+    yield None
+
+
 # --- every piece runs and holds ----------------------------------------------------------
 
 
 @pytest.mark.e2e
 def test_matrix_holds(tmp_path: Path) -> None:
     """Every fault of a server has its row, with its reason, and all of it holds."""
-    result = matrix(tmp_path / "matrix", groups(), rounds=2)
+    result = matrix(tmp_path / "matrix", groups(), rounds=2, strict=TINY.strict)
 
     assert result.broken == []
     by_name = {cells[0]: cells for cells in result.rows}
@@ -61,7 +70,7 @@ def test_every_reason_has_a_fault() -> None:
 @pytest.mark.e2e
 def test_machine_holds(tmp_path: Path) -> None:
     """A full disk, no files, many clients, damaged states: each has its row, and all holds."""
-    result = environment(tmp_path / "environment")
+    result = environment(tmp_path / "environment", strict=TINY.strict)
 
     assert result.broken == []
     names = [cells[0] for cells in result.rows]
@@ -70,8 +79,9 @@ def test_machine_holds(tmp_path: Path) -> None:
     assert len([name for name in names if name.startswith("state file")]) == len(DAMAGES)
 
 
+@pytest.mark.e2e
 def test_clocks_hold(state_directory: Path) -> None:
-    """Every jump of the clock has its row, and no slot is lost or early."""
+    """Every jump of the clock has its row, and no slot is lost or early: seconds of work."""
     result = clock(state_directory / "clock")
 
     assert result.broken == []
@@ -79,9 +89,39 @@ def test_clocks_hold(state_directory: Path) -> None:
 
 
 @pytest.mark.e2e
+def test_full_disk_holds_without_mounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no mount is allowed a limit stands for the full disk, and all holds too."""
+    monkeypatch.setattr(faults_environment, "open_room", no_room)
+
+    result = full_disk(tmp_path / "disk", strict=TINY.strict)
+
+    assert result.broken == []
+    names = [cells[0] for cells in result.rows]
+    assert names == ["disk full (as RLIMIT_FSIZE: no mount allowed)"]
+
+
+@pytest.mark.e2e
+def test_pairs_hold_without_mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the server and the limit that stands for a full disk: it holds as well."""
+    fault = {
+        "4001": next(fault for fault in single_faults() if fault.name == "403 maintenance")
+    }
+    drawn = [Pair("maintenance and a full disk", Event.DISK, fault, fault)]
+    monkeypatch.setattr(faults_pairs, "draw", lambda count, seed: drawn)
+    monkeypatch.setattr(faults_pairs, "open_room", no_room)
+
+    result = pairs(tmp_path / "pairs", 1, 1, strict=TINY.strict)
+
+    assert result.broken == []
+    assert len(result.rows) == 1
+
+
+@pytest.mark.e2e
 def test_pairs_hold(tmp_path: Path) -> None:
     """A few random pairs: a row for each kind of event, and all of it holds."""
-    result = pairs(tmp_path / "pairs", TINY.pairs, TINY.seed)
+    result = pairs(tmp_path / "pairs", TINY.pairs, TINY.seed, strict=TINY.strict)
 
     assert result.broken == []
     drawn = {pair.event for pair in draw(TINY.pairs, TINY.seed)}
@@ -93,7 +133,7 @@ def test_prove_is_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     pieces = ("matrix", "environment", "clock", "pairs")
     for name in pieces:
         line = Found([(name, "", "", "", "")], [f"{name} broke"])
-        monkeypatch.setattr(faults, name, lambda *given, line=line: line)
+        monkeypatch.setattr(faults, name, lambda *given, line=line, **named: line)
     said: list[str] = []
 
     part = faults.prove(TINY, tmp_path, said.append)
@@ -143,6 +183,7 @@ def test_matrix_finds_what_is_broken(tmp_path: Path) -> None:
         [Group(fault.name, (fault,)) for fault in chosen],
         rounds=2,
         prelude=BROKEN,
+        strict=TINY.strict,
     )
 
     told = "\n".join(result.broken)
@@ -152,13 +193,20 @@ def test_matrix_finds_what_is_broken(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_full_disk_finds_a_request_that_leaves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mounts", [True, False])
+def test_full_disk_finds_a_request_that_leaves(
+    mounts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An exporter that does not write down its attempts is told to ask on a full disk."""
-    result = full_disk(tmp_path / "disk", FORGETFUL)
+    if not mounts:
+        monkeypatch.setattr(faults_environment, "open_room", no_room)
+
+    result = full_disk(tmp_path / "disk", FORGETFUL, strict=TINY.strict)
 
     told = "\n".join(result.broken)
     assert "disk full" in told
     assert "requests left" in told
+    assert "storage_writable is not 0" in told
 
 
 def visits(*seconds: int) -> list[Visit]:
@@ -193,6 +241,27 @@ def test_crowded_counts_what_names_no_moment() -> None:
 
     assert crowded(bare) == "8 requests in 1.8 s"
     assert not crowded(bare[::8])
+
+
+@pytest.mark.parametrize(
+    ("rounds", "due", "strict", "held"),
+    [(3, 6, True, True), (2, 6, True, False), (1, 6, False, True), (0, 6, False, False)],
+)
+def test_polls_that_are_too_few(rounds: int, due: int, strict: bool, held: bool) -> None:
+    """Half of the polls that are due are enough; where the machine may be slow, one is."""
+    assert enough(rounds, due, strict=strict) is held
+
+
+def test_large_answers_may_take_memory_each() -> None:
+    """Each operation with a large answer adds to what may be taken, however many answers."""
+    large = next(fault for fault in single_faults() if fault.large)
+    small = next(fault for fault in single_faults() if not fault.large)
+    plots = [
+        Plot("one", {"4001": large, "4002": small}, {"4001": large}),
+        Plot("other", {"4001": small}, {"4001": small}),
+    ]
+
+    assert memory_bound(plots) == memory_bound(plots[1:]) + 16
 
 
 # --- what it has found -------------------------------------------------------------------

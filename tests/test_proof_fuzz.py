@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import random
+import re
+import socket
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -23,12 +27,22 @@ from exporter.state.ledger import ChannelLedger
 from exporter.state.snapshot import memory_from_json, memory_to_json
 from exporter.state.totals import NO_COUNTERS, DayTotals
 from exporter.wolkvox.body import Body
-from proof import fuzz, fuzz_answer, fuzz_config, fuzz_http, fuzz_seeds, fuzz_state
+from proof import (
+    fuzz,
+    fuzz_answer,
+    fuzz_config,
+    fuzz_http,
+    fuzz_seeds,
+    fuzz_socket,
+    fuzz_state,
+    fuzz_target,
+)
 from proof.fuzz import Run
 from proof.fuzz_mutate import MAX_LENGTH, Mutator, read_dictionary
 from proof.fuzz_socket import storm
 from proof.fuzz_target import MUTATOR, ROOT, TARGETS, corpus, dictionary, engine, target
 from proof.part import TINY
+from tests.e2e_support import Life
 from tests.quirks import cells, envelope
 from tests.statuses import CHAT, DAY, NOW, VOICE, status
 
@@ -160,6 +174,17 @@ def test_an_unknown_target_is_refused() -> None:
     assert "no such target: nonsense (there are answer, " in done.stderr
 
 
+def test_without_a_target_it_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, and the code of a mistake in the command."""
+    with pytest.raises(SystemExit) as ended:
+        fuzz_target.main([])
+
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("usage: python -m proof.fuzz_target {answer,config,")
+    assert told.count("\n") == 1
+
+
 @pytest.mark.e2e
 def test_the_sockets_find_a_leak_and_a_traceback(tmp_path: Path) -> None:
     """A server that keeps descriptors and fails at a page does not pass."""
@@ -176,6 +201,81 @@ def test_the_sockets_find_a_leak_and_a_traceback(tmp_path: Path) -> None:
     told = "\n".join(found.broken)
     assert "a traceback is in the log" in told
     assert "descriptors are open" in told
+
+
+@pytest.mark.e2e
+def test_the_sockets_tell_of_an_exporter_that_dies(tmp_path: Path) -> None:
+    """Its end is what is found, with its code; nobody's connections fail over it."""
+    prelude = (
+        "import os\n"
+        "from exporter.web import app\n"
+        "app.App._landing = lambda self, scope: os._exit(7)\n"
+    )
+    found = storm(0.1, 1, tmp_path / "dies", prelude=prelude, patience=5.0)
+
+    (told,) = found.broken
+    assert told.startswith("sockets: the process ended with code 7: ")
+
+
+class Deaf:
+    """A process (this one) that listens and never takes a connection."""
+
+    pid = os.getpid()
+    code = None
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.addresses = [f"127.0.0.1:{listener.getsockname()[1]}"]
+
+    def ended(self) -> bool:
+        """It lives."""
+        return False
+
+    def log(self) -> str:
+        """And says nothing."""
+        return ""
+
+
+def test_the_sockets_tell_of_an_exporter_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody takes the connections, nobody answers the scrape: two sentences, no traceback."""
+    monkeypatch.setattr("tests.e2e_support.PATIENCE", 0.2)
+    monkeypatch.setattr(fuzz_socket, "_LISTENING", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        life = cast("Life", Deaf(listener))
+        found = fuzz_socket._storm(life, 0.1, random.Random(1), 0.5)
+
+    assert len(found.broken) == 2
+    assert " was not taken: timed out" in found.broken[0]
+    assert found.broken[1].startswith("sockets: a scrape is not answered: ")
+
+
+def test_seeds_are_the_same_at_every_hour() -> None:
+    """What packs a seed writes no time into it: the corpus would grow with each making."""
+    times = [
+        moment
+        for seed in fuzz_seeds.answers()
+        for moment in re.findall(rb"\x1f\x8b\x08[\0-\x1f](....)", seed, re.DOTALL)
+    ]
+    assert len(times) >= 5
+    assert set(times) == {bytes(4)}
+
+
+@pytest.mark.parametrize(
+    ("size", "length", "step"),
+    [
+        (b"0", 700, 700),
+        (b"1", 700, 1),
+        (b"2", 700, 2),
+        (b"9", 700, 256),
+        (b"x", 700, 700),
+        (b"", 0, 1),
+        (b"1", 5120, 10),
+    ],
+)
+def test_a_request_comes_in_pieces_down_to_single_bytes(
+    size: bytes, length: int, step: int
+) -> None:
+    """The second byte of an input says how much comes at once; long ones in larger pieces."""
+    assert fuzz_http.step_of(size, length) == step
 
 
 def test_mutations_are_many_and_reproducible() -> None:

@@ -110,6 +110,43 @@ def test_a_module_without_mutants_is_no_result(tmp_path: Path) -> None:
         read_mutants(left_behind(tmp_path, ENDS), ["exporter/other.py"])
 
 
+def project(directory: Path) -> list[str]:
+    """A project with nothing to mutate, and the options to name it."""
+    for name in ("exporter", "tests"):
+        (directory / name).mkdir()
+    (directory / "pyproject.toml").write_text("[tool.mutmut]\nonly_mutate = []\n")
+    return ["--root", str(directory), "--survivors", str(listed(directory, ""))]
+
+
+def test_a_run_that_breaks_off_is_an_error_for_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was wrong and what to do, without a table and without a traceback."""
+
+    def broken_off(*_: object) -> None:
+        raise Unfinished("mutmut ended with 1: see mutmut.log")
+
+    monkeypatch.setattr(mutation, "try_all", broken_off)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+
+    assert mutation.main(project(tmp_path)) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("error: mutmut ended with 1: see mutmut.log\n")
+    assert "again" in told.err
+
+
+def test_without_mutmut_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is copied, and nothing is tried."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    assert mutation.main(project(tmp_path)) == 1
+    assert capsys.readouterr().err.startswith("error: mutmut is not installed: `make install`")
+    assert not (tmp_path / "build").exists()
+
+
 def listed(directory: Path, text: str) -> Path:
     """A list of survivors."""
     page = directory / "survivors.toml"

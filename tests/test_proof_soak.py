@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +12,14 @@ import pytest
 
 from exporter.metrics.render import _number
 from exporter.polling.budget import Limits
-from proof import soak, soak_days, soak_minutes
-from proof.part import TINY
+from proof import soak, soak_centre, soak_days, soak_minutes
+from proof.part import TINY, Scale
+from proof.shortened import shortened
 from proof.soak_days import Days
 from proof.soak_judge import fit, rise, second_half
 from proof.soak_minutes import Minutes, Sample
+from proof.soak_process import NAMED
+from tests.virtual import VirtualWorld, in_virtual_time
 
 
 def quiet(text: str) -> None:
@@ -33,6 +39,10 @@ def test_a_short_run_holds(tmp_path: Path) -> None:
     assert seen["real time"].startswith("6 s: 20 operations x 2 skills")
     assert int(seen["scrapes; compressed ones; reloads"].split(";")[1]) > 0
     assert "tasks of the event loop" in seen
+    assert seen["allocated blocks of memory, last day; a day more"].endswith(
+        "; no slope is fitted to so few days"
+    )
+    assert NAMED not in os.environ  # it is the child's own
 
 
 def test_an_exporter_that_asks_too_early_is_found(
@@ -57,6 +67,7 @@ GOOD_DAYS = Days(
     scenarios=[""] * 7, series=[500] * 30, blocks=[200_000] * 30, objects=[50_000] * 30,
     rss=[60.0] * 30, state=[4_000_000] * 30,
 )  # fmt: skip
+LISTS = ("series", "blocks", "objects", "rss", "state")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +106,7 @@ def minutes(seconds: float, **rising: float) -> Minutes:
         )
         for number in range(count)
     ]
-    return Minutes(seconds, samples, most_at_once=1)
+    return Minutes(seconds, seconds, samples, most_at_once=1)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +138,67 @@ def test_requests_at_once_are_named() -> None:
     broken = soak_minutes.judge(found)
     assert broken[0].startswith("2 requests at once")
     assert broken[1].startswith("1000 requests of a query")
+
+
+def test_requests_are_counted_against_the_time_that_really_passed() -> None:
+    """A machine that stands still gives the exporter more time than was planned, not less."""
+    found = minutes(600.0)
+    found.alive, found.most_a_query = 700.0, 702
+    assert soak_minutes.judge(found) == []
+    found.alive = 699.0
+    assert soak_minutes.judge(found) == ["702 requests of a query in 699.0 s"]
+
+
+def test_days_that_were_not_lived_are_told() -> None:
+    """Where the time was over before the days were, nothing is known of the rest."""
+    scale = Scale()
+    short = replace(
+        GOOD_DAYS, seconds=1201.4, **{name: getattr(GOOD_DAYS, name)[:13] for name in LISTS}
+    )
+    assert soak.judge_days(short, scale) == ["only 13 of 30 days were lived through in 1201 s"]
+    assert soak.judge_days(short, replace(scale, days=13)) == []
+    seen = {row[0]: row[1] for row in soak.rows(short, minutes(600.0))}
+    assert seen["state file, last day; a day more"].endswith(
+        "; no slope is fitted to so few days"
+    )
+    seen = {row[0]: row[1] for row in soak.rows(GOOD_DAYS, minutes(600.0))}
+    assert seen["state file, last day; a day more"].endswith("; +0 ± 0 bytes (over 18 days)")
+
+
+def test_days_that_hang_are_ended_and_told(tmp_path: Path) -> None:
+    """Virtual time that stands still would hold up everything that comes after."""
+    endless = (sys.executable, "-c", "import time; time.sleep(600)")
+    found = soak_days.run_beside(1, 1, 1, tmp_path, quiet, command=endless, patience=0.5)
+
+    assert soak.judge_days(found, TINY) == [
+        "the virtual days hung for 0.5 s; last told: nothing",
+        "only 0 of 1 days were lived through in 0 s",
+    ]
+    assert soak.rows(found, minutes(600.0))[0][1] == "not a single day"
+
+
+@in_virtual_time
+async def test_a_wait_below_the_resolution_passes() -> None:
+    """Time that only jumps would stand still for whoever waits for a rounding error."""
+    clock, loop = VirtualWorld(soak_centre.START).clock(), asyncio.get_running_loop()
+    await clock.sleep(7200.8)
+    began = loop.time()
+    await clock.sleep(1e-12)
+    assert began < loop.time() < began + 1e-5
+
+
+def test_a_figure_that_there_is_not_is_no_number() -> None:
+    """A run without a whole day at 5 minutes has no fewest requests of one."""
+    none = replace(GOOD_DAYS, fewest_a_day=None)
+    assert soak.judge_days(none, Scale()) == []
+    seen = {row[0]: row[1] for row in soak.rows(none, minutes(600.0))}
+    assert seen["fewest, at 5 min, on a whole day without a pause"] == "no such day"
+
+
+def test_what_is_not_shown_is_counted() -> None:
+    """A table names twelve sentences, and how many there are beside them."""
+    assert shortened(["a"] * 12) == ("a",) * 12
+    assert shortened(["a"] * 15) == (*("a",) * 12, "and 3 more")
 
 
 def test_a_line_is_fitted_with_its_error() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from exporter.web.certificates import TlsSettings, build_context
 from proof import transport
 from proof.part import TINY
-from proof.transport_checks import BREACHES, CLIENTS, MODERN, OLD
+from proof.transport_checks import BREACHES, CLIENTS, MODERN, OLD, exchange
 from proof.transport_hello import ALL_SUITES, GOOD_SUITES, SSL3, TLS12, hello, offer
+from proof.transport_scene import Scene
 from tests.web_support import make_pair
 
 WEAK = """
@@ -69,6 +71,47 @@ def test_a_weak_server_is_told(tmp_path: Path) -> None:
     ):
         assert name in broken
     assert {row[1] for row in part.rows} == {"yes", "**no**"}
+
+
+class Told:
+    """A scene whose exporter has written this."""
+
+    def __init__(self, text: str) -> None:
+        self.life = self
+        self._text = text
+
+    def log(self) -> str:
+        """What it has written."""
+        return self._text
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("level=info msg=started\n", True),
+        ('level=error msg="web configuration not reloaded"\n', True),
+        ("level=error msg=defect\n", False),
+        ("level=info msg=started\nTraceback (most recent call last):\n  File\n", False),
+    ],
+)
+def test_a_log_with_an_error_or_a_traceback_does_not_hold(text: str, held: bool) -> None:
+    """What checks did to the configuration is told and meant; the rest is a defect."""
+    assert transport._log(cast("Scene", Told(text)))[1] is held
+
+
+@pytest.mark.parametrize(
+    ("told", "key"),
+    [
+        ("Server Temp Key: X25519, 253 bits\n", "X25519"),
+        ("Peer Temp Key: X25519, 253 bits\nNegotiated TLS1.3 group: <NULL>\n", "X25519"),
+        ("Negotiated TLS1.3 group: <NULL>\nPeer Temp Key: ECDH, prime256v1\n", "ECDH"),
+        ("Negotiated TLS1.3 group: X25519MLKEM768\n", "X25519MLKEM768"),
+        ("Negotiated TLS1.3 group: <NULL>\nVerification: OK\n", None),
+    ],
+)
+def test_the_key_exchange_is_read_from_any_openssl(told: str, key: str | None) -> None:
+    """Each of its versions has other words for it."""
+    assert exchange(told) == key
 
 
 def test_the_default_suites_are_ours_whatever_python_was_built_with(tmp_path: Path) -> None:

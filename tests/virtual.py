@@ -41,6 +41,7 @@ from exporter.wolkvox.client import WolkvoxClient
 
 T = TypeVar("T")
 P = ParamSpec("P")
+_SHORTEST = 1e-6  # seconds; asyncio's resolution is a thousandth of it
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -103,7 +104,16 @@ class VirtualWorld:
 
     def clock(self) -> Clock:
         """The clock that the exporter gets."""
-        return Clock(self.now, lambda: asyncio.get_running_loop().time(), asyncio.sleep)
+        return Clock(self.now, lambda: asyncio.get_running_loop().time(), _sleep)
+
+
+async def _sleep(seconds: float) -> None:
+    """Sleep as long as time is seen to pass: no clock stands still, but this one would.
+
+    asyncio runs what is due within its resolution at once, without a jump: whoever waits for
+    the rounding error of a sum would wait for ever.
+    """
+    await asyncio.sleep(max(seconds, _SHORTEST) if seconds > 0 else seconds)
 
 
 @dataclass(slots=True)
