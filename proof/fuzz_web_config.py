@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from tests.web_support import make_pair
 
 HASH: Final = "$2y$10$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm"
 _PIECES = pieces(HASH[7:], 20)
+_USER = re.compile(r"basic_auth_users\.[\w-]+(?=:)")
 _made: dict[str, Path] = {}
 
 
@@ -38,11 +40,11 @@ def one(data: bytes) -> None:
         _check(config)
         return
     assert told, "refused without a problem"
-    _check_silence(told)
+    check_silence(told)
 
 
 def _check(config: WebConfig) -> None:
-    _check_silence(repr(config) + " ".join(config.warnings))
+    check_silence(repr(config) + " ".join(config.warnings))
     assert all(b":" not in name for name in config.users)
     assert all(BCRYPT_HASH.fullmatch(hashed.decode()) for hashed in config.users.values())
     for name, value in config.headers:
@@ -53,5 +55,8 @@ def _check(config: WebConfig) -> None:
         assert config.rate_limit.burst >= 0
 
 
-def _check_silence(text: str) -> None:
+def check_silence(text: str) -> None:
+    """Raise AssertionError where a text tells a hash, or a piece of it."""
+    # A user's name is told, and may be made of a hash's letters; not of one that begins so.
+    text = _USER.sub("", text)
     assert not any(piece in text for piece in _PIECES), "a password's hash is told"

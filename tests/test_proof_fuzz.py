@@ -36,6 +36,7 @@ from proof import (
     fuzz_socket,
     fuzz_state,
     fuzz_target,
+    fuzz_web_config,
 )
 from proof.fuzz import Run
 from proof.fuzz_mutate import MAX_LENGTH, Mutator, read_dictionary
@@ -333,6 +334,15 @@ def test_a_token_that_is_told_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
     answer = fuzz_answer.Wire(200, None, None, 0, envelope([cells(fuzz_answer.TOKEN)]))
     with pytest.raises(AssertionError):
         fuzz_answer.one(answer.encoded())
+
+
+def test_a_hash_that_is_told_is_noticed() -> None:
+    """Anywhere but in the name of a user, which is told and may be any word."""
+    piece = fuzz_web_config.HASH[8:40]
+    fuzz_web_config.check_silence(f"basic_auth_users.alice{piece[:24]}: is no bcrypt hash")
+    for told in (f"basic_auth_users.alice: {piece}", fuzz_web_config.HASH):
+        with pytest.raises(AssertionError, match="a password's hash is told"):
+            fuzz_web_config.check_silence(told)
 
 
 @pytest.mark.parametrize(
