@@ -162,10 +162,15 @@ class _Run:
 
 
 def run(days: int, operations: int, seed: int, directory: Path) -> Days:
-    """Run in this process."""
+    """Run in this process, which is afterwards as it was."""
+    disabled, idle = logging.root.manager.disable, poller.LONGEST_IDLE
     logging.disable(logging.CRITICAL)
     poller.LONGEST_IDLE = 300.0  # nothing is changed behind its back: idle loops may sleep
-    return run_virtual(_Run(days, operations, seed, directory).run())
+    try:
+        return run_virtual(_Run(days, operations, seed, directory).run())
+    finally:
+        logging.disable(disabled)
+        poller.LONGEST_IDLE = idle
 
 
 def run_beside(
