@@ -21,7 +21,7 @@ from proof.scratch import scratch
 TITLE = "Fuzzing"
 HEADER = (
     "target", "engine", "executions", "a second", "coverage reached",
-    "inputs known + found", "crashes", "peak RSS",
+    "inputs known + found", "crashes", "peak RSS at most",
 )  # fmt: skip
 WHAT = {
     "answer": "an answer of the API, from its bytes to the page",
@@ -67,6 +67,7 @@ class Run:
         """The line of the table."""
         count = self.statistic("number_of_executed_units")
         rate = self.statistic("average_exec_per_sec")
+        # Linux counts the peak of whoever started it as well.
         peak = self.statistic("peak_rss_mb")
         return (
             WHAT.get(self.name, self.name),
