@@ -52,8 +52,7 @@ class _Blocks:
             self[name].add(labels, value)
 
     def scoped(self, until: float | None = None) -> Scoped:
-        lines = {name: block.lines() for name, block in self.blocks.items()}
-        return Scoped(lines, until)
+        return Scoped({name: block.lines() for name, block in self.blocks.items()}, until)
 
 
 PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")

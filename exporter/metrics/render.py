@@ -72,7 +72,7 @@ class Block:
 
     def lines(self) -> bytes:
         """The sample lines, which read the same in the text format and in OpenMetrics."""
-        return lines([*self._lines.items()])
+        return lines(self._lines.items())
 
     def _add(self, name: str, value: float) -> None:
         if name in self._lines:
@@ -146,12 +146,10 @@ def header(metric: Metric, render: Callable[[Collector], bytes]) -> bytes:
 
 def lines_of(metric: Metric) -> bytes:
     """The lines of a family's samples, which have no times and no exemplars: both formats."""
-    lines = [
-        f"{sample.name}{_labels(tuple(sample.labels), tuple(sample.labels.values()))} "
-        f"{number(sample.value)}\n"
-        for sample in metric.samples
-    ]
-    return "".join(lines).encode()
+    return lines(
+        (one.name + _labels(tuple(one.labels), tuple(one.labels.values())), number(one.value))
+        for one in metric.samples
+    )
 
 
 def openmetrics_of(collector: Collector) -> bytes:
