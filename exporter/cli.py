@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import signal
 import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from exporter import __version__, logs
 from exporter.config import Configuration
-from exporter.config.plan import plan, render_plan
+from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError
 from exporter.flags import DEFAULT_CONFIG, Listed, flag, reader, storage_directory
+from exporter.mainloop import ends_at_once
 from exporter.sharding import MOST_SHARDS, Shard, own_part, read_shard
 from exporter.tools.commands import register
 
@@ -160,23 +159,15 @@ def command(
     logs.configure(log_level, log_format)
     if context.invoked_subcommand is not None:
         return
+    if check:
+        ends_at_once(1)  # what was not looked through to its end is not in order
     shard = read_shard(shard_index, shard_total)
     configured = _divided(reader(config_files), shard)
     configuration = configured()
     now = datetime.now(UTC)  # noqa: TID251 - the edge of the program
     planned = plan(configuration, now)
     if check:
-        if web_config is not None:
-            from exporter.web.access import load_web_config  # noqa: PLC0415 - rarely asked for
-
-            load_web_config(Path(web_config))
-        _check_clients(configuration)
-        for text in configuration.warnings:
-            click.echo(f"warning: {text}")
-        if shard.total > 1:
-            names = ", ".join(one.name for one in configuration.operations)
-            click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
-        click.echo(render_plan(planned), nl=False)
+        _check(configuration, planned, shard, web_config)
         return
     # --help loads no server.
     from exporter.service import Settings, run  # noqa: PLC0415
@@ -271,6 +262,23 @@ def config(context: click.Context, config_files: tuple[str, ...], schema: bool) 
 register(command)
 
 
+def _check(
+    configuration: Configuration, planned: Plan, shard: Shard, web_config: str | None
+) -> None:
+    """Read what a start would read, and print the plan of the day's calls."""
+    if web_config is not None:
+        from exporter.web.access import load_web_config  # noqa: PLC0415 - rarely asked for
+
+        load_web_config(Path(web_config))
+    _check_clients(configuration)
+    for text in configuration.warnings:
+        click.echo(f"warning: {text}")
+    if shard.total > 1:
+        names = ", ".join(one.name for one in configuration.operations)
+        click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
+    click.echo(render_plan(planned), nl=False)
+
+
 def _check_clients(configuration: Configuration) -> None:
     """Make every client as a start would: proxies of the environment and CA files count."""
     from exporter.fleet import connect  # noqa: PLC0415 - for the check only
@@ -282,8 +290,7 @@ def _check_clients(configuration: Configuration) -> None:
 
 def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
+    ends_at_once()
     code = _run()
     lookups = [one for one in threading.enumerate() if one.name.startswith("asyncio_")]
     for thread in lookups:
@@ -309,8 +316,3 @@ def _run() -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """End at once with 0: until the event loop takes the signals over, nothing is begun."""
-    sys.exit(0)

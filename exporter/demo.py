@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exporter.config import Configuration, load
+from exporter.mainloop import held
 from exporter.service import (
     Settings,
     listen,
@@ -69,7 +70,8 @@ def run_demo(
     simulator = Simulator(operations, seed=SEED, now=clock.now, sleep=clock.sleep)
     api = listen(("127.0.0.1:0",))
     base = f"http://{address_of(api[0])}"
-    with TemporaryDirectory(prefix="wolkvox-demo-") as name:
+    # Held back until the directory is gone again.
+    with held(), TemporaryDirectory(prefix="wolkvox-demo-") as name:
         directory = Path(name)
         _write_configuration(directory, base, operations)
 

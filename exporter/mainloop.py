@@ -1,15 +1,18 @@
 """The process around the event loop: signals, its end, and when memory is looked through.
 
-It holds signals back until the loop has handlers for them, and knows nothing of what runs.
+Before there is anything to end well a signal ends the process on the spot; then signals are
+held back until the loop has handlers for them. It knows nothing of what runs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # A poll makes thousands of objects and few cycles: looking for them after each 700, as is
@@ -34,24 +37,46 @@ def settled() -> None:
     gc.enable()
 
 
+def ends_at_once(code: int = 0) -> None:
+    """Let SIGTERM and SIGINT end the process, wherever it is: nothing is begun yet.
+
+    It does not unwind: an exception out of a handler comes up in any code at all, and what
+    calls back from C (a reader of forms, a weak reference) drops it or makes another of it.
+    Then nobody would end the process any more.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os._exit(code)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold signals back while files are open and locked, but for the time of `signals`.
+
+    None meets a loop that is half made, or half closed; what came is dealt with afterwards.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
     """`asyncio.run` without its wait for threads, and with signals that wait for the loop.
 
     A name server that does not answer holds a thread for half a minute; whoever ends the
     exporter does not wait for what it finds (`cli.main` leaves such threads behind).
-
-    A signal is held back until the loop has its handlers (`signals`): none meets a loop
-    that is half made, or half closed.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
+    with held():
         loop = asyncio.new_event_loop()
         try:
             return loop.run_until_complete(main())
         finally:
             loop.close()
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from exporter.config import Configuration
 from exporter.errors import ConfigError, ExporterError, Problem
 from exporter.fleet import Fleet, Means, connect
 from exporter.logs import say
-from exporter.mainloop import run_to_end, settled, signals, starting
+from exporter.mainloop import held, run_to_end, settled, signals, starting
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
@@ -90,7 +90,7 @@ def run(
     door = _door(settings.web_config)
     sockets = listen(settings.listen)
     try:
-        with starting(), _state(settings.storage) as storage:
+        with starting(), held(), _state(settings.storage) as storage:
             announce(tuple(address_of(listener) for listener in sockets))
 
             async def main() -> int:

@@ -26,14 +26,21 @@ PATIENCE = 30.0  # seconds: far above what is expected, for a machine that is bu
 TOKEN = "7b" + "c0ffee12" * 6
 
 
-def wait_for(condition: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
+def wait_for(
+    condition: Callable[[], T | None],
+    what: str,
+    seconds: float = PATIENCE,
+    evidence: Callable[[], str] = str,
+) -> T:
     """The first truthy value of a condition; fails with `what` after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain for {what}"
+        assert time.monotonic() < deadline, (
+            f"waited {seconds:g} s in vain for {what}{evidence()}"
+        )
         time.sleep(0.02)
 
 
@@ -120,7 +127,8 @@ class Life:
 
     def wait(self, seconds: float = PATIENCE) -> int:
         """Its exit code, at the latest after so many seconds."""
-        wait_for(self.ended, f"the end of process {self.pid}; its log: {self.log()}", seconds)
+        what = f"the end of process {self.pid}; its log: "
+        wait_for(self.ended, what, seconds, self.log)
         assert self.code is not None
         return self.code
 

@@ -81,11 +81,37 @@ def test_signals_end_it_during_the_start(
     launch: Launch, config: Path, number: signal.Signals
 ) -> None:
     """A signal that comes before everything runs ends it just as well."""
-    for delay in (0.0, 0.02, 0.05, 0.08, 0.11, 0.15):
+    for step in range(30):
         life = launch.serve(config)
         wait_for(life.listening_to_signals, "the command line")
-        time.sleep(delay)
+        time.sleep(step * 0.005)
         ends_well(life, number)
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize(("flags", "code"), [((), 0), (("--config.check",), 1)])
+def test_what_drops_exceptions_does_not_hold_the_end_up(
+    launch: Launch, config: Path, number: signal.Signals, flags: tuple[str, ...], code: int
+) -> None:
+    """A signal at a moment at which an exception would go nowhere ends it too.
+
+    A check that was not done with its files does not say that they are in order.
+    """
+    prelude = f"""
+import os
+from exporter.config import loading
+read = loading.read_form
+def interrupted(*given):
+    try:
+        os.kill(os.getpid(), {int(number)})
+    except BaseException:
+        pass
+    return read(*given)
+loading.read_form = interrupted
+"""
+    life = launch.serve(config, *flags, prelude=prelude)
+    assert life.wait() == code
+    assert not life.log() + life.output()
 
 
 def test_ready_after_the_first_attempt(launch: Launch, tmp_path: Path, hanging: Api) -> None:

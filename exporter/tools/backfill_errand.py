@@ -13,6 +13,7 @@ import click
 
 from exporter.config import Configuration, Operation, Skill, format_duration
 from exporter.errors import ConfigError, Problem
+from exporter.mainloop import ends_at_once
 from exporter.times import Clock
 from exporter.tools.asking import Desk
 from exporter.tools.backfill import (
@@ -31,7 +32,7 @@ from exporter.tools.backfill_progress import Progress, open_progress
 from exporter.tools.errands import complain, real_means
 from exporter.tools.opening import demand, desks
 from exporter.tools.skills import Listing, list_skills
-from exporter.tools.terminal import ask, interruptible, progress, run
+from exporter.tools.terminal import INTERRUPTED, ask, progress, run
 from exporter.tools.verdicts import Words, span
 from exporter.wolkvox.windows import local_day
 
@@ -54,7 +55,7 @@ def run_backfill(configuration: Configuration, directory: Path, order: BackfillO
 
     Raises ConfigError, StartError and StorageError.
     """
-    interruptible()
+    ends_at_once(INTERRUPTED)
     means = real_means(directory)
     operation = order.operation
     check_order(order, local_day(means.clock.now(), operation.timezone))

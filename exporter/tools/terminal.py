@@ -17,11 +17,6 @@ INTERRUPTED = 1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def interruptible() -> None:
-    """Let Ctrl-C end the preparations, at which nothing is under way yet, with 1."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]], *, patient: bool) -> int:
     """Run to the end; returns the exit code.
 
