@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import zlib
+from functools import partial
 from pathlib import Path
 
 from hypothesis import given
@@ -54,6 +55,7 @@ _steps = st.one_of(
     st.tuples(
         st.just("put"), _scopes, st.integers(0, 5), st.one_of(st.none(), st.floats(0, 50))
     ),
+    st.tuples(st.just("later"), _scopes, st.integers(0, 5)),
     st.tuples(st.just("drop"), _scopes),
     st.tuples(st.just("wait"), st.floats(0, 10)),
     st.tuples(st.just("read")),
@@ -86,6 +88,10 @@ def test_page_is_what_a_plain_join_would_be(steps: list[tuple[object, ...]]) -> 
                 line = f'{UP}{{skill_id="{scope}"}} {value}\n'.encode()
                 shown[scope] = (line, until)  # type: ignore[assignment]
                 exposition.put(scope, Scoped({UP: line}, until))  # type: ignore[arg-type]
+            case ("later", tuple() as scope, int() as value):
+                line = f'{UP}{{skill_id="{scope}"}} {value}\n'.encode()
+                shown[scope] = (line, None)
+                exposition.put_later(scope, partial(Scoped, {UP: line}))
             case ("drop", tuple() as scope):
                 shown.pop(scope, None)
                 exposition.drop(scope)
@@ -109,3 +115,20 @@ def test_renewal_follows_the_clock() -> None:
     for moment, value in ((0.0, 0), (9.9, 0), (10.0, 10), (19.0, 10), (45.0, 45)):
         now[0] = moment
         assert f"{UP} {value}\n".encode() in exposition.text()
+
+
+def test_what_changes_often_is_rendered_once_a_scrape() -> None:
+    """Between two scrapes a scope is asked once, and then only after it changed."""
+    exposition = Exposition(lambda: 0.0)
+    asked: list[int] = []
+
+    def render() -> Scoped:
+        asked.append(1)
+        return Scoped({UP: b"wolkvox_up 1.0\n"})
+
+    for _ in range(5):
+        exposition.put_later(("a",), render)
+    assert not asked
+    assert b"wolkvox_up 1.0" in exposition.text()
+    assert b"wolkvox_up 1.0" in exposition.openmetrics()
+    assert len(asked) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.metrics.render import _number
+from exporter.metrics import render
 from exporter.polling.budget import Limits
 from proof import soak, soak_centre, soak_days, soak_minutes
 from proof.part import TINY, Scale
@@ -221,7 +221,7 @@ def test_levels_are_compared_by_their_floors() -> None:
 def test_values_that_never_come_again_do_not_fill_the_memory() -> None:
     """What is kept of rendered numbers is bounded to a few megabytes at most."""
     for number in range(60_000):
-        _number(1_700_000_000.0 + number / 7)
-    kept = _number.cache_info()
-    _number.cache_clear()
+        render.number(1_700_000_000.0 + number / 7)
+    kept = render.number.cache_info()
+    render.number.cache_clear()
     assert kept.currsize <= 10_000

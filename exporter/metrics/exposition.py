@@ -95,6 +95,7 @@ class Exposition:
         )
         self._scopes: list[Scope] = []
         self._shown: dict[Scope, Scoped] = {}
+        self._later: dict[Scope, Callable[[], Scoped]] = {}
         self._chunks: list[_Chunk] = []
         self._chunk_of: dict[Scope, _Chunk] = {}
         self._laid_out = True
@@ -102,6 +103,7 @@ class Exposition:
 
     def put(self, scope: Scope, shown: Scoped) -> None:
         """Replace what a scope shows, whole."""
+        self._later.pop(scope, None)
         before = self._shown.get(scope)
         self._shown[scope] = shown
         if before is None:
@@ -123,8 +125,16 @@ class Exposition:
                 if before.lines.get(name) != shown.lines.get(name)
             )
 
+    def put_later(self, scope: Scope, render: Callable[[], Scoped]) -> None:
+        """Replace what a scope shows at the next scrape.
+
+        For what changes many times between two scrapes: it is rendered once then.
+        """
+        self._later[scope] = render
+
     def drop(self, scope: Scope) -> None:
         """Show a scope no longer; a scope that is not there is no error."""
+        self._later.pop(scope, None)
         if self._shown.pop(scope, None) is not None:
             self._scopes.remove(scope)
             self._laid_out = False
@@ -177,6 +187,9 @@ class Exposition:
                 yield from found
 
     def _refresh(self, now: float) -> None:
+        while self._later:
+            scope, render = self._later.popitem()
+            self.put(scope, render())
         if not self._laid_out:
             self._lay_out()
         for chunk in self._chunks:

@@ -12,7 +12,7 @@ from datetime import date
 
 from exporter.metrics import render
 from exporter.metrics.families import SKILL_FAMILIES, Family
-from exporter.metrics.query import day_gauges
+from exporter.metrics.rows import day_gauges
 from exporter.wolkvox.report import ChannelFigures
 
 Series = tuple[str, tuple[str, ...]]

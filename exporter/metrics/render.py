@@ -82,17 +82,18 @@ class Block:
 
 def lines(samples: Iterable[tuple[str, str]]) -> bytes:
     """Series and their values as `number` writes them, a line each."""
-    return "".join([f"{name} {value}\n" for name, value in samples]).encode("utf-8", "replace")
+    return encoded("".join([f"{name} {value}\n" for name, value in samples]))
 
 
-def number(value: float) -> str:
-    """A value as the library writes it, without the sign of a negative zero."""
-    return _number(value + 0.0)
+def encoded(text: str) -> bytes:
+    """Lines as bytes; half a surrogate pair, which JSON may hold, becomes a question mark."""
+    return text.encode("utf-8", "replace")
 
 
 @lru_cache(maxsize=_VALUES_KEPT)
-def _number(value: float) -> str:
-    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+def number(value: float) -> str:
+    """A value as the library writes it, without the sign of a negative zero."""
+    text: str = floatToGoString(value + 0.0)  # type: ignore[no-untyped-call]
     return text
 
 
@@ -110,9 +111,16 @@ def _order(names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(names)), key=names.__getitem__))
 
 
+def escaped(value: str) -> str:
+    """A label value as it stands between its quotes."""
+    return _label("x", value).removeprefix('x="').removesuffix('"')
+
+
 @lru_cache(maxsize=_LABELS_KEPT)
 def _label(name: str, value: str) -> str:
     """One label as the library writes it: `skill="Atención \\"24 h\\""`."""
+    if value.replace(" ", "").isalnum():  # letters and digits stand for themselves
+        return f'{name}="{value}"'
     metric = Metric("x", "x", "gauge")
     metric.add_sample("x", {name: value}, 0.0)
     line = generate_latest(_One(metric)).decode().split("\n", 2)[2]

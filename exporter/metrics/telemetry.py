@@ -1,17 +1,18 @@
 """The exporter's metrics about one operation and about itself; told by the poll loops.
 
-Numbers are kept here and rendered when they change; nothing here asks or waits.
+Numbers are kept here; those that changed are rendered at the next scrape. Nothing here asks
+or waits.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import accumulate
 
 from exporter.errors import Reason
-from exporter.metrics.exposition import Exposition, Scope, Scoped
+from exporter.metrics.exposition import Exposition, Scoped
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import PARTS, QueryRenderer
@@ -74,6 +75,7 @@ class OperationTelemetry:
         self._info: dict[str, str] = {}
         self._renderer: QueryRenderer | None = None
         self._lines: dict[str, bytes] = {}
+        self._pending: dict[Callable[[], Iterable[Block]], None] = {}
 
     def configure(
         self,
@@ -92,7 +94,18 @@ class OperationTelemetry:
         self._reports = reports
         if "token_info" not in reports:
             self._token = None
-        self._show_all()
+        self._lines.clear()
+        self._changed(
+            self._show_info,
+            self._show_requests,
+            self._show_failures,
+            self._show_durations,
+            self._show_reading,
+            self._show_paused,
+            self._show_timing,
+            self._show_budget,
+            self._show_token,
+        )
         # Judged at the first scrape: nothing here knows the time.
         renew = partial(_poll_open, self._name, hours)
         self._page.put((self._name, _HOURS), Scoped({}, 0.0, renew))
@@ -126,19 +139,19 @@ class OperationTelemetry:
     def requested(self, report: str) -> None:
         """Count a request that leaves."""
         self._requests[report] += 1
-        self._show_requests()
+        self._changed(self._show_requests)
 
     def answered(self, report: str, seconds: float, reason: Reason | None) -> None:
         """Count how it ended and how long it took."""
         self._durations[report].observe(seconds)
-        self._show_durations()
+        self._changed(self._show_durations)
         if reason is not None:
             self.refused(report, reason)
 
     def refused(self, report: str, reason: Reason) -> None:
         """Count a failure for which nothing was sent."""
         self._failures[report, reason] += 1
-        self._show_failures()
+        self._changed(self._show_failures)
 
     def read(self, report: SkillReport) -> None:
         """Count what could not be read."""
@@ -146,124 +159,119 @@ class OperationTelemetry:
             self._unreadable[error.field] = self._unreadable.get(error.field, 0) + 1
         self._dropped += report.dropped
         if report.errors or report.dropped:
-            self._show_reading()
+            self._changed(self._show_reading)
 
     def timing(self, timing: Timing) -> None:
         """Take over the interval in force, the cycle and the lag."""
         self._timing = timing
-        self._show_timing()
+        self._changed(self._show_timing)
 
     def paused(self, reason: Reason | None) -> None:
         """Show why the operation waits, if it does."""
         if reason is not self._paused:
             self._paused = reason
-            self._show_paused()
+            self._changed(self._show_paused)
 
     def budget(self, used: int, limit: int | None) -> None:
         """Take over the calls of the day."""
         self._budget = (used, limit)
-        self._show_budget()
+        self._changed(self._show_budget)
 
     def token_info(self, info: TokenInfo | None) -> None:
         """Take over what the platform says of the token, or forget it."""
         self._token = info
-        self._show_token()
+        self._changed(self._show_token)
 
     def storage(self, writable: bool) -> None:
         """Pass on whether the state can be written."""
         self._exporter.storage(writable)
 
-    # Rendering: only the families that changed --------------------------------------------
+    # Rendering: at a scrape, and only the families that changed ----------------------------
 
-    def _render(self, *blocks: Block) -> None:
-        for block in blocks:
-            lines = block.lines()
-            if lines:
-                self._lines[block.family.name] = lines
-            else:
-                self._lines.pop(block.family.name, None)
-        scope: Scope = (self._name,)
-        self._page.put(scope, Scoped(dict(self._lines)))
+    def _changed(self, *show: Callable[[], Iterable[Block]]) -> None:
+        """Have families rendered at the next scrape: a poll changes some of them twice."""
+        self._pending.update(dict.fromkeys(show))
+        self._page.put_later((self._name,), self._rendered)
 
-    def _show_all(self) -> None:
-        self._lines.clear()
-        info = Block(BY_NAME["wolkvox_operation_info"])
+    def _rendered(self) -> Scoped:
+        while self._pending:
+            show, _ = self._pending.popitem()
+            for block in show():
+                lines = block.lines()
+                if lines:
+                    self._lines[block.family.name] = lines
+                else:
+                    self._lines.pop(block.family.name, None)
+        return Scoped(dict(self._lines))
+
+    def _show_info(self) -> Iterable[Block]:
+        block = Block(BY_NAME["wolkvox_operation_info"])
         own = {key: self._info[key] for key in ("server", "timezone")}
         more = {key: value for key, value in self._info.items() if key not in own}
-        info.add_info((self._name, own["server"], own["timezone"]), more)
-        self._render(info)
-        self._show_requests()
-        self._show_failures()
-        self._show_durations()
-        self._show_reading()
-        self._show_paused()
-        self._show_timing()
-        self._show_budget()
-        self._show_token()
+        block.add_info((self._name, own["server"], own["timezone"]), more)
+        return (block,)
 
-    def _show_requests(self) -> None:
+    def _show_requests(self) -> Iterable[Block]:
         block = Block(BY_NAME["wolkvox_api_requests_total"])
         for report in self._reports:
             block.add((self._name, report), self._requests[report])
-        self._render(block)
+        return (block,)
 
-    def _show_failures(self) -> None:
+    def _show_failures(self) -> Iterable[Block]:
         block = Block(BY_NAME["wolkvox_api_request_failures_total"])
         for report in self._reports:
             for reason in Reason:
                 block.add((self._name, report, reason), self._failures[report, reason])
-        self._render(block)
+        return (block,)
 
-    def _show_durations(self) -> None:
+    def _show_durations(self) -> Iterable[Block]:
         block = Block(BY_NAME["wolkvox_api_request_duration_seconds"])
         for report in self._reports:
             observed = self._durations[report]
             block.add_histogram((self._name, report), observed.buckets(), observed.total)
-        self._render(block)
+        return (block,)
 
-    def _show_reading(self) -> None:
+    def _show_reading(self) -> Iterable[Block]:
         unreadable = Block(BY_NAME["wolkvox_parse_errors_total"])
         for field, count in self._unreadable.items():
             unreadable.add((self._name, field), count)
         dropped = Block(BY_NAME["wolkvox_series_dropped_total"])
         dropped.add((self._name,), self._dropped)
-        self._render(unreadable, dropped)
+        return unreadable, dropped
 
-    def _show_paused(self) -> None:
+    def _show_paused(self) -> Iterable[Block]:
         block = Block(BY_NAME["wolkvox_paused"])
         for reason in PAUSE_REASONS:
             block.add((self._name, reason), float(reason is self._paused))
-        self._render(block)
+        return (block,)
 
-    def _show_timing(self) -> None:
+    def _show_timing(self) -> Iterable[Block]:
         timing = self._timing
-        self._gauges(
+        return self._gauges(
             ("poll_interval_seconds", timing.interval if timing else None),
             ("poll_cycle_seconds", timing.cycle if timing else None),
             ("poll_lag_seconds", timing.lag if timing else None),
         )
 
-    def _show_budget(self) -> None:
+    def _show_budget(self) -> Iterable[Block]:
         used, limit = self._budget
-        self._gauges(("daily_requests_used", used), ("daily_requests_limit", limit))
+        return self._gauges(("daily_requests_used", used), ("daily_requests_limit", limit))
 
-    def _show_token(self) -> None:
+    def _show_token(self) -> Iterable[Block]:
         token = self._token
-        self._gauges(
+        return self._gauges(
             ("token_limit", token.limit if token else None),
             ("token_used_today", token.used if token else None),
             ("token_used_today_all_tokens", token.used_all if token else None),
             ("token_available", token.available if token else None),
         )
 
-    def _gauges(self, *values: tuple[str, float | None]) -> None:
-        blocks = []
+    def _gauges(self, *values: tuple[str, float | None]) -> Iterator[Block]:
         for name, value in values:
             block = Block(BY_NAME[f"wolkvox_{name}"])
             if value is not None:
                 block.add((self._name,), value)
-            blocks.append(block)
-        self._render(*blocks)
+            yield block
 
 
 def _poll_open(name: str, hours: PollHours, now: float) -> Scoped:
