@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.polling_support import INBOUND, NEARLY, OFFERED, USED, Stage, gaps, operation
+from tests.polling_support import INBOUND, NEARLY, OFFERED, USED, Stage, gaps, moment, operation
 from tests.virtual import Seen, in_virtual_time, ok, row
 
 AN_HOUR = timedelta(hours=1)
@@ -211,3 +211,27 @@ async def test_readiness_waits_for_every_query(state_directory: Path) -> None:
 def figures(page: bytes) -> list[str]:
     """The lines of the data series."""
     return [line for line in page.decode().splitlines() if line.startswith("wolkvox_skill_")]
+
+
+@in_virtual_time
+async def test_it_ends_at_once_while_it_waits_for_a_slot(state_directory: Path) -> None:
+    """Nobody who ends it waits for the next slot."""
+    stage = Stage(state_directory)
+    async with stage.run():
+        await stage.until("2026-11-18 10:01")
+    ended = stage.world.now()
+
+    assert ended == moment("2026-11-18 10:01")
+
+
+@in_virtual_time
+async def test_a_defect_elsewhere_ends_a_loop_that_waits(state_directory: Path) -> None:
+    """A loop that is cancelled while it waits, and was not told to end, does not go on."""
+    stage = Stage(state_directory)
+    async with stage.run():
+        await stage.until("2026-11-18 10:01")
+        (loop,) = [one for one in asyncio.all_tasks() if one.get_name() == "poll acme"]
+        loop.cancel()
+        await asyncio.wait({loop})
+        assert loop.cancelled()
+    assert stage.world.now() == moment("2026-11-18 10:01")

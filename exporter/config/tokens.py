@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class TokenSource:
         if self.file is None:
             raw = self.value.get_secret_value() if self.value is not None else ""
         else:
-            raw = _read_file(self.file, self.describe())
+            raw = _read_file(self.file, self.describe)
         try:
             return SecretStr(clean_token(raw))
         except ValueError as exc:
@@ -91,11 +92,11 @@ class TokenSource:
             return False
 
 
-def _read_file(path: Path, described: str) -> str:
+def _read_file(path: Path, describe: Callable[[], str]) -> str:
     try:
         # Anything but a plain file may block for ever (a pipe) or never end (a device).
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise TokenUnreadable(f"{described} is not a plain file")
+            raise TokenUnreadable(f"{describe()} is not a plain file")
         # Before each request: a file object costs five times as much.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
@@ -105,10 +106,10 @@ def _read_file(path: Path, described: str) -> str:
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        raise TokenUnreadable(f"{described} does not exist") from None
+        raise TokenUnreadable(f"{describe()} does not exist") from None
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else "the name holds a null character"
-        raise TokenUnreadable(f"{described} cannot be read ({why})") from None
+        raise TokenUnreadable(f"{describe()} cannot be read ({why})") from None
     # Latin-1 never fails; what is not ASCII is refused by clean_token.
     return content.decode(
         "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "latin-1", "replace"

@@ -108,16 +108,20 @@ class Pace:
     def _stretch(self, now: datetime) -> Limits:
         """What the budget demands just now; told, and said in the log when it begins."""
         limits, today = self._budget.limits(now), self.today(now)
-        shortest = min((task.interval for task in self._roster.queries), default=0.0)
-        if limits.interval(shortest) > shortest:
-            before, self._stretched_on = self._stretched_on, today
-            if before is None or (today - before).days > 1:
-                self._say_stretched(limits.interval(shortest))
+        if limits.lasting or limits.today:
+            self._note_stretch(limits, today)
         interval = limits.interval(self._operation.interval)
         if interval != self._timing.interval:
             self._timing = replace(self._timing, interval=interval)
             self._observer.timing(self._timing)
         return limits
+
+    def _note_stretch(self, limits: Limits, today: date) -> None:
+        shortest = min((task.interval for task in self._roster.queries), default=0.0)
+        if limits.interval(shortest) > shortest:
+            before, self._stretched_on = self._stretched_on, today
+            if before is None or (today - before).days > 1:
+                self._say_stretched(limits.interval(shortest))
 
     def _say_spent(self, today: date) -> None:
         if self._spent_on != today:

@@ -7,6 +7,7 @@ import contextlib
 import random
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from exporter.config import Operation
 from exporter.config.tokens import TokenUnreadable, token_digest
@@ -74,7 +75,7 @@ class Poller:
         self._teller = Teller(operation, clock, observer)
         self.restored = asyncio.Event()
         self._retired = False
-        self._sleep: asyncio.Future[None] | None = None
+        self._asleep: asyncio.Task[Any] | None = None
 
     # The loop ----------------------------------------------------------------------------
 
@@ -116,16 +117,19 @@ class Poller:
     def retire(self) -> None:
         """End the loop after the request that may be under way."""
         self._retired = True
-        if self._sleep is not None:
-            self._sleep.cancel()
+        if self._asleep is not None:
+            self._asleep.cancel()
 
     async def _idle(self, seconds: float) -> None:
-        self._sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+        task = self._asleep = asyncio.current_task()
         try:
-            await asyncio.wait({self._sleep})
+            await self._clock.sleep(seconds)
+        except asyncio.CancelledError:
+            # Retired; or ended with everything else, which may come on top.
+            if not self._retired or task is None or task.uncancel() > 0:
+                raise
         finally:
-            self._sleep.cancel()
-            self._sleep = None
+            self._asleep = None
 
     async def _restored(self) -> bool:
         """Take everything up from the state; False where it cannot be read just now.

@@ -46,6 +46,8 @@ def bounded(report: SkillReport, ledger: QueryLedger | None) -> SkillReport:
             if room < 0:
                 continue
         kept.append(row)
+    if len(kept) == len(report.channels):
+        return report
     dropped = report.dropped + len(report.channels) - len(kept)
     return replace(report, channels=tuple(kept), dropped=dropped)
 

@@ -22,7 +22,7 @@ CLOSING_SECONDS = 2.0
 _MOST = 64  # writes in one flush: bounds how much one failing disk refuses at once
 # After a flush that several shared: hundreds of operations write all the time, and each flush
 # costs as much as several writes. Whoever writes alone waits for nobody.
-_GATHER_SECONDS = 0.02
+_GATHER_SECONDS = 0.05
 
 
 class State(Protocol):

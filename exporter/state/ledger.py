@@ -93,7 +93,10 @@ def observe(
     known = forget(ledger, day).channels
     if days < 0 or days > KEEP_DAYS:
         return _begun(known, day, seen)
-    after = {name: replace(channel, fresh=False) for name, channel in known.items()}
+    after = {
+        name: replace(channel, fresh=False) if channel.fresh else channel
+        for name, channel in known.items()
+    }
     for name, totals in seen.items():
         after[name] = _counted(after.get(name), day, totals)
     return QueryLedger(day, MappingProxyType(after))

@@ -222,14 +222,11 @@ class Storage:
 
     def used(self, account: Sequence[str], day: date) -> int:
         """Calls of the day on one token: they count under every name, the largest holds."""
-        counts = [
-            self._connection.execute(
-                "SELECT calls FROM calls WHERE name = ? AND day = ?",
-                (name, day.isoformat()),
-            ).fetchone()
-            for name in account
-        ]
-        return max((int(row[0]) for row in counts if row), default=0)
+        row = self._connection.execute(
+            f"SELECT max(calls) FROM calls WHERE day = ? AND name IN ({_marks(account)})",  # noqa: S608 - marks alone
+            (day.isoformat(), *account),
+        ).fetchone()
+        return int(row[0] or 0)
 
     def save_json(self, table: str, member: str, name: str, data: Any) -> None:
         """Write a pause (`pauses`) or another small fact (`facts`); None deletes it."""
@@ -237,9 +234,8 @@ class Storage:
         if data is None:
             self._connection.execute(f"DELETE FROM {table} WHERE {where}", values)  # noqa: S608 - two fixed names
             return
-        marks = ", ".join("?" for _ in range(len(values) + 1))
         self._connection.execute(
-            f"INSERT OR REPLACE INTO {table} VALUES ({marks})",  # noqa: S608 - two fixed names
+            f"INSERT OR REPLACE INTO {table} VALUES ({_marks((*values, data))})",  # noqa: S608 - two fixed names
             (*values, json.dumps(data)),
         )
 
@@ -271,14 +267,19 @@ class Storage:
 
     def _count(self, attempt: Attempt, used: int) -> None:
         day = attempt.day.isoformat()
-        self._connection.executemany(
-            "INSERT INTO calls VALUES (?, ?, ?)"
+        rows = ", ".join(["(?, ?, ?)"] * len(attempt.account))
+        self._connection.execute(
+            f"INSERT INTO calls VALUES {rows}"  # noqa: S608 - marks alone
             " ON CONFLICT DO UPDATE SET calls = excluded.calls",
-            [(name, day, used) for name in attempt.account],
+            [value for name in attempt.account for value in (name, day, used)],
         )
         if used == 1:  # the first of a day: looking each time would cost as much as counting
             oldest = date.fromordinal(attempt.day.toordinal() - KEEP_DAYS).isoformat()
             self._connection.execute("DELETE FROM calls WHERE day < ?", (oldest,))
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _small(table: str, member: str, name: str) -> tuple[str, tuple[str, ...]]:

@@ -13,7 +13,6 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -243,6 +242,17 @@ def _load_tls_context(ca_file: Path | None, _mtime: int, _size: int) -> ssl.SSLC
     return context
 
 
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Take none from an answer: looking for them costs more than reading it."""
+
+
+class _Cookieless(httpx.AsyncClient):
+    """A client that neither keeps cookies nor sends any."""
+
+    cookies = _NoCookies()  # type: ignore[override]
+
+
 def _http_client(
     *,
     tls: ssl.SSLContext,
@@ -253,18 +263,17 @@ def _http_client(
     """A client with one connection; ConfigError where a proxy cannot be used."""
     whose = "the proxy" if proxy else "a proxy of the environment"
     try:
-        return httpx.AsyncClient(
+        return _Cookieless(
             verify=tls,
             proxy=_proxy(proxy, tls) if proxy else None,
             trust_env=trust_env,
             transport=transport,
-            timeout=None,  # noqa: S113 - a deadline for the whole request stands around it
+            timeout=None,
             limits=httpx.Limits(
                 max_connections=1,
                 max_keepalive_connections=1,
                 keepalive_expiry=KEEPALIVE_EXPIRY,
             ),
-            cookies=CookieJar(DefaultCookiePolicy(netscape=False, rfc2965=False)),
             follow_redirects=False,
             event_hooks={"response": [_refuse_redirect]},
         )

@@ -194,11 +194,10 @@ def _read_cells(row: dict[str, object], channel: str, errors: list[FieldError]) 
         ratios={column: read_ratio(row.get(column)) for column in _RATIOS},
         times={column: read_seconds(row.get(column)) for column in _TIMES},
     )
-    errors.extend(
-        FieldError(column, channel, _shown(row.get(column)))
-        for column, figure in (cells.counts | cells.ratios | cells.times).items()
-        if figure is UNREADABLE
-    )
+    for figures in (cells.counts, cells.ratios, cells.times):
+        for column, figure in figures.items():
+            if figure is UNREADABLE:
+                errors.append(FieldError(column, channel, _shown(row.get(column))))
     return cells
 
 
@@ -219,6 +218,9 @@ def _figures(channel: str, rows: Sequence[_Cells]) -> ChannelFigures:
 
 def _sum(rows: Sequence[_Cells], column: str) -> int | None:
     """The rows' counts added up; None where one is unreadable: a part is not the sum."""
+    if len(rows) == 1:
+        alone = rows[0].counts[column]
+        return alone if isinstance(alone, int) else None
     figures = [row.counts[column] for row in rows]
     known = [figure for figure in figures if isinstance(figure, int)]
     return None if UNREADABLE in figures or not known else sum(known)
