@@ -22,7 +22,7 @@ def describe() -> list[str]:
         f"date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"machine: {os.cpu_count()} cores, {_processor()}, {memory:.0f} GiB, "
         f"{platform.system()} {platform.release()}",
-        f"Python {platform.python_version()} ({calls_a_second() / 1e6:.0f} million calls of a "
+        f"Python {platform.python_version()} ({calls_a_second() / 1e6:.1f} million calls of a "
         f"method a second), {libraries}, {nginx_version()}",
         f"load average before: {os.getloadavg()[0]:.2f}",
     ]

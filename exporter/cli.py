@@ -23,6 +23,8 @@ from exporter.sharding import MOST_SHARDS, Shard, own_part, read_shard
 from exporter.tools.commands import register
 
 DEFAULT_LISTEN = ":19655"
+# What is there to be ended by a signal: no subcommand is the exporter itself.
+_SERVING = (None, "demo", "simulate")
 log = logging.getLogger(__name__)
 
 
@@ -156,11 +158,11 @@ def command(
     configuration file, WOLKVOX_SERVER, WOLKVOX_TOKEN or WOLKVOX_TOKEN_FILE, and
     WOLKVOX_SKILLS (4173=Ventas,all) describe one operation.
     """
+    if check or context.invoked_subcommand not in _SERVING:
+        ends_at_once(1)  # what was not done to its end did not succeed
     logs.configure(log_level, log_format)
     if context.invoked_subcommand is not None:
         return
-    if check:
-        ends_at_once(1)  # what was not looked through to its end is not in order
     shard = read_shard(shard_index, shard_total)
     configured = _divided(reader(config_files), shard)
     configuration = configured()

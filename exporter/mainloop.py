@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 
@@ -38,7 +39,8 @@ def settled() -> None:
 
 
 def ends_at_once(code: int = 0) -> None:
-    """Let SIGTERM and SIGINT end the process, wherever it is: nothing is begun yet.
+    """Let SIGTERM and SIGINT end the process, wherever it is: nothing is begun yet that a
+    kill could not interrupt as well.
 
     It does not unwind: an exception out of a handler comes up in any code at all, and what
     calls back from C (a reader of forms, a weak reference) drops it or makes another of it.
@@ -73,6 +75,15 @@ def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
     """
     with held():
         loop = asyncio.new_event_loop()
+        # Such a thread begins while signals are let through, and would take one that comes
+        # when they are held back again.
+        loop.set_default_executor(
+            ThreadPoolExecutor(
+                thread_name_prefix="asyncio",
+                initializer=signal.pthread_sigmask,
+                initargs=(signal.SIG_BLOCK, _SIGNALS),
+            )
+        )
         try:
             return loop.run_until_complete(main())
         finally:

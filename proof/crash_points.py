@@ -11,7 +11,7 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -71,11 +71,6 @@ class _Deadly(sqlite3.Connection):
         if sql == "COMMIT":
             _countdown.reach(COMMITTED)
         return cursor
-
-    def executemany(self, sql: str, parameters: Iterable[Any]) -> sqlite3.Cursor:
-        """Run a statement for several rows, unless the process dies before it."""
-        _countdown.reach(WRITTEN)
-        return super().executemany(sql, parameters)
 
     def close(self) -> None:
         """Close the file, unless the process dies before it."""

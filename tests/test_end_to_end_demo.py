@@ -98,6 +98,29 @@ def test_demo_leaves_cleanly(launch: Launch, number: signal.Signals) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_leaves_nothing_behind_where_it_is_ended_early(
+    launch: Launch, number: signal.Signals
+) -> None:
+    """A signal that comes while the demo makes its directory finds that gone again."""
+    (launch.directory / "tmp").mkdir()
+    prelude = f"""
+import os
+from exporter import demo
+write = demo._write_configuration
+def interrupted(*given):
+    os.kill(os.getpid(), {int(number)})
+    write(*given)
+demo._write_configuration = interrupted
+"""
+    env = {"TMPDIR": str(launch.directory / "tmp")}
+    life = launch("demo", *LOOPBACK, env=env, prelude=prelude)
+    assert life.wait() == 0
+    assert "Traceback" not in life.log()
+    assert not list((launch.directory / "tmp").iterdir())
+
+
+@pytest.mark.e2e
 def test_demo_leaves_nothing_behind_where_it_cannot_start(launch: Launch) -> None:
     """A port that is taken ends the demo with 1, and its directory is gone."""
     (launch.directory / "tmp").mkdir()

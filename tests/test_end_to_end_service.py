@@ -114,6 +114,74 @@ loading.read_form = interrupted
     assert not life.log() + life.output()
 
 
+@pytest.mark.parametrize("number", ENDING)
+def test_the_state_is_closed_whenever_a_signal_comes(
+    launch: Launch, config: Path, number: signal.Signals
+) -> None:
+    """From the moment at which the state is opened an end is an orderly one."""
+    prelude = f"""
+import os
+from exporter.state.storage import Storage
+close, connect = Storage.close, Storage.open.__func__
+def opened(kind, directory):
+    storage = connect(kind, directory)
+    os.kill(os.getpid(), {int(number)})
+    return storage
+def closed(storage):
+    os.kill(os.getpid(), {int(number)})
+    close(storage)
+    print("closed", flush=True)
+Storage.open, Storage.close = classmethod(opened), closed
+"""
+    life = launch.serve(config, prelude=prelude)
+    assert life.wait() == 0
+    assert "msg=stopped" in life.log()
+    assert life.output() == "closed\n"
+
+
+def test_a_second_signal_does_not_cut_the_end_short(
+    launch: Launch, tmp_path: Path, serve_api: Serve
+) -> None:
+    """Nor where a look-up of a name has left a thread, which signals could reach."""
+    api = serve_api(lambda asked: found(row()))
+    text = operation(api.url().replace("127.0.0.1", "localhost"))
+    prelude = """
+import os, signal
+from exporter.state.storage import Storage
+close = Storage.close
+def closed(storage):
+    os.kill(os.getpid(), signal.SIGTERM)
+    close(storage)
+    print("closed", flush=True)
+Storage.close = closed
+"""
+    life = launch.serve(write_config(tmp_path, text), prelude=prelude)
+    wait_for(lambda: api.asked, "a request")
+    assert len(list(Path(f"/proc/{life.pid}/task").iterdir())) > 2
+    assert life.stop(signal.SIGTERM) == 0
+    assert life.output() == "closed\n"
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("argv", [("healthcheck",), ("config", "--schema"), ("skills",)])
+def test_a_command_that_is_ended_did_not_succeed(
+    launch: Launch, config: Path, number: signal.Signals, argv: tuple[str, ...]
+) -> None:
+    """A script that goes on after success does not go on after a signal."""
+    prelude = f"""
+import os
+from exporter import logs
+configure = logs.configure
+def interrupted(*given):
+    os.kill(os.getpid(), {int(number)})
+    configure(*given)
+logs.configure = interrupted
+"""
+    life = launch("--config.file", str(config), *argv, prelude=prelude)
+    assert life.wait() == 1
+    assert not life.output()
+
+
 def test_ready_after_the_first_attempt(launch: Launch, tmp_path: Path, hanging: Api) -> None:
     """Not ready, but healthy and scrapable, while the first poll is under way."""
     life = launch.serve(write_config(tmp_path, operation(hanging.url())))

@@ -366,7 +366,7 @@ def test_forgotten_query_and_ended_operation_leave_nothing() -> None:
 
 
 def test_hostile_names_are_escaped() -> None:
-    """Quotes, backslashes, line breaks and lone surrogates in names break no line."""
+    """Quotes, backslashes and line breaks in names break no line."""
     odd = 'a"b\\c\nd'
     channel = ChannelFigures('x"\n\\', 1, 1, 0, 1.0, 1.0, 1.0, 0.0, 1.0, None)
     page = Page().show(status(channel, skill=odd))

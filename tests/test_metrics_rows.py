@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
@@ -41,9 +42,7 @@ def by_the_library(name: str, samples: list[tuple[str, dict[str, str], float]]) 
     """Lines of samples (name, labels, value) of a family."""
     metric = Metric(name, "x", "untyped")
     for sample, labels, value in samples:
-        # The library cannot write half a surrogate pair, and minus nothing is nothing.
-        whole = {key: text.encode("utf-8", "replace").decode() for key, text in labels.items()}
-        metric.add_sample(sample, whole, value + 0.0)
+        metric.add_sample(sample, labels, value + 0.0)  # minus nothing is nothing
     return b"".join(generate_latest(_Collected(metric)).splitlines(keepends=True)[2:])
 
 
@@ -112,3 +111,11 @@ def test_a_row_is_made_once() -> None:
     assert second.of(labels, status_row) is row
     assert second.used == {labels: row}
     assert Rows(second.used).used == {}
+
+
+def test_a_row_takes_as_many_figures_as_it_has() -> None:
+    """A figure more or less would stand on the line of another."""
+    row = Rows({}).of(("acme", "1", "Ventas"), status_row)
+    for figures in ((1.0,) * 3, (1.0,) * 5):
+        with pytest.raises((ValueError, TypeError)):
+            filled([(row, figures)])

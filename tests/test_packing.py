@@ -8,6 +8,7 @@ import zlib
 from functools import partial
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,3 +133,19 @@ def test_what_changes_often_is_rendered_once_a_scrape() -> None:
     assert b"wolkvox_up 1.0" in exposition.text()
     assert b"wolkvox_up 1.0" in exposition.openmetrics()
     assert len(asked) == 1
+
+
+def test_a_rendering_that_fails_is_tried_again() -> None:
+    """What could not be rendered at one scrape is not forgotten for the next."""
+    exposition = Exposition(lambda: 0.0)
+    answers = [ValueError("a defect"), None]
+
+    def render() -> Scoped:
+        if defect := answers.pop(0):
+            raise defect
+        return Scoped({UP: b"wolkvox_up 1.0\n"})
+
+    exposition.put_later(("a",), render)
+    with pytest.raises(ValueError, match="a defect"):
+        exposition.text()
+    assert b"wolkvox_up 1.0" in exposition.text()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import ConfigError
+from exporter.state.storage import Storage
 from tests.polling_support import (
     IN_FORCE,
     INBOUND,
@@ -303,3 +307,38 @@ async def test_a_stop_waits_for_no_request(state_directory: Path, changed: str) 
         running.fleet.apply(stage.configure(changed))
         await stage.until("2026-11-18 10:00:10")
     assert asyncio.get_running_loop().time() < 11
+
+
+@in_virtual_time
+async def test_a_loop_that_waits_makes_room_at_once(state_directory: Path) -> None:
+    """A changed operation goes on without waiting for the sleep of the one before it."""
+    stage = Stage(state_directory)
+    async with stage.run(operation("4173")) as running:
+        # Out of step with the naps of a loop that waits for its slot.
+        await stage.until("2026-11-18 10:01:07")
+        running.fleet.apply(stage.configure(operation("4173 4174")))
+        await stage.until("2026-11-18 10:01:08")
+        assert stage.clock_times("4174") == ["10:01:07"]
+
+
+@in_virtual_time
+async def test_a_loop_that_cannot_begin_makes_room_at_once(
+    state_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same where the state could not be read when the loop was told to end."""
+    stage = Stage(state_directory)
+    failing = [True]
+    used = Storage.used
+
+    def refuse(storage: Storage, account: Sequence[str], day: date) -> int:
+        if failing[0]:
+            raise sqlite3.OperationalError("database is locked")
+        return used(storage, account, day)
+
+    monkeypatch.setattr(Storage, "used", refuse)
+    async with stage.run(operation("4173")) as running:
+        await asyncio.sleep(0)  # the loop has begun to read
+        running.fleet.apply(stage.configure(operation("4173 4174")))
+        failing[0] = False
+        await stage.until("2026-11-18 10:00:05")
+        assert stage.seen("4174")

@@ -187,9 +187,8 @@ class Exposition:
                 yield from found
 
     def _refresh(self, now: float) -> None:
-        while self._later:
-            scope, render = self._later.popitem()
-            self.put(scope, render())
+        for scope, render in [*self._later.items()]:
+            self.put(scope, render())  # which also forgets that it was to be rendered
         if not self._laid_out:
             self._lay_out()
         for chunk in self._chunks:

@@ -2,8 +2,9 @@
 
 prometheus_client names, escapes and formats. It takes 20 to 40 microseconds a sample, most
 of it for labels that are the same in each poll, so each label is rendered by it once and
-kept. Here lines are put together and checked: a missing label value, which the library
-would drop in silence, and a sample that comes twice in a `Block` are errors.
+kept (letters and digits alone stand for themselves). Here lines are put together and
+checked: a missing label value, which the library would drop in silence, and a sample that
+comes twice in a `Block` are errors.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from exporter.metrics.families import Family
 
 BUCKET_BOUNDS = ("10.0", "20.0", "30.0")
 _LABELS_KEPT = 50_000
-_SETS_KEPT = 10_000  # whole sets of labels: shared by the families of a row, and by polls
+_SETS_KEPT = 10_000  # whole sets of labels
 # Counts and ratios come again and again, but moments and sums never do: with room for many,
 # the memory would grow for hours until it is full of them.
 _VALUES_KEPT = 10_000
@@ -86,7 +87,8 @@ def lines(samples: Iterable[tuple[str, str]]) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """Lines as bytes; half a surrogate pair, which JSON may hold, becomes a question mark."""
+    """Lines as bytes. Half a surrogate pair, which no text of ours holds (see
+    `wolkvox.text`), would become a question mark."""
     return text.encode("utf-8", "replace")
 
 

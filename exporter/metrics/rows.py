@@ -30,14 +30,20 @@ class Rows:
         self.used: dict[Labels, Row] = {}
 
     def of(self, labels: Labels, form: Callable[[Labels], Row]) -> Row:
-        """A row of this form with these labels, made where it was not there before."""
+        """A row of this form with these labels, made where it was not there before.
+
+        Each form has a number of labels of its own, so the labels alone tell rows apart.
+        """
         found = self._before.get(labels)
         row = self.used[labels] = _named(form, labels) if found is None else found
         return row
 
 
 def filled(rows: Iterable[tuple[Row, Figures]]) -> dict[str, bytes]:
-    """The lines of rows by family, each row's with its figures; None is left out."""
+    """The lines of rows by family, each row's with its figures; None is left out.
+
+    Raises ValueError where a row has another number of figures.
+    """
     texts: dict[str, str] = {}
     for row, figures in rows:
         at = 0
@@ -47,6 +53,8 @@ def filled(rows: Iterable[tuple[Row, Figures]]) -> dict[str, bytes]:
             if None in values:
                 lines, values = _known(lines, values)
             texts[family] = texts.get(family, "") + lines % tuple(map(number, values))
+        if at != len(figures):
+            raise ValueError(f"{len(figures)} figures for a row of {at}")
     return {family: encoded(text) for family, text in texts.items() if text}
 
 

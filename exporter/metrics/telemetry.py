@@ -194,14 +194,14 @@ class OperationTelemetry:
         self._page.put_later((self._name,), self._rendered)
 
     def _rendered(self) -> Scoped:
-        while self._pending:
-            show, _ = self._pending.popitem()
+        for show in self._pending:
             for block in show():
                 lines = block.lines()
                 if lines:
                     self._lines[block.family.name] = lines
                 else:
                     self._lines.pop(block.family.name, None)
+        self._pending.clear()
         return Scoped(dict(self._lines))
 
     def _show_info(self) -> Iterable[Block]:

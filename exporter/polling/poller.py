@@ -121,6 +121,8 @@ class Poller:
             self._asleep.cancel()
 
     async def _idle(self, seconds: float) -> None:
+        if self._retired:
+            return
         task = self._asleep = asyncio.current_task()
         try:
             await self._clock.sleep(seconds)

@@ -13,7 +13,6 @@ import click
 
 from exporter.config import Configuration, Operation, Skill, format_duration
 from exporter.errors import ConfigError, Problem
-from exporter.mainloop import ends_at_once
 from exporter.times import Clock
 from exporter.tools.asking import Desk
 from exporter.tools.backfill import (
@@ -32,7 +31,7 @@ from exporter.tools.backfill_progress import Progress, open_progress
 from exporter.tools.errands import complain, real_means
 from exporter.tools.opening import demand, desks
 from exporter.tools.skills import Listing, list_skills
-from exporter.tools.terminal import INTERRUPTED, ask, progress, run
+from exporter.tools.terminal import ask, progress, run
 from exporter.tools.verdicts import Words, span
 from exporter.wolkvox.windows import local_day
 
@@ -55,7 +54,6 @@ def run_backfill(configuration: Configuration, directory: Path, order: BackfillO
 
     Raises ConfigError, StartError and StorageError.
     """
-    ends_at_once(INTERRUPTED)
     means = real_means(directory)
     operation = order.operation
     check_order(order, local_day(means.clock.now(), operation.timezone))

@@ -14,7 +14,6 @@ from exporter.config import Configuration, Operation, Skill
 from exporter.errors import WolkvoxError
 from exporter.fleet import connect
 from exporter.logs import SECRETS
-from exporter.mainloop import ends_at_once
 from exporter.service import system_clock
 from exporter.times import Clock
 from exporter.tools import tables
@@ -23,7 +22,7 @@ from exporter.tools.opening import desks
 from exporter.tools.probe import Prober, Result, failed, held_back
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, as_yaml, list_skills
-from exporter.tools.terminal import INTERRUPTED, progress, run
+from exporter.tools.terminal import progress, run
 from exporter.tools.verdicts import Words, span
 from exporter.web.healthsocket import exporter_runs
 
@@ -46,7 +45,6 @@ def run_probe(
     record: Path | None,
 ) -> int:
     """Probe every query and print the result; raises StartError and StorageError."""
-    ends_at_once(INTERRUPTED)
     means = real_means(directory)
     recorder = Recorder(record) if record is not None else None
 
@@ -96,7 +94,6 @@ def run_skills(
     configuration: Configuration, operation: Operation, directory: Path, language: str
 ) -> int:
     """Print the operation's skills as YAML; raises StartError and StorageError."""
-    ends_at_once(INTERRUPTED)
     means = real_means(directory)
 
     async def ask(stopping: asyncio.Event) -> int:

@@ -268,7 +268,7 @@ def _http_client(
             proxy=_proxy(proxy, tls) if proxy else None,
             trust_env=trust_env,
             transport=transport,
-            timeout=None,
+            timeout=None,  # a deadline for the whole request stands around it
             limits=httpx.Limits(
                 max_connections=1,
                 max_keepalive_connections=1,
