@@ -42,7 +42,11 @@ def past(days: int) -> date:
 
 
 def span(first: int, last: int) -> list[str]:
-    """The flags of a span of past days."""
+    """The flags of a span of past days.
+
+    Of the day before yesterday, which is told through yesterday, the last hours are left out
+    until 3 in the morning: they would fall into Prometheus' newest block.
+    """
     return ["--from", str(past(first)), "--to", str(past(last)), "--output", "out.om"]
 
 
@@ -100,21 +104,21 @@ def test_a_real_prometheus_answers(launch: Launch, tmp_path: Path, simulator: Li
     """Through the day after, it tells the simulator's truth of the day before."""
     where = address(simulator)
     config_for(where, tmp_path)
-    life = launch("backfill", *span(3, 2), "--pace", "0s")
+    life = launch("backfill", *span(4, 3), "--pace", "0s")
     assert life.wait() == 0, life.log()
     assert "4 calls, one every 0s" in life.log()
     assert "promtool tsdb create-blocks-from openmetrics out.om" in life.output()
     assert set(calls(where).values()) == {1}
     assert len(calls(where)) == 4
     with imported(tmp_path) as server:
-        for ago in (3, 2):
+        for ago in (4, 3):
             following = datetime.combine(past(ago - 1), time.min, UTC).timestamp()
             for skill_id in ("4173", "all"):
                 real = truth(where, skill_id, past(ago))
                 assert real
                 for seconds in (0, 7_777, 43_200, 86_399):
                     _check(server, skill_id, following + seconds, real)
-        start = datetime.combine(past(2), time.min, UTC).timestamp()
+        start = datetime.combine(past(3), time.min, UTC).timestamp()
         assert not server.query("wolkvox_skill_inbound_interactions", start - 1)
         labels = server.query('wolkvox_skill_asa_seconds{job="wolkvox"}', start)
         assert {dict(one)["skill"] for one in labels} == {"Atención", "Todas"}
@@ -220,14 +224,14 @@ def test_a_budget_that_is_too_small(launch: Launch, tmp_path: Path, serve_api: S
 
 def test_answers_that_lack(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
     """What had no answer is named, the rest is written, the exit code is 1."""
-    bad = f"{past(3):%Y%m%d}000000"
+    bad = f"{past(4):%Y%m%d}000000"
     api = serve_api(
         lambda asked: refused("broken") if asked.query["date_ini"] == bad else found(row())
     )
     write_config(tmp_path, operation(api.url(), interval="5m"))
-    life = launch("backfill", *span(4, 2), "--pace", "0s", "--job", "x", "--instance", "y:1")
+    life = launch("backfill", *span(5, 3), "--pace", "0s", "--job", "x", "--instance", "y:1")
     assert life.wait() == 1
-    assert f"no answer: skill 4173 on {past(3)}" in life.log()
+    assert f"no answer: skill 4173 on {past(4)}" in life.log()
     text = (tmp_path / "out.om").read_text()
     assert text.count("asa_seconds{") == 2 * 288
     assert '{instance="y:1",job="x",operation="acme"' in text

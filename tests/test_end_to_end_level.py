@@ -134,6 +134,8 @@ def compare(
         first, last = (page.value(OFFERED, **of) or 0 for page in (before, after))
         assert last - first == true["inbound"], of
         more = "".join(f',{name}="{value}"' for name, value in of.items())
+        least = f"min_over_time({OFFERED}{{{more[1:]}}}[{seen.seconds() + 1}s])"
+        assert seen.server.number(least) == first, "the machine stood still: no scrape saw it"
         for threshold in ("10", "20", "30"):
             exact = true[f"within_{threshold}"] / true["inbound"]
             by_promql = seen.server.number(level(threshold, seen.seconds() + 1, more))
