@@ -170,6 +170,20 @@ class Life:
         return Samples(page.text)
 
 
+def signalled(function: str, number: signal.Signals) -> str:
+    """A prelude: this function of a module sends its process the signal, then does its work."""
+    module, _, name = function.rpartition(".")
+    return f"""
+import os
+import {module} as module
+work = module.{name}
+def interrupted(*given):
+    os.kill(os.getpid(), {int(number)})
+    return work(*given)
+module.{name} = interrupted
+"""
+
+
 class Launch:
     """Starts processes in a directory of their own, and ends them all."""
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.demo import demo_zones
-from tests.e2e_support import LOOPBACK, Launch, Life, Samples, fetch, wait_for
+from tests.e2e_support import LOOPBACK, Launch, Life, Samples, fetch, signalled, wait_for
 
 pytest_plugins = ("tests.e2e_fixtures",)
 COUNTS = "wolkvox_skill_inbound_interactions"
@@ -104,15 +104,7 @@ def test_demo_leaves_nothing_behind_where_it_is_ended_early(
 ) -> None:
     """A signal that comes while the demo makes its directory finds that gone again."""
     (launch.directory / "tmp").mkdir()
-    prelude = f"""
-import os
-from exporter import demo
-write = demo._write_configuration
-def interrupted(*given):
-    os.kill(os.getpid(), {int(number)})
-    write(*given)
-demo._write_configuration = interrupted
-"""
+    prelude = signalled("exporter.demo._write_configuration", number)
     env = {"TMPDIR": str(launch.directory / "tmp")}
     life = launch("demo", *LOOPBACK, env=env, prelude=prelude)
     assert life.wait() == 0

@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
-from tests.e2e_support import Launch, Life, Samples, fetch, operation, wait_for, write_config
+from tests.e2e_support import (
+    Launch,
+    Life,
+    Samples,
+    fetch,
+    operation,
+    signalled,
+    wait_for,
+    write_config,
+)
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -168,15 +177,7 @@ def test_a_command_that_is_ended_did_not_succeed(
     launch: Launch, config: Path, number: signal.Signals, argv: tuple[str, ...]
 ) -> None:
     """A script that goes on after success does not go on after a signal."""
-    prelude = f"""
-import os
-from exporter import logs
-configure = logs.configure
-def interrupted(*given):
-    os.kill(os.getpid(), {int(number)})
-    configure(*given)
-logs.configure = interrupted
-"""
+    prelude = signalled("exporter.logs.configure", number)
     life = launch("--config.file", str(config), *argv, prelude=prelude)
     assert life.wait() == 1
     assert not life.output()
