@@ -146,7 +146,7 @@ async def test_an_attempt_that_cannot_be_taken_back(state_directory: Path, disk:
 async def test_counters_survive_a_reload_on_a_full_disk(
     state_directory: Path, disk: Disk
 ) -> None:
-    """A reload that cannot reach the state is refused whole: no loop begins without counters."""
+    """A reload without the state is refused whole: no loop begins with empty counters."""
     stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
     async with stage.run() as running:

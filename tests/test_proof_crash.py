@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter import service
+from exporter.state.identity import Claim
 from exporter.state.storage import Storage
 from proof import crash, crash_points
 from proof.crash_moments import Seen
@@ -168,6 +169,7 @@ def test_points_are_before_each_statement_and_after_each_commit(
             f"{crash_points.OPENING}: {moment}"
             for moment in (crash_points.BEFORE, crash_points.WRITTEN, crash_points.COMMITTED)
         }
+        storage.transact([lambda db: db.claim([Claim("acme", "url", None)])])
         storage.transact([lambda db: db.stored(1, "4173")])
         assert len(reached) == opening
         storage.transact([lambda db: db.save_fact(1, "pause", {"day": 1})])
