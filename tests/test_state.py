@@ -291,7 +291,8 @@ def test_failed_step_takes_the_whole_transaction_back(storage: Storage) -> None:
 @pytest.mark.anyio
 async def test_journal_writes_beside_the_loop(tmp_path: Path) -> None:
     """Writes run on the writer's thread and are on disk when the waiter goes on."""
-    journal = Journal(open_state(tmp_path))
+    mine = open_state(tmp_path)
+    journal = Journal(mine)
     threads = await asyncio.gather(
         *(journal.write(lambda s: threading.current_thread().name) for _ in range(100))
     )
@@ -301,6 +302,7 @@ async def test_journal_writes_beside_the_loop(tmp_path: Path) -> None:
     assert other.stored(1, "4173").attempt_at == 1000.0
     other.close()
     journal.close()
+    mine.close()
     assert set(threads) == {"state"}
 
 
@@ -392,7 +394,8 @@ async def test_a_defect_in_one_step_fails_no_other(
 @pytest.mark.anyio
 async def test_journal_hands_every_error_to_its_waiter(tmp_path: Path) -> None:
     """A refusal and a defect both reach the loop; the thread lives on."""
-    journal = Journal(open_state(tmp_path))
+    storage = open_state(tmp_path)
+    journal = Journal(storage)
 
     def refused(_: Storage) -> None:
         raise sqlite3.OperationalError("database or disk is full")
@@ -409,6 +412,7 @@ async def test_journal_hands_every_error_to_its_waiter(tmp_path: Path) -> None:
     waiting.cancel()
     assert await journal.write(lambda s: 2) == 2
     journal.close()
+    storage.close()
 
 
 def test_second_exporter_is_refused_and_may_follow(tmp_path: Path) -> None:
