@@ -116,6 +116,8 @@ WRONG = [
     (1, [*LOOPBACK, "--storage.path", "plain/below"], "the state directory plain/below cannot"),
     (1, [*LOOPBACK, "--storage.path", "plain"], "the state directory plain cannot be written"),
     (2, [*LOOPBACK, "--web.config.file", "nix.yml"], "nix.yml: the file does not exist"),
+    (2, [*LOOPBACK, "--web.config.file", "unfilled.yml"], "basic_auth_users.dave: has no pass"),
+    (2, ["--config.check", "--web.config.file", "unfilled.yml"], "basic_auth_users.dave: has"),
     (2, ["simulate", "--timezone", "nonsense"], "--timezone: 'nonsense' is no time zone"),
     (2, ["simulate", "--timezone", "../../etc/passwd"], "is no time zone"),
     (2, ["simulate", "--web.listen-address", "x"], "--web.listen-address: 'x' is no listen"),
@@ -130,6 +132,7 @@ def test_what_cannot_start_says_so_in_one_line(
     """Wrong settings are exit 2, a machine that refuses is exit 1: one line, no traceback."""
     (launch.directory / "plain").touch()
     (launch.directory / "empty").mkdir()
+    (launch.directory / "unfilled.yml").write_text("basic_auth_users: {dave: }\n")
     own = not argv or argv[0] in {"--config.file", "simulate", "demo"}
     life = launch(*([] if own else ["--config.file", good]), *argv)
     (line,) = complaints(life, code)

@@ -525,6 +525,52 @@ async def test_users_change_with_the_file(
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "basic_auth_users: {alice: }",
+        "basic_auth_users: {alice: ''}",
+        "basic_auth_users:",
+        "basic_auth_users: {}",
+        "tls_server_config: {cert_file: , key_file: }",
+        "",
+    ],
+)
+async def test_a_variable_that_was_not_filled_in_opens_nothing(
+    open_site: Open, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A change that takes the hash away keeps the users of before, and the log says why."""
+    async with open_site(f"basic_auth_users:\n  alice: {HASH}") as site:
+        site.rewrite(text)
+
+        assert (await site.get()).status == 401
+        assert (await site.get(ALICE)).status == 200
+        if text:
+            with pytest.raises(ConfigError, match=r"basic_auth_users|cert_file"):
+                site.live.load()
+    (told,) = caplog.records
+    assert told.levelname == "ERROR"
+
+
+@pytest.mark.parametrize("missing", ["tls_server_config", "basic_auth_users", "client"])
+async def test_half_a_file_opens_nothing(open_site: Open, keys: Keys, missing: str) -> None:
+    """A file that is just being written may lack one of its protections: the old one stays."""
+    users = f"basic_auth_users:\n  alice: {HASH}\n"
+    async with open_site(mutual(keys) + users) as site:
+        site.rewrite(
+            {
+                "tls_server_config": users,
+                "basic_auth_users": mutual(keys),
+                "client": tls_section(keys.server) + users,
+            }[missing]
+        )
+        known = trusting(keys.server, keys.client)
+
+        assert (await site.get(tls=known)).status == 401
+        assert (await site.get(ALICE, tls=known)).status == 200
+        assert await refused(site, trusting(keys.server))
+
+
 async def test_files_are_looked_at_once_a_second_at_most(open_site: Open) -> None:
     """A change within the second counts from the next one on."""
     async with open_site("") as site:

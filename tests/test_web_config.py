@@ -76,8 +76,8 @@ def server(*lines: str) -> str:
     "text",
     [
         *("", "# nothing", "{}", "tls_server_config:", "tls_server_config: {}"),
-        *("basic_auth_users: {}", "rate_limit:\n  interval: 0\n  burst: 0"),
-        *("rate_limit:\n  interval: 0s", "http_server_config:\n  http2: false"),
+        *("rate_limit:\n  interval: 0\n  burst: 0", "rate_limit:\n  interval: 0s"),
+        *("http_server_config:\n  http2: false", "http_server_config:\n  headers:"),
     ],
 )
 def test_an_empty_file_asks_for_nothing(load: Loader, text: str) -> None:
@@ -134,6 +134,13 @@ rate_limit:
 def test_secrets_are_not_in_the_repr(load: Loader) -> None:
     """A traceback or a debug line shows no hash."""
     assert HASH not in repr(load(f"basic_auth_users:\n  alice: {HASH}"))
+
+
+def test_blanks_around_a_hash_are_no_part_of_it(load: Loader) -> None:
+    """A block of YAML ends in a line break, which the password is not checked against."""
+    assert load(f"basic_auth_users:\n  alice: |\n    {HASH}\n").users == {
+        b"alice": HASH.encode()
+    }
 
 
 def test_certificates_may_stand_in_the_file(load: Loader) -> None:
@@ -219,6 +226,8 @@ TLS_PROBLEMS = [
         "key_file: server.key",
         "tls_server_config.cert_file: is missing: write cert_file or cert",
     ),
+    ("cert_file:\n  key_file:", "tls_server_config.cert_file: is missing: write cert_file or"),
+    ("cert_file: ''", "tls_server_config.cert_file: is missing: write cert_file or cert"),
     ("min_version: TLS13", "tls_server_config.cert_file: is missing: write cert_file or cert"),
 ]
 SERVER_PROBLEMS = [
@@ -229,6 +238,16 @@ SERVER_PROBLEMS = [
     ("client_ca_file: other.pem", "client_auth_type: is missing: client_ca has no effect"),
     ("client_allowed_sans: [a]", "client_auth_type: is missing: client_allowed_sans has no"),
     ("client_allowed_sans: a", "client_allowed_sans: must be a list"),
+    ("client_allowed_sans: []", "client_allowed_sans: is empty: write a name, or leave it out"),
+    ("client_allowed_sans:", "client_allowed_sans: is empty: write a name, or leave it out"),
+    ("client_allowed_sans: [a, '']", "client_allowed_sans.1: is empty"),
+    ("client_allowed_sans: [a, ' ']", "client_allowed_sans.1: is empty"),
+    ("client_allowed_sans: [~]", "client_allowed_sans.0: must be text"),
+    ("client_auth_type:", "client_auth_type: is empty: write it, or leave it out"),
+    ("client_auth_type: ''", "client_auth_type: is empty: write it, or leave it out"),
+    ("client_ca_file:", "client_ca_file: is empty: write it, or leave it out"),
+    ("client_ca: ''", "client_ca: is empty: write it, or leave it out"),
+    ("client_ca_file: ' '", "client_ca_file: is empty: write it, or leave it out"),
     ("client_allowed_sans: [[a]]", "client_allowed_sans.0: must be text: write it in quotes"),
     ("min_version: TLS111", "min_version: must be one of TLS10, TLS11, TLS12, TLS13"),
     ("max_version: SSL30", "max_version: must be one of TLS10, TLS11, TLS12, TLS13"),
@@ -290,6 +309,25 @@ OTHER_PROBLEMS = [
     ("http_server_config:\n  headers: {X-XSS-Protection: ñ}", "must be one line of printable"),
     ("basic_auth_users: alice", "basic_auth_users: must be a mapping (key: value)"),
     ("basic_auth_users: {john: doe}", "basic_auth_users.john: is no bcrypt hash"),
+    *(
+        (f"basic_auth_users:\n  alice: {HASH}\n  dave: {value}", problem)
+        for value, problem in (
+            ("", "basic_auth_users.dave: has no password hash"),
+            ("~", "basic_auth_users.dave: has no password hash"),
+            ("''", "basic_auth_users.dave: has no password hash"),
+            ("' '", "basic_auth_users.dave: has no password hash"),
+            ("{}", "basic_auth_users.dave: must be text"),
+            ("[]", "basic_auth_users.dave: must be text"),
+            ("no", "basic_auth_users.dave: is no bcrypt hash"),
+            ("${HASH}", "basic_auth_users.dave: is no bcrypt hash"),
+            ("$2y$", "basic_auth_users.dave: is no bcrypt hash"),
+            (HASH.removeprefix("$2y$10$"), "basic_auth_users.dave: is no bcrypt hash"),
+        )
+    ),
+    ("basic_auth_users:", "basic_auth_users: names no user: write one, or leave it out"),
+    ("basic_auth_users: {}", "basic_auth_users: names no user: write one, or leave it out"),
+    ("basic_auth_users: []", "basic_auth_users: must be a mapping (key: value)"),
+    ("basic_auth_users: ''", "basic_auth_users: must be a mapping (key: value)"),
     (
         "basic_auth_users: {john: [x]}",
         "basic_auth_users.john: must be text: write it in quotes",
@@ -298,6 +336,7 @@ OTHER_PROBLEMS = [
     (f'basic_auth_users: {{john: "{HASH[:-1]}"}}', "basic_auth_users.john: is no bcrypt hash"),
     ("rate_limit: {interval: soon}", "rate_limit.interval: must be a duration such as 100ms"),
     ("rate_limit: {interval: 5}", "rate_limit.interval: must be a duration"),
+    ("rate_limit: {interval: , burst: 5}", "rate_limit.interval: must be a duration"),
     ("rate_limit: {interval: -1s}", "rate_limit.interval: must be a duration"),
     (f"rate_limit: {{interval: {'1h' * 30}}}", "rate_limit.interval: must be a duration"),
     ("rate_limit: {burst: -1}", "rate_limit.burst: must be 0 or more"),
@@ -314,7 +353,7 @@ OTHER_PROBLEMS = [
         *((server(text), problem) for text, problem in SERVER_PROBLEMS),
         *OTHER_PROBLEMS,
     ],
-    ids=lambda value: value[:40],
+    ids=lambda value: value[-40:],
 )
 def test_what_cannot_be_is_refused_by_name(load: Loader, text: str, problem: str) -> None:
     """No key is ignored: it works, or the exporter does not start."""

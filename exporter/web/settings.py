@@ -31,7 +31,7 @@ from exporter.web.tls import TlsPolicy
 from exporter.web.users import BCRYPT_HASH
 
 if TYPE_CHECKING:
-    from exporter.web.access import HttpForm, RateForm, TlsForm
+    from exporter.web.access import HttpForm, RateForm, TlsForm, WebForm
 
 _MAX_PEM_BYTES = 1024 * 1024
 _TLS = "tls_server_config"
@@ -86,9 +86,16 @@ class WebConfig:
     warnings: tuple[str, ...] = ()
 
     @property
-    def protects(self) -> bool:
-        """Whether it keeps anybody out, or anything secret."""
-        return self.tls is not None or bool(self.users)
+    def protections(self) -> frozenset[str]:
+        """The sections and keys that keep somebody out, or something secret."""
+        found = {"basic_auth_users"} if self.users else set()
+        if self.tls is not None:
+            found.add("tls_server_config")
+            if self.tls.context.verify_mode is ssl.CERT_REQUIRED:
+                found.add("client_auth_type")
+            if self.tls.allowed_sans:
+                found.add("client_allowed_sans")
+        return frozenset(found)
 
 
 class Sections:
@@ -108,6 +115,7 @@ class Sections:
         if not form.model_fields_set:
             return None
         before = len(self._problems)
+        self._not_empty(form)
         cert = self._pem("cert", form.cert, form.cert_file, required=True)
         key = self._pem("key", form.key.get_secret_value(), form.key_file, required=True)
         ca = self._pem("client_ca", form.client_ca, form.client_ca_file, required=False)
@@ -129,6 +137,18 @@ class Sections:
             self._wrong(f"{_TLS}.{exc.part}{'_file' if as_file else ''}", exc.reason)
             return None
         return TlsPolicy(context, frozenset(form.client_allowed_sans))
+
+    def _not_empty(self, form: TlsForm) -> None:
+        """Refuse empty keys that would let anybody in: they may be variables left unfilled."""
+        for name in ("client_auth_type", "client_ca", "client_ca_file"):
+            if name in form.model_fields_set and not getattr(form, name).strip():
+                self._wrong(f"{_TLS}.{name}", "is empty: write it, or leave it out")
+        where = f"{_TLS}.client_allowed_sans"
+        if not form.client_allowed_sans and "client_allowed_sans" in form.model_fields_set:
+            self._wrong(where, "is empty: write a name, or leave it out")
+        for number, name in enumerate(form.client_allowed_sans):
+            if not name.strip():
+                self._wrong(f"{where}.{number}", "is empty: write a name, or leave it out")
 
     def _pem(self, name: str, inline: str, file: str, *, required: bool) -> bytes | None:
         where = f"{_TLS}.{name}_file"
@@ -191,13 +211,21 @@ class Sections:
                 self._wrong(where, f"is no known suite{did_you_mean(name, list(CIPHERS))}")
         return tuple(CIPHERS.get(name, "") for name in names)
 
-    def users(self, users: Mapping[str, str]) -> dict[bytes, bytes]:
-        """Names and bcrypt hashes."""
+    def users(self, form: WebForm) -> dict[bytes, bytes]:
+        """Names and bcrypt hashes; blanks around a hash are left out."""
+        users = {
+            name: hashed.get_secret_value().strip()
+            for name, hashed in form.basic_auth_users.items()
+        }
+        if not users and "basic_auth_users" in form.model_fields_set:
+            self._wrong("basic_auth_users", "names no user: write one, or leave it out")
         for name, hashed in users.items():
             where = f"basic_auth_users.{shown_user(name)}"
             if ":" in name:
                 self._wrong(where, "a user's name cannot hold a colon")
-            if not BCRYPT_HASH.fullmatch(hashed):
+            if not hashed:
+                self._wrong(where, "has no password hash: is a variable not filled in?")
+            elif not BCRYPT_HASH.fullmatch(hashed):
                 self._wrong(where, 'is no bcrypt hash: make one with htpasswd -nBC 10 ""')
         return {name.encode(): hashed.encode() for name, hashed in users.items()}
 
