@@ -56,7 +56,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """Made once, by the openssl command."""
     folder = tmp_path_factory.mktemp("keys")
     ca = make_pair(folder, "ca")
-    names = ("DNS:prometheus", "IP:10.0.0.1", "URI:spiffe://x/y", "email:a@b.c")
+    addresses = ("IP:10.0.0.1", "IP:2001:db8::1", "IP:::ffff:192.0.2.7")
+    names = ("DNS:prometheus", *addresses, "URI:spiffe://x/y", "email:a@b.c")
     return Keys(
         server=make_pair(folder, "server", "DNS:localhost"),
         renewed=make_pair(folder, "renewed", "DNS:localhost"),
@@ -364,12 +365,23 @@ async def test_a_certificate_may_be_optional(open_site: Open, keys: Keys) -> Non
         ("[other, 10.0.0.1]", True),
         ("['spiffe://x/y']", True),
         ("[a@b.c]", True),
+        ('["2001:db8::1"]', True),
+        ('["2001:0DB8:0:0:0:0:0:1"]', True),
+        ('["2001:DB8::0.0.0.1"]', True),
+        ("[other, 2001:db8::1]", True),
+        ("[192.0.2.7]", True),
+        ('["::ffff:192.0.2.7"]', True),
+        ('["::ffff:10.0.0.1"]', True),
+        ('["2001:db8::2"]', False),
+        ('["2001:db8::/64"]', False),
+        ("[10.0.0.2]", False),
+        ("[10.0.0.01]", False),
         ("[other]", False),
         ("[Prometheus]", False),
         ("[client]", False),
     ],
 )
-async def test_allowed_names_are_compared_exactly(
+async def test_allowed_names_are_compared_exactly_and_addresses_as_addresses(
     open_site: Open, keys: Keys, names: str, welcome: bool
 ) -> None:
     """DNS, IP, URI and e-mail names of the certificate; its common name is none."""
