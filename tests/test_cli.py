@@ -141,6 +141,14 @@ def test_what_cannot_start_says_so_in_one_line(
     assert not api.asked
 
 
+def test_config_check_warns_about_the_web_configuration(launch: Launch, good: str) -> None:
+    """What has no effect is said before a start as well."""
+    (launch.directory / "web.yml").write_text("http_server_config: {http2: true}\n")
+    life = launch("--config.file", good, "--config.check", "--web.config.file", "web.yml")
+    assert life.wait() == 0
+    assert "warning: http_server_config.http2: has no effect" in life.output()
+
+
 def test_config_check_prints_the_plan_and_asks_nothing(
     launch: Launch, good: str, api: Api
 ) -> None:

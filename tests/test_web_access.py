@@ -340,6 +340,38 @@ async def test_the_chosen_cipher_is_spoken(open_site: Open, keys: Keys) -> None:
         assert await refused(site, other)
 
 
+@pytest.mark.parametrize(
+    ("name", "spoken", "other"),
+    [
+        ("CurveP256", "prime256v1", "X25519"),
+        ("CurveP384", "secp384r1", "prime256v1"),
+        ("CurveP521", "secp521r1", "secp384r1"),
+        ("X25519", "X25519", "secp521r1"),
+    ],
+)
+async def test_the_chosen_curve_is_spoken(
+    open_site: Open, keys: Keys, name: str, spoken: str, other: str
+) -> None:
+    """And no other."""
+    async with open_site(tls_section(keys.server, f"curve_preferences: [{name}]")) as site:
+        assert await served(site, keys, spoken)
+        assert not await served(site, keys, other)
+
+
+async def served(site: Site, keys: Keys, curve: str) -> bool:
+    """Whether a client that knows this curve alone gets an answer."""
+    client = await asyncio.create_subprocess_exec(
+        *("openssl", "s_client", "-curves", curve, "-CAfile", str(keys.server.cert)),
+        *("-connect", f"127.0.0.1:{site.run.port}", "-quiet"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    said = request("GET", "/metrics", "Connection: close")
+    out, _ = await asyncio.wait_for(client.communicate(said), 5)
+    return b"up 1" in out
+
+
 async def test_clients_must_show_a_certificate(open_site: Open, keys: Keys) -> None:
     """None, or one of another issuer, is no answer; the CA's is."""
     async with open_site(mutual(keys)) as site:

@@ -11,7 +11,13 @@ import pytest
 
 from exporter.errors import ConfigError
 from exporter.web.access import RateLimit, WebConfig, load_web_config
-from exporter.web.certificates import CIPHERS, TlsSettings, build_context
+from exporter.web.certificates import (
+    CIPHERS,
+    CURVES,
+    TLS13_SUITES,
+    TlsSettings,
+    build_context,
+)
 from tests.web_support import Pair, make_pair
 
 HASH = "$2y$10$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm"
@@ -212,6 +218,55 @@ def test_a_verified_client_without_a_ca_is_warned_about(load: Loader) -> None:
     assert "any public CA" in config.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("http_server_config:\n  http2: true", "http_server_config.http2: has no effect"),
+        (
+            server("curve_preferences: [CurveP256, X25519]"),
+            "tls_server_config.curve_preferences: has no effect",
+        ),
+        (
+            server("cipher_suites: [TLS_AES_128_GCM_SHA256, TLS_CHACHA20_POLY1305_SHA256]"),
+            "tls_server_config.cipher_suites: the suites of TLS 1.3 are always on",
+        ),
+    ],
+    ids=["http2", "curves", "suites"],
+)
+def test_what_other_exporters_can_is_accepted_with_a_warning(
+    load: Loader, text: str, warning: str
+) -> None:
+    """One file serves all exporters of a machine, so what only others can do is no error."""
+    (told,) = load(text).warnings
+
+    assert told.startswith(warning)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("client_auth_type: VerifyClientCertIfGiven",),
+        ("client_auth_type: NoClientCert",),
+        ("cipher_suites:", *(f"- {name}" for name in (*CIPHERS, *sorted(TLS13_SUITES)))),
+        ("curve_preferences:", *(f"- {name}" for name in CURVES)),
+        ("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]", "max_version: TLS12"),
+        ("curve_preferences: [CurveP521]", "min_version: TLS13"),
+        ("cipher_suites: []", "curve_preferences: []"),
+    ],
+    ids=range(7),
+)
+def test_what_the_toolkit_itself_takes_is_taken(load: Loader, lines: tuple[str, ...]) -> None:
+    """The good files of its own tests, but for certificates that nobody verifies."""
+    assert load(server(*lines)).tls is not None
+
+
+def test_suites_of_tls_1_3_alone_leave_no_older_version(load: Loader) -> None:
+    """As with the toolkit, a client of TLS 1.2 then finds no suite."""
+    context = load.context("cipher_suites: [TLS_AES_128_GCM_SHA256]")
+
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+
+
 def test_a_burst_of_zero_is_warned_about(load: Loader) -> None:
     """It is the toolkit's meaning: no request at all."""
     config = load("rate_limit:\n  interval: 1s\n  burst: 0")
@@ -257,8 +312,13 @@ SERVER_PROBLEMS = [
         "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA38]",
         'suites.0: is no known suite (did you mean "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"?)',
     ),
-    ("cipher_suites: [TLS_AES_128_GCM_SHA256]", "cipher_suites.0: the suites of TLS 1.3"),
-    ("curve_preferences: [X25519]", "curve_preferences: cannot be chosen with Python's ssl"),
+    (
+        "cipher_suites: [TLS_AES_128_GCM_SHA256]\n  max_version: TLS12",
+        "cipher_suites: names no suite of TLS 1.2 or older, which max_version asks for",
+    ),
+    ("curve_preferences: [CurveP257]", "curve_preferences.0: is no known curve (did you mean"),
+    ("curve_preferences: [X25519, '']", "curve_preferences.1: is no known curve"),
+    ("curve_preferences: X25519", "curve_preferences: must be a list"),
     ("prefer_server_cipher_suites: maybe", "prefer_server_cipher_suites: must be true or"),
     ("cert: abc", "cert_file: stands beside cert: one of them must go"),
     ("key: abc", "key_file: stands beside key: one of them must go"),
@@ -288,7 +348,6 @@ OTHER_PROBLEMS = [
         'tls_sever_config: is not a known key (did you mean "tls_server_c',
     ),
     ("7d" * 30 + ": {}", "(key): is not a known key"),
-    ("http_server_config:\n  http2: true", "http_server_config.http2: this server does not"),
     ("http_server_config:\n  http2: 1", "http_server_config.http2: must be true or false"),
     (
         "http_server_config:\n  headers: {Content-Type: x}",
@@ -375,10 +434,10 @@ def test_all_problems_are_told_at_once(load: Loader) -> None:
 tls_server_config:
   cert_file: missing
   min_version: TLS9
-  curve_preferences: [X25519]
+  curve_preferences: [X]
   colour: red
 http_server_config:
-  http2: true
+  http2: maybe
   headers: {Server: x}
 basic_auth_users:
   alice: hunter2

@@ -21,6 +21,7 @@ from exporter.errors import Problem
 from exporter.web.asgi import Headers
 from exporter.web.certificates import (
     CIPHERS,
+    CURVES,
     TLS13_SUITES,
     VERSIONS,
     TlsSettings,
@@ -122,12 +123,19 @@ class Sections:
         verify = self._policy(form, bool(form.client_ca or form.client_ca_file))
         self._versions(form)
         ciphers = self._ciphers(form.cipher_suites)
-        if form.curve_preferences:
-            self._wrong(f"{_TLS}.curve_preferences", "cannot be chosen with Python's ssl")
+        curve = self._curve(form.curve_preferences)
+        minimum = form.min_version
+        if form.cipher_suites and not ciphers:  # those of TLS 1.3 alone
+            minimum = "TLS13"
+            if form.max_version != minimum:
+                self._wrong(
+                    f"{_TLS}.cipher_suites",
+                    "names no suite of TLS 1.2 or older, which max_version asks for",
+                )
         if len(self._problems) > before or cert is None or key is None:
             return None
         settings = TlsSettings(
-            *(cert, key, ca, verify, form.min_version, form.max_version, ciphers),
+            *(cert, key, ca, verify, minimum, form.max_version, ciphers, curve),
             server_preference=form.prefer_server_cipher_suites,
         )
         try:
@@ -202,14 +210,30 @@ class Sections:
             self._wrong(f"{_TLS}.max_version", "is below min_version")
 
     def _ciphers(self, names: list[str]) -> tuple[str, ...]:
+        """The suites up to TLS 1.2; those of TLS 1.3 are all on, whatever is named."""
+        known = [*CIPHERS, *TLS13_SUITES]
+        self._known(f"{_TLS}.cipher_suites", "suite", names, known)
+        if TLS13_SUITES.intersection(names):
+            self.warnings.append(
+                f"{_TLS}.cipher_suites: the suites of TLS 1.3 are always on,"
+                " naming them has no effect"
+            )
+        return tuple(CIPHERS[name] for name in names if name in CIPHERS)
+
+    def _curve(self, names: list[str]) -> str | None:
+        """The only curve; several are as with none, since Python's ssl takes one or its own."""
+        self._known(f"{_TLS}.curve_preferences", "curve", names, [*CURVES])
+        if len(names) > 1:
+            self.warnings.append(
+                f"{_TLS}.curve_preferences: has no effect, this server can be told one curve"
+            )
+        return CURVES.get(names[0]) if len(names) == 1 else None
+
+    def _known(self, where: str, what: str, names: list[str], known: list[str]) -> None:
         for number, name in enumerate(names):
-            where = f"{_TLS}.cipher_suites.{number}"
-            if name in TLS13_SUITES:
-                self._wrong(where, "the suites of TLS 1.3 cannot be chosen with Python's ssl:"
-                            " leave it out, they are always on")  # fmt: skip
-            elif name not in CIPHERS:
-                self._wrong(where, f"is no known suite{did_you_mean(name, list(CIPHERS))}")
-        return tuple(CIPHERS.get(name, "") for name in names)
+            if name not in known:
+                reason = f"is no known {what}{did_you_mean(name, known)}"
+                self._wrong(f"{where}.{number}", reason)
 
     def users(self, form: WebForm) -> dict[bytes, bytes]:
         """Names and bcrypt hashes; blanks around a hash are left out."""
@@ -232,8 +256,9 @@ class Sections:
     def headers(self, form: HttpForm) -> Headers:
         """The headers of every answer."""
         if form.http2:
-            self._wrong("http_server_config.http2", "this server does not speak HTTP/2:"
-                        " leave it out, or write false")  # fmt: skip
+            self.warnings.append(
+                "http_server_config.http2: has no effect, this server speaks HTTP/1.1"
+            )
         for name, value in form.headers.items():
             where = f"http_server_config.headers.{name if is_plain_key(name) else '(key)'}"
             allowed = _HEADERS.get(name)
