@@ -268,12 +268,13 @@ def _check(
     configuration: Configuration, planned: Plan, shard: Shard, web_config: str | None
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
+    web_warnings: tuple[str, ...] = ()
     if web_config is not None:
         from exporter.web.access import load_web_config  # noqa: PLC0415 - rarely asked for
 
-        load_web_config(Path(web_config))
+        web_warnings = load_web_config(Path(web_config)).warnings
     _check_clients(configuration)
-    for text in configuration.warnings:
+    for text in (*web_warnings, *configuration.warnings):
         click.echo(f"warning: {text}")
     if shard.total > 1:
         names = ", ".join(one.name for one in configuration.operations)

@@ -116,6 +116,8 @@ WRONG = [
     (1, [*LOOPBACK, "--storage.path", "plain/below"], "the state directory plain/below cannot"),
     (1, [*LOOPBACK, "--storage.path", "plain"], "the state directory plain cannot be written"),
     (2, [*LOOPBACK, "--web.config.file", "nix.yml"], "nix.yml: the file does not exist"),
+    (2, [*LOOPBACK, "--web.config.file", "unfilled.yml"], "basic_auth_users.dave: has no pass"),
+    (2, ["--config.check", "--web.config.file", "unfilled.yml"], "basic_auth_users.dave: has"),
     (2, ["simulate", "--timezone", "nonsense"], "--timezone: 'nonsense' is no time zone"),
     (2, ["simulate", "--timezone", "../../etc/passwd"], "is no time zone"),
     (2, ["simulate", "--web.listen-address", "x"], "--web.listen-address: 'x' is no listen"),
@@ -130,12 +132,21 @@ def test_what_cannot_start_says_so_in_one_line(
     """Wrong settings are exit 2, a machine that refuses is exit 1: one line, no traceback."""
     (launch.directory / "plain").touch()
     (launch.directory / "empty").mkdir()
+    (launch.directory / "unfilled.yml").write_text("basic_auth_users: {dave: }\n")
     own = not argv or argv[0] in {"--config.file", "simulate", "demo"}
     life = launch(*([] if own else ["--config.file", good]), *argv)
     (line,) = complaints(life, code)
     assert line.startswith("error: ")
     assert message in line
     assert not api.asked
+
+
+def test_config_check_warns_about_the_web_configuration(launch: Launch, good: str) -> None:
+    """What has no effect is said before a start as well."""
+    (launch.directory / "web.yml").write_text("http_server_config: {http2: true}\n")
+    life = launch("--config.file", good, "--config.check", "--web.config.file", "web.yml")
+    assert life.wait() == 0
+    assert "warning: http_server_config.http2: has no effect" in life.output()
 
 
 def test_config_check_prints_the_plan_and_asks_nothing(

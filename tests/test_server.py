@@ -157,7 +157,7 @@ async def test_a_head_in_many_pieces_is_a_head() -> None:
     async with running() as server:
         client = await server.connect()
         for piece in [
-            b"GET /metrics HTTP/1.1\r\n",
+            b"GET /metrics HTTP/1.1\r\nHost: x\r\n",
             *[b"A: " + b"b" * 995 + b"\r\n"] * 60,
             b"\r\n",
         ]:
@@ -182,7 +182,7 @@ async def test_bodies_are_not_taken_in(rest: tuple[bytes, bytes]) -> None:
     """The answer comes first; what goes on beyond a small cap ends the connection."""
     async with running() as server:
         client = await server.connect()
-        answer = await client.ask(b"POST / HTTP/1.1\r\n" + rest[0])
+        answer = await client.ask(b"POST / HTTP/1.1\r\nHost: x\r\n" + rest[0])
         client.send(rest[1])
 
         assert answer.status == 405
@@ -218,7 +218,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         client = await server.connect()
         client.send(request("GET", "/metrics") + request("GET", "/x") + b"GET /-/ready HT")
         statuses = [(await client.receive()).status for _ in range(2)]
-        client.send(b"TP/1.1\r\n\r\n")
+        client.send(b"TP/1.1\r\nHost: x\r\n\r\n")
 
         assert statuses == [200, 404]
         assert (await client.receive()).body == b"Ready.\n"
@@ -272,6 +272,45 @@ async def test_garbage_is_answered_400_and_closed(garbage: bytes) -> None:
         assert await client.closed()
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"HTTP/1.1\r\n", 400),
+        (b"HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+        (b"HTTP/1.1\r\nHost: a\r\nhost: a\r\n", 400),
+        (b"HTTP/1.0\r\nHost: a\r\nHost: b\r\n", 400),
+        (b"HTTP/1.1\r\nHost: a b\r\n", 400),
+        (b"HTTP/1.1\r\nHost: a/b\r\n", 400),
+        (b"HTTP/1.1\r\nHost: \xff\r\n", 400),
+        (b"HTTP/1.1\r\nHost:\r\n", 200),
+        (b"HTTP/1.1\r\nHost: [2001:db8::1]:19655\r\n", 200),
+        (b"HTTP/1.1\r\nHost: exporter.example.net\r\n", 200),
+        (b"HTTP/1.0\r\n", 200),
+        (b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n", 501),
+        (b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n", 501),
+        (b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n", 501),
+        (b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n", 400),
+        (b"HTTP/1.1\r\nHost: x\r\n" + b"Transfer-Encoding: chunked\r\n" * 2, 400),
+        (
+            b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+            501,
+        ),
+        (b"HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n", 200),
+    ],
+    ids=range(18),
+)
+async def test_host_and_transfer_encoding_are_judged_as_in_go(head: bytes, status: int) -> None:
+    """One Host in HTTP/1.1, and never two; no coding of a body but chunks."""
+    async with running() as server:
+        client = await server.connect()
+        answer = await client.ask(b"GET /metrics " + head + b"\r\n")
+
+        assert answer.status == status
+        if status != 200:
+            assert answer.headers["connection"] == "close"
+            assert await client.closed()
+
+
 async def test_an_upgrade_is_answered_without_it() -> None:
     """WebSockets and h2c are not spoken: the page comes as ever, then the end."""
     async with running() as server:
@@ -287,7 +326,7 @@ async def test_the_connection_closes_when_asked(version: str) -> None:
     """`Connection: close`, and HTTP/1.0."""
     async with running() as server:
         client = await server.connect()
-        asked = f"GET /metrics HTTP/{version}\r\nConnection: close\r\n\r\n"
+        asked = f"GET /metrics HTTP/{version}\r\nHost: x\r\nConnection: close\r\n\r\n"
 
         assert (await client.ask(asked.encode())).status == 200
         assert await client.closed()
