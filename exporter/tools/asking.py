@@ -21,12 +21,12 @@ from exporter.config import (
     TokenUnreadable,
     token_digest,
 )
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling import schedule
 from exporter.polling.attempt import Attempts, Call, Departure, Order
 from exporter.polling.budget import Budget
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Observer
 from exporter.polling.schedule import Pause
 from exporter.polling.task import open_day
@@ -152,7 +152,7 @@ class Desk:
         self.exporter_runs = means.exporter_runs
         self._state = state
         self._clock = means.clock
-        self._hours = PollHours(operation.poll_hours, operation.timezone)
+        self._hours = OpenHours(operation.poll_hours, operation.timezone)
         self._turn = Turn(means.directory, means.clock)
         self._attempts = Attempts(
             base_url=operation.base_url,
