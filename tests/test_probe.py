@@ -338,6 +338,22 @@ async def test_an_operation_without_skills(stage: Stage) -> None:
 
 
 @in_virtual_time
+async def test_a_quota_refused_over_midnight_is_that_of_the_day_before(
+    state_directory: Path,
+) -> None:
+    """A request that left before midnight and was refused after it pauses no new day."""
+    stage = Stage(state_directory, "2026-11-18 23:59:58", seconds=3.0)
+    stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
+    assert verdicts(await probe(stage, stage.configure(operation("4173")))) == ["quota"]
+    assert stage.day() == "20261119"
+    stage.api.answer = lambda seen: ok(row())
+    assert verdicts(await probe(stage, stage.configure(operation("4174")))) == ["fine"]
+    stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
+    assert verdicts(await probe(stage, stage.configure(operation("4175")))) == ["quota"]
+    assert verdicts(await probe(stage, stage.configure(operation("4176")))) == ["held.quota"]
+
+
+@in_virtual_time
 async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
     """After midnight a probe waits for a running exporter, and never spoils the closing."""
     loaded = stage.configure(operation("4173", interval="5m"))

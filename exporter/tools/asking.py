@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,7 @@ class Desk:
             return Held(Why.RECENT, max(0.0, left), outcome.last_at)
         if isinstance(outcome, Spent):
             return Held(Why.BUDGET, self._until_next_day(self.budget))
-        await self._note_pause(outcome.error, digest)
+        await self._note_pause(outcome.error, digest, outcome.started_at)
         seconds = self._clock.monotonic() - max(started, outcome.started)
         return Reply(outcome.answer, outcome.error, seconds)
 
@@ -276,8 +276,11 @@ class Desk:
         wait = pause.wait(self._clock.epoch())
         return Held(Why(str(pause.reason)), wait) if wait > 0 else None
 
-    async def _note_pause(self, error: WolkvoxError | None, digest: str) -> None:
-        """Begin, lengthen or end the pause, as the exporter does after each attempt."""
+    async def _note_pause(self, error: WolkvoxError | None, digest: str, asked: float) -> None:
+        """Begin, lengthen or end the pause, as the exporter does after each attempt.
+
+        A refusal belongs to the day in which the request left (`asked`, epoch seconds).
+        """
         before = await self._pause()
         if error is None and before is None:
             return
@@ -288,9 +291,8 @@ class Desk:
             if reason is None or not error.reached:
                 return
             now, interval = self._clock.epoch(), self.operation.interval
-            data = schedule.next_pause(
-                before, reason, now, self._today(), interval, digest
-            ).to_json()
+            day = local_day(datetime.fromtimestamp(asked, UTC), self.operation.timezone)
+            data = schedule.next_pause(before, reason, now, day, interval, digest).to_json()
         member = self.identity.member
         await self._state.write(lambda db: db.save_json("pauses", member, "", data))
 
