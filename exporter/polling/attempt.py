@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from exporter.errors import WolkvoxError
+from exporter.errors import StorageError, WolkvoxError
 from exporter.polling.budget import Budget
 from exporter.polling.observer import Observer
 from exporter.state.journal import State
@@ -147,9 +148,11 @@ class Attempts:
         started = max(started, self._client.left_at or started)
         self._observer.answered(order.report, seconds, error.reason if error else None)
         if error is not None and not error.reached:
-            used = await self._state.write(
-                lambda storage: storage.take_back(attempt, granted.before)
-            )
-            self._budget.note(used, attempt.day)
-            stored = granted.before
+            # Where it cannot be taken back it stays counted: the failure shows all the same.
+            with contextlib.suppress(StorageError):
+                used = await self._state.write(
+                    lambda storage: storage.take_back(attempt, granted.before)
+                )
+                self._budget.note(used, attempt.day)
+                stored = granted.before
         return Outcome(answer, error, window, started, attempt.at, self._clock.epoch(), stored)
