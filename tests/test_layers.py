@@ -13,8 +13,18 @@ import pytest
 ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
-    *("errors", "times", "logs", "sdnotify", "mainloop", "config", "flags", "sharding"),
-    *("wolkvox", "state", "polling", "metrics", "web", "fleet", "site", "service", "simulator"),
+    *("errors", "times", "logs", "sdnotify", "mainloop", "wolkvox", "config", "flags"),
+    *(
+        "sharding",
+        "state",
+        "polling",
+        "metrics",
+        "web",
+        "fleet",
+        "site",
+        "service",
+        "simulator",
+    ),
     *("demo", "tools", "cli", "__main__"),
 )
 # Libraries that live behind one door.
@@ -23,6 +33,7 @@ DOORS = {
     "h11": ("wolkvox/",),
     "pydantic": ("config/", "web/access.py"),
     "yaml": ("config/",),
+    "opening_hours": ("config/hours.py",),
     "sqlite3": ("state/",),
     "prometheus_client": ("metrics/", "web/negotiation.py"),
     "uvicorn": ("web/",),
