@@ -295,11 +295,12 @@ def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
     ends_at_once()
     code = _run()
-    lookups = [one for one in threading.enumerate() if one.name.startswith("asyncio_")]
-    for thread in lookups:
-        thread.join(0.2 / len(lookups))
-    if any(thread.is_alive() for thread in lookups):
-        # A look-up of a name hangs, and the interpreter would wait for its thread.
+    threads = [one for one in threading.enumerate() if not one.daemon]
+    threads.remove(threading.main_thread())
+    for thread in threads:
+        thread.join(0.2 / len(threads))
+    if any(thread.is_alive() for thread in threads):
+        # A look-up that hangs, or a costly password: the interpreter would wait for it.
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)
@@ -315,6 +316,11 @@ def _run() -> int:
         return 2
     except ExporterError as error:
         click.echo(f"error: {error}", err=True)
+        return 1
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        click.echo("error: no thread can be started: a limit of processes is reached", err=True)
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
