@@ -14,18 +14,8 @@ ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
     *("errors", "times", "logs", "sdnotify", "mainloop", "wolkvox", "config", "flags"),
-    *(
-        "sharding",
-        "state",
-        "polling",
-        "metrics",
-        "web",
-        "fleet",
-        "site",
-        "service",
-        "simulator",
-    ),
-    *("demo", "tools", "cli", "__main__"),
+    *("sharding", "state", "polling", "metrics", "web", "fleet", "site", "service"),
+    *("simulator", "demo", "tools", "cli", "__main__"),
 )
 # Libraries that live behind one door.
 DOORS = {
