@@ -13,7 +13,17 @@ import pytest
 ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
-    *("errors", "times", "logs", "sdnotify", "mainloop", "wolkvox", "config", "flags"),
+    *(
+        "errors",
+        "times",
+        "output",
+        "logs",
+        "sdnotify",
+        "mainloop",
+        "wolkvox",
+        "config",
+        "flags",
+    ),
     *("sharding", "state", "polling", "metrics", "web", "fleet", "site", "service"),
     *("simulator", "demo", "tools", "cli", "__main__"),
 )
