@@ -77,17 +77,18 @@ def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
         loop = asyncio.new_event_loop()
         # Such a thread begins while signals are let through, and would take one that comes
         # when they are held back again.
-        loop.set_default_executor(
-            ThreadPoolExecutor(
-                thread_name_prefix="asyncio",
-                initializer=signal.pthread_sigmask,
-                initargs=(signal.SIG_BLOCK, _SIGNALS),
-            )
-        )
+        loop.set_default_executor(threads("asyncio"))
         try:
             return loop.run_until_complete(main())
         finally:
             loop.close()
+
+
+def threads(name: str, most: int | None = None) -> ThreadPoolExecutor:
+    """A pool of at most so many threads, none of which takes a signal."""
+    return ThreadPoolExecutor(
+        most, name, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, _SIGNALS)
+    )
 
 
 @contextmanager

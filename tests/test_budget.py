@@ -22,7 +22,7 @@ def budget(
     used: int = 0,
 ) -> Budget:
     """A budget with one operation's demand."""
-    made = Budget(("#acme",), ceiling, BOGOTA)
+    made = Budget((1,), ceiling, BOGOTA)
     made.set_demand("acme", Demand(intervals, other, hours))
     made.note(used, TODAY)
     return made
@@ -112,7 +112,7 @@ def test_the_count_belongs_to_its_day() -> None:
 
 def test_days_of_23_and_25_hours() -> None:
     """The plan is for the seconds that the day really has."""
-    made = Budget(("#acme",), 288, SANTIAGO)
+    made = Budget((1,), 288, SANTIAGO)
     made.set_demand("acme", Demand((300.0,), 0, PollHours(None, SANTIAGO)))
     assert made.limits(moment("2026-04-04 00:00", SANTIAGO)).lasting == 90000 / 288
     # The day that begins at 01:00.

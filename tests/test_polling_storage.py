@@ -146,14 +146,15 @@ async def test_an_attempt_that_cannot_be_taken_back(state_directory: Path, disk:
 async def test_counters_survive_a_reload_on_a_full_disk(
     state_directory: Path, disk: Disk
 ) -> None:
-    """A loop that cannot read the state waits for it: it never begins with empty counters."""
+    """A reload without the state is refused whole: no loop begins with empty counters."""
     stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
     async with stage.run() as running:
         await stage.until("2026-11-18 10:11")
         assert running.value(OFFERED) == 20
         disk.full = True
-        running.fleet.apply(stage.configure(operation(stale_after="1h")))
+        with pytest.raises(StorageError, match="full"):
+            await running.fleet.apply(stage.configure(operation("4173", stale_after="1h")))
         await stage.until("2026-11-18 10:20")
         assert running.value(WRITABLE) == 0
         assert running.value(OFFERED) == 20
@@ -200,7 +201,7 @@ async def test_what_can_be_read_can_not_be_written_yet(
             patched.setattr(Storage, "begin_attempt", full)
             await stage.until("2026-11-18 10:06")
             assert running.value(WRITABLE) == 0
-            running.fleet.apply(stage.configure(operation(labels="{site: cali}")))
+            await running.fleet.apply(stage.configure(operation(labels="{site: cali}")))
             await stage.until("2026-11-18 10:08")
             assert running.value(WRITABLE) == 0
         await stage.until("2026-11-18 10:11")

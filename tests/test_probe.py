@@ -19,6 +19,7 @@ from exporter.tools.probe import Probed, Prober, Result
 from exporter.tools.tables import as_json, plain, sentence
 from exporter.tools.verdicts import ENGLISH, LANGUAGES, SPANISH, Words, language_of, span
 from tests.polling_support import Stage, operation
+from tests.state_support import row_of
 from tests.tools_support import opened
 from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row
 
@@ -418,8 +419,8 @@ def test_a_state_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 async def test_a_state_that_is_unknown(stage: Stage) -> None:
     """A state file is made where there is none, so that the next call knows of this one."""
     await probe(stage, stage.configure(operation("4173")))
-    storage = Storage.open(stage.directory / "state")
-    assert storage.stored("http://127.0.0.1:1/api/v2/", "4173").attempt_at is not None
+    storage = Storage.open(stage.directory / "state", stage.world.clock().epoch)
+    assert storage.stored(row_of(storage, "acme"), "4173").attempt_at is not None
     storage.close()
 
 

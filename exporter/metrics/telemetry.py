@@ -7,7 +7,7 @@ or waits.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import accumulate
 
@@ -124,6 +124,12 @@ class OperationTelemetry:
             self._renderer.forget(key.skill_id)
         for part in PARTS:
             self._page.drop((key.operation, key.skill_id, part))
+
+    def retain(self, skill_ids: Collection[str]) -> None:
+        """Drop the queries that are not among these."""
+        for key in self.queries():
+            if key.skill_id not in skill_ids:
+                self.forget(key)
 
     def queries(self) -> list[QueryKey]:
         """The queries that are shown."""

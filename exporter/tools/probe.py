@@ -87,7 +87,7 @@ class Prober:
 
     async def run(self, desks: Iterable[Desk]) -> Result:
         """Ask; raises StorageError where an attempt cannot be noted."""
-        tokens: dict[tuple[str, ...], list[Desk]] = {}
+        tokens: dict[tuple[int, ...], list[Desk]] = {}
         order = []
         for desk in desks:
             order.append(desk.operation.name)
