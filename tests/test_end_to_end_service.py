@@ -149,6 +149,7 @@ Storage.open, Storage.close = classmethod(opened), closed
     assert life.output() == "closed\n"
 
 
+@pytest.mark.usefixtures("linux")
 def test_a_second_signal_does_not_cut_the_end_short(
     launch: Launch, tmp_path: Path, serve_api: Serve
 ) -> None:

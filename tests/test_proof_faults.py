@@ -34,6 +34,9 @@ pytest_plugins = ("tests.e2e_fixtures",)
 Serve = Callable[[Script], Api]
 
 
+pytestmark = pytest.mark.usefixtures("linux")
+
+
 @contextlib.contextmanager
 def no_room(directory: Path) -> Iterator[None]:
     """What `open_room` is on a machine that allows no mount."""

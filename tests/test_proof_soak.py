@@ -21,6 +21,8 @@ from proof.soak_minutes import Minutes, Sample
 from proof.soak_process import NAMED
 from tests.virtual import VirtualWorld, in_virtual_time
 
+pytestmark = pytest.mark.usefixtures("linux")
+
 
 def quiet(text: str) -> None:
     """Say nothing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from exporter.errors import ConfigError
 from exporter.web.access import RateLimit, WebConfig, load_web_config
 from exporter.web.certificates import CIPHERS, TlsSettings, build_context
+from tests.needs import run
 from tests.web_support import Pair, make_pair
 
 HASH = "$2y$10$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm"
@@ -34,8 +34,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encrypt(pair: Pair, target: Path) -> None:
     """The pair's key under a password."""
-    command = ["openssl", "pkcs8", "-topk8", "-in", str(pair.key), "-out", str(target)]
-    subprocess.run([*command, "-passout", "pass:secret"], check=True)
+    command = ("openssl", "pkcs8", "-topk8", "-in", pair.key, "-out", target)
+    run(*command, "-passout", "pass:secret").check_returncode()
 
 
 @pytest.fixture
