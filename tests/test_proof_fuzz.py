@@ -87,7 +87,7 @@ def test_every_seed_keeps_the_promises(name: str, tmp_path: Path) -> None:
         target(name)(path.read_bytes())
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_a_tiny_run_fuzzes_everything(tmp_path: Path) -> None:
     """A row for each target and one for the sockets, and nothing broke."""
     part = fuzz.prove(TINY, tmp_path, say)
@@ -103,7 +103,7 @@ def test_a_tiny_run_fuzzes_everything(tmp_path: Path) -> None:
         assert row[6] == "0"
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="no atheris here")
 def test_atheris_guides_by_coverage(tmp_path: Path) -> None:
     """Its statistics are read, and inputs that reach new code stay out of the repository."""
@@ -132,7 +132,7 @@ child.main(sys.argv[1:])
 """
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 @pytest.mark.parametrize("guided", [False, True])
 def test_a_defect_is_found_and_kept(tmp_path: Path, guided: bool) -> None:
     """A reader that raises is told by its exception, and the input lies where people look."""
@@ -186,7 +186,7 @@ def test_without_a_target_it_says_how_it_is_used(capsys: pytest.CaptureFixture[s
     assert told.count("\n") == 1
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_the_sockets_find_a_leak_and_a_traceback(tmp_path: Path) -> None:
     """A server that keeps descriptors and fails at a page does not pass."""
     prelude = (
@@ -204,7 +204,7 @@ def test_the_sockets_find_a_leak_and_a_traceback(tmp_path: Path) -> None:
     assert "descriptors are open" in told
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_the_sockets_tell_of_an_exporter_that_dies(tmp_path: Path) -> None:
     """Its end is what is found, with its code; nobody's connections fail over it."""
     prelude = (
