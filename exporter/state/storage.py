@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from exporter.errors import StartError, StorageError
+from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.file import connect, is_refusal, put_aside
-from exporter.state.snapshot import QueryMemory, memory_from_json, memory_to_json
+from exporter.state.snapshot import QueryMemory
 
 log = logging.getLogger(__name__)
 
