@@ -95,7 +95,7 @@ def filled() -> Page:
     page.acme.answered("skill_11", 0.3, None)
     page.acme.requested("skill_11")
     page.acme.answered("skill_11", 61.0, Reason.TIMEOUT)
-    page.acme.read(SkillReport((), (FieldError("asa", "inbound", "x"),), 2))
+    page.acme.read(SkillReport((), (FieldError("asa", "inbound", "x"),), 2), held=3)
     page.acme.timing(Timing(300.0, 4.5, 0.25))
     page.acme.paused(Reason.QUOTA)
     page.acme.budget(17, 1000)
