@@ -23,7 +23,7 @@ from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import whole_day
 from proof.fuzz_config import scratch
-from tests.status_page_support import BOGOTA, OPERATION, targets, view
+from tests.status_page_support import BOGOTA, html, targets
 from tests.statuses import CHAT, VOICE
 
 OWNER: Final = "https://wv0013.wolkvox.com/api/v2/"
@@ -96,4 +96,4 @@ def _show(memory: QueryMemory) -> None:
     with contextlib.suppress(StopIteration):
         for _, shown in _RENDERER.scopes(status):
             assert all(line.endswith(b"\n") for line in shown.lines.values())
-    view(status, operations=[OPERATION])
+    assert html(status)

@@ -13,7 +13,17 @@ import pytest
 ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
-    *("errors", "times", "logs", "sdnotify", "mainloop", "config", "flags", "sharding"),
+    *(
+        "errors",
+        "times",
+        "logs",
+        "messages",
+        "sdnotify",
+        "mainloop",
+        "config",
+        "flags",
+        "sharding",
+    ),
     *("wolkvox", "state", "polling", "metrics", "web", "fleet", "site", "service", "simulator"),
     *("demo", "tools", "cli", "__main__"),
 )
