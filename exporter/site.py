@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from exporter import __version__
 from exporter.config import Configuration
@@ -33,7 +33,7 @@ class Site:
         clock: Clock,
         telemetry: ExporterTelemetry,
         telemetry_path: str,
-        reload: Callable[[], str | None],
+        reload: Callable[[], Awaitable[str | None]],
     ) -> None:
         self._page = page
         self._fleet = fleet
@@ -87,7 +87,7 @@ class Site:
 
     async def reload(self) -> str | None:
         """Read the configuration again."""
-        return self._reload()
+        return await self._reload()
 
 
 def reference_page() -> Document:

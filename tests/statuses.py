@@ -43,6 +43,7 @@ def status(
         memory=memory,
         last_attempt_at=NOW - 62,
         next_slot_at=NOW + 238,
+        interval=300.0,
         live_until=NOW - 60 + stale_after,
     )
 

@@ -265,7 +265,11 @@ def test_beside_a_running_exporter(launch: Launch, tmp_path: Path, serve_api: Se
     life = launch("backfill", *span(4, 2), "--pace", "100ms")
     assert life.wait() == 0, life.log()
     assert "an exporter runs beside" in life.log()
-    assert exporter.metrics().value("wolkvox_up", skill_id="1") == 1
+
+    def up() -> bool:
+        return exporter.metrics().value("wolkvox_up", skill_id="1") == 1
+
+    wait_for(up, "a good answer to the exporter")
 
 
 @pytest.mark.parametrize(

@@ -132,8 +132,8 @@ def test_the_state_is_closed_whenever_a_signal_comes(
 import os
 from exporter.state.storage import Storage
 close, connect = Storage.close, Storage.open.__func__
-def opened(kind, directory):
-    storage = connect(kind, directory)
+def opened(kind, directory, now):
+    storage = connect(kind, directory, now)
     os.kill(os.getpid(), {int(number)})
     return storage
 def closed(storage):

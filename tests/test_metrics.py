@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 
 from exporter.config import ServiceLevel, SlaEntry
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Scoped
 from exporter.metrics.families import BY_NAME, TABLE
@@ -30,7 +31,6 @@ from exporter.metrics.reference import reference
 from exporter.metrics.render import Block
 from exporter.metrics.sla import Targets
 from exporter.metrics.telemetry import OperationTelemetry
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Timing
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
@@ -53,7 +53,7 @@ TARGETS = Targets(
     single_skills=True,
 )
 RENDERER = QueryRenderer(BOGOTA, TARGETS)
-ALWAYS = PollHours(None, BOGOTA)
+ALWAYS = OpenHours(None, BOGOTA)
 GOLDEN = Path(__file__).parent / "data" / "metrics.prom"
 
 
@@ -302,7 +302,7 @@ def test_poll_open_follows_the_poll_hours() -> None:
     """Outside poll_hours the gauge is 0, at the scrape and to the second."""
     page = Page()
     assert page.value("wolkvox_poll_open") == 1
-    hours = PollHours("Mo-Fr 12:00-12:30", BOGOTA)
+    hours = OpenHours("Mo-Fr 12:00-12:30", BOGOTA)
     page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER, hours)
 
     seen = []

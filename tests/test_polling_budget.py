@@ -21,6 +21,7 @@ from tests.polling_support import (
     gaps,
     operation,
 )
+from tests.state_support import row_of
 from tests.virtual import Exporter, in_virtual_time, refusal
 
 TEN = " ".join(str(4170 + number) for number in range(10))
@@ -37,15 +38,15 @@ def per_day(stage: Stage) -> Counter[date]:
 
 def spend(running: Exporter, stage: Stage, calls: int, skill: str = "9999") -> None:
     """Let another process (a probe) use up calls of the day on the same account."""
-    now = stage.world.now()
+    now, row = stage.world.now(), row_of(running.storage, "acme")
     for number in range(calls):
         attempt = Attempt(
-            base_url="http://127.0.0.1:1/api/v2/",
+            operation=row,
             skill_id=f"{skill}-{number}",
             at=now.timestamp(),
             known_at=None,
             gap=300.0,
-            account=("http://127.0.0.1:1/api/v2/",),
+            account=(row,),
             day=now.astimezone(stage.zone).date(),
             ceiling=None,
         )

@@ -441,4 +441,4 @@ def test_skills_that_no_exporter_wrote_are_left_out() -> None:
 def test_a_row_that_is_too_deep_counts_as_nothing() -> None:
     """Python's reader of JSON raises RecursionError there, which is no ValueError."""
     fuzz_state.one(b"[" * 100_000)
-    assert fuzz_state.storage().memory(fuzz_state.OWNER, fuzz_state.SKILL) is None
+    assert fuzz_state.storage().memory(fuzz_state.ROW, fuzz_state.SKILL) is None

@@ -305,5 +305,5 @@ def test_inhibition(
             if one["status"]["state"] != "unprocessed"
         }
 
-    wait_for(lambda: len(states()) == 2, "both alerts")
-    assert states() == {source: False, target: silenced}
+    expected = {source: False, target: silenced}
+    wait_for(lambda: states() == expected, f"{expected}; now: ", evidence=lambda: f"{states()}")

@@ -76,6 +76,13 @@ class TokenSource:
         except ValueError as exc:
             raise TokenUnreadable(f"{self.describe()} {exc}") from None
 
+    def digest(self) -> str | None:
+        """Return the digest of the token of this moment; None where there is none."""
+        try:
+            return token_digest(self.read())
+        except TokenUnreadable:
+            return None
+
     def exposed(self) -> bool:
         """Tell whether every user of the machine may read the token's file.
 

@@ -101,6 +101,7 @@ _STATUS = (
     "wolkvox_up",
     "wolkvox_last_attempt_timestamp_seconds",
     "wolkvox_last_success_timestamp_seconds",
+    "wolkvox_query_interval_seconds",
     "wolkvox_consecutive_failures",
 )
 _DAY: tuple[tuple[str, Labels], ...] = (
@@ -117,7 +118,7 @@ _DAY: tuple[tuple[str, Labels], ...] = (
 
 
 def status_row(labels: Labels) -> Row:
-    """The row of a query itself: up, last attempt, last success, failures in a row."""
+    """The row of a query itself: up, last attempt and success, interval, failures in a row."""
     return _row((name, series(BY_NAME[name], labels)) for name in _STATUS)
 
 

@@ -7,17 +7,17 @@ or waits.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import accumulate
 
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Scoped
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import Block
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Timing
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
@@ -82,7 +82,7 @@ class OperationTelemetry:
         info: Mapping[str, str],
         reports: tuple[str, ...],
         renderer: QueryRenderer,
-        hours: PollHours,
+        hours: OpenHours,
     ) -> None:
         """Take over a changed configuration; counters of reports in use go on."""
         self._info, self._renderer = dict(info), renderer
@@ -124,6 +124,12 @@ class OperationTelemetry:
             self._renderer.forget(key.skill_id)
         for part in PARTS:
             self._page.drop((key.operation, key.skill_id, part))
+
+    def retain(self, skill_ids: Collection[str]) -> None:
+        """Drop the queries that are not among these."""
+        for key in self.queries():
+            if key.skill_id not in skill_ids:
+                self.forget(key)
 
     def queries(self) -> list[QueryKey]:
         """The queries that are shown."""
@@ -274,7 +280,7 @@ class OperationTelemetry:
             yield block
 
 
-def _poll_open(name: str, hours: PollHours, now: float) -> Scoped:
+def _poll_open(name: str, hours: OpenHours, now: float) -> Scoped:
     is_open, until = hours.state(now)
     block = Block(BY_NAME["wolkvox_poll_open"])
     block.add((name,), float(is_open))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from exporter.errors import WolkvoxError
+from exporter.errors import StorageError, WolkvoxError
 from exporter.polling.budget import Budget
 from exporter.polling.observer import Observer
 from exporter.state.journal import State
 from exporter.state.locks import TokenGate
-from exporter.state.storage import Attempt, Granted, Spent, Stored, TooEarly
+from exporter.state.storage import Attempt, ForeignToken, Granted, Spent, Stored, TooEarly
 from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
@@ -74,7 +75,7 @@ class Attempts:
     def __init__(
         self,
         *,
-        base_url: str,
+        operation: int,
         zone: ZoneInfo,
         client: WolkvoxClient,
         state: State,
@@ -83,7 +84,7 @@ class Attempts:
         clock: Clock,
         observer: Observer,
     ) -> None:
-        self._base_url = base_url
+        self._operation = operation
         self._zone = zone
         self._client = client
         self._state = state
@@ -94,7 +95,7 @@ class Attempts:
 
     async def send(
         self, token: str, digest: str, order: Order, call: Call
-    ) -> Outcome | TooEarly | Spent:
+    ) -> Outcome | TooEarly | Spent | ForeignToken:
         """Ask once, in the turn of the token with this digest.
 
         Raises StorageError, and then no request left.
@@ -103,7 +104,7 @@ class Attempts:
             now = self._clock.now()
             closing = order.closing(now)
             window = whole_day(closing) if closing else day_so_far(now, self._zone)
-            attempt = self._attempt(order, now, closing)
+            attempt = self._attempt(order, digest, now, closing)
             granted = await self._state.write(lambda storage: storage.begin_attempt(attempt))
             if not isinstance(granted, Granted):
                 if isinstance(granted, Spent):
@@ -111,9 +112,11 @@ class Attempts:
                 return granted
             return await self._ask(token, order, call, window, attempt, granted)
 
-    def _attempt(self, order: Order, now: datetime, closing: date | None) -> Attempt:
+    def _attempt(
+        self, order: Order, digest: str, now: datetime, closing: date | None
+    ) -> Attempt:
         return Attempt(
-            base_url=self._base_url,
+            operation=self._operation,
             skill_id=order.skill_id,
             at=now.timestamp(),
             known_at=order.known_at,
@@ -121,6 +124,7 @@ class Attempts:
             account=self._budget.account,
             day=local_day(now, self._budget.zone),
             ceiling=self._budget.ceiling,
+            token=digest,
             closing=closing,
         )
 
@@ -147,9 +151,15 @@ class Attempts:
         started = max(started, self._client.left_at or started)
         self._observer.answered(order.report, seconds, error.reason if error else None)
         if error is not None and not error.reached:
-            used = await self._state.write(
-                lambda storage: storage.take_back(attempt, granted.before)
-            )
-            self._budget.note(used, attempt.day)
-            stored = granted.before
+            # Where it cannot be taken back it stays counted: the failure shows all the same.
+            with contextlib.suppress(StorageError):
+                used = await self._state.write(
+                    lambda storage: storage.take_back(attempt, granted.before)
+                )
+                self._budget.note(used, attempt.day)
+                stored = granted.before
+        if error is None and granted.rotated and attempt.token is not None:
+            row, accepted = attempt.operation, attempt.token
+            with contextlib.suppress(StorageError):  # the next answer accepts it
+                await self._state.write(lambda storage: storage.accept(row, accepted))
         return Outcome(answer, error, window, started, attempt.at, self._clock.epoch(), stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +31,9 @@ class Observer(Protocol):
 
     def forget(self, key: QueryKey) -> None:
         """Stop showing a query."""
+
+    def retain(self, skill_ids: Collection[str]) -> None:
+        """Stop showing the queries that are not among these."""
 
     def requested(self, report: str) -> None:
         """Count a request that leaves (or tries to)."""

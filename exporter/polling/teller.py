@@ -27,14 +27,12 @@ class Teller:
         self._unreadable: set[str] = set()
 
     def publish(self, task: Task, interval: float) -> None:
-        """Show a query as it stands; `interval` is the one in force of its operation."""
+        """Show a query as it stands; `interval` is the one in force of it."""
         if not task.is_query:
             return
         live_until = None
         if task.memory.last_success_at is not None:
-            stale = schedule.stale_after_in_force(
-                self._operation.stale_after, max(task.interval, interval)
-            )
+            stale = schedule.stale_after_in_force(self._operation.stale_after, interval)
             live_until = task.memory.last_success_at + stale
         wait = max(0.0, task.slot - self._clock.monotonic())
         self._observer.publish(
@@ -44,6 +42,7 @@ class Teller:
                 memory=task.memory,
                 last_attempt_at=task.tried_at,
                 next_slot_at=self._clock.epoch() + wait,
+                interval=interval,
                 live_until=live_until,
                 error=task.error,
             )

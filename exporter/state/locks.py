@@ -18,7 +18,10 @@ _PATIENCE = 0.2  # seconds between looks at a lock that another process holds
 
 
 class DirectoryLock:
-    """Held while an exporter runs on a state directory; released by the kernel on a kill."""
+    """Held while an exporter runs on a state directory; released by the kernel on a kill.
+
+    The lock is on the directory itself: emptying the directory lets no second exporter in.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -28,22 +31,23 @@ class DirectoryLock:
         """Take the lock; raises StartError where another exporter holds it."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(
-                directory / "exporter.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-            )
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise StartError(
                 f"the state directory {directory} cannot be written ({error.strerror}); "
                 "set --storage.path to a directory of the exporter's user"
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            free = _try_lock(descriptor)
+        except StorageError as error:
+            os.close(descriptor)
+            raise StartError(f"the state directory {directory}: {error}") from error
+        if not free:
             os.close(descriptor)
             raise StartError(
                 f"another exporter runs on the state directory {directory}; "
                 "give this one its own with --storage.path"
-            ) from error
+            )
         return cls(descriptor)
 
     def release(self) -> None:

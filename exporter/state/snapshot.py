@@ -53,8 +53,9 @@ class QueryMemory:
 class QueryStatus:
     """One query as it is told: its memory, its last attempt and its next slot.
 
-    Times are epoch seconds. `live_until` is the moment at which the values are too old to
-    be shown (None: never succeeded); `error` the last failure with its text for people.
+    Times are epoch seconds. `interval` is the one in force, in seconds. `live_until` is the
+    moment at which the values are too old to be shown (None: never succeeded); `error` the
+    last failure with its text for people.
     """
 
     key: QueryKey
@@ -62,6 +63,7 @@ class QueryStatus:
     memory: QueryMemory
     last_attempt_at: float | None = None
     next_slot_at: float | None = None
+    interval: float | None = None
     live_until: float | None = None
     error: tuple[Reason, str] | None = None
 

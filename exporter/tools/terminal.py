@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from exporter.mainloop import Loop
 from exporter.wolkvox.text import one_line
 
 INTERRUPTED = 1
@@ -26,7 +27,7 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]], *, patient: b
     the first where it is not, ends it at once with 1. Unlike `asyncio.run` it does not wait
     for the look-up of a name that hangs.
     """
-    loop = asyncio.new_event_loop()
+    loop = Loop()
     stopping = asyncio.Event()
     task = loop.create_task(main(stopping))
 
@@ -73,9 +74,8 @@ def progress(total: int | None, *, lines: bool) -> Iterator[Advance]:
 
     def advance(text: str, done: int) -> None:
         nonlocal before
-        line = one_line(
-            f"{done}/{total or '?'} {text}", min(120, get_terminal_size().columns - 1)
-        )
+        limit = get_terminal_size().columns - 1 if terminal else 120
+        line = one_line(f"{done}/{total or '?'} {text}", limit)
         if terminal:
             click.echo(f"{_CLEAR}{line}", err=True, nl=False)
         elif lines and text != before:
