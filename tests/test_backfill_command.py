@@ -17,7 +17,7 @@ import pytest
 
 from exporter.messages import Words
 from tests.e2e_api import Api, Script, found, refused, row
-from tests.e2e_prometheus import Prometheus, prometheus, promtool
+from tests.e2e_prometheus import Prometheus, prometheus
 from tests.e2e_support import (
     TOKEN,
     Launch,
@@ -28,6 +28,7 @@ from tests.e2e_support import (
     wait_for,
     write_config,
 )
+from tests.needs import run
 from tests.tools_support import terminal
 
 pytest_plugins = ("tests.e2e_fixtures",)
@@ -94,7 +95,7 @@ def config_for(where: str, directory: Path, **keys: str) -> Path:
 def imported(directory: Path) -> Iterator[Prometheus]:
     """A Prometheus with the file's blocks."""
     data = directory / "prometheus"
-    made = promtool("tsdb", "create-blocks-from", "openmetrics",
+    made = run("promtool", "tsdb", "create-blocks-from", "openmetrics",
                     str(directory / "out.om"), str(data))  # fmt: skip
     assert made.returncode == 0, made.stderr
     with prometheus(directory, []) as server:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -35,6 +34,7 @@ from exporter.polling.observer import Timing
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import ChannelFigures, FieldError, SkillReport
+from tests.needs import run
 from tests.statuses import CHAT, NOW, VOICE, never, status
 
 BOGOTA = ZoneInfo("America/Bogota")
@@ -95,7 +95,7 @@ def filled() -> Page:
     page.acme.answered("skill_11", 0.3, None)
     page.acme.requested("skill_11")
     page.acme.answered("skill_11", 61.0, Reason.TIMEOUT)
-    page.acme.read(SkillReport((), (FieldError("asa", "inbound", "x"),), 2))
+    page.acme.read(SkillReport((), (FieldError("asa", "inbound", "x"),), 2), held=3)
     page.acme.timing(Timing(300.0, 4.5, 0.25))
     page.acme.paused(Reason.QUOTA)
     page.acme.budget(17, 1000)
@@ -119,15 +119,10 @@ def test_golden_page() -> None:
 
 def test_promtool_finds_nothing_to_complain(tmp_path: Path) -> None:
     """`promtool check metrics`, which lints names, types and HELP, is content."""
-    checked = subprocess.run(
-        ["promtool", "check", "metrics"],
-        input=filled().exposition.text(),
-        capture_output=True,
-        check=False,
-    )
+    checked = run("promtool", "check", "metrics", text=filled().exposition.text().decode())
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert checked.stdout + checked.stderr == b""
+    assert checked.stdout + checked.stderr == ""
 
 
 class _Collected(Collector):

@@ -33,7 +33,7 @@ def quiet(text: str) -> None:
     """Say nothing."""
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_kills_cost_nothing(tmp_path: Path) -> None:
     """At random moments and at points of writing: nothing early, nothing fallen, all exact."""
     part = crash.prove(TINY, tmp_path, quiet)
@@ -48,7 +48,7 @@ def test_kills_cost_nothing(tmp_path: Path) -> None:
     assert {cell for row in part.rows for cell in row[6:]} == {"0"}
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_an_exporter_that_forgets_its_attempts_is_found(tmp_path: Path) -> None:
     """Where an attempt is not written, the witness sees it at the request."""
     nursery = Nursery()

@@ -20,9 +20,10 @@ from typing import Any, Self
 
 from exporter.errors import StartError, StorageError
 from exporter.state.claims import KEEP_DAYS, claim_rows, marks
+from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.file import connect, is_refusal, put_aside, used_before
 from exporter.state.identity import Claim, Identity, OperationRow
-from exporter.state.snapshot import QueryMemory, memory_from_json, memory_to_json
+from exporter.state.snapshot import QueryMemory
 
 log = logging.getLogger(__name__)
 
