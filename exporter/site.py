@@ -14,9 +14,9 @@ from exporter.metrics.own import ExporterTelemetry
 from exporter.state.snapshot import Snapshot
 from exporter.times import Clock
 from exporter.web.app import Document
-from exporter.web.landing import StatusPage
 from exporter.web.negotiation import Format
 from exporter.web.status import ExporterView
+from exporter.web.status_page import StatusPage
 
 TEXT = "text/plain; charset=utf-8"  # what a browser shows rather than saves
 DOCUMENTS = ("/config", "/docs")

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from exporter.messages import Words
 from tests.e2e_api import Api, Script, found, refused, row
 from tests.e2e_prometheus import Prometheus, prometheus
 from tests.e2e_support import (
@@ -252,7 +253,7 @@ def test_discovered_skills(launch: Launch, tmp_path: Path, serve_api: Serve) -> 
     fresh = ("--storage.path", str(tmp_path / "fresh"))
     refused_run = launch("backfill", *fresh, *span(2, 2), "--pace", "0s")
     assert refused_run.wait() == 1
-    assert "the token is refused" in refused_run.log()
+    assert Words("en").text("verdict.unauthorized") in refused_run.log()
     assert TOKEN not in refused_run.log()
 
 
