@@ -604,22 +604,72 @@ def test_a_base_url_that_is_none_is_an_error_of_the_configuration() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate for 127.0.0.1 in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not there to make a certificate")
+    """A key and a self-signed certificate for 127.0.0.1 in one file, by the plain recipe."""
     path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-keyout", str(path), "-out", f"{path}.crt", "-days", "2"),
-            *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
+    openssl(
+        path.parent,
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        *("-nodes", "-keyout", str(path), "-out", f"{path}.crt", "-days", "2"),
+        *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
     )
     path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
     return path
+
+
+def openssl(directory: Path, *argv: str) -> None:
+    """Run openssl there."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not there to make certificates")
+    subprocess.run(["openssl", *argv], cwd=directory, check=True, capture_output=True)
+
+
+def signed(directory: Path, extensions: str) -> None:
+    """Make `ca.pem` with these extensions, and `server.pem` for 127.0.0.1 signed by it."""
+    (directory / "ca.cnf").write_text(
+        f"[req]\ndistinguished_name=d\nx509_extensions=x\n[d]\n[x]\n{extensions}\n"
+    )
+    (directory / "leaf.cnf").write_text(
+        "subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=none\n"
+    )
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl(
+        directory,
+        *("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca"),
+        *("-config", "ca.cnf", "-days", "2"),
+    )
+    openssl(directory, "req", *key, "-keyout", "key.pem", "-out", "csr", "-subj", "/CN=x")
+    openssl(
+        directory,
+        *("x509", "-req", "-in", "csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
+        *("-CAcreateserial", "-out", "leaf.pem", "-days", "2", "-extfile", "leaf.cnf"),
+    )
+    both = (directory / "key.pem").read_text() + (directory / "leaf.pem").read_text()
+    (directory / "server.pem").write_text(both)
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=none",
+        "basicConstraints=CA:TRUE\nkeyUsage=keyCertSign",
+        "basicConstraints=critical,CA:TRUE",
+    ],
+    ids=["no key identifiers", "constraints not critical", "no key usage"],
+)
+async def test_a_private_authority_need_not_be_perfect(extensions: str, tmp_path: Path) -> None:
+    """What Python 3.13 refuses of an authority is accepted where `ca_file` names it."""
+    signed(tmp_path, extensions)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server.pem")
+    async with serving(None, http(GOOD), tls=tls) as server:
+        url = f"https://127.0.0.1:{server.port}/"
+        report = await ask(make_client(url, ca_file=tmp_path / "ca.pem"))
+        named = make_client(f"https://localhost:{server.port}/", ca_file=tmp_path / "ca.pem")
+        failure = await fail(named)
+
+    assert report.channels[0].channel == "inbound"
+    assert failure.reason is Reason.CONNECT
+    assert "not valid for 'localhost'" in failure.detail
 
 
 async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate: Path) -> None:
@@ -633,7 +683,10 @@ async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate
 
     assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
     assert "CERTIFICATE_VERIFY_FAILED" in failure.detail
+    assert "ca_file" in failure.detail
+    assert "allow list" not in failure.detail
     assert report.channels[0].channel == "inbound"
+    assert tls_context(None).verify_flags == httpx.create_ssl_context().verify_flags
 
 
 def test_tls_contexts_are_shared_until_the_file_changes(certificate: Path) -> None:

@@ -27,7 +27,9 @@ ALLOW_LIST_HINT: Final = (
     "Wolkvox drops connections from addresses that are not on its allow list"
 )
 NAME_HINT: Final = "the name does not resolve: check it, and this machine's DNS"
-CERTIFICATE_HINT: Final = "the certificate is not trusted: a private CA belongs in ca_file"
+CERTIFICATE_HINT: Final = (
+    "the certificate is not trusted: check the address; a private CA belongs in ca_file"
+)
 TLS_HINT: Final = "TLS could not be established: check the address and what stands in between"
 PROXY_HINT: Final = "the proxy refuses the connection"
 # Wolkvox closes idle connections after 5 s: reusing one at that moment loses an attempt.
