@@ -63,7 +63,7 @@ def connector(
     tls = tls_context(ca_file)
     whose, address = "the proxy", proxy
     if proxy is None and trust_env and (found := environment_proxy(url, getproxies())):
-        whose, address = f"the proxy of the environment ({found[0]})", found[1]
+        whose, address = f"a proxy of the environment ({found[0]})", found[1]
     return functools.partial(
         httpx.AsyncClient,
         base_url=url,
