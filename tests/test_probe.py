@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -146,26 +148,32 @@ async def test_a_failure_says_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("text", "verdict"),
-    [("[Errno -2] Name or service not known", "server"), ("Connection refused", "connect")],
+    ("cause", "verdict", "advice"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "server", "manager.wolkvox.com"),
+        (ConnectionRefusedError(111, "Connection refused"), "connect", "allow list"),
+        (ssl.SSLCertVerificationError(1, "self-signed certificate"), "tls", "`ca_file`"),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "tls", "`ca_file`"),
+    ],
+    ids=["name", "refused", "certificate", "tls"],
 )
 @in_virtual_time
-async def test_no_connection(stage: Stage, text: str, verdict: str) -> None:
-    """A name that is not known points to `server`, a dropped connection to the allow list.
+async def test_no_connection(stage: Stage, cause: OSError, verdict: str, advice: str) -> None:
+    """A name points to `server`, TLS to `ca_file`, a dropped connection to the allow list.
 
     The other queries of the operation are spared the same failure, and nothing counts.
     """
 
     def answer(seen: Seen) -> httpx.Response:
-        raise httpx.ConnectError(text)
+        raise httpx.ConnectError("All connection attempts failed") from cause
 
     stage.api.answer = answer
     loaded = stage.configure(operation("4173 4180", interval="5m"))
     result = await probe(stage, loaded)
     assert verdicts(result) == [verdict, "after"]
-    assert text in in_words(result.queries[0])
+    assert advice in in_words(result.queries[0])
+    assert ("allow list" in in_words(result.queries[0])) is (verdict == "connect")
     assert Words("es").text("verdict.connect") in in_words(result.queries[1], "es")
-    assert text not in in_words(result.queries[1])
     assert len(stage.seen()) == 1
     assert verdicts(await probe(stage, loaded)) == [verdict, "after"]
     with opened(stage, loaded) as desks:

@@ -111,6 +111,8 @@ def _own_warnings(one: Placed, operation: Operation) -> list[str]:
     found = []
     if "token" in one.merged.own.given:
         found.append(f"{one.path}.token: stands in plain text here; token_file keeps it apart")
+    if odd := operation.token.oddity():
+        found.append(f"{one.path}: the token in {operation.token.describe()} {odd}")
     if operation.token.exposed():
         found.append(
             f"{one.path}.token_file: every user of this machine may read"
