@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import html
 import json
 import re
 import signal
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -257,6 +259,22 @@ def test_a_failure_makes_it_ready_too(launch: Launch, tmp_path: Path, serve_api:
     wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
     assert life.metrics().value("wolkvox_consecutive_failures") is not None
     assert life.metrics().value("wolkvox_up") == 0
+
+
+@pytest.mark.parametrize("telemetry", ["/metrics", "/a:b/c"])
+@pytest.mark.parametrize("prefix", ["/", "/wolkvox/", "/deep/er/"])
+def test_every_link_works_behind_a_prefix(
+    launch: Launch, config: Path, telemetry: str, prefix: str
+) -> None:
+    """A proxy that serves the exporter below a path of its own finds each page again."""
+    life = launch.serve(config, "--web.telemetry-path", telemetry)
+    here = f"http://proxy.example.net{prefix}"
+    links = re.findall(r'(?:href|src|action)="([^"]*)"', life.get("/").text)
+    assert len(links) >= 7
+    for link in links:
+        there = urllib.parse.urljoin(here, html.unescape(link))
+        assert there.startswith(here), link
+        assert life.get("/" + there.removeprefix(here)).status == 200, link
 
 
 def test_pages_and_methods(launch: Launch, config: Path) -> None:

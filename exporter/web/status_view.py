@@ -95,10 +95,11 @@ def _exporter_facts(
 
 
 def _links(words: Words, telemetry_path: str) -> tuple[tuple[str, str], ...]:
+    """The other pages, relative to this one: a proxy may serve them below a prefix."""
     return (
-        (telemetry_path, words["link_metrics"]),
-        ("/config", words["link_config"]),
-        ("/docs", words["link_docs"]),
-        ("/-/healthy", words["link_healthy"]),
-        ("/-/ready", words["link_ready"]),
+        (f".{telemetry_path}", words["link_metrics"]),
+        ("./config", words["link_config"]),
+        ("./docs", words["link_docs"]),
+        ("./-/healthy", words["link_healthy"]),
+        ("./-/ready", words["link_ready"]),
     )
