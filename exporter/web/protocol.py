@@ -37,7 +37,9 @@ class Limits:
     idle_timeout: float = 75.0
     """For the next request on a connection that is kept open."""
     write_timeout: float = 60.0
-    """For the client to take what is written to it."""
+    """For the client to take a whole answer."""
+    readers: int = 40
+    """Answers that wait for their clients; one more ends the one that has waited longest."""
     handshake_timeout: float = 10.0
     """For a TLS handshake."""
     linger: float = 1.0
@@ -58,6 +60,7 @@ class Room(ServerState):
         self.limits = limits
         # Ordered: the first has waited longest.
         self.waiting: dict[Evictable, None] = {}
+        self.readers: dict[Evictable, None] = {}
         self.emptied = asyncio.Event()
 
     def enter(self, newcomer: Evictable) -> None:
@@ -67,9 +70,16 @@ class Room(ServerState):
         if len(self.waiting) > self.limits.connections:
             next(iter(self.waiting)).evict()
 
+    def await_reader(self, slow: Evictable) -> None:
+        """Note that an answer waits for its client: each may hold a page of its own."""
+        self.readers[slow] = None
+        if len(self.readers) > self.limits.readers:
+            next(iter(self.readers)).evict()
+
     def leave(self, connection: Evictable) -> None:
         """It waits no more: it is being answered, or it is gone."""
         self.waiting.pop(connection, None)
+        self.readers.pop(connection, None)
 
 
 class Evictable:
@@ -286,16 +296,24 @@ class LimitedProtocol(HttpToolsProtocol, Evictable):
         super().on_response_complete()
         self._unset_keepalive_if_required()  # uvicorn's clock, which any byte stops
         self._await_client()
+        self._end_flush()
 
     def pause_writing(self) -> None:
-        """The client takes less than it is given: it has `write_timeout` to catch up."""
+        """The client takes less than it is given; its whole answer has `write_timeout`."""
         super().pause_writing()
+        self._room.await_reader(self)
         self._expect_flush()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """It has caught up, with this piece or with all of it."""
         super().resume_writing()
-        if self._flush is not None and not self.transport.is_closing():
+        self._room.readers.pop(self, None)
+        self._end_flush()
+
+    def _end_flush(self) -> None:
+        """Stop the clock of writing where an answer is written and taken."""
+        pending = self in self._room.readers or self._answering() or self.transport.is_closing()
+        if self._flush is not None and not pending:
             self._flush.cancel()
             self._flush = None
 

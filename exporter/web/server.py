@@ -152,20 +152,18 @@ class HttpServer:
 
 
 def _fitted(app: ASGIApp) -> ASGIApp:
-    """The application, fitted to how this server ends and encrypts."""
+    """The application, fitted to how this server ends and writes."""
 
     async def fitted(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["scheme"] == "https":
-            send = _in_pieces(send)
         # Cancelled when the server closes, connection and all: no error to log.
         with contextlib.suppress(asyncio.CancelledError):
-            await app(scope, receive, send)
+            await app(scope, receive, _in_pieces(send))
 
     return fitted
 
 
 def _in_pieces(send: Send) -> Send:
-    """Bodies cut up: encryption takes in the whole of a piece before it looks who reads."""
+    """Bodies cut up: a slow reader holds the page that all share, and no copy of its own."""
 
     async def sending(message: Message) -> None:
         body = memoryview(message.get("body", b""))
