@@ -252,7 +252,12 @@ class _Process:
         from exporter.web.guard import guard  # noqa: PLC0415 - as in _door
 
         guarded = guard(app, self._door, self._clock.monotonic)
-        return HttpServer(guarded, sockets, tls=self._door.tls)
+        return HttpServer(
+            guarded,
+            sockets,
+            tls=self._door.tls,
+            handshake_failed=self._telemetry.handshake_failed,
+        )
 
     def _say_started(
         self, configuration: Configuration, sockets: Sequence[socket.socket]

@@ -113,6 +113,7 @@ class Running:
     """A server that runs, and connections to it."""
 
     def __init__(self, server: HttpServer, port: int) -> None:
+        self.failed_handshakes = 0
         self.server = server
         self.port = port
         self._stack = contextlib.AsyncExitStack()
@@ -149,9 +150,14 @@ async def running(
     """A server on a free port of loopback, until the end of the block."""
     sockets = bind([("127.0.0.1", 0)])
     port = sockets[0].getsockname()[1]
-    server = HttpServer(app or create_app(FakePages()), sockets, limits=limits, tls=tls)
-    serving = asyncio.create_task(server.serve())
+
+    def failed() -> None:
+        run.failed_handshakes += 1
+
+    app = app or create_app(FakePages())
+    server = HttpServer(app, sockets, limits=limits, tls=tls, handshake_failed=failed)
     run = Running(server, port)
+    serving = asyncio.create_task(server.serve())
     try:
         yield run
     finally:

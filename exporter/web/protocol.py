@@ -48,6 +48,10 @@ class Limits:
     """Requests waiting behind one that is being answered."""
     connections: int = 1500
     """Open at once; one more closes the one that has waited longest for its client."""
+    tls_connections: int = 300
+    """The same with TLS, where asyncio holds 256 KiB for each."""
+    handshakes: int = 100
+    """Under way at once; one more ends the oldest."""
     shutdown_timeout: float = 2.0
     """For the requests under way when the server is asked to stop."""
 
@@ -61,14 +65,22 @@ class Room(ServerState):
         # Ordered: the first has waited longest.
         self.waiting: dict[Evictable, None] = {}
         self.readers: dict[Evictable, None] = {}
+        self.handshakes: dict[Evictable, None] = {}
+        self.most = limits.connections
         self.emptied = asyncio.Event()
 
     def enter(self, newcomer: Evictable) -> None:
         """Note that this connection waits for its client, since now; make room for it."""
         self.waiting.pop(newcomer, None)
         self.waiting[newcomer] = None
-        if len(self.waiting) > self.limits.connections:
+        if len(self.waiting) > self.most:
             next(iter(self.waiting)).evict()
+
+    def begin_handshake(self, newcomer: Evictable) -> None:
+        """Note that a handshake is under way."""
+        self.handshakes[newcomer] = None
+        if len(self.handshakes) > self.limits.handshakes:
+            next(iter(self.handshakes)).evict()
 
     def await_reader(self, slow: Evictable) -> None:
         """Note that an answer waits for its client: each may hold a page of its own."""
@@ -80,6 +92,7 @@ class Room(ServerState):
         """It waits no more: it is being answered, or it is gone."""
         self.waiting.pop(connection, None)
         self.readers.pop(connection, None)
+        self.handshakes.pop(connection, None)
 
 
 class Evictable:
