@@ -308,6 +308,18 @@ async def test_an_operation_without_skills(stage: Stage) -> None:
 
 
 @in_virtual_time
+async def test_a_turn_that_comes_after_the_hours_is_not_taken(state_directory: Path) -> None:
+    """A probe that waited for the token until polling closed sends nothing."""
+    stage = Stage(state_directory, "2026-11-18 21:59:30", seconds=40.0)
+    hours = '"Mo-Su 06:00-22:00"'
+    async with stage.run(operation(poll_hours=hours)):
+        await stage.until("2026-11-18 21:59:40")
+        loaded = stage.configure(operation("4174", poll_hours=hours))
+        assert verdicts(await probe(stage, loaded, beside=True)) == ["hours"]
+    assert stage.clock_times() == ["21:59:30"]
+
+
+@in_virtual_time
 async def test_a_quota_refused_over_midnight_is_that_of_the_day_before(
     state_directory: Path,
 ) -> None:
