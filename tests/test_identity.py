@@ -10,10 +10,12 @@ import logging
 import shutil
 import sqlite3
 from collections import defaultdict
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from exporter.errors import StorageError
@@ -243,6 +245,24 @@ async def test_a_round_that_takes_longer_than_the_interval_shows(
         assert lag == pytest.approx(100, abs=2)
         assert len(running.samples(INBOUND)) == 10
     assert gaps(stage.seen("4170"))[1:] == pytest.approx([400.0] * 7, abs=1)
+
+
+@in_virtual_time
+async def test_a_clock_set_in_the_middle_of_a_request_stretches_nothing(
+    state_directory: Path,
+) -> None:
+    """How long a request held its token is told by the clock that nobody sets."""
+    stage = Server(state_directory)
+    answer = stage.api.answer
+
+    def late(seen: Seen) -> httpx.Response | Awaitable[httpx.Response]:
+        stage.world.shift += timedelta(hours=1)
+        return answer(seen)
+
+    stage.api.answer = late
+    async with stage.run_all(A) as running:
+        await asyncio.sleep(400)
+        assert running.value(IN_FORCE) == running.value(QUERY_INTERVAL) == 300
 
 
 @in_virtual_time

@@ -209,6 +209,7 @@ class Poller:
 
     async def _ended(self, task: Task, outcome: Outcome, interval: float, digest: str) -> None:
         error = outcome.error
+        seconds = self._clock.monotonic() - (task.started or outcome.started)
         task.stored = outcome.stored
         task.left(outcome.started)
         if error is not None and error.reason is Reason.CONNECT:
@@ -217,7 +218,7 @@ class Poller:
             task.slot = self._clock.monotonic() + wait
         else:
             task.unmade = 0
-        self._pace.tell_attempt(task, outcome.completed_at - outcome.started_at)
+        self._pace.tell_attempt(task, seconds)
         if task.report != TOKEN_INFO:  # it is optional: nothing else depends on it
             asked = datetime.fromtimestamp(outcome.started_at, UTC)
             await self._tell_pauses(error, interval, digest, asked)
