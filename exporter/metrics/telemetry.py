@@ -138,8 +138,7 @@ class OperationTelemetry:
 
     def end(self) -> None:
         """Drop everything of an operation that the configuration no longer names."""
-        for key in self.queries():
-            self.forget(key)
+        self.retain(())
         self._page.drop((self._name,))
         self._page.drop((self._name, _HOURS))
 

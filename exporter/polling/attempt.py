@@ -76,9 +76,9 @@ class Attempts:
     """Sends the requests of one operation by the rules that hold for every one of them.
 
     One request at a time per token, in this process and beside others; outside of the polling
-    hours none but the one that closes a day; the time of the
-    attempt is on the disk before the request leaves; a connection that was never made is
-    taken back, since the server cannot have seen it.
+    hours none but the one that closes a day; the time of the attempt is on the disk before
+    the request leaves; a connection that was never made is taken back, since the server
+    cannot have seen it.
     """
 
     def __init__(

@@ -34,7 +34,6 @@ from exporter.wolkvox.report import SkillReport
 
 LONGEST_IDLE = 15.0  # seconds: how late a changed token or clock is noticed at most
 STORAGE_RETRY = 30.0
-ANOTHERS = "the token is that of another operation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +193,7 @@ class Poller:
         elif isinstance(outcome, Closed):
             task.slot = self._clock.monotonic() + self._pace.hold(task, self._clock.now())
         elif isinstance(outcome, ForeignToken):
-            await self._unsent(task, interval, ANOTHERS, digest)
+            await self._unsent(task, interval, str(outcome), digest)
         else:
             await self._ended(task, outcome, interval, digest)
 

@@ -104,6 +104,9 @@ class Spent:
 class ForeignToken:
     """The token belongs to another operation: its figures are not this one's."""
 
+    def __str__(self) -> str:
+        return "the token is that of another operation"
+
 
 class Storage:
     """One open state file; every method is one step of a transaction (see `transact`).

@@ -28,7 +28,7 @@ from exporter.polling import schedule
 from exporter.polling.attempt import Attempts, Call, Closed, Departure, Order
 from exporter.polling.budget import Budget
 from exporter.polling.observer import Observer
-from exporter.polling.poller import ANOTHERS
+from exporter.polling.roster import remembered_skills
 from exporter.polling.schedule import Pause
 from exporter.polling.task import open_day
 from exporter.state.identity import Identity
@@ -195,7 +195,9 @@ class Desk:
         if isinstance(outcome, Closed):
             return Held(Why.HOURS, outcome.wait)
         if isinstance(outcome, ForeignToken):
-            return Reply(None, WolkvoxError(Reason.UNAUTHORIZED, ANOTHERS, reached=False), 0)
+            return Reply(
+                None, WolkvoxError(Reason.UNAUTHORIZED, str(outcome), reached=False), 0
+            )
         if isinstance(outcome, Spent):
             return Held(Why.BUDGET, self._until_next_day(self.budget))
         await self._note_pause(outcome.error, digest, outcome.started_at)
@@ -238,8 +240,11 @@ class Desk:
         """The configured skills, or those that were discovered before."""
         if not self.operation.discover:
             return self.operation.skills
-        pairs = await self.load_fact("skills")
-        return tuple(Skill(str(one), str(name)) for one, name in pairs or [])
+        return await self.discovered()
+
+    async def discovered(self) -> tuple[Skill, ...]:
+        """The skills of the last discovery, by whomever; none where there was none."""
+        return tuple(remembered_skills(await self.load_fact("skills")))
 
     # What holds a question back ----------------------------------------------------------
 

@@ -55,8 +55,7 @@ async def _listed_before(desk: Desk, held: Held, now: float) -> Listing | None:
     if isinstance(known, dict):
         skills = tuple(Skill(*one) for one in known["skills"])
         return Listing(skills, max(0.0, now - known["at"]))
-    pairs = await desk.load_fact(_DISCOVERED)
-    skills = tuple(Skill(one, name, "") for one, name in pairs or [])
+    skills = tuple(Skill(one.id, one.name, "") for one in await desk.discovered())
     return Listing(skills, max(0.0, now - held.last_at)) if skills else None
 
 
