@@ -13,9 +13,10 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
-from exporter.web.server import HttpServer, address_of, bind
+from exporter.web.server import HttpServer, Limits, address_of, bind
 from tests.e2e_support import PATIENCE, TOKEN, fetch
 
+WITH_BODIES = Limits(keep_bodies=True)  # a scenario is switched by a JSON body
 SKILLS = (
     SimulatedSkill("4173", "Ventas", {"inbound": 2500, "chat-whatsapp": 900}, agents=0.93),
     SimulatedSkill("4190", "Cobranza", {"inbound": 1200, "omni-email": 300}),
@@ -75,7 +76,7 @@ class Stage:
         servers: list[HttpServer] = []
 
         async def serve() -> None:
-            servers.append(HttpServer(self._simulator.app, sockets))
+            servers.append(HttpServer(self._simulator.app, sockets, limits=WITH_BODIES))
             opened.set()
             await servers[0].serve()
 

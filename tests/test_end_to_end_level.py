@@ -110,7 +110,8 @@ def test_service_level_over_a_kill(seen: Observed, tmp_path: Path) -> None:
         text = operation(stage.url, "4173", "4190", "all", timezone=stage.zone.key)
         seen.start(write_config(tmp_path, text))
         before = seen.metrics()
-        fetch(stage.address, "/_simulator/scenario", "POST", body='{"scenario":"collapse"}')
+        path, order = "/_simulator/scenario", '{"scenario":"collapse"}'
+        assert fetch(stage.address, path, "POST", body=order).status == 200
         stage.clock.run(300)
         time.sleep(2.5)
         seen.restart()

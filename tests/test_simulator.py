@@ -394,8 +394,9 @@ class TestSharedUrl:
         )
         answer = await skill_11(simulator, "5101", path=SHARED, token=OTHER_TOKEN)
         assert answer.status_code == 200
-        requests: Any = simulator.requests()["requests"]
-        assert [one["operation"] for one in requests] == [None, "wv0042"]
+        found: Any = simulator.requests()
+        assert [one["operation"] for one in found["requests"]] == [None, "wv0042"]
+        assert found["max_in_flight"] == {"wv0042": 1}
 
 
 class TestLimits:

@@ -96,7 +96,8 @@ class Simulator:
 
         `token` is the place of the first operation with the token, -1 where none has it.
         """
-        return {"requests": list(self._requests), "max_in_flight": dict(self._most_at_once)}
+        most = {name: most for name, most in self._most_at_once.items() if name is not None}
+        return {"requests": list(self._requests), "max_in_flight": most}
 
     def forget(self) -> None:
         """Free the memory of very long runs: the requests, and the days computed so far."""

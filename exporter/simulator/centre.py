@@ -298,7 +298,7 @@ def _arrivals(
             at += rng.expovariate(rate)
 
 
-@lru_cache(128)
+@lru_cache(16)
 def _steps(day: date, zone: ZoneInfo) -> tuple[tuple[float, float], ...]:
     """Return the start of each half-hour of a day, and its share of the volume a second."""
     start, end = _bounds(day, zone)
@@ -313,7 +313,7 @@ def _share(at: datetime) -> float:
     return weight / sum(_HOURS) * _WEEKDAYS[at.weekday()] / 3600
 
 
-@lru_cache(1024)
+@lru_cache(64)
 def _bounds(day: date, zone: ZoneInfo) -> tuple[float, float]:
     """Return the instants at which a local day begins and ends."""
     first, last = (datetime.combine(one, time.min, zone) for one in (day, day + timedelta(1)))
