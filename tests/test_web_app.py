@@ -8,7 +8,7 @@ import pytest
 
 from exporter.web.app import Document, create_app
 from exporter.web.negotiation import Format
-from tests.web_support import FakePages, request, running
+from tests.web_support import PATIENCE, FakePages, request, running
 
 pytestmark = pytest.mark.anyio
 
@@ -254,7 +254,7 @@ async def test_scrapes_beyond_the_cap_get_503() -> None:
         refused = await other.get("/metrics")
         healthy = await other.get("/-/healthy")
         assert len(await slow[0].reader.readexactly(20_000_000)) == 20_000_000
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             while (await other.get("/nowhere")).status == 503:
                 pass
 
