@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 UV     := $(shell command -v uv 2>/dev/null)
 
+# Each test starts processes: they must not compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo demo-stack test test-slow test-all check format docs pictures lock bench proof mutation \
   image-test dist deploy-check manifests clean
@@ -17,7 +20,7 @@ install: $(STAMP) ## Create the virtual environment with everything for developm
 $(STAMP): pyproject.toml requirements-dev.lock
 ifdef UV
 	test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV)
-	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 else
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -38,18 +38,18 @@ def changes(zone: ZoneInfo) -> Iterator[Change]:
     def offset(moment: datetime) -> timedelta | None:
         return moment.astimezone(zone).utcoffset()
 
-    moment = BEGIN
-    while moment < END:
-        begin, end = moment, moment + _STEP
-        if offset(begin) != offset(end):
-            while end - begin > timedelta(seconds=1):
-                middle = begin + (end - begin) // 2
-                later = offset(middle) == offset(begin)
-                begin, end = (middle, end) if later else (begin, middle)
-            at = end.replace(microsecond=0)
+    before, end = offset(BEGIN), BEGIN
+    while end < END:
+        begin, end = end, end + _STEP
+        last, after = end, offset(end)
+        if before != after:
+            while last - begin > timedelta(seconds=1):
+                middle = begin + (last - begin) // 2
+                begin, last = (middle, last) if offset(middle) == before else (begin, middle)
+            at = last.replace(microsecond=0)
             just_before = wall(at - timedelta(seconds=1), zone) + timedelta(seconds=1)
             yield Change(at, just_before, wall(at, zone))
-        moment += _STEP
+        before = after
 
 
 @cache

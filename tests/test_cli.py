@@ -394,6 +394,7 @@ def test_letters_that_the_terminal_lacks_are_replaced(
     ],
     ids=" ".join,
 )
+@pytest.mark.usefixtures("linux")
 def test_an_output_that_takes_nothing_is_one_line(
     launch: Launch, good: str, argv: tuple[str, ...]
 ) -> None:
@@ -405,6 +406,7 @@ def test_an_output_that_takes_nothing_is_one_line(
     assert life.returncode == 1
 
 
+@pytest.mark.usefixtures("linux")
 def test_an_output_without_a_buffer_is_one_line_too(launch: Launch) -> None:
     """As in containers, which set PYTHONUNBUFFERED."""
     with open("/dev/full", "w") as full:
@@ -413,6 +415,7 @@ def test_an_output_without_a_buffer_is_one_line_too(launch: Launch) -> None:
     assert life.returncode == 1
 
 
+@pytest.mark.usefixtures("linux")
 def test_an_error_that_cannot_be_written_keeps_its_exit_code(launch: Launch) -> None:
     """Nothing can be said, so nothing is; the code tells."""
     with open("/dev/full", "w") as full:

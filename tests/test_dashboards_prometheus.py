@@ -14,9 +14,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from exporter.simulator import Figures
-from scripts.dashboards.picture import picture
 from tests.dashboards_history import BOGOTA, COLLAPSED, END, MIDNIGHT, SANTIAGO, Weeks
-from tests.dashboards_pictures import asking
 from tests.dashboards_support import (
     CHOICES,
     EVERYTHING,
@@ -323,6 +321,9 @@ def test_right_after_midnight_nothing_of_the_day_before_is_shown_as_today(
 
 def test_a_picture_of_a_board_can_be_drawn(history: History) -> None:
     """A PNG small enough for a page, from the queries as they are."""
+    from scripts.dashboards.picture import picture  # loads matplotlib
+    from tests.dashboards_pictures import asking
+
     ask = asking(history.store, EVERYTHING)
     drawn = picture(board("overview", "es"), ask, MIDNIGHT, END, BOGOTA, "es")
 

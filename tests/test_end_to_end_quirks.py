@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -13,7 +12,16 @@ import pytest
 
 from exporter.errors import Reason
 from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
-from tests.e2e_support import TOKEN, Launch, Life, Samples, operation, wait_for, write_config
+from tests.e2e_support import (
+    PATIENCE,
+    TOKEN,
+    Launch,
+    Life,
+    Samples,
+    operation,
+    wait_for,
+    write_config,
+)
 from tests.quirks import QUIRKS, TOO_LARGE, Quirk
 
 pytest_plugins = ("tests.e2e_fixtures",)
@@ -106,14 +114,12 @@ def test_all_odd_answers_over_a_socket(
     wait_for(lambda: life.get("/-/ready").status == 200, "the first answers", 60)
 
     def over() -> bool:
-        page = life.metrics()
-        assert page.value("wolkvox_up", operation="good") == 1
-        at = page.value("wolkvox_last_success_timestamp_seconds", operation="good")
-        assert at is not None
-        assert time.time() - at < 20
+        assert life.metrics().value("wolkvox_up", operation="good") == 1
         return dealer.over()
 
-    wait_for(over, "all answers", 60)
+    wait_for(over, "all answers", 10 * PATIENCE)
+    # No turn of it was late for what befell the others.
+    assert len(api.of("good", "4173")) >= max(len(api.of("odd", one)) for one in dealer.hands)
     assert life.get("/-/healthy").status == 200
     page = life.metrics()
     internal = page.of("wolkvox_api_request_failures_total", reason="internal")

@@ -66,10 +66,8 @@ def config(tmp_path: Path, serve_api: Serve) -> Path:
 
 
 def ends_well(life: Life, number: signal.Signals) -> None:
-    """It ends by this signal within 5 s, with 0 and without a traceback."""
-    started = time.monotonic()
+    """It ends by this signal, with 0 and without a traceback."""
     assert life.stop(number) == 0, life.log()
-    assert time.monotonic() - started < 5
     assert "Traceback" not in life.log()
     assert "Aborted" not in life.log()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -46,10 +45,10 @@ def test_fifteen_kills_cost_one_request_per_query(
     api = serve_api(lambda asked: found(row()))
     config = write_config(
         tmp_path,
-        operation(api.url("acme"), "4173", "4180", "all", name="acme", interval="30s"),
-        operation(api.url("globex"), "5101", name="globex", token=f"{TOKEN}2", interval="30s"),
+        operation(api.url("acme"), "4173", "4180", "all", name="acme", interval="1h"),
+        operation(api.url("globex"), "5101", name="globex", token=f"{TOKEN}2", interval="1h"),
     )
-    chance, started = random.Random(15), time.monotonic()
+    chance = random.Random(15)
     for number in range(15):
         life = start(config)
         if number == 0:
@@ -57,8 +56,6 @@ def test_fifteen_kills_cost_one_request_per_query(
         else:
             die_in(life, chance)
         life.kill()
-    # An attempt may stand in the state although the kill came before its request.
-    assert time.monotonic() - started < 28, "the machine is too slow for this test"
     asked = Counter((one.operation, one.skill) for one in api.asked)
     assert set(asked.values()) == {1}
 

@@ -14,15 +14,24 @@ import pytest
 
 from exporter.web.app import create_app
 from exporter.web.asgi import Receive, Scope, Send
-from exporter.web.server import HttpServer, Limits, bind
-from tests.web_support import QUICK, Client, FakePages, Running, request, running
+from exporter.web.server import HttpServer, bind
+from tests.web_support import (
+    CALM,
+    PATIENCE,
+    QUICK,
+    Client,
+    FakePages,
+    Running,
+    request,
+    running,
+)
 
 pytestmark = pytest.mark.anyio
 
 
 async def answers(server: Running) -> bool:
     """Whether a newcomer is served at once."""
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         return (await (await server.connect()).get("/metrics")).status == 200
 
 
@@ -50,18 +59,13 @@ async def test_drops_of_data_buy_no_time() -> None:
     """The clock of a request starts once, however busily the client goes on."""
     async with running(limits=QUICK) as server:
         client = await server.connect()
-        start = asyncio.get_running_loop().time()
         client.send(b"GET / HTTP/1.1\r\n")
-        try:
-            async with asyncio.timeout(2):
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(PATIENCE):
                 while not client.reader.at_eof():
                     client.send(b"A: b\r\n")
                     await client.writer.drain()
                     await asyncio.sleep(0.005)
-        except ConnectionError:
-            pass
-
-        assert asyncio.get_running_loop().time() - start < 1
 
 
 async def test_a_body_that_never_comes_ends_the_connection() -> None:
@@ -75,19 +79,24 @@ async def test_a_body_that_never_comes_ends_the_connection() -> None:
 
 
 async def test_an_idle_connection_has_more_time_than_a_request() -> None:
-    """Keep-alive lasts for `idle_timeout`, then it ends; then the request time counts again."""
-    limits = dataclasses.replace(QUICK, idle_timeout=0.3)
+    """Keep-alive lasts for `idle_timeout`; the request time counts again from the next byte."""
+    limits = dataclasses.replace(QUICK, idle_timeout=600.0)
     async with running(limits=limits) as server:
         client = await server.connect()
         assert (await client.get("/metrics")).status == 200
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(2 * limits.request_timeout)
         assert (await client.get("/metrics")).status == 200
         client.send(b"GET")
-        assert await client.closed(0.25)
-        idle = await server.connect()
-        assert (await idle.get("/metrics")).status == 200
-        assert not await idle.closed(0.1)
-        assert await idle.closed()
+        assert await client.closed()
+
+
+async def test_an_idle_connection_is_closed_in_time() -> None:
+    """Keep-alive ends with `idle_timeout`."""
+    limits = dataclasses.replace(CALM, idle_timeout=0.1)
+    async with running(limits=limits) as server:
+        client = await server.connect()
+        assert (await client.get("/metrics")).status == 200
+        assert await client.closed()
 
 
 async def test_bytes_between_requests_do_not_keep_it_open() -> None:
@@ -141,7 +150,7 @@ async def test_an_endless_head_keeps_no_memory() -> None:
         tracemalloc.start()
         try:
             with contextlib.suppress(ConnectionError):
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(2 * PATIENCE):
                     while True:
                         client.send(piece)
                         await client.writer.drain()
@@ -435,7 +444,7 @@ async def test_slow_readers_have_a_number() -> None:
 async def test_a_slow_reader_who_catches_up_is_kept() -> None:
     """The clock of writing stops when the client has read."""
     app = create_app(FakePages(body=b"x" * 20_000_000))
-    limits = dataclasses.replace(QUICK, write_timeout=5.0, idle_timeout=5.0)
+    limits = dataclasses.replace(QUICK, write_timeout=600.0, idle_timeout=600.0)
     async with running(app, limits=limits) as server:
         client = await server.connect(small_window=True)
 
@@ -477,7 +486,7 @@ async def test_a_thousand_idle_connections_delay_nobody() -> None:
 
 async def test_a_full_house_sends_the_longest_waiting_away() -> None:
     """Silent connections cannot lock a scraper out: the newcomer gets a place."""
-    limits = Limits(connections=3)
+    limits = dataclasses.replace(CALM, connections=3)
     async with running(limits=limits) as server:
         first = await server.connect()
         assert (await first.get("/metrics")).status == 200
@@ -566,7 +575,7 @@ async def test_stopping_lets_a_request_end() -> None:
     assert not serving.done()
     go.set()
     assert (await busy.receive()).status == 204
-    await asyncio.wait_for(serving, 1)
+    await asyncio.wait_for(serving, PATIENCE)
     with pytest.raises(ConnectionError):
         await run.connect()
     await run.close_clients()
@@ -585,7 +594,7 @@ async def test_stopping_does_not_wait_for_ever(
 
     sockets = bind([("127.0.0.1", 0)])
     app = create_app(Stuck(body=b"x" * 20_000_000), lifecycle=True)
-    server = HttpServer(app, sockets, limits=dataclasses.replace(QUICK, write_timeout=9.0))
+    server = HttpServer(app, sockets, limits=dataclasses.replace(QUICK, write_timeout=600.0))
     run = Running(server, sockets[0].getsockname()[1])
     serving = asyncio.create_task(server.serve())
     hangs, deaf = await run.connect(), await run.connect(small_window=True)
@@ -596,7 +605,7 @@ async def test_stopping_does_not_wait_for_ever(
         serving.cancel()
     else:
         server.stop()
-    await asyncio.wait([serving], timeout=2)
+    await asyncio.wait([serving], timeout=PATIENCE)
 
     assert serving.done()
     assert serving.cancelled() is cancel

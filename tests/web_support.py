@@ -16,6 +16,11 @@ from exporter.web.server import HttpServer, Limits, bind
 from exporter.web.tls import TlsPolicy
 from tests.needs import run
 
+PATIENCE = 30.0  # seconds: far above what is expected, for a machine that is busy
+# No time-out but the pause after a refusal ends anything while a test looks.
+CALM = Limits(
+    request_timeout=600.0, idle_timeout=600.0, write_timeout=600.0, handshake_timeout=600.0
+)
 QUICK = Limits(
     request_timeout=0.05,
     idle_timeout=0.2,
@@ -76,7 +81,7 @@ class Client:
 
     async def receive(self, *, head: bool = False) -> Answer:
         """The next answer on the connection; `head`: one without its body."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             raw = await self.reader.readuntil(b"\r\n\r\n")
             status, *lines = raw.decode("latin-1").rstrip().split("\r\n")
             pairs = (line.partition(":") for line in lines)
@@ -91,7 +96,7 @@ class Client:
     async def get(self, path: str, *lines: str) -> Answer:
         return await self.ask(request("GET", path, *lines))
 
-    async def closed(self, seconds: float = 2.0) -> bool:
+    async def closed(self, seconds: float = PATIENCE) -> bool:
         """Whether the server ends the connection in that time, saying nothing more."""
         try:
             async with asyncio.timeout(seconds):
@@ -144,7 +149,7 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 async def running(
     app: ASGIApp | None = None,
     *,
-    limits: Limits = Limits(),  # noqa: B008 - frozen
+    limits: Limits = CALM,
     tls: Callable[[], TlsPolicy | None] = lambda: None,
 ) -> AsyncIterator[Running]:
     """A server on a free port of loopback, until the end of the block."""
@@ -163,7 +168,7 @@ async def running(
     finally:
         await made.close_clients()
         server.stop()
-        await asyncio.wait_for(serving, 5)
+        await asyncio.wait_for(serving, PATIENCE)
 
 
 @dataclass(frozen=True)
