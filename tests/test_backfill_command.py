@@ -250,8 +250,8 @@ def test_discovered_skills(launch: Launch, tmp_path: Path, serve_api: Serve) -> 
     assert life.wait() == 0, life.log()
     assert 'skill="Siete"' in (tmp_path / "out.om").read_text()
     replies["skills"] = refused("PLEASE VALIDATE TOKEN")
-    (tmp_path / "data" / "wolkvox-exporter.db").unlink()
-    refused_run = launch("backfill", *span(2, 2), "--pace", "0s")
+    new_state = ("--storage.path", str(tmp_path / "new"))
+    refused_run = launch("backfill", *span(2, 2), "--pace", "0s", *new_state)
     assert refused_run.wait() == 1
     assert Words("en").text("verdict.unauthorized") in refused_run.log()
     assert TOKEN not in refused_run.log()
