@@ -8,7 +8,7 @@ from exporter import __version__
 from exporter.config import Configuration
 from exporter.config.redacted import redacted
 from exporter.fleet import Fleet
-from exporter.logs import SECRETS
+from exporter.logs import SECRETS, dropped
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
 from exporter.state.snapshot import Snapshot
@@ -45,6 +45,7 @@ class Site:
 
     def metrics(self, fmt: Format, gzip: bool) -> bytes:
         """The exposition."""
+        self._telemetry.log_lines_dropped(dropped())
         page = self._page
         if fmt is Format.TEXT:
             return page.text_gzip() if gzip else page.text()

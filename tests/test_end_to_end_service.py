@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import html
+import http.client
 import json
 import re
 import signal
+import ssl
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from exporter.logs import MOST_WAITING
 from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
 from tests.e2e_support import (
     Launch,
     Life,
     Samples,
     fetch,
+    free_port,
     operation,
     signalled,
     wait_for,
     write_config,
 )
+from tests.web_support import make_pair, trusting
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -73,6 +81,59 @@ def test_signals_end_it_with_0(launch: Launch, config: Path, number: signal.Sign
     wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
     ends_well(life, number)
     assert "msg=stopped" in life.log().splitlines()[-1]
+
+
+# Standard error becomes a pipe that is full and that nobody reads.
+FULL_PIPE = """
+import os
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+try:
+    while True:
+        os.write(writer, b"x" * 4096)
+except BlockingIOError:
+    os.set_blocking(writer, True)
+os.dup2(writer, 2)
+"""
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_log_that_nobody_reads_holds_nothing_up(
+    launch: Launch, config: Path, number: signal.Signals
+) -> None:
+    """Pages are served and signals end it; lines that found no room are counted."""
+    port = free_port()
+    flags = ("--web.listen-address", f"127.0.0.1:{port}", "--web.enable-lifecycle")
+    life = launch.serve(config, *flags, prelude=FULL_PIPE)
+
+    def lost() -> float | None:
+        page = fetch(f"127.0.0.1:{port}", "/metrics")
+        return Samples(page.text).value("wolkvox_exporter_log_lines_dropped_total")
+
+    def serving() -> bool:
+        with contextlib.suppress(OSError):
+            return lost() == 0
+        return False
+
+    wait_for(serving, "a scrape")
+    for _ in range(MOST_WAITING):
+        assert fetch(f"127.0.0.1:{port}", "/-/reload", "POST").status == 200
+    assert lost()
+    assert fetch(f"127.0.0.1:{port}", "/-/healthy").status == 200
+    ends_well(life, number)
+
+
+def test_what_is_logged_before_the_end_is_written(
+    launch: Launch, tmp_path: Path, config: Path
+) -> None:
+    """A start that fails says so behind its warnings, though a thread writes the log."""
+    (tmp_path / "plain").touch()
+    life = launch.serve(config, "--storage.path", "plain/below")
+    assert life.wait() == 1
+    *warnings, last = life.log().splitlines()
+    assert last.startswith("error: the state directory")
+    assert all("level=warn" in line for line in warnings)
+    assert warnings
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -205,6 +266,51 @@ def test_a_failure_makes_it_ready_too(launch: Launch, tmp_path: Path, serve_api:
     assert life.metrics().value("wolkvox_up") == 0
 
 
+def test_a_refused_handshake_is_on_the_metrics_and_in_the_log(
+    launch: Launch, tmp_path: Path, config: Path
+) -> None:
+    """Who debugs a scrape that is refused finds its reason."""
+    server = make_pair(tmp_path, "server", "DNS:localhost")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: server.pem, key_file: server.key, min_version: TLS13}\n"
+    )
+    life = launch.serve(config, "--web.config.file", "web.yml", "--log.level", "debug")
+    port = int(life.addresses[0].rpartition(":")[2])
+    old = trusting(server)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def ask(context: ssl.SSLContext) -> str:
+        with contextlib.closing(
+            http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+        ) as connection:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+
+    name = "wolkvox_exporter_tls_handshake_failures_total"
+    assert Samples(ask(trusting(server))).value(name) == 0
+    with pytest.raises(ssl.SSLError, match="protocol version"):
+        ask(old)
+    assert Samples(ask(trusting(server))).value(name) == 1
+    (line,) = [line for line in life.log().splitlines() if "handshake" in line]
+    assert 'level=debug msg="TLS handshake failed" client=127.0.0.1 reason=' in line
+
+
+@pytest.mark.parametrize("telemetry", ["/metrics", "/a:b/c"])
+@pytest.mark.parametrize("prefix", ["/", "/wolkvox/", "/deep/er/"])
+def test_every_link_works_behind_a_prefix(
+    launch: Launch, config: Path, telemetry: str, prefix: str
+) -> None:
+    """A proxy that serves the exporter below a path of its own finds each page again."""
+    life = launch.serve(config, "--web.telemetry-path", telemetry)
+    here = f"http://proxy.example.net{prefix}"
+    links = re.findall(r'(?:href|src|action)="([^"]*)"', life.get("/").text)
+    assert len(links) >= 7
+    for link in links:
+        there = urllib.parse.urljoin(here, html.unescape(link))
+        assert there.startswith(here), link
+        assert life.get("/" + there.removeprefix(here)).status == 200, link
+
+
 def test_pages_and_methods(launch: Launch, config: Path) -> None:
     """Each page has its methods; the rest is 404 or 405, HEAD is GET without a body."""
     life = launch.serve(config)
@@ -217,7 +323,7 @@ def test_pages_and_methods(launch: Launch, config: Path) -> None:
         refusal = fetch(address, path, "POST")
         assert (refusal.status, refusal.headers["allow"]) == (405, "GET, HEAD")
     assert fetch(address, "/-/reload").status == 405
-    for path in ("/nothing", "/metrics/", "//", "/-/", "/..%2fetc/passwd"):
+    for path in ("/nothing", "/metrics/", "/-/", "/..%2fetc/passwd"):
         assert fetch(address, path).status == 404
     assert re.search(r'href="[./]*metrics"', life.get("/").text)
     wait_for(lambda: "4173" in life.get("/").text, "the skill on the status page")
