@@ -148,7 +148,12 @@ class WolkvoxClient:
         try:
             status, content_type, body = await self._request(token, path, params)
         except WolkvoxError as error:
-            failure = error
+            reason, detail, reached, kind = (
+                error.reason,
+                error.detail,
+                error.reached,
+                error.kind,
+            )
         else:
             body = scrub_body(body, token)
             self.witness(status, content_type, body)
@@ -158,11 +163,10 @@ class WolkvoxClient:
                 case NoRows():
                     return ()
                 case Failure(reason, detail):
-                    failure = WolkvoxError(reason, detail)
-        # A new one, raised outside of `except`: a context would keep the request and with it
-        # the token.
-        detail = one_line(scrub(failure.detail, token), _MAX_DETAIL)
-        raise WolkvoxError(failure.reason, detail, reached=failure.reached, kind=failure.kind)
+                    reached, kind = True, str(reason)
+        # Raised outside of `except`: a context would keep the request and with it the token.
+        detail = one_line(scrub(detail, token), _MAX_DETAIL)
+        raise WolkvoxError(reason, detail, reached=reached, kind=kind)
 
     async def _request(
         self, token: str, path: str, params: Mapping[str, str]
