@@ -75,10 +75,14 @@ class WolkvoxError(ExporterError):
 
     `reached` is False only where no connection was ever made, so that the server cannot
     have seen (nor counted) the request. `detail` is for the log: scrubbed of the token.
+    `kind` is the key of its text and advice: the reason, or what is known more closely.
     """
 
-    def __init__(self, reason: Reason, detail: str, *, reached: bool = True) -> None:
+    def __init__(
+        self, reason: Reason, detail: str, *, reached: bool = True, kind: str | None = None
+    ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
+        self.kind = kind or str(reason)
         self.detail = detail
         self.reached = reached

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from exporter.errors import Reason
+from exporter.messages import Words
 from tests.polling_support import INBOUND, NEARLY, USED, Stage, gaps, operation
 from tests.virtual import Seen, in_virtual_time, ok, refusal, row
 
@@ -190,7 +191,8 @@ async def test_connect_says_what_wolkvox_does_to_strangers(
     async with stage.run():
         await stage.until("2026-11-18 10:01")
     fields = [getattr(record, "fields", {}) for record in caplog.records]
-    assert "allow list" in next(str(each["detail"]) for each in fields if "detail" in each)
+    hints = [each["hint"] for each in fields if each.get("hint")]
+    assert hints == [Words("en").advice("connect")]
 
 
 @in_virtual_time

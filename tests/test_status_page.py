@@ -201,15 +201,15 @@ def test_the_same_failure_is_explained_once() -> None:
     assert len(shown.all("tr", klass="failure")) == 4
 
 
-@pytest.mark.parametrize("reason", list(Reason))
+@pytest.mark.parametrize("kind", [*Reason, "server", "tls"])
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_every_failure_has_its_words(reason: Reason, language: str) -> None:
+def test_every_failure_has_its_words(kind: str, language: str) -> None:
     """What it is and what to do, in both languages."""
-    shown = page(old(error=(reason, "x")), language=language)
+    shown = page(old(error=(kind, "x")), language=language)
     words = Words(language)
 
-    assert words.text(f"verdict.{reason}") in shown.one("tr", klass="failure").text
-    assert words.advice(reason) in shown.one("ul", klass="advice").text
+    assert words.text(f"verdict.{kind}") in shown.one("tr", klass="failure").text
+    assert words.advice(kind) in shown.one("ul", klass="advice").text
 
 
 @pytest.mark.parametrize(

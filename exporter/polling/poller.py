@@ -262,7 +262,7 @@ class Poller:
 
     async def _failed(self, task: Task, error: WolkvoxError) -> None:
         self._teller.failed(task, error)
-        task.error = (error.reason, error.detail)
+        task.error = (error.kind, error.detail)
         task.memory = failed(task.memory)  # holds nothing that a kill could take back
         await self._keep(task, task.memory)
 

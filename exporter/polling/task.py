@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from exporter.errors import Reason
 from exporter.polling.schedule import day_to_close
 from exporter.state.snapshot import QueryMemory
 from exporter.state.storage import Stored
@@ -33,7 +32,7 @@ class Task:
     unmade: int = 0
     lag: float = 0.0
     unsent: bool = False
-    error: tuple[Reason, str] | None = None
+    error: tuple[str, str] | None = None
 
     @property
     def is_query(self) -> bool:

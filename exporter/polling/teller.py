@@ -7,6 +7,7 @@ import logging
 from exporter.config import Operation
 from exporter.errors import Reason, WolkvoxError
 from exporter.logs import say
+from exporter.messages import Words
 from exporter.polling import schedule
 from exporter.polling.observer import Observer
 from exporter.polling.task import Task
@@ -16,6 +17,7 @@ from exporter.times import Clock
 from exporter.wolkvox.report import SkillReport
 
 log = logging.getLogger(__name__)
+_WORDS = Words("en")
 
 
 class Teller:
@@ -60,7 +62,7 @@ class Teller:
 
     def failed(self, task: Task, error: WolkvoxError) -> None:
         """Say why there is no answer; the same reason again counts in the metrics only."""
-        known = task.error is not None and task.error[0] is error.reason
+        known = task.error is not None and task.error[0] == error.kind
         level = logging.DEBUG if known else logging.WARNING
         self._say(
             level,
@@ -68,6 +70,7 @@ class Teller:
             task,
             reason=str(error.reason),
             detail=error.detail,
+            hint=None if known else _WORDS.advice(error.kind),
             failures=task.memory.failures + 1,
         )
 
@@ -83,7 +86,7 @@ class Teller:
 
     def defect(self, task: Task) -> None:
         """Say, inside of `except`, that the exporter itself is at fault: one traceback."""
-        known = task.error is not None and task.error[0] is Reason.INTERNAL
+        known = task.error is not None and task.error[0] == Reason.INTERNAL
         log.log(
             logging.DEBUG if known else logging.ERROR,
             "a defect of the exporter: please report this traceback",

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
-from exporter.errors import Reason
 from exporter.state.ledger import QueryLedger
 from exporter.wolkvox.report import ChannelFigures
 
@@ -61,7 +60,7 @@ class QueryStatus:
     next_slot_at: float | None = None
     interval: float | None = None
     live_until: float | None = None
-    error: tuple[Reason, str] | None = None
+    error: tuple[str, str] | None = None
 
     @property
     def up(self) -> bool:

@@ -7,7 +7,6 @@ own answer is in the state file, that one is judged.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +20,6 @@ from exporter.tools.denominator import Finding, find_denominator
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, list_skills
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.connection import CERTIFICATE_HINT, TLS_HINT
 from exporter.wolkvox.report import ChannelFigures, SkillReport, read_report
 from exporter.wolkvox.secrets import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
@@ -30,11 +28,6 @@ NO_REPORT = SkillReport((), (), 0)
 PAUSE = 1.0  # seconds between two calls on one token; none on loopback
 # What makes every further call of the operation end the same way.
 _HOPELESS = (Reason.CONNECT, Reason.UNAUTHORIZED, Reason.QUOTA)
-_NO_SUCH_HOST = re.compile(
-    r"name or service not known|nodename nor servname|no address associated"
-    r"|name resolution|getaddrinfo|name does not resolve",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,17 +224,11 @@ def held_back(operation: Operation, skill: Skill, held: Held, now: float) -> Pro
 
 def failed(operation: Operation, skill: Skill, error: WolkvoxError) -> Probed:
     """The verdict on a query that gave no answer."""
-    verdict = str(error.reason)
-    if error.reason is Reason.CONNECT:
-        if _NO_SUCH_HOST.search(error.detail):
-            verdict = "server"
-        elif any(hint in error.detail for hint in (CERTIFICATE_HINT, TLS_HINT)):
-            verdict = "tls"
     return Probed(
         operation.name,
         operation.server,
         skill,
-        verdict,
+        error.kind,
         reason=error.reason,
         detail=error.detail,
     )

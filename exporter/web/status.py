@@ -104,18 +104,18 @@ class Query:
     state: QueryState
     age: float | None
     wait: float | None
-    error: tuple[Reason, str] | None
+    error: tuple[str, str] | None
     channels: int | None
     rows: Sequence[tuple[str, Sequence[Cell]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One operation; `failing` counts its queries by the reason of their failure."""
+    """One operation; `failing` counts its queries by the kind of their failure."""
 
     view: OperationView
     queries: Sequence[Query]
-    failing: Mapping[Reason, int]
+    failing: Mapping[str, int]
     counts: Counter[str]
 
 

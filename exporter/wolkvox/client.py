@@ -22,7 +22,7 @@ import httpx
 from exporter.errors import Reason, WolkvoxError
 from exporter.wolkvox.answer import Failure, NoRows, Rows, read_answer
 from exporter.wolkvox.body import MAX_BODY, decode, too_large
-from exporter.wolkvox.connection import connector, hint
+from exporter.wolkvox.connection import connector, kind_of
 from exporter.wolkvox.information import Skill, TokenInfo, read_skills, read_token_info
 from exporter.wolkvox.report import FieldError, SkillReport, read_report
 from exporter.wolkvox.secrets import scrub, scrub_body
@@ -148,7 +148,12 @@ class WolkvoxClient:
         try:
             status, content_type, body = await self._request(token, path, params)
         except WolkvoxError as error:
-            reason, detail, reached = error.reason, error.detail, error.reached
+            reason, detail, reached, kind = (
+                error.reason,
+                error.detail,
+                error.reached,
+                error.kind,
+            )
         else:
             body = scrub_body(body, token)
             self.witness(status, content_type, body)
@@ -158,9 +163,10 @@ class WolkvoxClient:
                 case NoRows():
                     return ()
                 case Failure(reason, detail):
-                    reached = True
+                    reached, kind = True, str(reason)
         # Raised outside of `except`: a context would keep the request and with it the token.
-        raise WolkvoxError(reason, one_line(scrub(detail, token), _MAX_DETAIL), reached=reached)
+        detail = one_line(scrub(detail, token), _MAX_DETAIL)
+        raise WolkvoxError(reason, detail, reached=reached, kind=kind)
 
     async def _request(
         self, token: str, path: str, params: Mapping[str, str]
@@ -275,9 +281,8 @@ class _Exchange:
         except _FOREIGN as error:
             failure = self._failure(error)
             after = f", after {max(self._monotonic() - self._started, 0.0):.1f} s"
-            raise WolkvoxError(
-                failure.reason, failure.detail + after, reached=failure.reached
-            ) from None
+            failure.detail += after
+            raise failure from None
 
     def _failure(self, error: BaseException) -> WolkvoxError:
         reason = next(_REASONS[kind] for kind in type(error).__mro__ if kind in _REASONS)
@@ -285,8 +290,8 @@ class _Exchange:
         cause = error if late else _first_cause(error)
         if reason is Reason.CONNECT or (self._connecting and not self._sent):
             text = f"no connection within {self._timeout:g} s" if late else _text(cause)
-            advice = f" ({found})" if (found := hint(cause)) else ""
-            return WolkvoxError(Reason.CONNECT, self._peer + text + advice, reached=False)
+            detail, kind = self._peer + text, kind_of(cause)
+            return WolkvoxError(Reason.CONNECT, detail, reached=False, kind=kind)
         if late:
             return WolkvoxError(reason, f"no whole answer within {self._timeout:g} s")
         return WolkvoxError(reason, f"{type(error).__name__}: {_text(cause)}")

@@ -23,15 +23,6 @@ from exporter.wolkvox.text import one_line
 
 log = logging.getLogger(__name__)
 
-ALLOW_LIST_HINT: Final = (
-    "Wolkvox drops connections from addresses that are not on its allow list"
-)
-NAME_HINT: Final = "the name does not resolve: check it, and this machine's DNS"
-CERTIFICATE_HINT: Final = (
-    "the certificate is not trusted: check the address; a private CA belongs in ca_file"
-)
-TLS_HINT: Final = "TLS could not be established: check the address and what stands in between"
-PROXY_HINT: Final = "the proxy refuses the connection"
 # Wolkvox closes idle connections after 5 s: reusing one at that moment loses an attempt.
 KEEPALIVE_EXPIRY: Final = 4.0
 _HEADERS: Final = {
@@ -148,18 +139,16 @@ def _default_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def hint(cause: BaseException) -> str:
-    """Say what to look at where a connection was never made, "" where it is plain."""
+def kind_of(cause: BaseException) -> str:
+    """The kind of a failure for which a connection was never made: what to look at."""
     match cause:
         case socket.gaierror() | UnicodeError():
-            return NAME_HINT
-        case ssl.SSLCertVerificationError():
-            return CERTIFICATE_HINT
+            return "server"
         case ssl.SSLError() if not isinstance(cause, ssl.SSLEOFError):
-            return TLS_HINT
+            return "tls"
         case httpx.ProxyError():
-            return PROXY_HINT
+            return "proxy"
         case OSError(errno=errno.EAGAIN | errno.EMFILE | errno.ENFILE):
-            return ""  # this machine lacks a thread or a descriptor
+            return "machine"  # lacks a thread or a descriptor
         case _:
-            return ALLOW_LIST_HINT
+            return "connect"
