@@ -429,7 +429,7 @@ async def test_drops_of_reading_buy_no_time() -> None:
 async def test_slow_readers_have_a_number() -> None:
     """One more sends the one away that has taken nothing for longest."""
     app = create_app(FakePages(body=b"x" * 20_000_000))
-    async with running(app, limits=Limits(readers=2)) as server:
+    async with running(app, limits=dataclasses.replace(CALM, readers=2)) as server:
         slow = []
         for _ in range(4):
             slow.append(await server.connect(small_window=True))
@@ -455,7 +455,7 @@ async def test_a_slow_reader_who_catches_up_is_kept() -> None:
 async def test_the_clock_of_an_answer_ends_with_it() -> None:
     """A connection that has taken a big answer in time lives on."""
     app = create_app(FakePages(body=b"x" * 20_000_000))
-    async with running(app, limits=Limits(write_timeout=2.0)) as server:
+    async with running(app, limits=dataclasses.replace(CALM, write_timeout=2.0)) as server:
         client = await server.connect(small_window=True)
         assert len((await client.get("/metrics")).body) == 20_000_000
 
