@@ -88,15 +88,9 @@ class WebConfig:
 
     @property
     def protections(self) -> frozenset[str]:
-        """The sections and keys that keep somebody out, or something secret."""
-        found = {"basic_auth_users"} if self.users else set()
-        if self.tls is not None:
-            found.add("tls_server_config")
-            if self.tls.context.verify_mode is ssl.CERT_REQUIRED:
-                found.add("client_auth_type")
-            if self.tls.allowed_sans:
-                found.add("client_allowed_sans")
-        return frozenset(found)
+        """The sections that keep somebody out, or something secret."""
+        found = {"tls_server_config": self.tls, "basic_auth_users": self.users}
+        return frozenset(name for name, section in found.items() if section)
 
 
 class Sections:
