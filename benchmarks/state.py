@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from benchmarks.api import CHANNELS
 from benchmarks.processes import LOOPBACK
 from exporter.state import ledger as ledgers
+from exporter.state.identity import Claim
 from exporter.state.snapshot import QueryMemory, Result
 from exporter.state.storage import Attempt, Storage
 from exporter.wolkvox.report import ChannelFigures
@@ -78,11 +79,13 @@ def fill(directory: Path, centre: Centre, *, landing: bool) -> None:
     moment = datetime.now(UTC)
     now, day = moment.timestamp(), moment.astimezone(zone_at_noon(moment)).date()
     rng = random.Random(1)  # the same figures in each run
+    storage = Storage.open(directory, lambda: now)
+    claim = Claim(centre.name, centre.base_url, None)
+    (claimed,) = storage.transact([lambda db: db.claim([claim])])
     steps: list[Callable[[Storage], object]] = []
     for number, skill in enumerate(centre.skill_ids):
         age = centre.interval * (1 - number / centre.skills) if landing else 0.0
-        steps += _steps(centre.base_url, skill, now - age, day, rng)
-    storage = Storage.open(directory)
+        steps += _steps(claimed[centre.name].id, skill, now - age, day, rng)
     try:
         storage.transact(steps)
     finally:
@@ -90,15 +93,22 @@ def fill(directory: Path, centre: Centre, *, landing: bool) -> None:
 
 
 def _steps(
-    base_url: str, skill: str, at: float, day: date, rng: random.Random
+    operation: int, skill: str, at: float, day: date, rng: random.Random
 ) -> Iterator[Callable[[Storage], object]]:
     """An attempt of one query and its answer."""
     attempt = Attempt(
-        base_url, skill, at, known_at=None, gap=0.0, account=(base_url,), day=day, ceiling=None
+        operation,
+        skill,
+        at,
+        known_at=None,
+        gap=0.0,
+        account=(operation,),
+        day=day,
+        ceiling=None,
     )
     memory = _memory(day, at, rng)
     yield lambda storage: storage.begin_attempt(attempt)
-    yield lambda storage: storage.save_memory(base_url, skill, memory)
+    yield lambda storage: storage.save_memory(operation, skill, memory)
 
 
 def _memory(day: date, at: float, rng: random.Random) -> QueryMemory:

@@ -302,11 +302,12 @@ def main() -> None:
     if sys.stdout is not None:  # None: closed by the shell
         code = _run(sys.stdout.flush) or code
     log_written = logs.finish()
-    lookups = [one for one in threading.enumerate() if one.name.startswith("asyncio_")]
-    for thread in lookups:
-        thread.join(0.2 / len(lookups))
-    if not log_written or any(thread.is_alive() for thread in lookups):
-        # A reader of the log or a name server hangs, and the interpreter would wait for them.
+    threads = [one for one in threading.enumerate() if not one.daemon]
+    threads.remove(threading.main_thread())
+    for thread in threads:
+        thread.join(0.2 / len(threads))
+    if not log_written or any(thread.is_alive() for thread in threads):
+        # A reader of the log or a look-up that hangs: the interpreter would wait for it.
         os._exit(code)
     sys.exit(code)
 
@@ -319,6 +320,11 @@ def _run(part: Callable[[], object]) -> int:
         return 2
     except ExporterError as error:
         _complain(str(error))
+        return 1
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        _complain("no thread can be started: a limit of processes is reached")
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

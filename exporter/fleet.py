@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.config import Configuration, Operation
+from exporter.config.hours import OpenHours
 from exporter.errors import ConfigError, Problem
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
@@ -21,17 +22,16 @@ from exporter.metrics.sla import Targets
 from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.attempt import Attempts
 from exporter.polling.budget import Budget
-from exporter.polling.hours import PollHours
 from exporter.polling.keeper import Disk
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.poller import LONGEST_IDLE, Poller, Surroundings
 from exporter.polling.schedule import RESTART_GRACE
-from exporter.state.identity import Identity, identities
+from exporter.state.identity import Identity, claims_of
 from exporter.state.journal import State
 from exporter.state.locks import TokenGate
 from exporter.state.snapshot import Snapshot
 from exporter.times import Clock
-from exporter.web.status import OperationView, Pause
+from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import local_day, next_day_start
 
@@ -73,6 +73,7 @@ def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
 @dataclass(slots=True)
 class _Running:
     operation: Operation
+    identity: Identity
     budget: Budget
     client: WolkvoxClient
     poller: Poller
@@ -88,29 +89,44 @@ class Fleet:
         self._group = group
         self._grace = RESTART_GRACE
         self._running: dict[str, _Running] = {}
-        self._budgets: dict[tuple[str, ...], Budget] = {}
-        self._retired: dict[asyncio.Task[None], Operation] = {}
+        self._budgets: dict[tuple[int, ...], Budget] = {}
+        self._stopped = False
+        self._retired: dict[asyncio.Task[None], _Running] = {}
         self.configuration = Configuration(())
 
-    def apply(self, configuration: Configuration) -> None:
-        """Run this configuration: whole, or not at all (ConfigError: the old one goes on).
+    async def apply(self, configuration: Configuration) -> None:
+        """Run this configuration: whole, or not at all.
 
-        Operations that did not change keep their loop and with it slots and results. A
-        changed one gets a new loop, which starts when the old one has ended its request and
-        takes everything up from the state.
+        Raises ConfigError or StorageError, and then the old one goes on. Operations that did
+        not change keep their loop and with it slots and results. A changed one gets a new
+        loop, which starts when the old one has ended its request and takes everything up
+        from the state. One call at a time.
         """
-        named = identities(configuration)
-        budgets = self._new_budgets(configuration, named)
-        starting = [
-            self._prepare(operation, budgets[operation.name], named[operation.name])
+        means = self._means
+        clients = {
+            operation.name: means.connect(operation, means.clock)
             for operation in configuration.operations
-            if self._changed(operation, budgets[operation.name])
-        ]
-        names = {operation.name for operation in configuration.operations}
-        for gone in [name for name in self._running if name not in names]:
-            running = self._running.pop(gone)
-            self._retire(running)
-            self._group.create_task(self._end(running), name=f"end {gone}")
+            if self._running_as(operation) is None
+        }
+        claims = claims_of(configuration)
+        identities = await means.state.write(lambda storage: storage.claim(claims))
+        if self._stopped:
+            return
+        budgets = self._new_budgets(configuration, identities)
+        starting = []
+        for operation in configuration.operations:
+            identity, budget = identities[operation.name], budgets[operation.name]
+            running = self._running_as(operation)
+            if running and running.identity == identity and running.budget is budget:
+                continue
+            client = clients.get(operation.name) or means.connect(operation, means.clock)
+            starting.append(self._prepare(operation, client, budget, identity))
+        for name, running in list(self._running.items()):
+            if identities.get(name) is None or identities[name].id != running.identity.id:
+                del self._running[name]
+                self._retire(running)
+                ending = self._group.create_task(self._end(running), name=f"end {name}")
+                self._note_retired(ending, running)
         for running in starting:
             self._start(running)
         self._budgets = {budget.account: budget for budget in budgets.values()}
@@ -126,14 +142,18 @@ class Fleet:
         )
 
     def ready(self) -> bool:
-        """Whether each query has an ended attempt or a restored result.
+        """Whether each query has an ended attempt, a restored result or a reason to wait.
 
-        An operation whose skills are still to be discovered has no query yet, and is not
-        ready before its first answer.
+        The reasons are those of its operation: its hours, a pause, a spent budget. An
+        operation whose skills are still to be discovered has no query yet, and is not ready
+        before its first answer.
         """
+        now = self._means.clock.now()
+        waiting = {name for name, one in self._running.items() if one.poller.held_back(now)}
         statuses = list(self._means.snapshot)
-        found = {status.key.operation for status in statuses}
-        return all(status.settled for status in statuses) and self._running.keys() <= found
+        found = {status.key.operation for status in statuses} | waiting
+        settled = all(one.settled or one.key.operation in waiting for one in statuses)
+        return settled and self._running.keys() <= found
 
     def overview(self) -> tuple[OperationView, ...]:
         """Each operation as its loop stands at this moment, for the status page."""
@@ -147,6 +167,7 @@ class Fleet:
 
     def stop(self) -> None:
         """End every loop at once; a request under way is dropped, its attempt is on disk."""
+        self._stopped = True
         for running in self._running.values():
             running.poller.retire()
         loops = [running.task for running in self._running.values()]
@@ -158,15 +179,16 @@ class Fleet:
         sharing = max(1, len(running.budget.demands))
         return 60.0 + LONGEST_IDLE + sharing * (running.operation.timeout + 10.0)
 
-    def _changed(self, operation: Operation, budget: Budget) -> bool:
+    def _running_as(self, operation: Operation) -> _Running | None:
+        """The loop that runs under this very configuration."""
         running = self._running.get(operation.name)
-        return running is None or running.operation != operation or running.budget is not budget
+        return running if running is not None and running.operation == operation else None
 
     def _new_budgets(
         self, configuration: Configuration, named: Mapping[str, Identity]
     ) -> dict[str, Budget]:
         """One budget for each token; the one of before where nothing about it changed."""
-        budgets: dict[tuple[str, ...], Budget] = {}
+        budgets: dict[tuple[int, ...], Budget] = {}
         for operation in configuration.operations:
             account, ceiling = named[operation.name].account, operation.daily_requests
             if account not in budgets:
@@ -177,14 +199,21 @@ class Fleet:
                 budgets[account] = budget
         return {name: budgets[identity.account] for name, identity in named.items()}
 
-    def _prepare(self, operation: Operation, budget: Budget, identity: Identity) -> _Running:
+    def _prepare(
+        self,
+        operation: Operation,
+        client: WolkvoxClient,
+        budget: Budget,
+        identity: Identity,
+    ) -> _Running:
         means = self._means
-        client = means.connect(operation, means.clock)
         before = self._running.get(operation.name)
-        telemetry = before.telemetry if before else self._telemetry(operation)
+        same = before is not None and before.identity.id == identity.id
+        telemetry = before.telemetry if before and same else self._telemetry(operation)
         attempts = Attempts(
-            base_url=operation.base_url,
+            operation=identity.id,
             zone=operation.timezone,
+            hours=OpenHours(operation.poll_hours, operation.timezone),
             client=client,
             state=means.state,
             gate=means.gate,
@@ -203,7 +232,8 @@ class Fleet:
             means.disk,
             self._grace,
         )
-        return _Running(operation, budget, client, Poller(operation, around), telemetry)
+        poller = Poller(operation, around)
+        return _Running(operation, identity, budget, client, poller, telemetry)
 
     def _telemetry(self, operation: Operation) -> OperationTelemetry:
         means = self._means
@@ -213,18 +243,17 @@ class Fleet:
         """Wait for the last request of an operation that is gone, and drop its series."""
         if running.task is not None:
             await asyncio.wait({running.task})
-        if running.operation.name not in self._running:  # a reload may have brought it back
-            running.telemetry.end()
+        running.telemetry.end()
 
     def _start(self, running: _Running) -> None:
-        name, base_url = running.operation.name, running.operation.base_url
+        name, identity = running.operation.name, running.identity
         before = self._running.get(name)
         if before is not None:
             self._retire(before)
         earlier = {
             task
-            for task, operation in self._retired.items()
-            if operation.name == name or operation.base_url == base_url
+            for task, other in self._retired.items()
+            if other.operation.name == name or other.identity.id == identity.id
         }
         self._running[name] = running
         running.task = self._group.create_task(_run(running, earlier), name=f"poll {name}")
@@ -234,8 +263,11 @@ class Fleet:
         running.poller.retire()
         running.budget.drop_demand(running.operation.name)
         if running.task is not None:
-            self._retired[running.task] = running.operation
-            running.task.add_done_callback(lambda task: self._retired.pop(task, None))
+            self._note_retired(running.task, running)
+
+    def _note_retired(self, task: asyncio.Task[None], running: _Running) -> None:
+        self._retired[task] = running
+        task.add_done_callback(lambda task: self._retired.pop(task, None))
 
 
 async def _run(running: _Running, earlier: set[asyncio.Task[None]]) -> None:
@@ -243,14 +275,11 @@ async def _run(running: _Running, earlier: set[asyncio.Task[None]]) -> None:
     operation = running.operation
     if earlier:
         await asyncio.wait(earlier)
-        for key in running.telemetry.queries():
-            if not operation.discover and key.skill_id not in _skill_ids(operation):
-                running.telemetry.forget(key)
     running.telemetry.configure(
         operation_info(operation),
         reports_in_use(operation),
         query_renderer(operation),
-        PollHours(operation.poll_hours, operation.timezone),
+        OpenHours(operation.poll_hours, operation.timezone),
     )
     async with running.client:
         await running.poller.run()
@@ -279,8 +308,8 @@ def _targets(operation: Operation) -> Targets:
 
 
 def _view(running: _Running, now: datetime) -> OperationView:
-    operation, budget, pause = running.operation, running.budget, running.poller.pause
-    hours = PollHours(operation.poll_hours, operation.timezone)
+    operation, budget = running.operation, running.budget
+    hours = OpenHours(operation.poll_hours, operation.timezone)
     return OperationView(
         name=operation.name,
         server=operation.server,
@@ -290,13 +319,9 @@ def _view(running: _Running, now: datetime) -> OperationView:
         used=budget.used(local_day(now, budget.zone)),
         limit=budget.ceiling,
         day_ends_at=next_day_start(now, budget.zone).timestamp(),
-        pause=Pause(*pause) if pause else None,
+        pause=running.poller.pause,
         poll_hours=operation.poll_hours,
         hours_open=hours.state(now.timestamp()),
         targets=_targets(operation),
         skills=tuple(skill.id for skill in operation.skills),
     )
-
-
-def _skill_ids(operation: Operation) -> set[str]:
-    return {skill.id for skill in operation.skills}

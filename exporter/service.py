@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.config import Configuration
-from exporter.errors import ConfigError, ExporterError, Problem
+from exporter.errors import ConfigError, ExporterError, Problem, StorageError
 from exporter.fleet import Fleet, Means, connect
 from exporter.logs import say
-from exporter.mainloop import held, run_to_end, settled, signals, starting
+from exporter.mainloop import held, run_to_end, settled, signals, starting, thread_pool
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
@@ -41,6 +41,7 @@ from exporter.web.server import HttpServer, address_of, bind, parse_listen_addre
 
 if TYPE_CHECKING:
     from exporter.web.guard import LiveConfig
+    from exporter.web.settings import WebConfig
 
 log = logging.getLogger(__name__)
 RESTORING_SECONDS = 2.0
@@ -90,11 +91,12 @@ def run(
     door = _door(settings.web_config)
     sockets = listen(settings.listen)
     try:
-        with starting(), held(), _state(settings.storage) as storage:
+        clock = system_clock()
+        with starting(), held(), _state(settings.storage, clock) as storage:
             announce(tuple(address_of(listener) for listener in sockets))
 
             async def main() -> int:
-                process = _Process(settings, storage, door)
+                process = _Process(settings, clock, storage, door)
                 return await process.serve(configuration, sockets, beside)
 
             return run_to_end(main)
@@ -138,10 +140,10 @@ def _door(path: Path | None) -> LiveConfig | None:
 
 
 @contextmanager
-def _state(directory: Path) -> Iterator[Storage]:
+def _state(directory: Path, clock: Clock) -> Iterator[Storage]:
     lock = DirectoryLock.take(directory)
     try:
-        storage = Storage.open(directory)
+        storage = Storage.open(directory, clock.epoch)
         try:
             yield storage
         finally:
@@ -153,10 +155,16 @@ def _state(directory: Path) -> Iterator[Storage]:
 class _Process:
     """One running exporter: its parts, and what signals and reloads do to them."""
 
-    def __init__(self, settings: Settings, storage: Storage, door: LiveConfig | None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
+    ) -> None:
         self._settings = settings
         self._door = door
-        self._clock = system_clock()
+        self._clock = clock
+        # Its own thread: those of the loop may all wait for a name server.
+        self._loader = thread_pool("reload", 1)
+        self._reloading = asyncio.Lock()
+        self._hangups: set[asyncio.Task[str | None]] = set()
         process = ProcessMetrics() if settings.process_metrics else None
         self._page = Exposition(
             self._clock.epoch,
@@ -188,7 +196,7 @@ class _Process:
                         self._settings.storage, fleet.healthy, time.monotonic, self._clock.sleep
                     )
                     beating = group.create_task(alive)
-                    fleet.apply(configuration)
+                    await fleet.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
                     with suppress(TimeoutError):
                         await asyncio.wait_for(fleet.restored(), RESTORING_SECONDS)
@@ -214,7 +222,12 @@ class _Process:
             self._stop(fleet, servers)
 
         # A demo belongs to its terminal, and ends when that is closed.
-        hangup = stop if self._settings.hangup_ends else lambda: self._reload(fleet)
+        def reload() -> None:
+            task = asyncio.create_task(self._reload(fleet), name="reload")
+            self._hangups.add(task)
+            task.add_done_callback(self._hangups.discard)
+
+        hangup = stop if self._settings.hangup_ends else reload
         return signals(stop, hangup)
 
     def _means(self) -> Means:
@@ -290,23 +303,27 @@ class _Process:
         log.critical(message, exc_info=crash)
         return 1
 
-    def _reload(self, fleet: Fleet) -> str | None:
+    async def _reload(self, fleet: Fleet) -> str | None:
         """Take over the files as they are now, whole; else say why nothing changed."""
-        door = self._door
-        try:
-            configuration = self._settings.load()
-            web = door.load() if door is not None else None
-            fleet.apply(configuration)
-        except ConfigError as error:
-            self._telemetry.reload_failed()
-            message = "configuration not reloaded, the old one stays in force"
-            say(log, logging.ERROR, message, reason="; ".join(map(str, error.problems)))
-            return "\n".join(map(str, error.problems))
-        if door is not None and web is not None:
-            door.use(web)
-        self._telemetry.reloaded(self._clock.epoch())
-        for warning in configuration.warnings:
-            log.warning("%s", warning)
-        count = len(configuration.operations)
-        say(log, logging.INFO, "configuration reloaded", operations=count)
-        return None
+        async with self._reloading:
+            loop = asyncio.get_running_loop()
+            try:
+                configuration, web = await loop.run_in_executor(self._loader, self._load)
+                await fleet.apply(configuration)
+            except (ConfigError, StorageError) as error:
+                reason = str(error)
+                self._telemetry.reload_failed()
+                message = "configuration not reloaded, the old one stays in force"
+                say(log, logging.ERROR, message, reason=reason.replace("\n", "; "))
+                return reason
+            if self._door is not None and web is not None:
+                self._door.use(web)
+            self._telemetry.reloaded(self._clock.epoch())
+            for warning in configuration.warnings:
+                log.warning("%s", warning)
+            count = len(configuration.operations)
+            say(log, logging.INFO, "configuration reloaded", operations=count)
+            return None
+
+    def _load(self) -> tuple[Configuration, WebConfig | None]:
+        return self._settings.load(), self._door.load() if self._door is not None else None

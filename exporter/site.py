@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from exporter import __version__
 from exporter.config import Configuration
@@ -14,9 +14,9 @@ from exporter.metrics.own import ExporterTelemetry
 from exporter.state.snapshot import Snapshot
 from exporter.times import Clock
 from exporter.web.app import Document
-from exporter.web.landing import StatusPage
 from exporter.web.negotiation import Format
 from exporter.web.status import ExporterView
+from exporter.web.status_page import StatusPage
 
 TEXT = "text/plain; charset=utf-8"  # what a browser shows rather than saves
 DOCUMENTS = ("/config", "/docs")
@@ -33,7 +33,7 @@ class Site:
         clock: Clock,
         telemetry: ExporterTelemetry,
         telemetry_path: str,
-        reload: Callable[[], str | None],
+        reload: Callable[[], Awaitable[str | None]],
     ) -> None:
         self._page = page
         self._fleet = fleet
@@ -88,7 +88,7 @@ class Site:
 
     async def reload(self) -> str | None:
         """Read the configuration again."""
-        return self._reload()
+        return await self._reload()
 
 
 def reference_page() -> Document:

@@ -34,7 +34,7 @@ BEFORE, WRITTEN, COMMITTED = "before it", "before its commit", "after its commit
 _READING = ""
 # How the poll loop's steps of a transaction are told apart: by the method that each calls.
 _KINDS = {"begin_attempt": ATTEMPT, "take_back": ATTEMPT, "save_memory": RESULT}
-_KINDS |= {"save_json": PAUSE}
+_KINDS |= {"save_fact": PAUSE}
 
 
 @dataclass
@@ -91,8 +91,8 @@ def arm(point: int, note: Path, shift: float = 0.0) -> None:
     sqlite3.connect = partial(sqlite3.connect, factory=_Deadly)  # type: ignore[assignment]
     open_file, transact = Storage.open, Storage.transact
 
-    def opened(directory: Path) -> Storage:
-        storage = open_file(directory)
+    def opened(directory: Path, now: Callable[[], float]) -> Storage:
+        storage = open_file(directory, now)
         _countdown.doing = _READING
         return storage
 

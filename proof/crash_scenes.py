@@ -133,7 +133,7 @@ class _Day:
             if page is not None:
                 wrong = self._unfinished() or wrong_totals(page, self._witness.tallies)
         # A kill between an attempt and its taking back leaves one counted; nothing else may.
-        calls = recorded(self._state, self._deaf_url(), "initech", "6101").calls.total()
+        calls = recorded(self._state, "initech", "6101").calls.total()
         if calls > self.result.seen.kills + 1:  # one may be under way
             wrong.append(f"{calls} calls counted of requests that never left")
         self.result.seen.wrong += len(wrong)

@@ -54,21 +54,26 @@ class Recorded:
     paused_on: str
 
 
-def recorded(state: Path, base_url: str, operation: str, skill: str) -> Recorded:
+def recorded(state: Path, operation: str, skill: str) -> Recorded:
     """Look at the state file beside the process that writes it."""
     uri = f"file:{state / FILE_NAME}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=30.0)) as connection:
+        of = "WHERE operation = (SELECT id FROM operations WHERE name = ?)"
         attempt = connection.execute(
-            "SELECT at FROM attempts WHERE base_url = ? AND skill_id = ?", (base_url, skill)
+            f"SELECT at FROM attempts {of} AND skill_id = ?",  # noqa: S608 - a literal
+            (operation, skill),
         ).fetchone()
         calls = connection.execute(
-            "SELECT day, calls FROM calls WHERE name = ?", (f"#{operation}",)
+            f"SELECT day, requests FROM requests {of}",  # noqa: S608 - a literal
+            (operation,),
         ).fetchall()
         memory = connection.execute(
-            "SELECT memory FROM memories WHERE owner = ? AND skill_id = ?", (base_url, skill)
+            f"SELECT memory FROM memories {of} AND skill_id = ?",  # noqa: S608 - a literal
+            (operation, skill),
         ).fetchone()
         pause = connection.execute(
-            "SELECT pause FROM pauses WHERE member = ?", (base_url,)
+            f"SELECT fact FROM facts {of} AND name = 'pause'",  # noqa: S608 - a literal
+            (operation,),
         ).fetchone()
     paused = json.loads(pause[0]) if pause else {}
     return Recorded(
@@ -127,10 +132,9 @@ class Witness:
 
     def __call__(self, asked: Asked) -> Reply:
         """Look at the state, and answer."""
-        base_url = self.api.url(asked.operation)
         with self._lock:
             try:
-                state = recorded(self.state, base_url, asked.operation, asked.skill)
+                state = recorded(self.state, asked.operation, asked.skill)
             except (sqlite3.Error, ValueError, KeyError) as error:
                 self.problems.append(f"the state could not be read beside a request: {error}")
                 return refused("PLEASE TRY AGAIN", 500)

@@ -17,16 +17,18 @@ from exporter.metrics.query import QueryRenderer
 from exporter.polling.roster import remembered_skills
 from exporter.polling.schedule import Pause, next_pause
 from exporter.state.absorb import absorb, bounded
+from exporter.state.codec import memory_to_json
 from exporter.state.ledger import exposed
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, memory_to_json
+from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import whole_day
 from proof.fuzz_config import scratch
-from tests.status_page_support import BOGOTA, OPERATION, targets, view
+from tests.state_support import open_state
+from tests.status_page_support import BOGOTA, html, targets
 from tests.statuses import CHAT, VOICE
 
-OWNER: Final = "https://wv0013.wolkvox.com/api/v2/"
+ROW: Final = 1
 SKILL: Final = "4173"
 _DAY = date(2026, 11, 18)
 _NOON = datetime(2026, 11, 18, 17, tzinfo=UTC).timestamp()
@@ -37,9 +39,9 @@ _made: list[Storage] = []
 def storage() -> Storage:
     """One state file for the whole process."""
     if not _made:
-        _made.append(Storage.open(scratch("state")))
-        _made[0].transact([lambda it: it.save_memory(OWNER, SKILL, QueryMemory())])
-        _made[0].save_json("pauses", OWNER, "", {})
+        _made.append(open_state(scratch("state")))
+        _made[0].transact([lambda it: it.save_memory(ROW, SKILL, QueryMemory())])
+        _made[0].save_fact(ROW, "pause", {})
     return _made[0]
 
 
@@ -58,13 +60,13 @@ def _read_back(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     file = storage()
     file._connection.execute("UPDATE memories SET memory = ?", (text,))
-    file._connection.execute("UPDATE pauses SET pause = ?", (text,))
-    _check_small(file.load_json("pauses", OWNER, ""))
-    memory = file.transact([lambda it: it.memory(OWNER, SKILL)])[0]
+    file._connection.execute("UPDATE facts SET fact = ?", (text,))
+    _check_small(file.load_fact(ROW, "pause"))
+    memory = file.transact([lambda it: it.memory(ROW, SKILL)])[0]
     if memory is None:
         return
-    file.transact([lambda it: it.save_memory(OWNER, SKILL, memory)])
-    assert file.memory(OWNER, SKILL) == memory, "saved and read, it is another memory"
+    file.transact([lambda it: it.save_memory(ROW, SKILL, memory)])
+    assert file.memory(ROW, SKILL) == memory, "saved and read, it is another memory"
     saved = json.dumps(memory_to_json(memory), allow_nan=False)
     assert saved
     _show(memory)
@@ -96,4 +98,4 @@ def _show(memory: QueryMemory) -> None:
     with contextlib.suppress(StopIteration):
         for _, shown in _RENDERER.scopes(status):
             assert all(line.endswith(b"\n") for line in shown.lines.values())
-    view(status, operations=[OPERATION])
+    assert html(status)

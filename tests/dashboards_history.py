@@ -15,16 +15,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.fleet import operation_info, query_renderer, reports_in_use
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.telemetry import OperationTelemetry
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import SKILL_11, TOKEN_INFO, Timing
 from exporter.polling.schedule import day_to_close
-from exporter.simulator import Figures, Simulator, TimeForm, demo_operations
-from exporter.simulator.rows import report_rows
+from exporter.simulator import Figures, Simulator, demo_operations, report_rows
 from exporter.state.absorb import absorb, failed
 from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
@@ -163,7 +162,7 @@ class Weeks:
             operation_info(operation),
             reports_in_use(operation),
             query_renderer(operation),
-            PollHours(None, operation.timezone),
+            OpenHours(None, operation.timezone),
         )
         return [_Query(operation, skill, told) for skill in operation.skills]
 
@@ -214,7 +213,7 @@ class Weeks:
         start = datetime.combine(window.day, datetime.min.time(), zone)
         end = start + timedelta(days=1) if window.closing else now
         found = self.truth(query.operation.name, query.skill.id, start, end)
-        return report_rows(found, TimeForm.SECONDS)
+        return report_rows(found)
 
     def _tell(
         self, query: _Query, now: datetime, seconds: float, reason: Reason | None

@@ -15,8 +15,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from exporter.messages import Words
 from tests.e2e_api import Api, Script, found, refused, row
-from tests.e2e_prometheus import Prometheus, prometheus, promtool
+from tests.e2e_prometheus import Prometheus, prometheus
 from tests.e2e_support import (
     TOKEN,
     Launch,
@@ -27,6 +28,7 @@ from tests.e2e_support import (
     wait_for,
     write_config,
 )
+from tests.needs import run
 from tests.tools_support import terminal
 
 pytest_plugins = ("tests.e2e_fixtures",)
@@ -93,7 +95,7 @@ def config_for(where: str, directory: Path, **keys: str) -> Path:
 def imported(directory: Path) -> Iterator[Prometheus]:
     """A Prometheus with the file's blocks."""
     data = directory / "prometheus"
-    made = promtool("tsdb", "create-blocks-from", "openmetrics",
+    made = run("promtool", "tsdb", "create-blocks-from", "openmetrics",
                     str(directory / "out.om"), str(data))  # fmt: skip
     assert made.returncode == 0, made.stderr
     with prometheus(directory, []) as server:
@@ -248,10 +250,10 @@ def test_discovered_skills(launch: Launch, tmp_path: Path, serve_api: Serve) -> 
     assert life.wait() == 0, life.log()
     assert 'skill="Siete"' in (tmp_path / "out.om").read_text()
     replies["skills"] = refused("PLEASE VALIDATE TOKEN")
-    (tmp_path / "data" / "wolkvox-exporter.db").unlink()
-    refused_run = launch("backfill", *span(2, 2), "--pace", "0s")
+    fresh = ("--storage.path", str(tmp_path / "fresh"))
+    refused_run = launch("backfill", *fresh, *span(2, 2), "--pace", "0s")
     assert refused_run.wait() == 1
-    assert "the token is refused" in refused_run.log()
+    assert Words("en").text("verdict.unauthorized") in refused_run.log()
     assert TOKEN not in refused_run.log()
 
 
@@ -264,7 +266,11 @@ def test_beside_a_running_exporter(launch: Launch, tmp_path: Path, serve_api: Se
     life = launch("backfill", *span(4, 2), "--pace", "100ms")
     assert life.wait() == 0, life.log()
     assert "an exporter runs beside" in life.log()
-    assert exporter.metrics().value("wolkvox_up", skill_id="1") == 1
+
+    def up() -> bool:
+        return exporter.metrics().value("wolkvox_up", skill_id="1") == 1
+
+    wait_for(up, "a good answer to the exporter")
 
 
 @pytest.mark.parametrize(

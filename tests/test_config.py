@@ -230,14 +230,22 @@ def test_shared_tokens_are_grouped(write: Write) -> None:
     file = write(
         operation("daily_requests: 1000"),
         operation(name="other", token="OTHER_TOKEN"),
-        operation("daily_requests: 1000", name="twin"),
+        operation("daily_requests: 1000", name="twin").replace("4173", "4174"),
     )
     configuration = load([file], ENVIRON)
     assert configuration.shared_tokens == (("acme", "twin"),)
-    assert configuration.warnings == (
-        "operations.1: skill 4173 of wv0013 is polled by acme already",
-        "operations.2: skill 4173 of wv0013 is polled by acme already",
-    )
+    assert configuration.warnings == ()
+
+
+@pytest.mark.parametrize("skills", ["[{id: 4173}]", "discover"])
+def test_one_token_asks_a_skill_of_a_server_once(write: Write, skills: str) -> None:
+    """Two operations that would ask the same are an error, which names the skill and both."""
+    twin = operation(name="twin").replace("[{id: 4173}]", skills)
+    file = write(operation(), operation(name="other", token="OTHER_TOKEN"), twin)
+    found = problems(file)
+    assert [problem.split(":")[0] for problem in found] == ["operations.2.skills"]
+    assert "acme" in found[0]
+    assert ("4173" in found[0]) == (skills != "discover")
 
 
 def test_targets_in_defaults_may_name_skills_of_any_operation(write: Write) -> None:

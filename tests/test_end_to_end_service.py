@@ -146,6 +146,7 @@ def test_signals_end_it_while_the_api_hangs(
     ends_well(life, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ENDING)
 def test_signals_end_it_during_the_start(
     launch: Launch, config: Path, number: signal.Signals
@@ -193,8 +194,8 @@ def test_the_state_is_closed_whenever_a_signal_comes(
 import os
 from exporter.state.storage import Storage
 close, connect = Storage.close, Storage.open.__func__
-def opened(kind, directory):
-    storage = connect(kind, directory)
+def opened(kind, directory, now):
+    storage = connect(kind, directory, now)
     os.kill(os.getpid(), {int(number)})
     return storage
 def closed(storage):
@@ -209,6 +210,7 @@ Storage.open, Storage.close = classmethod(opened), closed
     assert life.output() == "closed\n"
 
 
+@pytest.mark.usefixtures("linux")
 def test_a_second_signal_does_not_cut_the_end_short(
     launch: Launch, tmp_path: Path, serve_api: Serve
 ) -> None:

@@ -136,7 +136,7 @@ def test_looking_does_not_keep_an_exporter_from_starting(
 ) -> None:
     """A check beside a start holds the lock for a moment; the start waits for its end."""
     DirectoryLock.take(tmp_path).release()
-    looking = [os.open(tmp_path / "exporter.lock", os.O_RDONLY)]
+    looking = [os.open(tmp_path, os.O_RDONLY)]
     fcntl.flock(looking[0], fcntl.LOCK_SH)
     monkeypatch.setattr(os, "sched_yield", lambda: os.close(looking.pop()))
     held = DirectoryLock.take(tmp_path)

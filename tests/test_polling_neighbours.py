@@ -6,22 +6,22 @@ from pathlib import Path
 
 from exporter.state.storage import Attempt, Granted, Storage, TooEarly
 from tests.polling_support import INBOUND, NEARLY, USED, Stage
+from tests.state_support import row_of
 from tests.virtual import in_virtual_time, ok, row
 
 WHOLE_18TH = ("20261118000000", "20261118235959")
-ACCOUNT = ("http://127.0.0.1:1/api/v2/",)
 
 
 def probe(storage: Storage, stage: Stage, skill: str = "4173") -> Granted | TooEarly:
     """Note an attempt as another process would, which knows of no attempt so far."""
     now = stage.world.now()
     attempt = Attempt(
-        base_url=ACCOUNT[0],
+        operation=row_of(storage, "acme"),
         skill_id=skill,
         at=now.timestamp(),
         known_at=None,
         gap=300.0,
-        account=ACCOUNT,
+        account=(row_of(storage, "acme"),),
         day=now.astimezone(stage.zone).date(),
         ceiling=None,
     )
@@ -89,7 +89,7 @@ async def test_a_probe_before_a_start_does_not_keep_the_day_open(state_directory
     async with stage.run():
         await stage.until("2026-11-18 23:51")
     await stage.until("2026-11-19 00:30")
-    storage = Storage.open(state_directory / "state")
+    storage = Storage.open(state_directory / "state", stage.world.clock().epoch)
     try:
         probe(storage, stage)
     finally:

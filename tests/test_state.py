@@ -19,12 +19,7 @@ from exporter.errors import StartError, StorageError
 from exporter.state import journal as journals
 from exporter.state.journal import Journal
 from exporter.state.locks import DirectoryLock, TokenGate
-from exporter.state.snapshot import (
-    QueryMemory,
-    Snapshot,
-    memory_from_json,
-    memory_to_json,
-)
+from exporter.state.snapshot import Snapshot
 from exporter.state.storage import (
     FILE_NAME,
     Attempt,
@@ -35,20 +30,19 @@ from exporter.state.storage import (
     TooEarly,
 )
 from exporter.times import Clock
+from tests.state_support import OPENED_AT, open_state
 from tests.statuses import CHAT, DAY, VOICE, never, status
-
-URL = "https://wv0013.wolkvox.com/api/v2/"
 
 
 def attempt(at: float, **changes: object) -> Attempt:
     """A request for skill 4173 of one operation without a ceiling."""
     plain = Attempt(
-        base_url=URL,
+        operation=1,
         skill_id="4173",
         at=at,
         known_at=None,
         gap=300.0,
-        account=(URL,),
+        account=(1,),
         day=DAY,
         ceiling=None,
     )
@@ -58,7 +52,7 @@ def attempt(at: float, **changes: object) -> Attempt:
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     """An open state file."""
-    return Storage.open(tmp_path / "data")
+    return open_state(tmp_path / "data")
 
 
 def begin(storage: Storage, order: Attempt) -> Granted | TooEarly | Spent:
@@ -70,42 +64,35 @@ def begin(storage: Storage, order: Attempt) -> Granted | TooEarly | Spent:
 def test_attempt_and_memory_survive_reopening(tmp_path: Path) -> None:
     """What was committed is there after the file was closed and opened."""
     memory = status(VOICE, CHAT, yesterday=(VOICE,)).memory
-    first = Storage.open(tmp_path)
+    first = open_state(tmp_path)
     begin(first, attempt(1000.0))
-    first.transact([lambda s: s.save_memory(URL, "4173", memory)])
+    first.transact([lambda s: s.save_memory(1, "4173", memory)])
     first.close()
 
-    second = Storage.open(tmp_path)
-    assert second.stored(URL, "4173") == Stored(1000.0)
-    assert second.memory(URL, "4173") == memory
-    assert second.used((URL,), DAY) == 1
+    second = open_state(tmp_path)
+    assert second.stored(1, "4173") == Stored(1000.0)
+    assert second.memory(1, "4173") == memory
+    assert second.used((1,), DAY) == 1
     second.close()
 
 
 def test_state_file_is_for_its_owner_only(tmp_path: Path) -> None:
     """The directory is made with no rights for others."""
-    Storage.open(tmp_path / "data").close()
+    open_state(tmp_path / "data").close()
 
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
-
-
-def test_memory_json_is_a_round_trip() -> None:
-    """A memory reads back equal, empty and full."""
-    for memory in (QueryMemory(), status(VOICE, CHAT, yesterday=()).memory,
-                   replace(QueryMemory(), closed=DAY, doubted=True, failures=3)):  # fmt: skip
-        assert memory_from_json(memory_to_json(memory)) == memory
 
 
 def test_unreadable_memory_starts_afresh(
     storage: Storage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A row that is no memory counts as none, and the log says so."""
-    for text in ("{", "[]", "{}", '{"closed": 5}', "null"):
+    for text in ("{", "[]", '{"closed": 5}', "null"):
         storage._connection.execute(
-            "INSERT OR REPLACE INTO memories VALUES (?, ?, ?)", (URL, "4173", text)
+            "INSERT OR REPLACE INTO memories VALUES (?, ?, ?)", (1, "4173", text)
         )
         caplog.clear()
-        assert storage.memory(URL, "4173") is None
+        assert storage.memory(1, "4173") is None
         assert "starts afresh" in caplog.text
     storage.close()
 
@@ -129,15 +116,15 @@ def test_own_attempt_is_left_to_the_monotonic_clock(storage: Storage) -> None:
     storage.close()
 
 
-def test_ceiling_is_hard_and_shared(storage: Storage) -> None:
+def test_ceiling_is_hard_and_shared(tmp_path: Path) -> None:
     """Operations that share a token share one count, and no call goes beyond it."""
-    both = ("a", "b")
+    storage, both = open_state(tmp_path, "a", "b"), (1, 2)
     for number in range(3):
         order = attempt(1000.0 + number, skill_id=str(number), account=both, ceiling=3)
         assert isinstance(begin(storage, order), Granted)
 
     assert begin(storage, attempt(2000.0, account=both, ceiling=3)) == Spent(3)
-    assert storage.used(("b",), DAY) == 3
+    assert storage.used((2,), DAY) == 3
     tomorrow = attempt(2000.0, account=both, ceiling=3, day=date(2026, 11, 19))
     assert isinstance(begin(storage, tomorrow), Granted)
     storage.close()
@@ -148,13 +135,13 @@ def test_take_back_restores_what_stood_there(storage: Storage) -> None:
     first = begin(storage, attempt(1000.0))
     assert isinstance(first, Granted)
     assert storage.transact([lambda s: s.take_back(attempt(1000.0), first.before)]) == [0]
-    assert storage.stored(URL, "4173") == Stored()
+    assert storage.stored(1, "4173") == Stored()
 
     begin(storage, attempt(1000.0))
     later = begin(storage, attempt(2000.0, closing=date(2026, 11, 17)))
     assert isinstance(later, Granted)
     storage.transact([lambda s: s.take_back(attempt(2000.0), later.before)])
-    assert storage.stored(URL, "4173") == Stored(1000.0)
+    assert storage.stored(1, "4173") == Stored(1000.0)
     storage.close()
 
 
@@ -173,19 +160,18 @@ def test_counts_of_old_days_are_forgotten(storage: Storage) -> None:
     begin(storage, attempt(1000.0, day=date(2026, 1, 1)))
     begin(storage, attempt(2000.0))
 
-    assert storage.used((URL,), date(2026, 1, 1)) == 0
+    assert storage.used((1,), date(2026, 1, 1)) == 0
     storage.close()
 
 
 def test_small_facts_are_kept_and_deleted(storage: Storage) -> None:
-    """Pauses and discovered skills are JSON by member; None deletes; junk reads as None."""
-    for table in ("pauses", "facts"):
-        storage.save_json(table, "m", "skills", [1])
-        assert storage.load_json(table, "m", "skills") == [1]
-        storage.save_json(table, "m", "skills", None)
-        assert storage.load_json(table, "m", "skills") is None
-    storage._connection.execute("INSERT INTO facts VALUES ('m', 'skills', '{')")
-    assert storage.load_json("facts", "m", "skills") is None
+    """Pauses and discovered skills are JSON by operation; None deletes; junk reads as None."""
+    storage.save_fact(1, "skills", [1])
+    assert storage.load_fact(1, "skills") == [1]
+    storage.save_fact(1, "skills", None)
+    assert storage.load_fact(1, "skills") is None
+    storage._connection.execute("INSERT INTO facts VALUES (1, 'skills', '{')")
+    assert storage.load_fact(1, "skills") is None
     storage.close()
 
 
@@ -197,7 +183,7 @@ def test_damaged_file_is_put_aside(
     (tmp_path / FILE_NAME).write_bytes(content)
     (tmp_path / f"{FILE_NAME}-wal").write_bytes(b"wal")
 
-    storage = Storage.open(tmp_path)
+    storage = open_state(tmp_path)
     begin(storage, attempt(1000.0))
     storage.close()
 
@@ -207,15 +193,15 @@ def test_damaged_file_is_put_aside(
 
 def test_truncated_file_is_put_aside(tmp_path: Path) -> None:
     """Half a database is noticed at the start."""
-    storage = Storage.open(tmp_path)
+    storage = open_state(tmp_path)
     for number in range(200):
         begin(storage, attempt(1000.0, skill_id=str(number)))
     storage.close()
     path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
-    storage = Storage.open(tmp_path)
-    assert storage.stored(URL, "0") == Stored()
+    storage = open_state(tmp_path)
+    assert storage.stored(1, "0") == Stored(spaced_from=OPENED_AT)
     storage.close()
     assert (tmp_path / f"{FILE_NAME}.damaged-0").exists()
 
@@ -224,7 +210,7 @@ def test_second_damage_gets_a_name_of_its_own(tmp_path: Path) -> None:
     """Nothing that was put aside is overwritten."""
     for number in range(2):
         (tmp_path / FILE_NAME).write_bytes(b"x" * 5000)
-        Storage.open(tmp_path).close()
+        open_state(tmp_path).close()
         assert (tmp_path / f"{FILE_NAME}.damaged-{number}").exists()
 
 
@@ -232,7 +218,7 @@ def test_damage_while_running_is_put_aside(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A file that breaks while it is open is replaced; the step that hit it fails once."""
-    storage = Storage.open(tmp_path)
+    storage = open_state(tmp_path)
 
     def hit(_: Storage) -> None:
         raise sqlite3.DatabaseError("database disk image is malformed")
@@ -246,12 +232,12 @@ def test_damage_while_running_is_put_aside(
 
 def test_newer_file_is_refused(tmp_path: Path) -> None:
     """A file of a later version is neither used nor put aside."""
-    storage = Storage.open(tmp_path)
+    storage = open_state(tmp_path)
     storage._connection.execute("PRAGMA user_version = 99")
     storage.close()
 
     with pytest.raises(StartError, match="newer exporter"):
-        Storage.open(tmp_path)
+        open_state(tmp_path)
 
 
 def test_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -259,7 +245,7 @@ def test_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(StartError, match=r"cannot be written .*--storage\.path"):
-        Storage.open(tmp_path / "file" / "data")
+        open_state(tmp_path / "file" / "data")
     with pytest.raises(StartError, match=r"cannot be written .*--storage\.path"):
         DirectoryLock.take(tmp_path / "file" / "data")
 
@@ -286,23 +272,25 @@ def test_failed_step_takes_the_whole_transaction_back(storage: Storage) -> None:
 
     with pytest.raises(KeyError):
         storage.transact([lambda s: s.begin_attempt(attempt(1000.0)), broken])
-    assert storage.stored(URL, "4173") == Stored()
+    assert storage.stored(1, "4173") == Stored()
     storage.close()
 
 
 @pytest.mark.anyio
 async def test_journal_writes_beside_the_loop(tmp_path: Path) -> None:
     """Writes run on the writer's thread and are on disk when the waiter goes on."""
-    journal = Journal(Storage.open(tmp_path))
+    mine = open_state(tmp_path)
+    journal = Journal(mine)
     threads = await asyncio.gather(
         *(journal.write(lambda s: threading.current_thread().name) for _ in range(100))
     )
     await journal.write(lambda s: s.begin_attempt(attempt(1000.0)))
 
-    other = Storage.open(tmp_path)
-    assert other.stored(URL, "4173").attempt_at == 1000.0
+    other = open_state(tmp_path)
+    assert other.stored(1, "4173").attempt_at == 1000.0
     other.close()
     journal.close()
+    mine.close()
     assert set(threads) == {"state"}
 
 
@@ -311,7 +299,7 @@ class _Flushes:
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(journals, "_GATHER_SECONDS", 60.0)
-        self.storage = Storage.open(directory)
+        self.storage = open_state(directory)
         self.sizes: list[int] = []
         self.go = threading.Event()
         self._transact = self.storage.transact
@@ -378,14 +366,14 @@ async def test_a_defect_in_one_step_fails_no_other(
     flushes = _Flushes(tmp_path, monkeypatch)
     results = await flushes.meanwhile(
         defect,
-        lambda s: s._connection.execute("INSERT INTO calls VALUES (NULL, NULL, NULL)"),
-        lambda s: s.save_json("facts", "acme", "name", [1]),
+        lambda s: s._connection.execute("INSERT INTO requests VALUES (NULL, NULL, NULL)"),
+        lambda s: s.save_fact(1, "name", [1]),
     )
 
     assert isinstance(results[0], KeyError)
     assert isinstance(results[1], sqlite3.IntegrityError)
     assert results[2] is None
-    assert flushes.storage.load_json("facts", "acme", "name") == [1]
+    assert flushes.storage.load_fact(1, "name") == [1]
     assert not [name for name in os.listdir(tmp_path) if "damaged" in name]
     flushes.journal.close()
     flushes.storage.close()
@@ -394,7 +382,8 @@ async def test_a_defect_in_one_step_fails_no_other(
 @pytest.mark.anyio
 async def test_journal_hands_every_error_to_its_waiter(tmp_path: Path) -> None:
     """A refusal and a defect both reach the loop; the thread lives on."""
-    journal = Journal(Storage.open(tmp_path))
+    storage = open_state(tmp_path)
+    journal = Journal(storage)
 
     def refused(_: Storage) -> None:
         raise sqlite3.OperationalError("database or disk is full")
@@ -411,6 +400,7 @@ async def test_journal_hands_every_error_to_its_waiter(tmp_path: Path) -> None:
     waiting.cancel()
     assert await journal.write(lambda s: 2) == 2
     journal.close()
+    storage.close()
 
 
 def test_second_exporter_is_refused_and_may_follow(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from exporter.web.app import create_app
 from exporter.web.guard import LiveConfig, TokenBucket, guard
 from exporter.web.protocol import Limits
 from exporter.web.settings import RateLimit
+from tests.needs import needs
 from tests.web_support import (
     QUICK,
     Answer,
@@ -198,7 +199,7 @@ async def test_curl_reads_it(open_site: Open, keys: Keys) -> None:
     async with open_site(tls_section(keys.server)) as site:
         url = f"https://localhost:{site.run.port}/metrics"
         curl = await asyncio.create_subprocess_exec(
-            *("curl", "-sS", "--cacert", str(keys.server.cert), "--ipv4", url, url),
+            *(needs("curl"), "-sS", "--cacert", str(keys.server.cert), "--ipv4", url, url),
             stdout=subprocess.PIPE,
         )
         out, _ = await asyncio.wait_for(curl.communicate(), 5)
@@ -313,8 +314,8 @@ async def test_tls_1_0_works_where_it_is_asked_for(open_site: Open, keys: Keys) 
     """`min_version: TLS10` is not a promise that OpenSSL then breaks."""
     async with open_site(tls_section(keys.server, "min_version: TLS10")) as site:
         handshake = await asyncio.create_subprocess_exec(
-            *("openssl", "s_client", "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0", "-connect"),
-            f"127.0.0.1:{site.run.port}",
+            *(needs("openssl"), "s_client", "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0"),
+            *("-connect", f"127.0.0.1:{site.run.port}"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

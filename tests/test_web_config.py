@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from exporter.web.certificates import (
     TlsSettings,
     build_context,
 )
+from tests.needs import run
 from tests.web_support import Pair, make_pair
 
 HASH = "$2y$10$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm"
@@ -40,8 +40,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encrypt(pair: Pair, target: Path) -> None:
     """The pair's key under a password."""
-    command = ["openssl", "pkcs8", "-topk8", "-in", str(pair.key), "-out", str(target)]
-    subprocess.run([*command, "-passout", "pass:secret"], check=True)
+    command = ("openssl", "pkcs8", "-topk8", "-in", pair.key, "-out", target)
+    run(*command, "-passout", "pass:secret").check_returncode()
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ async def exporter(
 ) -> AsyncIterator[Exporter]:
     """Run the poll loops of a configuration; leaving ends them as a SIGTERM would."""
     clock = world.clock()
-    storage = Storage.open(directory)
+    storage = Storage.open(directory, clock.epoch)
     page = Exposition(clock.epoch)
     telemetry = ExporterTelemetry(page, "0.0.0", "", clock.epoch())
 
@@ -186,7 +186,7 @@ async def exporter(
                 connect=connect,
             )
             fleet = Fleet(means, group)
-            fleet.apply(configuration)
+            await fleet.apply(configuration)
             try:
                 yield Exporter(fleet, page, means.snapshot, telemetry, storage, refuse)
             finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from exporter.web.asgi import ASGIApp
 from exporter.web.negotiation import Format
 from exporter.web.server import HttpServer, Limits, bind
 from exporter.web.tls import TlsPolicy
+from tests.needs import run
 
 QUICK = Limits(
     request_timeout=0.05,
@@ -152,16 +152,16 @@ async def running(
     port = sockets[0].getsockname()[1]
 
     def failed() -> None:
-        run.failed_handshakes += 1
+        made.failed_handshakes += 1
 
     app = app or create_app(FakePages())
     server = HttpServer(app, sockets, limits=limits, tls=tls, handshake_failed=failed)
-    run = Running(server, port)
+    made = Running(server, port)
     serving = asyncio.create_task(server.serve())
     try:
-        yield run
+        yield made
     finally:
-        await run.close_clients()
+        await made.close_clients()
         server.stop()
         await asyncio.wait_for(serving, 5)
 
@@ -178,15 +178,7 @@ def make_pair(folder: Path, name: str, *names: str, issuer: Pair | None = None) 
     """A certificate for these alternative names, by its own or an issuer's signature."""
     pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
     command = [
-        *(
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ),
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
         *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-out", str(pair.cert)),
         *("-keyout", str(pair.key)),
     ]
@@ -195,7 +187,7 @@ def make_pair(folder: Path, name: str, *names: str, issuer: Pair | None = None) 
         command += ["-addext", "basicConstraints=critical,CA:FALSE"]
     if names:
         command += ["-addext", f"subjectAltName={','.join(names)}"]
-    subprocess.run(command, check=True, capture_output=True)
+    run("openssl", *command).check_returncode()
     return pair
 
 

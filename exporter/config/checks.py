@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from exporter.config.form import SkillForm
 from exporter.config.meaning import Merged, skill_key, sla_skills
@@ -54,7 +55,10 @@ def check_default_targets(placed: Sequence[Placed]) -> None:
 
 
 def shared_tokens(placed: Sequence[Placed]) -> tuple[tuple[str, ...], ...]:
-    """Group the names of operations with the same token; they must state the same ceiling."""
+    """Group the names of operations with the same token.
+
+    They must state the same ceiling, and on one server no skill may be asked by two of them.
+    """
     groups: dict[str, list[tuple[Placed, Operation]]] = defaultdict(list)
     for one in placed:
         if one.operation is None:
@@ -74,32 +78,41 @@ def shared_tokens(placed: Sequence[Placed]) -> tuple[tuple[str, ...], ...]:
                     f"must be the same as that of {first.name}"
                     f" ({first.daily_requests or 'none'}): both use the same token",
                 )
+    for group in shared:
+        for (_, first), (one, operation) in combinations(group, 2):
+            _check_same_skills(first, one, operation)
     return tuple(tuple(operation.name for _, operation in group) for group in shared)
+
+
+def _check_same_skills(first: Operation, one: Placed, operation: Operation) -> None:
+    """Refuse a skill that two operations of one server ask with one token: it is the same."""
+    if operation.base_url != first.base_url:
+        return
+    both = {skill.id for skill in first.skills} & {skill.id for skill in operation.skills}
+    if first.discover or operation.discover or both:
+        what = f"the skill {min(both)}" if both else "the skills that discover finds"
+        one.problems.add(
+            one.merged.where("skills"),
+            f"{first.name} asks {what} with the same token already: leave it to one of them",
+        )
 
 
 def warnings(placed: Iterable[Placed]) -> tuple[str, ...]:
     """Return what is allowed, but probably not meant, each in one sentence."""
-    found: list[str] = []
-    asked: dict[tuple[str, str], Operation] = {}
-    for one in placed:
-        if one.operation is None:
-            continue
-        found += _own_warnings(one, one.operation)
-        for skill in one.operation.skills:
-            key = (one.operation.base_url, skill_key(skill.id))
-            first = asked.setdefault(key, one.operation)
-            if first is not one.operation:
-                found.append(
-                    f"{one.path}: {'all' if skill.id == ALL_SKILLS else f'skill {skill.id}'} of"
-                    f" {one.operation.server} is polled by {first.name} already"
-                )
-    return tuple(found)
+    return tuple(
+        warning
+        for one in placed
+        if one.operation is not None
+        for warning in _own_warnings(one, one.operation)
+    )
 
 
 def _own_warnings(one: Placed, operation: Operation) -> list[str]:
     found = []
     if "token" in one.merged.own.given:
         found.append(f"{one.path}.token: stands in plain text here; token_file keeps it apart")
+    if odd := operation.token.oddity():
+        found.append(f"{one.path}: the token in {operation.token.describe()} {odd}")
     if operation.token.exposed():
         found.append(
             f"{one.path}.token_file: every user of this machine may read"

@@ -193,13 +193,17 @@ class DefaultsForm(Form):
     )
     ca_file: Text | None = Field(
         None,
-        description="A PEM file with the certificates of a private CA; relative to this file.",
+        description="A PEM file with the certificates of a private CA; relative to this file."
+        " Chain and name are verified, but the CA may lack what Python 3.13 asks of public"
+        " ones.",
         json_schema_extra={"x-default": "the well-known CAs"},
         examples=["/etc/ssl/corp.pem"],
     )
     proxy: Proxy | None = Field(
         None,
-        description="The URL of an http or https proxy; its password is never shown.",
+        description="The URL of an http or https proxy; its password is never shown. Without"
+        " it `HTTPS_PROXY` or `ALL_PROXY` counts, but for the names, addresses and networks in"
+        " `NO_PROXY`.",
         json_schema_extra={"x-default": "the usual environment variables"},
         examples=["http://proxy.example:3128"],
     )

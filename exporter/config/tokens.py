@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,19 @@ from exporter.config.values import may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_LENGTH = 4096
+# What is pasted in the place of a token; those of Wolkvox are hexadecimal.
+_ODD = (
+    (r"""["'`].*|.*["'`]""", "begins or ends with a quote, which is sent as a part of it"),
+    (
+        r"\$.*|.*\$\{.*|.*\{\{.*|%.*%|<.*>|\*+|x{5,}|change[_-]?me|(?:your|tu|su)[_-].*",
+        "looks like a placeholder that was not filled in",
+    ),
+    (r"[a-z_]\w*=[^=].*", "looks like NAME=token: write the token alone"),
+    (r"[\[{].*", "looks like JSON: write the token alone"),
+    (r"[a-z][\w-]*:.*", "looks like a header or a URL: write the token alone"),
+    (r"(?:~|\.{1,2})?/.+/.*", "looks like the path of a file: that belongs in token_file"),
+    (r"N2I[\w+/]{40,}=*", "looks like a token in base64: write it decoded"),
+)
 
 
 class TokenUnreadable(ConfigError):
@@ -75,6 +89,24 @@ class TokenSource:
             return SecretStr(clean_token(raw))
         except ValueError as exc:
             raise TokenUnreadable(f"{self.describe()} {exc}") from None
+
+    def digest(self) -> str | None:
+        """Return the digest of the token of this moment; None where there is none."""
+        try:
+            return token_digest(self.read())
+        except TokenUnreadable:
+            return None
+
+    def oddity(self) -> str | None:
+        """Say why the token is hardly one, without repeating it; None where it may be."""
+        try:
+            token = self.read().get_secret_value()
+        except TokenUnreadable:
+            return None
+        for pattern, why in _ODD:
+            if re.fullmatch(pattern, token, re.ASCII | re.IGNORECASE):
+                return why
+        return None
 
     def exposed(self) -> bool:
         """Tell whether every user of the machine may read the token's file.

@@ -23,8 +23,8 @@ from yaml.scanner import Scanner
 from exporter.config.values import Unquoted, may_show
 from exporter.errors import ConfigError, Problem
 
-MAX_BYTES = 512 * 1024
-MAX_NODES = 100_000
+MAX_BYTES = 4 * 1024 * 1024
+MAX_UNFOLDED = 500_000  # nodes that aliases repeat, above those that are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def read_yaml(path: Path) -> Document:
         why = exc.strerror if isinstance(exc, OSError) else "its name holds a null character"
         raise _broken(path, f"the file cannot be read ({why})") from None
     if len(content) > MAX_BYTES:
-        raise _broken(path, "the file is larger than 512 KiB")
+        raise _broken(path, "the file is larger than 4 MiB")
     try:
         return parse_yaml(content.decode("utf-8-sig"))
     except UnicodeDecodeError as exc:
@@ -206,7 +206,7 @@ _register()
 
 
 def _refuse_explosion(root: yaml.Node) -> None:
-    """Refuse aliases that would unfold to more than MAX_NODES, or to a node inside itself."""
+    """Refuse aliases that would add more than MAX_UNFOLDED nodes, or a node inside itself."""
     sizes: dict[int, int] = {}
     inside: set[int] = set()
 
@@ -222,7 +222,7 @@ def _refuse_explosion(root: yaml.Node) -> None:
             total += sum(size(item) for item in node.value)
         elif isinstance(node, yaml.MappingNode):
             total += sum(size(key) + size(value) for key, value in node.value)
-        if total > MAX_NODES:
+        if total - len(sizes) > MAX_UNFOLDED:
             raise ConstructorError(
                 None, None, "there is too much in it (aliases unfolded)", node.start_mark
             )

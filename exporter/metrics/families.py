@@ -125,11 +125,12 @@ QUERY_FAMILIES = (
     _own("up", "gauge", QUERY, "1 if the last attempt of the query succeeded (no rows is a success), else 0.", _STATE),
     _own("last_attempt_timestamp_seconds", "gauge", QUERY, "Start of the query's last attempt, as a Unix time.", _STATE),
     _own("last_success_timestamp_seconds", "gauge", QUERY, "Moment at which the query's last good answer was whole, as a Unix time.", _STATE),
+    _own("query_interval_seconds", "gauge", QUERY, "Interval in force between two attempts of the query: as configured, or stretched as wolkvox_poll_interval_seconds is.", _STATE),
     _own("consecutive_failures", "gauge", QUERY, "Failed attempts of the query since its last success.", _STATE),
 )  # fmt: skip
 
 OPERATION_FAMILIES = (
-    _own("poll_interval_seconds", "gauge", OPERATION, "Interval in force between two attempts of one query; longer than configured where daily_requests asks for it.", _STATE),
+    _own("poll_interval_seconds", "gauge", OPERATION, "Interval in force between two attempts of one query: as configured, or longer where daily_requests asks for it or the requests on a token take longer than the interval.", _STATE),
     _own("poll_cycle_seconds", "gauge", OPERATION, "Time from the first to the last attempt of the last whole round of queries.", _STATE),
     _own("poll_lag_seconds", "gauge", OPERATION, "How late the last attempt was against its slot.", _STATE),
     _own("poll_open", "gauge", OPERATION, "1 while poll_hours allow polling, else 0, judged at the scrape; 1 without poll_hours.", _STATE),
@@ -145,6 +146,7 @@ OPERATION_FAMILIES = (
     Family("wolkvox_token_available", "gauge", OPERATION, "Requests left to the token today by the platform's count (token_info field available_consumption_options).", "`available_consumption_options`", _API),
     _own("parse_errors_total", "counter", (*OPERATION, "field"), "Fields of answers that could not be read and were left out.", _API),
     _own("series_dropped_total", "counter", OPERATION, "Rows of answers beyond 64 channels a query, or with a channel name over 128 characters.", _API),
+    _own("held_answers_total", "counter", OPERATION, "Rows of answers below what was counted already, held back until the next answer tells a correction of Wolkvox from a glitch.", _API),
 )  # fmt: skip
 
 EXPORTER_FAMILIES = (

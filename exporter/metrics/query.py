@@ -135,6 +135,7 @@ def _status(labels: Labels, status: QueryStatus, rows: Rows) -> Scoped:
         float(status.up),
         status.last_attempt_at,
         memory.last_success_at,
+        status.interval,
         memory.failures,
     )
     return Scoped(filled([(rows.of(labels, status_row), figures)]))

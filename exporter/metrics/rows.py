@@ -13,7 +13,7 @@ from operator import itemgetter
 
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.render import BUCKET_BOUNDS, encoded, escaped, number, series
-from exporter.state.ledger import Counters
+from exporter.state.totals import Counters
 from exporter.wolkvox.report import ChannelFigures
 
 Labels = tuple[str, ...]
@@ -101,6 +101,7 @@ _STATUS = (
     "wolkvox_up",
     "wolkvox_last_attempt_timestamp_seconds",
     "wolkvox_last_success_timestamp_seconds",
+    "wolkvox_query_interval_seconds",
     "wolkvox_consecutive_failures",
 )
 _DAY: tuple[tuple[str, Labels], ...] = (
@@ -117,7 +118,7 @@ _DAY: tuple[tuple[str, Labels], ...] = (
 
 
 def status_row(labels: Labels) -> Row:
-    """The row of a query itself: up, last attempt, last success, failures in a row."""
+    """The row of a query itself: up, last attempt and success, interval, failures in a row."""
     return _row((name, series(BY_NAME[name], labels)) for name in _STATUS)
 
 

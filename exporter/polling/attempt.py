@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from exporter.errors import WolkvoxError
+from exporter.config.hours import OpenHours
+from exporter.errors import StorageError, WolkvoxError
 from exporter.polling.budget import Budget
 from exporter.polling.observer import Observer
 from exporter.state.journal import State
 from exporter.state.locks import TokenGate
-from exporter.state.storage import Attempt, Granted, Spent, Stored, TooEarly
+from exporter.state.storage import Attempt, ForeignToken, Granted, Spent, Stored, TooEarly
 from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
@@ -60,13 +62,21 @@ class Outcome:
     stored: Stored
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The token's turn came outside of the polling hours: nothing was sent."""
+
+    wait: float
+
+
 Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
 
 
 class Attempts:
     """Sends the requests of one operation by the rules that hold for every one of them.
 
-    One request at a time per token, in this process and beside others; the time of the
+    One request at a time per token, in this process and beside others; outside of the polling
+    hours none but the one that closes a day; the time of the
     attempt is on the disk before the request leaves; a connection that was never made is
     taken back, since the server cannot have seen it.
     """
@@ -74,8 +84,9 @@ class Attempts:
     def __init__(
         self,
         *,
-        base_url: str,
+        operation: int,
         zone: ZoneInfo,
+        hours: OpenHours,
         client: WolkvoxClient,
         state: State,
         gate: TokenGate,
@@ -83,8 +94,9 @@ class Attempts:
         clock: Clock,
         observer: Observer,
     ) -> None:
-        self._base_url = base_url
+        self._operation = operation
         self._zone = zone
+        self._hours = hours
         self._client = client
         self._state = state
         self._gate = gate
@@ -94,7 +106,7 @@ class Attempts:
 
     async def send(
         self, token: str, digest: str, order: Order, call: Call
-    ) -> Outcome | TooEarly | Spent:
+    ) -> Outcome | Closed | TooEarly | Spent | ForeignToken:
         """Ask once, in the turn of the token with this digest.
 
         Raises StorageError, and then no request left.
@@ -102,8 +114,10 @@ class Attempts:
         async with self._gate.hold(digest):
             now = self._clock.now()
             closing = order.closing(now)
+            if closing is None and (wait := self._hours.wait(now)) > 0:
+                return Closed(wait)
             window = whole_day(closing) if closing else day_so_far(now, self._zone)
-            attempt = self._attempt(order, now, closing)
+            attempt = self._attempt(order, digest, now, closing)
             granted = await self._state.write(lambda storage: storage.begin_attempt(attempt))
             if not isinstance(granted, Granted):
                 if isinstance(granted, Spent):
@@ -111,9 +125,11 @@ class Attempts:
                 return granted
             return await self._ask(token, order, call, window, attempt, granted)
 
-    def _attempt(self, order: Order, now: datetime, closing: date | None) -> Attempt:
+    def _attempt(
+        self, order: Order, digest: str, now: datetime, closing: date | None
+    ) -> Attempt:
         return Attempt(
-            base_url=self._base_url,
+            operation=self._operation,
             skill_id=order.skill_id,
             at=now.timestamp(),
             known_at=order.known_at,
@@ -121,6 +137,7 @@ class Attempts:
             account=self._budget.account,
             day=local_day(now, self._budget.zone),
             ceiling=self._budget.ceiling,
+            token=digest,
             closing=closing,
         )
 
@@ -147,9 +164,15 @@ class Attempts:
         started = max(started, self._client.left_at or started)
         self._observer.answered(order.report, seconds, error.reason if error else None)
         if error is not None and not error.reached:
-            used = await self._state.write(
-                lambda storage: storage.take_back(attempt, granted.before)
-            )
-            self._budget.note(used, attempt.day)
-            stored = granted.before
+            # Where it cannot be taken back it stays counted: the failure shows all the same.
+            with contextlib.suppress(StorageError):
+                used = await self._state.write(
+                    lambda storage: storage.take_back(attempt, granted.before)
+                )
+                self._budget.note(used, attempt.day)
+                stored = granted.before
+        if error is None and granted.rotated and attempt.token is not None:
+            row, accepted = attempt.operation, attempt.token
+            with contextlib.suppress(StorageError):  # the next answer accepts it
+                await self._state.write(lambda storage: storage.accept(row, accepted))
         return Outcome(answer, error, window, started, attempt.at, self._clock.epoch(), stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,9 @@ class Observer(Protocol):
     def forget(self, key: QueryKey) -> None:
         """Stop showing a query."""
 
+    def retain(self, skill_ids: Collection[str]) -> None:
+        """Stop showing the queries that are not among these."""
+
     def requested(self, report: str) -> None:
         """Count a request that leaves (or tries to)."""
 
@@ -40,8 +44,8 @@ class Observer(Protocol):
     def refused(self, report: str, reason: Reason) -> None:
         """Count a failure for which nothing was sent."""
 
-    def read(self, report: SkillReport) -> None:
-        """Count the fields that could not be read and the rows that were dropped."""
+    def read(self, report: SkillReport, held: int) -> None:
+        """Count the fields that could not be read, and the rows dropped and held back."""
 
     def timing(self, timing: Timing) -> None:
         """Take over the interval in force, the cycle and the lag."""

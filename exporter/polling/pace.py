@@ -8,9 +8,9 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation
+from exporter.config.hours import OpenHours
 from exporter.logs import say
 from exporter.polling.budget import NO_LIMITS, Budget, Demand, Limits
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Observer, Timing
 from exporter.polling.roster import Roster
 from exporter.polling.task import Rounds, Task
@@ -36,9 +36,10 @@ class Pace:
         self._budget = budget
         self._clock = clock
         self._observer = observer
-        self._hours = PollHours(operation.poll_hours, operation.timezone)
+        self._hours = OpenHours(operation.poll_hours, operation.timezone)
         self._rounds = Rounds()
         self._timing = Timing(operation.interval)
+        self._limits = NO_LIMITS
         self._stretched_on: date | None = None
         self._spent_on: date | None = None
         self._told: tuple[int, int | None] | None = None
@@ -47,6 +48,10 @@ class Pace:
     def interval(self) -> float:
         """The interval in force of the operation, in seconds."""
         return self._timing.interval
+
+    def interval_of(self, task: Task) -> float:
+        """The interval in force of one query, in seconds."""
+        return self._limits.interval(task.interval)
 
     def begin(self, used: int, today: date) -> None:
         """Take up the day's count of calls, and tell what follows from it."""
@@ -62,6 +67,7 @@ class Pace:
         other = 24 * self._operation.token_info + self._operation.discover
         demand = Demand(intervals, other, self._hours)
         self._budget.set_demand(self._operation.name, demand)
+        self._budget.keep_taken(self._operation.name, self._roster.tasks)
 
     def today(self, now: datetime) -> date:
         """The day in which the budget counts."""
@@ -81,6 +87,10 @@ class Pace:
         # At midnight even a closed operation asks once more: for the finished day.
         return min(closed, _until_next_day(now, zone)) if closed > 0 else 0.0
 
+    def held_back(self, now: datetime) -> bool:
+        """Whether the budget is spent or the hours are closed."""
+        return self._budget.spent(now) or self._hours.wait(now) > 0
+
     def until_next_day(self, now: datetime) -> float:
         """Seconds until the budget's next day begins."""
         return _until_next_day(now, self._budget.zone)
@@ -90,8 +100,13 @@ class Pace:
         zone = self._operation.timezone
         return task.closing(local_day(now, zone), zone)
 
-    def tell_attempt(self, task: Task) -> None:
-        """Tell how late an attempt was, and how long the round took that it ended."""
+    def tell_attempt(self, task: Task, seconds: float) -> None:
+        """Tell how late an attempt was, and how long the round took that it ended.
+
+        `seconds` is how long the attempt held the token.
+        """
+        name = self._operation.name
+        self._budget.note_taken(name, task.skill_id, task.interval, seconds)
         if task.is_query and task.started is not None:
             cycle = self._rounds.attempt(task.skill_id, task.started)
             cycle = self._timing.cycle if cycle is None else cycle
@@ -108,6 +123,7 @@ class Pace:
     def _stretch(self, now: datetime) -> Limits:
         """What the budget demands just now; told, and said in the log when it begins."""
         limits, today = self._budget.limits(now), self.today(now)
+        self._limits = limits
         if limits.lasting or limits.today:
             self._note_stretch(limits, today)
         interval = limits.interval(self._operation.interval)

@@ -6,7 +6,6 @@ import logging
 from datetime import date, datetime
 
 from exporter.config import Operation
-from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.errors import Reason
 from exporter.logs import say
 from exporter.polling.keeper import Keeper
@@ -26,13 +25,13 @@ class Pauses:
     def __init__(
         self,
         operation: Operation,
-        member: str,
+        row: int,
         clock: Clock,
         keeper: Keeper,
         observer: Observer,
     ) -> None:
         self._operation = operation
-        self._member = member
+        self._row = row
         self._clock = clock
         self._keeper = keeper
         self._observer = observer
@@ -46,8 +45,8 @@ class Pauses:
 
     async def restore(self) -> None:
         """Take up the pause in which the last process ended; raises StorageError."""
-        member = self._member
-        data = await self._keeper.need(lambda storage: storage.load_json("pauses", member, ""))
+        row = self._row
+        data = await self._keeper.need(lambda storage: storage.load_fact(row, "pause"))
         pause = Pause.from_json(data)
         self._take(pause)
         if pause is not None and not self.over():
@@ -61,7 +60,9 @@ class Pauses:
 
     def over(self) -> bool:
         """End the pause if its reason is gone; True exactly then."""
-        if self._pause is None or not self._pause.over(self._today(), self._digest()):
+        if self._pause is None or not self._pause.over(
+            self._today(), self._operation.token.digest()
+        ):
             return False
         self._say(logging.INFO, "operation no longer paused", self._pause.reason)
         self._take(None)
@@ -98,17 +99,11 @@ class Pauses:
         self._observer.paused(self.reason)
 
     async def _save(self) -> None:
-        member, data = self._member, self._pause.to_json() if self._pause else None
-        await self._keeper.write(lambda storage: storage.save_json("pauses", member, "", data))
+        row, data = self._row, self._pause.to_json() if self._pause else None
+        await self._keeper.write(lambda storage: storage.save_fact(row, "pause", data))
 
     def _say(self, level: int, message: str, reason: Reason, **fields: object) -> None:
         say(log, level, message, operation=self._operation.name, reason=str(reason), **fields)
 
     def _today(self) -> date:
         return local_day(self._clock.now(), self._operation.timezone)
-
-    def _digest(self) -> str | None:
-        try:
-            return token_digest(self._operation.token.read())
-        except TokenUnreadable:
-            return None

@@ -14,7 +14,7 @@ from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling import schedule
-from exporter.polling.attempt import Attempts, Call, Departure, Order, Outcome
+from exporter.polling.attempt import Attempts, Call, Closed, Departure, Order, Outcome
 from exporter.polling.budget import Budget, Limits
 from exporter.polling.keeper import Disk, Keeper
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO, Observer
@@ -27,13 +27,14 @@ from exporter.state.absorb import absorb, bounded, failed
 from exporter.state.identity import Identity
 from exporter.state.journal import State
 from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import Spent, TooEarly
+from exporter.state.storage import ForeignToken, Spent, TooEarly
 from exporter.times import Clock
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
 
 LONGEST_IDLE = 15.0  # seconds: how late a changed token or clock is noticed at most
 STORAGE_RETRY = 30.0
+ANOTHERS = "the token is that of another operation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ class Poller:
         self._attempts = around.attempts
         self._account = around.budget.account
         self._rng = around.rng
-        self._owner = around.identity.owner
+        self._row = around.identity.id
         self._keeper = Keeper(around.state, observer, around.disk)
-        self._pauses = Pauses(operation, around.identity.member, clock, self._keeper, observer)
-        self._roster = Roster(operation, around.identity, clock, self._keeper, around.grace)
+        self._pauses = Pauses(operation, self._row, clock, self._keeper, observer)
+        self._roster = Roster(operation, self._row, clock, self._keeper, around.grace)
         self._pace = Pace(operation, self._roster, around.budget, clock, observer)
         self._teller = Teller(operation, clock, observer)
         self.restored = asyncio.Event()
@@ -114,6 +115,10 @@ class Poller:
         reason = self._pauses.reason
         return None if reason is None else (reason, self._clock.epoch() + self._pauses.wait())
 
+    def held_back(self, now: datetime) -> bool:
+        """Whether a pause, the budget or the hours keep the operation from asking."""
+        return self._pauses.reason is not None or self._pace.held_back(now)
+
     def retire(self) -> None:
         """End the loop after the request that may be under way."""
         self._retired = True
@@ -147,6 +152,7 @@ class Poller:
             self._keeper.refused(error)
             return False
         self._pace.begin(used, today)
+        self._observer.retain({task.skill_id for task in self._roster.queries})
         for task in self._roster.queries:
             self._publish(task)
         return True
@@ -165,14 +171,14 @@ class Poller:
         try:
             secret = self.operation.token.read()
         except TokenUnreadable as error:
-            await self._unsent(task, interval, error)
+            await self._unsent(task, interval, str(error), None)
             return
         token, digest = secret.get_secret_value(), token_digest(secret)
         SECRETS.add(token)
         order = Order(
             task.report,
             task.skill_id,
-            task.stored.attempt_at,
+            task.stored.last_at,
             max(task.interval, limits.lasting),
             lambda moment: self._pace.closing(task, moment),
             lambda departure: self._departed(task, departure),
@@ -185,6 +191,10 @@ class Poller:
         elif isinstance(outcome, Spent):
             task.slot = self._clock.monotonic() + self._pace.until_next_day(now)
             self._pace.tell_budget()
+        elif isinstance(outcome, Closed):
+            task.slot = self._clock.monotonic() + self._pace.hold(task, self._clock.now())
+        elif isinstance(outcome, ForeignToken):
+            await self._unsent(task, interval, ANOTHERS, digest)
         else:
             await self._ended(task, outcome, interval, digest)
 
@@ -207,7 +217,7 @@ class Poller:
             task.slot = self._clock.monotonic() + wait
         else:
             task.unmade = 0
-        self._pace.tell_attempt(task)
+        self._pace.tell_attempt(task, outcome.completed_at - outcome.started_at)
         if task.report != TOKEN_INFO:  # it is optional: nothing else depends on it
             asked = datetime.fromtimestamp(outcome.started_at, UTC)
             await self._tell_pauses(error, interval, digest, asked)
@@ -236,8 +246,9 @@ class Poller:
         task.error = None
         if isinstance(answer, SkillReport):
             answer = bounded(answer, task.memory.ledger)
-            self._teller.read(task, answer)
-            await self._keep(task, absorb(task.memory, outcome.window, answer, at))
+            memory = absorb(task.memory, outcome.window, answer, at)
+            self._teller.read(task, answer, memory.ledger)
+            await self._keep(task, memory)
             return
         await self._keep(task, replace(task.memory, last_success_at=at, failures=0))
         if isinstance(answer, TokenInfo):
@@ -257,25 +268,28 @@ class Poller:
 
     async def _keep(self, task: Task, memory: QueryMemory) -> None:
         """Save, then show: what is not on the disk is not shown, so no kill takes it back."""
-        owner, skill_id = self._owner, task.skill_id
+        row, skill_id = self._row, task.skill_id
         saved = await self._keeper.write(
-            lambda storage: storage.save_memory(owner, skill_id, memory)
+            lambda storage: storage.save_memory(row, skill_id, memory)
         )
         if saved:
             task.memory = memory
         self._publish(task)
 
-    async def _unsent(self, task: Task, interval: float, error: TokenUnreadable) -> None:
+    async def _unsent(
+        self, task: Task, interval: float, error: str, digest: str | None
+    ) -> None:
+        """Pause without a request: no token, or the one of this digest is foreign."""
         self._observer.refused(task.report, Reason.UNAUTHORIZED)
         task.unsent = True
         task.slot = self._clock.monotonic() + interval
-        await self._pauses.refused(Reason.UNAUTHORIZED, interval, None)
+        await self._pauses.refused(Reason.UNAUTHORIZED, interval, digest)
         await self._failed(
             task, WolkvoxError(Reason.UNAUTHORIZED, f"{error}; nothing was sent")
         )
 
     def _another_asked(self, task: Task, early: TooEarly, interval: float) -> None:
-        task.stored = replace(task.stored, attempt_at=early.last_at)
+        task.stored = replace(task.stored, spaced_from=early.last_at)
         left = early.last_at + interval - self._clock.epoch()
         task.slot = self._clock.monotonic() + max(0.05, min(interval, left))
 
@@ -312,7 +326,7 @@ class Poller:
                 task.slot = self._clock.monotonic()
 
     def _publish(self, task: Task) -> None:
-        self._teller.publish(task, self._pace.interval)
+        self._teller.publish(task, self._pace.interval_of(task))
 
 
 def _skill_11(task: Task) -> Call:

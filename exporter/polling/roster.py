@@ -12,7 +12,6 @@ from exporter.polling import schedule
 from exporter.polling.keeper import Keeper
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.task import Task
-from exporter.state.identity import Identity
 from exporter.state.snapshot import QueryMemory
 from exporter.times import Clock
 from exporter.wolkvox.information import Skill as FoundSkill
@@ -39,15 +38,14 @@ class Roster:
     def __init__(
         self,
         operation: Operation,
-        identity: Identity,
+        row: int,
         clock: Clock,
         keeper: Keeper,
         grace: float,
     ) -> None:
         self._operation = operation
-        self._member = identity.member
+        self._row = row
         self._grace = grace
-        self._owner = identity.owner
         self._clock = clock
         self._keeper = keeper
         self.tasks: dict[str, Task] = {}
@@ -110,13 +108,13 @@ class Roster:
                 operation=self._operation.name,
                 skills=len(skills),
             )
-        member, pairs = self._member, [[skill.id, skill.name] for skill in skills.values()]
-        await self._keeper.write(lambda db: db.save_json("facts", member, "skills", pairs))
+        row, pairs = self._row, [[skill.id, skill.name] for skill in skills.values()]
+        await self._keeper.write(lambda db: db.save_fact(row, "skills", pairs))
         return changed
 
     async def _remembered(self) -> list[Skill]:
-        member = self._member
-        data = await self._keeper.need(lambda db: db.load_json("facts", member, "skills"))
+        row = self._row
+        data = await self._keeper.need(lambda db: db.load_fact(row, "skills"))
         return remembered_skills(data)
 
     def _query(self, skill: Skill) -> _Wanted:
@@ -125,26 +123,25 @@ class Roster:
 
     async def _add(self, wanted: Sequence[_Wanted]) -> None:
         """Take up what is known of them, in one step: the first page waits for it."""
-        base_url, owner = self._operation.base_url, self._owner
+        row = self._row
         known = await self._keeper.need(
             lambda db: [
-                (db.stored(base_url, one.skill_id), db.memory(owner, one.skill_id))
-                for one in wanted
+                (db.stored(row, one.skill_id), db.memory(row, one.skill_id)) for one in wanted
             ]
         )
         for one, (stored, memory) in zip(wanted, known, strict=True):
-            now, attempt_at = self._clock.epoch(), stored.attempt_at
-            wait = schedule.wait_after_restart(attempt_at, now, one.interval, self._grace)
+            now, last_at = self._clock.epoch(), stored.last_at
+            wait = schedule.wait_after_restart(last_at, now, one.interval, self._grace)
             self.tasks[one.skill_id] = Task(
                 report=one.report,
                 skill_id=one.skill_id,
                 name=one.name,
                 interval=one.interval,
                 slot=self._clock.monotonic() + wait,
-                started=schedule.started_before(attempt_at, now, self._clock.monotonic()),
+                started=schedule.started_before(last_at, now, self._clock.monotonic()),
                 stored=stored,
                 memory=memory or QueryMemory(),
-                tried_at=attempt_at,
+                tried_at=stored.attempt_at,
             )
 
 

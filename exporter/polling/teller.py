@@ -10,6 +10,7 @@ from exporter.logs import say
 from exporter.polling import schedule
 from exporter.polling.observer import Observer
 from exporter.polling.task import Task
+from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.snapshot import QueryKey, QueryStatus
 from exporter.times import Clock
 from exporter.wolkvox.report import SkillReport
@@ -27,14 +28,12 @@ class Teller:
         self._unreadable: set[str] = set()
 
     def publish(self, task: Task, interval: float) -> None:
-        """Show a query as it stands; `interval` is the one in force of its operation."""
+        """Show a query as it stands; `interval` is the one in force of it."""
         if not task.is_query:
             return
         live_until = None
         if task.memory.last_success_at is not None:
-            stale = schedule.stale_after_in_force(
-                self._operation.stale_after, max(task.interval, interval)
-            )
+            stale = schedule.stale_after_in_force(self._operation.stale_after, interval)
             live_until = task.memory.last_success_at + stale
         wait = max(0.0, task.slot - self._clock.monotonic())
         self._observer.publish(
@@ -44,6 +43,7 @@ class Teller:
                 memory=task.memory,
                 last_attempt_at=task.tried_at,
                 next_slot_at=self._clock.epoch() + wait,
+                interval=interval,
                 live_until=live_until,
                 error=task.error,
             )
@@ -92,9 +92,21 @@ class Teller:
         )
         self._observer.refused(task.report, Reason.INTERNAL)
 
-    def read(self, task: Task, report: SkillReport) -> None:
-        """Count what could not be read; the first of each field is said."""
-        self._observer.read(report)
+    def read(self, task: Task, report: SkillReport, ledger: QueryLedger | None) -> None:
+        """Report what of an answer could not be read or believed; `ledger` is the new one.
+
+        Each field is logged once, and a channel whose figures stay inconsistent once.
+        """
+        held, inconsistent = what_changed(task.memory.ledger, ledger)
+        self._observer.read(report, held)
+        for channel in inconsistent:
+            self._say(
+                logging.WARNING,
+                "the figures of a channel are inconsistent: its counters stand still",
+                task,
+                channel=channel,
+                answers=STUCK_ANSWERS,
+            )
         for error in report.errors:
             if error.field not in self._unreadable:
                 self._unreadable.add(error.field)

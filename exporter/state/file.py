@@ -7,33 +7,39 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import sqlite3
 from pathlib import Path
 
 from exporter.errors import StartError
+from exporter.state.migrate import from_version_1
 
 log = logging.getLogger(__name__)
 
-# Each entry takes the file from version n to n + 1; an entry is never edited once released.
-MIGRATIONS = (
-    """
+VERSION = 2
+SCHEMA = """
+    CREATE TABLE operations (
+      id INTEGER PRIMARY KEY AUTOINCREMENT, base_url TEXT NOT NULL, name TEXT NOT NULL,
+      token TEXT, seen_at REAL NOT NULL);
     CREATE TABLE attempts (
-      base_url TEXT NOT NULL, skill_id TEXT NOT NULL, at REAL NOT NULL,
+      operation INTEGER NOT NULL REFERENCES operations ON DELETE CASCADE,
+      skill_id TEXT NOT NULL, at REAL, spaced_from REAL,
       closing_day TEXT, closing_tries INTEGER NOT NULL DEFAULT 0,
-      PRIMARY KEY (base_url, skill_id)) WITHOUT ROWID;
+      PRIMARY KEY (operation, skill_id)) WITHOUT ROWID;
     CREATE TABLE memories (
-      owner TEXT NOT NULL, skill_id TEXT NOT NULL, memory TEXT NOT NULL,
-      PRIMARY KEY (owner, skill_id)) WITHOUT ROWID;
-    CREATE TABLE calls (
-      name TEXT NOT NULL, day TEXT NOT NULL, calls INTEGER NOT NULL,
-      PRIMARY KEY (name, day)) WITHOUT ROWID;
-    CREATE TABLE pauses (
-      member TEXT NOT NULL PRIMARY KEY, pause TEXT NOT NULL) WITHOUT ROWID;
+      operation INTEGER NOT NULL REFERENCES operations ON DELETE CASCADE,
+      skill_id TEXT NOT NULL, memory TEXT NOT NULL,
+      PRIMARY KEY (operation, skill_id)) WITHOUT ROWID;
+    CREATE TABLE requests (
+      operation INTEGER NOT NULL REFERENCES operations ON DELETE CASCADE,
+      day TEXT NOT NULL, requests INTEGER NOT NULL,
+      PRIMARY KEY (operation, day)) WITHOUT ROWID;
     CREATE TABLE facts (
-      member TEXT NOT NULL, name TEXT NOT NULL, fact TEXT NOT NULL,
-      PRIMARY KEY (member, name)) WITHOUT ROWID;
-    """,
-)
+      operation INTEGER NOT NULL REFERENCES operations ON DELETE CASCADE,
+      name TEXT NOT NULL, fact TEXT NOT NULL,
+      PRIMARY KEY (operation, name)) WITHOUT ROWID;
+    CREATE TABLE settings (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
 
 
 def is_refusal(error: sqlite3.DatabaseError) -> bool:
@@ -45,7 +51,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open or create the file, checked and brought to this version.
 
     Raises sqlite3.DatabaseError where it is damaged or cannot be written (`is_refusal`
-    tells which), and StartError where a newer exporter wrote it.
+    says which), and StartError where a newer exporter wrote it.
     """
     connection = sqlite3.connect(
         path, timeout=5.0, isolation_level=None, check_same_thread=False
@@ -53,28 +59,37 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
         problem = connection.execute("PRAGMA quick_check(1)").fetchone()
         if problem is not None and problem[0] != "ok":
             raise sqlite3.DatabaseError(str(problem[0]))  # noqa: TRY301 - as SQLite itself would
-        _migrate(connection, path)
+        _bring_to_version(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")  # also proves that the file can be written
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
+    if version > VERSION:
         raise StartError(
             f"the state file {path} was written by a newer exporter (version {version}, this "
-            f"one knows {len(MIGRATIONS)}): run the newer one, or move the file away"
+            f"one knows {VERSION}): run the newer one, or move the file away"
         )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        for statement in filter(str.strip, script.split(";")):
+    if version < VERSION:
+        old = version == 1
+        if old:
+            for table in ("attempts", "memories", "calls", "pauses", "facts"):
+                connection.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
+        for statement in filter(str.strip, SCHEMA.split(";")):
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {number}")
+        salt = secrets.token_hex(16)
+        connection.execute("INSERT INTO settings VALUES ('salt', ?)", (salt,))
+        if old:
+            from_version_1(connection)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 
 
@@ -89,7 +104,17 @@ def put_aside(path: Path, error: Exception) -> Path:
             os.replace(source, aside.with_name(aside.name + suffix))
     log.error(
         "the state file %s is damaged (%s); kept as %s, going on with an empty one: "
-        "counters start at 0 and the spacing of the first calls is unknown",
+        "counters start at 0 and the first requests wait one interval",
         path, error, aside.name,
     )  # fmt: skip
     return aside
+
+
+def used_before(path: Path) -> bool:
+    """Whether an exporter has worked in the directory of a state file that is missing."""
+    if path.exists():
+        return False
+    traces = ("locks", "alive", "exporter.lock", f"{path.name}-wal")
+    return any((path.parent / name).exists() for name in traces) or any(
+        path.parent.glob(f"{path.name}.damaged-*")
+    )

@@ -1,77 +1,88 @@
-"""How operations are named in the state file, so that renaming one loses nothing; pure."""
+"""Matches configured operations to the rows of the state file; pure but for `claims_of`.
+
+An operation is known by itself: base URL, name and token. The rows of one server are never
+mixed up, whoever joins, leaves, is renamed or rotates a token beside it.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exporter.config import Configuration, Operation
+from exporter.config import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A configured operation; `token` is the digest of its token, None if unreadable."""
+
+    name: str
+    base_url: str
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRow:
+    """A stored operation; `token` is the digest last accepted, None where none was yet."""
+
+    id: int
+    base_url: str
+    name: str
+    token: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An operation in the state file.
+    """An operation in the state file: the id of its row, and who shares its count of requests.
 
-    `member` stands for its pauses and its discovered skills, `owner` for the memories of
-    its queries, `account` for the calls of the day: all names under which the operations
-    that share its token are counted, of which the largest count holds.
+    `account` holds the row ids of all operations with the same token, its own included.
     """
 
-    member: str
-    owner: str
-    account: tuple[str, ...]
+    id: int
+    account: tuple[int, ...]
 
 
-def identities(configuration: Configuration) -> dict[str, Identity]:
-    """The identity of each operation, by its name.
+def claims_of(configuration: Configuration) -> list[Claim]:
+    """Read the tokens of the operations, and return what each can be known by."""
+    return [
+        Claim(operation.name, operation.base_url, operation.token.digest())
+        for operation in configuration.operations
+    ]
 
-    The base URL names an operation, so that the name in the configuration may change.
-    Where several have one base URL, the name is added; calls are counted under the plain
-    name as well, so that the ceiling holds on the day on which a second one joins.
+
+def match(claims: Sequence[Claim], rows: Iterable[OperationRow]) -> dict[str, OperationRow]:
+    """Return the row of each claim by the claim's name; who is missing begins anew.
+
+    In passes, each row claimed once: unchanged; renamed; token rotated; moved to another
+    server. A rotation is believed only where the old token is in no claim and the new one in
+    no row: otherwise two operations were swapped, and their rows follow the tokens.
     """
-    operations = configuration.operations
-    urls = Counter(operation.base_url for operation in operations)
-    accounts = {
-        name: account
-        for group in _token_groups(configuration)
-        for account in [tuple(sorted(set(_account(group, urls))))]
-        for name in (operation.name for operation in group)
-    }
-    return {
-        operation.name: Identity(
-            member=_named(operation, urls[operation.base_url] > 1),
-            owner=_named(operation, any(_same_query(operation, one) for one in operations)),
-            account=accounts[operation.name],
-        )
-        for operation in operations
-    }
+    free = {row.id: row for row in rows}
+    claimed_tokens = {claim.token for claim in claims}
+    stored_tokens = {row.token for row in free.values()} - {None}
 
+    def same_url(claim: Claim, row: OperationRow) -> bool:
+        return claim.base_url == row.base_url
 
-def _named(operation: Operation, ambiguous: bool) -> str:
-    return f"{operation.base_url}#{operation.name}" if ambiguous else operation.base_url
+    def same_name(claim: Claim, row: OperationRow) -> bool:
+        return claim.name == row.name
 
+    def same_token(claim: Claim, row: OperationRow) -> bool:
+        return claim.token is not None and claim.token == row.token
 
-def _account(group: list[Operation], urls: Counter[str]) -> Iterator[str]:
-    for operation in group:
-        yield f"#{operation.name}"
-        if urls[operation.base_url] == 1:
-            yield operation.base_url
+    def rotated(claim: Claim, row: OperationRow) -> bool:
+        known = row.token is not None and row.token in claimed_tokens
+        return not known and claim.token not in stored_tokens
 
-
-def _same_query(one: Operation, other: Operation) -> bool:
-    """Whether two operations may ask the same skill of the same server."""
-    if one is other or one.base_url != other.base_url:
-        return False
-    skills = {skill.id for skill in one.skills} & {skill.id for skill in other.skills}
-    return bool(skills) or one.discover or other.discover
-
-
-def _token_groups(configuration: Configuration) -> Iterator[list[Operation]]:
-    by_name = {operation.name: operation for operation in configuration.operations}
-    shared = {name for group in configuration.shared_tokens for name in group}
-    for group in configuration.shared_tokens:
-        yield [by_name[name] for name in group]
-    for name, operation in by_name.items():
-        if name not in shared:
-            yield [operation]
+    found: dict[str, OperationRow] = {}
+    for conditions in (
+        (same_url, same_name, same_token),
+        (same_url, same_token),
+        (same_url, same_name, rotated),
+        (same_name, same_token),
+    ):
+        for claim in (one for one in claims if one.name not in found):
+            fitting = (row for row in free.values() if all(f(claim, row) for f in conditions))
+            if (row := next(fitting, None)) is not None:
+                found[claim.name] = free.pop(row.id)
+    return found

@@ -18,7 +18,10 @@ _PATIENCE = 0.2  # seconds between looks at a lock that another process holds
 
 
 class DirectoryLock:
-    """Held while an exporter runs on a state directory; released by the kernel on a kill."""
+    """Held while an exporter runs on a state directory; released by the kernel on a kill.
+
+    The lock is on the directory itself: emptying the directory lets no second exporter in.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -28,15 +31,18 @@ class DirectoryLock:
         """Take the lock; raises StartError where another exporter holds it."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(
-                directory / "exporter.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-            )
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise StartError(
                 f"the state directory {directory} cannot be written ({error.strerror}); "
                 "set --storage.path to a directory of the exporter's user"
             ) from error
-        if not _take_exclusively(descriptor):
+        try:
+            free = _take_exclusively(descriptor)
+        except StorageError as error:
+            os.close(descriptor)
+            raise StartError(f"the state directory {directory}: {error}") from error
+        if not free:
             os.close(descriptor)
             raise StartError(
                 f"another exporter runs on the state directory {directory}; "
@@ -48,7 +54,7 @@ class DirectoryLock:
     def is_held(directory: Path) -> bool:
         """Whether an exporter runs on the directory; raises StorageError (no permission)."""
         try:
-            descriptor = os.open(directory / "exporter.lock", os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:

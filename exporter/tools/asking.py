@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -21,20 +21,21 @@ from exporter.config import (
     TokenUnreadable,
     token_digest,
 )
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling import schedule
-from exporter.polling.attempt import Attempts, Call, Departure, Order
+from exporter.polling.attempt import Attempts, Call, Closed, Departure, Order
 from exporter.polling.budget import Budget
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Observer
+from exporter.polling.poller import ANOTHERS
 from exporter.polling.schedule import Pause
 from exporter.polling.task import open_day
 from exporter.state.identity import Identity
 from exporter.state.journal import State
 from exporter.state.locks import TokenGate
 from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import Spent, Stored, TooEarly
+from exporter.state.storage import ForeignToken, Spent, Stored, TooEarly
 from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import day_start, local_day, next_day_start
@@ -152,11 +153,12 @@ class Desk:
         self.exporter_runs = means.exporter_runs
         self._state = state
         self._clock = means.clock
-        self._hours = PollHours(operation.poll_hours, operation.timezone)
+        self._hours = OpenHours(operation.poll_hours, operation.timezone)
         self._turn = Turn(means.directory, means.clock)
         self._attempts = Attempts(
-            base_url=operation.base_url,
+            operation=identity.id,
             zone=operation.timezone,
+            hours=self._hours,
             client=self.client,
             state=state,
             gate=self._turn,
@@ -190,24 +192,28 @@ class Desk:
         if isinstance(outcome, TooEarly):
             left = outcome.last_at + gap - self._clock.epoch()
             return Held(Why.RECENT, max(0.0, left), outcome.last_at)
+        if isinstance(outcome, Closed):
+            return Held(Why.HOURS, outcome.wait)
+        if isinstance(outcome, ForeignToken):
+            return Reply(None, WolkvoxError(Reason.UNAUTHORIZED, ANOTHERS, reached=False), 0)
         if isinstance(outcome, Spent):
             return Held(Why.BUDGET, self._until_next_day(self.budget))
-        await self._note_pause(outcome.error, digest)
+        await self._note_pause(outcome.error, digest, outcome.started_at)
         seconds = self._clock.monotonic() - max(started, outcome.started)
         return Reply(outcome.answer, outcome.error, seconds)
 
     async def known(self, skill_id: str) -> Known:
         """What the state file says of a query now."""
-        base_url, owner = self.operation.base_url, self.identity.owner
+        row = self.identity.id
         return await self._state.write(
-            lambda db: Known(db.stored(base_url, skill_id), db.memory(owner, skill_id))
+            lambda db: Known(db.stored(row, skill_id), db.memory(row, skill_id))
         )
 
     async def attempted(self, skill_ids: Iterable[str]) -> dict[str, float | None]:
         """When each query was asked last, by whomever (epoch seconds)."""
-        base_url, wanted = self.operation.base_url, tuple(skill_ids)
+        row, wanted = self.identity.id, tuple(skill_ids)
         return await self._state.write(
-            lambda db: {one: db.stored(base_url, one).attempt_at for one in wanted}
+            lambda db: {one: db.stored(row, one).last_at for one in wanted}
         )
 
     async def used_today(self) -> int:
@@ -220,13 +226,13 @@ class Desk:
 
     async def load_fact(self, name: str) -> Any:
         """A small fact about the operation that was kept; None where there is none."""
-        member = self.identity.member
-        return await self._state.write(lambda db: db.load_json("facts", member, name))
+        row = self.identity.id
+        return await self._state.write(lambda db: db.load_fact(row, name))
 
     async def save_fact(self, name: str, data: Any) -> None:
         """Keep a small fact about the operation."""
-        member = self.identity.member
-        await self._state.write(lambda db: db.save_json("facts", member, name, data))
+        row = self.identity.id
+        await self._state.write(lambda db: db.save_fact(row, name, data))
 
     async def skills(self) -> tuple[Skill, ...]:
         """The configured skills, or those that were discovered before."""
@@ -240,7 +246,7 @@ class Desk:
     async def _held(
         self, skill_id: str, gap: float, known: Known, not_before: float
     ) -> Held | None:
-        now, at = self._clock.now(), known.stored.attempt_at
+        now, at = self._clock.now(), known.stored.last_at
         moment = max(now.timestamp(), not_before)
         if paused := await self._paused():
             return paused
@@ -271,13 +277,16 @@ class Desk:
 
     async def _paused(self) -> Held | None:
         pause = await self._pause()
-        if pause is None or pause.over(self._today(), self._digest()):
+        if pause is None or pause.over(self._today(), self.operation.token.digest()):
             return None
         wait = pause.wait(self._clock.epoch())
         return Held(Why(str(pause.reason)), wait) if wait > 0 else None
 
-    async def _note_pause(self, error: WolkvoxError | None, digest: str) -> None:
-        """Begin, lengthen or end the pause, as the exporter does after each attempt."""
+    async def _note_pause(self, error: WolkvoxError | None, digest: str, asked: float) -> None:
+        """Begin, lengthen or end the pause, as the exporter does after each attempt.
+
+        A refusal belongs to the day in which the request left (`asked`, epoch seconds).
+        """
         before = await self._pause()
         if error is None and before is None:
             return
@@ -288,23 +297,12 @@ class Desk:
             if reason is None or not error.reached:
                 return
             now, interval = self._clock.epoch(), self.operation.interval
-            data = schedule.next_pause(
-                before, reason, now, self._today(), interval, digest
-            ).to_json()
-        member = self.identity.member
-        await self._state.write(lambda db: db.save_json("pauses", member, "", data))
+            day = local_day(datetime.fromtimestamp(asked, UTC), self.operation.timezone)
+            data = schedule.next_pause(before, reason, now, day, interval, digest).to_json()
+        await self.save_fact("pause", data)
 
     async def _pause(self) -> Pause | None:
-        member = self.identity.member
-        return Pause.from_json(
-            await self._state.write(lambda db: db.load_json("pauses", member, ""))
-        )
-
-    def _digest(self) -> str | None:
-        try:
-            return token_digest(self.operation.token.read())
-        except TokenUnreadable:
-            return None
+        return Pause.from_json(await self.load_fact("pause"))
 
     def _today(self) -> date:
         return local_day(self._clock.now(), self.operation.timezone)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exporter.config import Configuration, Operation, Skill
+from exporter.config.hours import OpenHours
 from exporter.errors import StartError
 from exporter.polling.budget import Budget, Demand
-from exporter.polling.hours import PollHours
-from exporter.state.identity import identities
+from exporter.state.identity import claims_of
 from exporter.state.journal import DirectState
 from exporter.state.storage import Storage
 from exporter.tools.asking import Desk, Means
@@ -21,10 +21,11 @@ from exporter.tools.asking import Desk, Means
 def desks(configuration: Configuration, means: Means) -> Iterator[Mapping[str, Desk]]:
     """A desk for each operation, by name, on the state directory; raises StartError."""
     check_owner(means.directory)
-    storage = Storage.open(means.directory)
+    storage = Storage.open(means.directory, means.clock.epoch)
     try:
-        named = identities(configuration)
-        budgets: dict[tuple[str, ...], Budget] = {}
+        claims = claims_of(configuration)
+        (named,) = storage.transact([lambda db: db.claim(claims)])
+        budgets: dict[tuple[int, ...], Budget] = {}
         for operation in configuration.operations:
             account = named[operation.name].account
             budget = Budget(account, operation.daily_requests, operation.timezone)
@@ -55,5 +56,5 @@ def check_owner(directory: Path) -> None:
 def demand(operation: Operation, skills: tuple[Skill, ...]) -> Demand:
     """What the running exporter asks of the day's budget for an operation."""
     intervals = tuple(skill.interval or operation.interval for skill in skills)
-    hours = PollHours(operation.poll_hours, operation.timezone)
+    hours = OpenHours(operation.poll_hours, operation.timezone)
     return Demand(intervals, 24 * operation.token_info + operation.discover, hours)

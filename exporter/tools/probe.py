@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 
 from exporter.config import Operation, Skill
 from exporter.errors import Reason, WolkvoxError
-from exporter.polling.observer import SKILL_11, SKILLS
+from exporter.polling.observer import SKILL_11
 from exporter.times import Clock
-from exporter.tools.asking import Desk, Held, Known, Reply, Why
-from exporter.tools.formula import Finding, check_formula
+from exporter.tools.asking import Desk, Held, Known, Why
+from exporter.tools.denominator import Finding, find_denominator
 from exporter.tools.recording import Recorder
+from exporter.tools.skills import Listing, list_skills
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.information import Skill as FoundSkill
+from exporter.wolkvox.connection import CERTIFICATE_HINT, TLS_HINT
 from exporter.wolkvox.report import ChannelFigures, SkillReport, read_report
 from exporter.wolkvox.secrets import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
@@ -38,10 +39,11 @@ _NO_SUCH_HOST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """One query and its verdict, a key of `verdicts`; `good` where it is fine or empty.
+    """One query and its verdict; `good` where it is fine or empty.
 
-    `rows` are as sent, without the token. Times are seconds: `seconds` the answer took,
-    `ago` since the last call, `wait` until it may be asked again.
+    `verdict` is a key below `verdict` in messages.toml. `rows` are as sent, without the
+    token. Times are seconds: `seconds` the answer took, `ago` since the last request, `wait`
+    until the next one may leave.
     """
 
     operation: str
@@ -62,10 +64,10 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All queries, and what their rows say of the service level's formula."""
+    """All queries, and what the service level of their rows is a share of."""
 
     queries: tuple[Probed, ...]
-    formula: Finding
+    service_level: Finding
 
     @property
     def good(self) -> bool:
@@ -87,7 +89,7 @@ class Prober:
 
     async def run(self, desks: Iterable[Desk]) -> Result:
         """Ask; raises StorageError where an attempt cannot be noted."""
-        tokens: dict[tuple[str, ...], list[Desk]] = {}
+        tokens: dict[tuple[int, ...], list[Desk]] = {}
         order = []
         for desk in desks:
             order.append(desk.operation.name)
@@ -98,7 +100,7 @@ class Prober:
                 group.create_task(self._token(sharing, found))
         queries = tuple(probed for name in order for probed in found[name])
         told = [row for one in queries for row in _single_rows(one.rows)]
-        return Result(queries, check_formula(told))
+        return Result(queries, find_denominator(told))
 
     async def _token(self, desks: Sequence[Desk], found: dict[str, list[Probed]]) -> None:
         for desk in desks:
@@ -129,15 +131,16 @@ class Prober:
     async def _discover(self, desk: Desk) -> tuple[tuple[Skill, ...], Probed | None]:
         operation = desk.operation
         self._told(operation.name)
-        reply = await desk.ask(SKILLS, "#skills", operation.interval, ask_skills)
-        answer = reply.answer if isinstance(reply, Reply) else None
-        if isinstance(answer, tuple) and answer:
-            return tuple(Skill(one.id, one.name) for one in answer), None
+        now = self._clock.epoch()
+        listing = await list_skills(desk, now)
         none = Skill("", "(skills)")
-        if isinstance(reply, Held):
-            return (), held_back(operation, none, reply, self._clock.epoch())
-        error = reply.error or WolkvoxError(Reason.NOT_FOUND, "the operation has no skills")
-        return (), failed(operation, none, error)
+        if isinstance(listing, Held):
+            return (), held_back(operation, none, listing, now)
+        if isinstance(listing, Listing) and listing.skills:
+            return tuple(Skill(one.id, one.name) for one in listing.skills), None
+        if isinstance(listing, Listing):
+            listing = WolkvoxError(Reason.NOT_FOUND, "the operation has no skills")
+        return (), failed(operation, none, listing)
 
     async def _query(self, desk: Desk, skill: Skill) -> Probed:
         operation = desk.operation
@@ -228,22 +231,20 @@ def held_back(operation: Operation, skill: Skill, held: Held, now: float) -> Pro
 
 def failed(operation: Operation, skill: Skill, error: WolkvoxError) -> Probed:
     """The verdict on a query that gave no answer."""
-    nameless = error.reason is Reason.CONNECT and _NO_SUCH_HOST.search(error.detail)
+    verdict = str(error.reason)
+    if error.reason is Reason.CONNECT:
+        if _NO_SUCH_HOST.search(error.detail):
+            verdict = "server"
+        elif any(hint in error.detail for hint in (CERTIFICATE_HINT, TLS_HINT)):
+            verdict = "tls"
     return Probed(
         operation.name,
         operation.server,
         skill,
-        "server" if nameless else str(error.reason),
+        verdict,
         reason=error.reason,
         detail=error.detail,
     )
-
-
-async def ask_skills(
-    client: WolkvoxClient, token: str, window: Window
-) -> tuple[FoundSkill, ...]:
-    """The call that lists the skills."""
-    return await client.skills(token)
 
 
 def _as_sent(row: object, token: str) -> object:
