@@ -37,7 +37,8 @@ from exporter.state.storage import Storage
 from exporter.times import Clock
 from exporter.web.app import check_telemetry_path, create_app
 from exporter.web.health import beat
-from exporter.web.server import HttpServer, address_of, bind, parse_listen_address
+from exporter.web.listen import address_of, bind, parse_listen_address
+from exporter.web.server import HttpServer
 
 if TYPE_CHECKING:
     from exporter.web.guard import LiveConfig

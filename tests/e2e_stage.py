@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
-from exporter.web.server import HttpServer, address_of, bind
+from exporter.web.listen import address_of, bind
+from exporter.web.server import HttpServer
 from tests.e2e_support import PATIENCE, TOKEN, fetch
 
 SKILLS = (

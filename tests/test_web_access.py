@@ -19,7 +19,7 @@ from exporter.errors import ConfigError
 from exporter.web import users
 from exporter.web.app import create_app
 from exporter.web.guard import LiveConfig, TokenBucket, guard
-from exporter.web.protocol import Limits
+from exporter.web.limits import Limits
 from exporter.web.settings import RateLimit
 from tests.needs import needs
 from tests.web_support import (

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.logs import say
-from exporter.web.protocol import Evictable, LimitedProtocol, Room
+from exporter.web.limits import Limits, Queue
 
 log = logging.getLogger(__name__)
 
@@ -77,61 +77,50 @@ class _TellingObject(ssl.SSLObject):
             raise ssl.SSLWantReadError from error
 
 
-class Handshake(asyncio.Protocol, Evictable):
-    """One connection until its handshake is done: then HTTP takes over."""
+class Handshake(asyncio.Protocol):
+    """One connection until its handshake is done: then the protocol of `http` takes over."""
 
     def __init__(
         self,
         policy: TlsPolicy,
-        room: Room,
-        http: Callable[[], LimitedProtocol],
+        limits: Limits,
+        others: Queue,
+        http: Callable[[], asyncio.Protocol],
         failed: Callable[[], None],
     ) -> None:
         self._policy = policy
-        self._room = room
+        self._limits = limits
+        self._others = others
         self._http = http
         self._failed = failed
         self._early = b""
-        self._refused = False
+        self._reported = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there: nothing is read of it but by the handshake."""
         self._transport = transport
         transport.pause_reading()
-        self._room.begin_handshake(self)
         self._task = asyncio.get_running_loop().create_task(self._shake_hands())
+        self._others.enter(self, self._close)
 
     def data_received(self, data: bytes) -> None:
         """Keep what comes between the end of the handshake and the beginning of HTTP."""
         self._early += data
 
-    def evict(self) -> None:
-        """Close at once."""
-        self._room.leave(self)
-        self._refused = True
+    def _close(self) -> None:
+        """Give the place to a newer connection, or end with the server."""
         self._task.cancel()
         self._transport.abort()
 
     async def _shake_hands(self) -> None:
-        _refuse.set(self._refuse)
-        limits, policy = self._room.limits, self._policy
-        policy.context.sslobject_class = _TellingObject
+        policy = self._policy
         try:
-            transport = await asyncio.get_running_loop().start_tls(
-                self._transport,
-                self,
-                policy.context,
-                server_side=True,
-                ssl_handshake_timeout=limits.handshake_timeout,
-                ssl_shutdown_timeout=limits.write_timeout,
-            )
+            transport = await self._encrypted()
         except OSError as error:
             self._report(error)
             return
         finally:
-            self._room.leave(self)
-        if transport is None or transport.is_closing():
-            return
+            self._others.leave(self)
         if not policy.admits(transport.get_extra_info("peercert")):
             self._report("the certificate holds none of client_allowed_sans")
             transport.abort()
@@ -143,22 +132,38 @@ class Handshake(asyncio.Protocol, Evictable):
         if self._early:
             http.data_received(self._early)
 
+    async def _encrypted(self) -> asyncio.Transport:
+        """Shake hands; raises OSError, ssl.SSLError among them."""
+        _refuse.set(self._refuse)
+        self._policy.context.sslobject_class = _TellingObject
+        transport = await asyncio.get_running_loop().start_tls(
+            self._transport,
+            self,
+            self._policy.context,
+            server_side=True,
+            ssl_handshake_timeout=self._limits.handshake_timeout,
+            ssl_shutdown_timeout=self._limits.write_timeout,
+        )
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        return transport
+
     def _refuse(self, error: ssl.SSLError) -> None:
         """Let the client see why, and end the connection soon."""
-        if self._refused:
+        if self._reported:
             return
         self._report(error)
         if error.reason == "HTTP_REQUEST":
             self._transport.write(_NO_TLS)
         loop = asyncio.get_running_loop()
         loop.call_soon(self._transport.write_eof)  # behind the alert
-        loop.call_later(self._room.limits.linger, self._transport.abort)
+        loop.call_later(self._limits.linger, self._transport.abort)
 
     def _report(self, reason: object) -> None:
         """Count and log it, once."""
-        if self._refused:
+        if self._reported:
             return
-        self._refused = True
+        self._reported = True
         self._failed()
         client = self._transport.get_extra_info("peername") or ("unknown",)
         reason = getattr(reason, "reason", None) or reason
