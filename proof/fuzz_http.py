@@ -12,12 +12,12 @@ import logging
 import re
 from typing import Any, Final, cast
 
+from exporter.web.access import LiveConfig, guard
+from exporter.web.access_config import WebConfig
 from exporter.web.app import Document, create_app
-from exporter.web.guard import LiveConfig, guard
 from exporter.web.limits import Limits
 from exporter.web.negotiation import Format
 from exporter.web.server import HttpProtocol, HttpServer
-from exporter.web.settings import WebConfig
 from exporter.web.status_page import StatusPage
 from tests.status_page_support import EXPORTER, OPERATION
 from tests.statuses import CHAT, NOW, VOICE, status

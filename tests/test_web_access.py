@@ -16,11 +16,11 @@ import bcrypt
 import pytest
 
 from exporter.errors import ConfigError
-from exporter.web import users
+from exporter.web import access
+from exporter.web.access import LiveConfig, TokenBucket, guard
+from exporter.web.access_config import RateLimit
 from exporter.web.app import create_app
-from exporter.web.guard import LiveConfig, TokenBucket, guard
 from exporter.web.limits import Limits
-from exporter.web.settings import RateLimit
 from tests.needs import needs
 from tests.web_support import (
     QUICK,
@@ -551,7 +551,7 @@ async def test_too_many_guesses_are_turned_away(
     open_site: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """429 instead of an endless queue."""
-    monkeypatch.setattr(users, "_QUEUE", 4)  # shorter than what is accepted at once
+    monkeypatch.setattr(access, "_QUEUE", 4)  # shorter than what is accepted at once
     costly = bcrypt.hashpw(b"x", bcrypt.gensalt(9)).decode()
     async with open_site(f"basic_auth_users:\n  bob: {costly}") as site:
         headers = [
