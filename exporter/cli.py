@@ -273,7 +273,7 @@ def _check(
     """Read what a start would read, and print the plan of the day's calls."""
     web_warnings: tuple[str, ...] = ()
     if web_config is not None:
-        from exporter.web.access import load_web_config  # noqa: PLC0415 - rarely asked for
+        from exporter.web.access_config import load_web_config  # noqa: PLC0415 - rarely asked for
 
         web_warnings = load_web_config(Path(web_config)).warnings
     _check_clients(configuration)

@@ -20,7 +20,9 @@ from exporter.service import (
     usage_error,
 )
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
-from exporter.web.server import HttpServer, Limits, address_of
+from exporter.web.limits import Limits
+from exporter.web.listen import address_of
+from exporter.web.server import HttpServer
 
 INTERVAL = "5s"
 WITH_BODIES = Limits(keep_bodies=True)  # a scenario is switched by a JSON body

@@ -37,11 +37,12 @@ from exporter.state.storage import Storage
 from exporter.times import Clock
 from exporter.web.app import check_telemetry_path, create_app
 from exporter.web.health import beat
-from exporter.web.server import HttpServer, address_of, bind, parse_listen_address
+from exporter.web.listen import address_of, bind, parse_listen_address
+from exporter.web.server import HttpServer
 
 if TYPE_CHECKING:
-    from exporter.web.guard import LiveConfig
-    from exporter.web.settings import WebConfig
+    from exporter.web.access import LiveConfig
+    from exporter.web.access_config import WebConfig
 
 log = logging.getLogger(__name__)
 RESTORING_SECONDS = 2.0
@@ -134,7 +135,7 @@ def _door(path: Path | None) -> LiveConfig | None:
     if path is None:
         return None
     # Its forms would take a tenth of every start.
-    from exporter.web.guard import LiveConfig  # noqa: PLC0415
+    from exporter.web.access import LiveConfig  # noqa: PLC0415
 
     return LiveConfig(path, time.monotonic)
 
@@ -262,7 +263,7 @@ class _Process:
         )
         if self._door is None:
             return HttpServer(app, sockets)
-        from exporter.web.guard import guard  # noqa: PLC0415 - as in _door
+        from exporter.web.access import guard  # noqa: PLC0415 - as in _door
 
         guarded = guard(app, self._door, self._clock.monotonic)
         return HttpServer(

@@ -12,19 +12,19 @@ import logging
 import re
 from typing import Any, Final, cast
 
+from exporter.web.access import LiveConfig, guard
+from exporter.web.access_config import WebConfig
 from exporter.web.app import Document, create_app
-from exporter.web.guard import LiveConfig, guard
+from exporter.web.limits import Limits
 from exporter.web.negotiation import Format
-from exporter.web.protocol import LimitedProtocol, Limits
-from exporter.web.server import HttpServer
-from exporter.web.settings import WebConfig
+from exporter.web.server import HttpProtocol, HttpServer
 from exporter.web.status_page import StatusPage
 from tests.status_page_support import EXPORTER, OPERATION
 from tests.statuses import CHAT, NOW, VOICE, status
 
 USER: Final = b"alice:wonder"
 HASH: Final = b"$2b$04$J5IJhBoPeVLCP4f3vyKit.MJiGRvpWWfTMQJ0BAXQg75JQwtlLWGm"  # of wonder
-_LIMITS = Limits(head_bytes=4096, body_bytes=1024, pipelined=4)
+_LIMITS = Limits(head_bytes=4096, body_bytes=1024)
 _STATUSES = frozenset({200, 400, 401, 403, 404, 405, 413, 429, 431, 501, 503})
 _HEADERS = frozenset(
     {
@@ -88,7 +88,7 @@ class _Live:
 class Wire(asyncio.Transport):
     """What a protocol writes, and what it asks of its transport."""
 
-    def __init__(self, protocol: LimitedProtocol) -> None:
+    def __init__(self, protocol: HttpProtocol) -> None:
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self.written = bytearray()
         self.paused = False
@@ -178,7 +178,7 @@ class Front:
 
     async def talk(self, server: HttpServer, data: bytes, step: int) -> Wire:
         """One client that says this and then ends; everything must come to an end."""
-        protocol = server._http()
+        protocol = server.http()
         wire = Wire(protocol)
         protocol.connection_made(wire)
         for start in range(0, len(data), step):
@@ -196,7 +196,7 @@ class Front:
         return wire
 
     async def _answered(self, server: HttpServer, wire: Wire) -> None:
-        tasks = server._room.tasks
+        tasks = server.connections.tasks
         await asyncio.sleep(0)
         async with asyncio.timeout(_PATIENCE):
             while tasks:
@@ -229,9 +229,9 @@ def one(data: bytes) -> None:
     wire = here.hear(server, said, step_of(size, len(said)))
     assert not here.errors.found, here.errors.found[0]
     check_answers(bytes(wire.written), said)
-    room = server._room
-    assert not room.connections, "a connection is not forgotten"
-    assert not room.waiting, "a connection is not forgotten"
+    shared = server.connections
+    assert not shared.connections, "a connection is not forgotten"
+    assert not shared.waiting, "a connection is not forgotten"
     timers = [handle for handle in cast("Any", here.loop)._scheduled if not handle.cancelled()]
     assert not timers, f"a timer is not cancelled: {timers[0]}"
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.errors import ConfigError
-from exporter.web.access import load_web_config
-from exporter.web.settings import WebConfig
-from exporter.web.users import BCRYPT_HASH
+from exporter.web.access_config import BCRYPT_HASH, WebConfig, load_web_config
 from proof.fuzz_config import pieces, scratch
 from tests.web_support import make_pair
 

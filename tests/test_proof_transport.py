@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from exporter.web.certificates import TlsSettings, build_context
+from exporter.web.tls import build_context
 from proof import transport
 from proof.part import TINY
 from proof.transport_checks import BREACHES, CLIENTS, MODERN, OLD, exchange
@@ -20,12 +20,12 @@ from tests.web_support import make_pair
 WEAK = """
 import ssl
 import warnings
-from exporter.web import settings
+from exporter.web import access_config
 
-strong = settings.build_context
+strong = access_config.build_context
 
-def weak(wanted):
-    context = strong(wanted)
+def weak(*given, **more):
+    context = strong(*given, **more)
     warnings.simplefilter("ignore")
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.set_ciphers("ALL:NULL:@SECLEVEL=0")
@@ -33,7 +33,7 @@ def weak(wanted):
     context.options |= 1 << 8  # SSL_OP_ALLOW_CLIENT_RENEGOTIATION
     return context
 
-settings.build_context = weak
+access_config.build_context = weak
 """
 
 
@@ -117,7 +117,7 @@ def test_the_key_exchange_is_read_from_any_openssl(told: str, key: str | None) -
 def test_the_default_suites_are_ours_whatever_python_was_built_with(tmp_path: Path) -> None:
     """Debian's Python leaves them to OpenSSL, which still takes RSA key exchange and CBC."""
     pair = make_pair(tmp_path, "server", "DNS:localhost")
-    context = build_context(TlsSettings(pair.cert.read_bytes(), pair.key.read_bytes()))
+    context = build_context(pair.cert.read_bytes(), pair.key.read_bytes())
 
     names = {cipher["name"] for cipher in context.get_ciphers()}
     assert {name for name in names if not name.startswith("TLS_")} == set(GOOD_SUITES.values())

@@ -14,7 +14,8 @@ import pytest
 
 from exporter.web.app import create_app
 from exporter.web.asgi import Receive, Scope, Send
-from exporter.web.server import HttpServer, bind
+from exporter.web.listen import bind
+from exporter.web.server import HttpServer
 from tests.web_support import (
     CALM,
     PATIENCE,
@@ -234,15 +235,17 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
 
 
 async def test_a_pipeline_has_an_end() -> None:
-    """The first requests are answered, the flood behind them is not kept."""
-    limits = dataclasses.replace(QUICK, pipelined=3)
-    async with running(limits=limits) as server:
+    """What comes in one piece is answered, and no more than that is kept."""
+    async with running() as server:
         client = await server.connect()
-        client.send(request("GET", "/x") * 5_000)
-        statuses = [(await client.receive()).status for _ in range(4)]
+        client.send(request("GET", "/x") * 20_000)
+        statuses = set()
+        while not client.reader.at_eof():
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                statuses.add((await client.receive()).status)
 
-        assert statuses == [404] * 4
-        assert await client.closed()
+        assert 404 in statuses
+        assert statuses <= {404, 431}
 
 
 async def test_garbage_behind_a_request_spares_its_answer() -> None:
@@ -433,7 +436,7 @@ async def test_slow_readers_have_a_number() -> None:
         slow = []
         for _ in range(4):
             slow.append(await server.connect(small_window=True))
-            slow[-1].send(request("GET", "/metrics"))
+            slow[-1].send(request("GET", "/metrics", "Connection: close"))
             await slow[-1].reader.readuntil(b"\r\n\r\n")
 
         assert [len(await read_rest(client)) == 20_000_000 for client in slow[:3]] == [

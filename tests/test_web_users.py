@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.users import BCRYPT_HASH, BasicAuth, Memory, Verdict, read_basic
+from exporter.web.access import BasicAuth, read_basic
+from exporter.web.access_config import BCRYPT_HASH
 
 SALT = b"$2b$04$abcdefghijklmnopqrstuu"  # a constant: it stands in the names of tests
 ALICE = bcrypt.hashpw(b"wonder", SALT)
@@ -52,29 +53,29 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        (basic("alice", "wonder"), Verdict.WELCOME),
-        (basic("ñandú", "wonder"), Verdict.WELCOME),
-        (basic("alice", "wonder").replace("Basic", "bASIC "), Verdict.WELCOME),
-        (basic("long", "x" * 72), Verdict.WELCOME),
-        (basic("long", "x" * 200), Verdict.WELCOME),  # bcrypt never read further
-        (basic("alice", "wonde"), Verdict.UNKNOWN),
-        (basic("alice", "wonder\x00"), Verdict.UNKNOWN),
-        (basic("alice", ""), Verdict.UNKNOWN),
-        (basic("Alice", "wonder"), Verdict.UNKNOWN),
-        (basic("bob", "wonder"), Verdict.UNKNOWN),
-        (basic("", ""), Verdict.UNKNOWN),
-        (basic(b"\xff", b"\xff"), Verdict.UNKNOWN),
-        (None, Verdict.UNKNOWN),
-        ("", Verdict.UNKNOWN),
-        ("Basic", Verdict.UNKNOWN),
-        ("Basic !!!", Verdict.UNKNOWN),
-        ("Basic YWxpY2U=", Verdict.UNKNOWN),
-        ("Bearer YWxpY2U6d29uZGVy", Verdict.UNKNOWN),
-        ("Basic \xff\xfe", Verdict.UNKNOWN),
+        (basic("alice", "wonder"), True),
+        (basic("ñandú", "wonder"), True),
+        (basic("alice", "wonder").replace("Basic", "bASIC "), True),
+        (basic("long", "x" * 72), True),
+        (basic("long", "x" * 200), True),  # bcrypt never read further
+        (basic("alice", "wonde"), False),
+        (basic("alice", "wonder\x00"), False),
+        (basic("alice", ""), False),
+        (basic("Alice", "wonder"), False),
+        (basic("bob", "wonder"), False),
+        (basic("", ""), False),
+        (basic(b"\xff", b"\xff"), False),
+        (None, False),
+        ("", False),
+        ("Basic", False),
+        ("Basic !!!", False),
+        ("Basic YWxpY2U=", False),
+        ("Bearer YWxpY2U6d29uZGVy", False),
+        ("Basic \xff\xfe", False),
     ],
     ids=range(19),
 )
-async def test_users_are_known_by_their_password(header: str | None, expected: Verdict) -> None:
+async def test_users_are_known_by_their_password(header: str | None, expected: bool) -> None:
     """Real hashes, real bcrypt; whatever is odd is simply unknown."""
     assert await BasicAuth().judge(USERS, header) is expected
 
@@ -86,7 +87,7 @@ async def test_somebody_unknown_costs_what_a_wrong_password_costs(checks: Checks
     users = {b"root": costly, b"alice": ALICE, b"long": LONG}
     auth = BasicAuth()
 
-    assert await auth.judge(users, basic("nobody", "wonder")) is Verdict.UNKNOWN
+    assert await auth.judge(users, basic("nobody", "wonder")) is False
     assert checks.hashes == [ALICE]
 
 
@@ -95,8 +96,8 @@ async def test_a_verdict_is_remembered(checks: Checks) -> None:
     """A scrape each 15 s costs one check; a changed hash costs another."""
     auth = BasicAuth()
     for _ in range(3):
-        assert await auth.judge(USERS, basic("alice", "wonder")) is Verdict.WELCOME
-        assert await auth.judge(USERS, basic("alice", "wrong")) is Verdict.UNKNOWN
+        assert await auth.judge(USERS, basic("alice", "wonder")) is True
+        assert await auth.judge(USERS, basic("alice", "wrong")) is False
     assert len(checks.hashes) == 2
 
     await auth.judge({b"alice": LONG}, basic("alice", "wonder"))
@@ -123,37 +124,44 @@ async def test_a_long_queue_is_turned_away(checks: Checks) -> None:
     guesses = [asyncio.ensure_future(auth.judge(USERS, header)) for header in headers]
     await asyncio.sleep(0)
 
-    assert await auth.judge(USERS, basic("alice", "wonder")) is Verdict.WELCOME
+    assert await auth.judge(USERS, basic("alice", "wonder")) is True
     assert not all(guess.done() for guess in guesses)
     verdicts = await asyncio.gather(*guesses)
-    assert verdicts.count(Verdict.BUSY) == 18
-    assert verdicts.count(Verdict.UNKNOWN) == 32
+    assert verdicts.count(None) == 18
+    assert verdicts.count(False) == 32
 
 
-def test_guesses_do_not_push_out_the_scraper() -> None:
+@pytest.mark.anyio
+async def test_guesses_do_not_push_out_the_scraper(checks: Checks) -> None:
     """A hundred good and a hundred bad verdicts are kept, the last used ones."""
-    memory = Memory()
-    good = [memory.key(b"good%d" % number) for number in range(101)]
-    bad = [memory.key(b"bad%d" % number) for number in range(300)]
-    for key in good[:100]:
-        memory.keep(key, True)
-    assert memory.recall(good[0]) is True
-    memory.keep(good[100], True)
-    for key in bad:
-        memory.keep(key, False)
+    auth = BasicAuth()
+    users = {b"user%d" % number: ALICE for number in range(101)}
 
-    assert memory.recall(good[0]) is True
-    assert memory.recall(good[1]) is None
-    assert memory.recall(bad[-100]) is False
-    assert memory.recall(bad[-101]) is None
+    async def costs(user: str, password: str) -> bool:
+        before = len(checks.hashes)
+        await auth.judge(users, basic(user, password))
+        return len(checks.hashes) > before
+
+    for number in range(100):
+        assert await costs(f"user{number}", "wonder")
+    assert not await costs("user0", "wonder")
+    assert await costs("user100", "wonder")
+    for number in range(300):
+        assert await costs("user0", f"bad{number}")
+
+    assert not await costs("user0", "wonder")
+    assert await costs("user1", "wonder")
+    assert not await costs("user0", "bad200")
+    assert await costs("user0", "bad199")
 
 
-def test_digests_keep_their_parts_apart() -> None:
-    """`ab`+`c` is not `a`+`bc`, and another process has other digests."""
-    memory = Memory()
+@pytest.mark.anyio
+async def test_a_name_and_its_password_are_kept_apart(checks: Checks) -> None:
+    """That `ab` is known by `wonder` says nothing of `a` and `bwonder`."""
+    auth, users = BasicAuth(), {b"ab": ALICE, b"a": ALICE}
 
-    assert memory.key(b"ab", b"c") != memory.key(b"a", b"bc")
-    assert memory.key(b"a") != Memory().key(b"a")
+    assert await auth.judge(users, basic("ab", "wonder")) is True
+    assert await auth.judge(users, basic("a", "bwonder")) is False
 
 
 @given(st.text(max_size=60) | st.text(max_size=60).map(lambda text: f"Basic {text}"))

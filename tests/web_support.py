@@ -11,8 +11,10 @@ from pathlib import Path
 
 from exporter.web.app import create_app
 from exporter.web.asgi import ASGIApp
+from exporter.web.limits import Limits
+from exporter.web.listen import bind
 from exporter.web.negotiation import Format
-from exporter.web.server import HttpServer, Limits, bind
+from exporter.web.server import HttpServer
 from exporter.web.tls import TlsPolicy
 from tests.needs import run
 

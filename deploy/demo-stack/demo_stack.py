@@ -42,7 +42,9 @@ from hastened import (
 )
 
 from exporter.simulator import ScaledClock, SimulatedOperation, Simulator, demo_operations
-from exporter.web.server import HttpServer, Limits, address_of, bind
+from exporter.web.limits import Limits
+from exporter.web.listen import address_of, bind
+from exporter.web.server import HttpServer
 
 NAMES = {"wv0013": "acme", "wv0042": "globex"}
 # A Wednesday morning: the busiest hours lie ahead.

@@ -1,170 +1,272 @@
-"""Who may read it: the web configuration file, in the format of Prometheus' exporter-toolkit.
+"""Access control: users and passwords, rate limit and headers, in front of the application.
 
-File -> checked, ready settings; all problems at once. What the format knows and this server
-cannot do is refused by name, so that nobody believes in a protection that is not there.
+It follows the web configuration file: a change counts from the next request or connection on,
+one that cannot be used is logged once and leaves the old configuration in force.
 """
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import binascii
+import hashlib
+import logging
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    StrictInt,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
+import bcrypt
+
+from exporter.errors import ConfigError
+from exporter.logs import say
+from exporter.mainloop import thread_pool
+from exporter.web.access_config import RateLimit, WebConfig, load_web_config, stamp
+from exporter.web.asgi import (
+    ASGIApp,
+    Headers,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    request_header,
+    sentence,
 )
-from pydantic_core import ErrorDetails
+from exporter.web.tls import TlsPolicy
 
-from exporter.config.values import did_you_mean
-from exporter.config.yamlfile import is_plain_key, read_yaml
-from exporter.errors import ConfigError, Problem
-from exporter.web.settings import RateLimit, Sections, WebConfig, shown_user, stamp
+log = logging.getLogger(__name__)
 
-__all__ = ["RateLimit", "WebConfig", "load_web_config"]
-
-
-class _Form(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _read_null(cls, value: Any, info: ValidationInfo) -> Any:
-        """Read a key without a value as empty: it may be a variable that was not filled in."""
-        if value is None and info.field_name is not None:
-            field = cls.model_fields[info.field_name]
-            return "" if field.annotation is str else field.default
-        return value
+# A look at the files' times costs some microseconds; one a second is soon enough.
+_LOOK_SECONDS = 1.0
+_CHALLENGE = (b"www-authenticate", b'Basic realm="wolkvox-exporter", charset="UTF-8"')
+_LOGIN = sentence(401, "A user and a password are asked for here.", _CHALLENGE)
+_RATE = sentence(429, "Too many requests: see rate_limit in the web configuration.")
+_BUSY = sentence(429, "Too many passwords are being checked.", (b"retry-after", b"1"))
+_REMEMBERED = 100
+# Checks waiting for the one thread. More of them is guessing, not scraping.
+_QUEUE = 32
+# bcrypt reads no further; the hashes of htpasswd and Go's were made the same way.
+_BCRYPT_BYTES = 72
 
 
-class TlsForm(_Form):
-    """The section `tls_server_config`."""
+class LiveConfig:
+    """The file of `--web.config.file`, read again when it or a file it names changes.
 
-    cert: str = ""
-    key: SecretStr = SecretStr("")
-    client_ca: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    client_auth_type: str = ""
-    client_ca_file: str = ""
-    client_allowed_sans: list[str] = []
-    min_version: str = "TLS12"
-    max_version: str = "TLS13"
-    cipher_suites: list[str] = []
-    prefer_server_cipher_suites: StrictBool = True
-    curve_preferences: list[str] = []
+    ConfigError at the start where it cannot be used. `monotonic` are seconds.
+    """
 
+    def __init__(self, path: Path, monotonic: Callable[[], float]) -> None:
+        self._path = path
+        self._monotonic = monotonic
+        self._config = load_web_config(path)
+        self._looked = monotonic()
+        self._told = ""
+        self._warn(self._config)
 
-class HttpForm(_Form):
-    """The section `http_server_config`."""
+    def load(self) -> WebConfig:
+        """Read the file without putting it in force; ConfigError where it cannot be used."""
+        return load_web_config(self._path)
 
-    http2: StrictBool = False
-    headers: dict[str, str] = {}
+    def use(self, config: WebConfig) -> None:
+        """Put it in force, from the next request and the next connection on."""
+        self._config = config
+        self._told = ""
+        self._warn(config)
 
+    def current(self) -> WebConfig:
+        """The configuration in force, after a look at the files, at most one a second."""
+        now = self._monotonic()
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            self._follow()
+        return self._config
 
-class RateForm(_Form):
-    """The section `rate_limit`."""
+    def tls(self) -> TlsPolicy | None:
+        """How the next connection shakes hands."""
+        return self.current().tls
 
-    interval: str = "0"
-    burst: Annotated[StrictInt, Field(ge=0)] = 0
+    def _follow(self) -> None:
+        files = self._config.files
+        if not self._told and all(stamp(path) == known for path, known in files.items()):
+            return
+        try:
+            config = self.load()
+        except ConfigError as exc:
+            # Tried again at each look: the missing piece may be a file that is not known yet.
+            self._complain("; ".join(map(str, exc.problems)))
+            return
+        if lost := self._config.protections - config.protections:
+            # Perhaps the file is just being written, and has only its first lines yet.
+            self._complain(f"{', '.join(sorted(lost))} is gone: reload if that is meant")
+            return
+        self.use(config)
+        say(log, logging.INFO, "web configuration reloaded", file=self._path)
 
+    def _complain(self, reason: str) -> None:
+        """Once for each reason: the files are looked at every second."""
+        if reason != self._told:
+            message = "web configuration not reloaded, the old one stays in force"
+            say(log, logging.ERROR, message, file=self._path, reason=reason)
+        self._told = reason
 
-class WebForm(_Form):
-    """The whole file."""
-
-    tls_server_config: TlsForm = TlsForm()
-    http_server_config: HttpForm = HttpForm()
-    basic_auth_users: dict[str, SecretStr] = {}
-    rate_limit: RateForm = RateForm()
-
-    @field_validator("basic_auth_users", mode="before")
-    @classmethod
-    def _read_null_hashes(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {name: "" if hashed is None else hashed for name, hashed in value.items()}
-
-
-def load_web_config(path: Path) -> WebConfig:
-    """Read and check the file and the files it names; ConfigError lists all problems."""
-    files = {path: stamp(path)}
-    document = read_yaml(path)
-    problems = [Problem(str(path), duplicate) for duplicate in document.duplicates]
-    form = _read_form(document.value, problems)
-    sections = Sections(path.parent, problems)
-    config = WebConfig(
-        tls=sections.tls(form.tls_server_config),
-        users=sections.users(form),
-        headers=sections.headers(form.http_server_config),
-        rate_limit=sections.rate_limit(form.rate_limit),
-        files=files | sections.files,
-        warnings=tuple(sections.warnings),
-    )
-    if problems:
-        raise ConfigError(problems)
-    return config
+    def _warn(self, config: WebConfig) -> None:
+        for warning in config.warnings:
+            say(log, logging.WARNING, warning, file=self._path)
 
 
-def _read_form(raw: object, problems: list[Problem]) -> WebForm:
-    """The file against its form, without the keys that are wrong in themselves."""
-    if raw is None:
-        return WebForm()
-    if not isinstance(raw, dict):
-        raise ConfigError([*problems, Problem("", "the web configuration must be a mapping")])
+def guard(app: ASGIApp, live: LiveConfig, monotonic: Callable[[], float]) -> ASGIApp:
+    """The application behind the configuration's headers, rate limit and users."""
+    auth = BasicAuth()
+    bucket = TokenBucket(monotonic)
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        config = live.current()
+        if config.headers:
+            send = _with_headers(send, config.headers)
+        if not bucket.take(config.rate_limit):
+            await answer(send, _RATE)
+            return
+        known: bool | None = True
+        if config.users:
+            known = await auth.judge(config.users, request_header(scope, b"authorization"))
+        if known:
+            await app(scope, receive, send)
+        else:
+            await answer(send, _BUSY if known is None else _LOGIN)
+
+    return guarded
+
+
+class TokenBucket:
+    """One request each interval, saved up to a burst; a changed limit starts full."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._limit: RateLimit | None = None
+        self._tokens = 0.0
+        self._filled = 0.0
+
+    def take(self, limit: RateLimit | None) -> bool:
+        """Whether one more request is within the limit; None is no limit."""
+        now = self._monotonic()
+        if limit != self._limit:
+            self._limit = limit
+            self._tokens = 0.0 if limit is None else float(limit.burst)
+            self._filled = now
+        if limit is None:
+            return True
+        earned = (now - self._filled) / limit.interval
+        self._tokens = min(self._tokens + earned, float(limit.burst))
+        self._filled = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+def _with_headers(send: Send, headers: Headers) -> Send:
+    names = frozenset(name for name, _ in headers)
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kept = [pair for pair in message["headers"] if pair[0] not in names]
+            message["headers"] = [*kept, *headers]
+        await send(message)
+
+    return sending
+
+
+class BasicAuth:
+    """Checks passwords, one at a time in a thread of its own, and remembers the last verdicts.
+
+    They are kept by a digest: no password stays in memory. Good and bad ones do not push each
+    other out, so that a guesser cannot make the scraper's password be computed again and again.
+    """
+
+    def __init__(self) -> None:
+        self._salt = secrets.token_bytes(16)
+        self._verdicts: dict[bool, OrderedDict[bytes, None]] = {
+            True: OrderedDict(),
+            False: OrderedDict(),
+        }
+        self._thread = thread_pool("password", 1)
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    async def judge(
+        self, users: Mapping[bytes, bytes], authorization: str | None
+    ) -> bool | None:
+        """Whether the header names a user (name -> bcrypt hash) and his password.
+
+        None where too many others are being checked: nothing was decided.
+        """
+        credentials = read_basic(authorization)
+        if credentials is None:
+            return False
+        user, password = credentials
+        known = user in users
+        # A stranger is checked against a hash too: the time does not tell which names exist.
+        hashed = users[user] if known else _usual_hash(users)
+        key = self._digest(b"user" if known else b"nobody", user, hashed, password)
+        verdict = self._recall(key)
+        if verdict is None and self._waiting < _QUEUE:
+            self._waiting += 1
+            try:
+                async with self._turn:
+                    verdict = self._recall(
+                        key
+                    )  # one before in the queue may have said the same
+                    if verdict is None:
+                        verdict = await self._same(password, hashed) and known
+                        self._keep(key, verdict)
+            finally:
+                self._waiting -= 1
+        return verdict
+
+    async def _same(self, password: bytes, hashed: bytes) -> bool:
+        check = partial(bcrypt.checkpw, password[:_BCRYPT_BYTES], hashed)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, check)
+        except RuntimeError:  # no thread can be started: rather late than never
+            self._thread = thread_pool("password", 1)  # the old one would check it once more
+            return check()
+
+    def _digest(self, *parts: bytes) -> bytes:
+        digest = hashlib.blake2b(key=self._salt, digest_size=32)
+        for part in parts:
+            digest.update(b"%d:" % len(part) + part)
+        return digest.digest()
+
+    def _recall(self, key: bytes) -> bool | None:
+        for verdict, kept in self._verdicts.items():
+            if key in kept:
+                kept.move_to_end(key)
+                return verdict
+        return None
+
+    def _keep(self, key: bytes, verdict: bool) -> None:
+        """Remember it; the one not asked for longest is forgotten."""
+        kept = self._verdicts[verdict]
+        kept[key] = None
+        if len(kept) > _REMEMBERED:
+            kept.popitem(last=False)
+
+
+def read_basic(authorization: str | None) -> tuple[bytes, bytes] | None:
+    """User and password of a Basic header (RFC 7617), None for anything else."""
+    scheme, _, encoded = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "basic":
+        return None
     try:
-        return WebForm.model_validate(raw)
-    except ValidationError as exc:
-        for error in exc.errors(include_url=False, include_input=False):
-            problems.append(Problem(_place(error["loc"]), _reason(error)))
-            _drop(raw, error["loc"])
-    return WebForm.model_validate(raw)
+        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        return None
+    return (user, password) if colon else None
 
 
-def _drop(value: dict[str, Any], place: tuple[int | str, ...]) -> None:
-    """Take out what does not fit (a key of a section, or a section): the rest is judged on."""
-    outer, *inner = map(str, place)
-    if inner and outer in WebForm.model_fields:
-        value[outer].pop(inner[0], None)
-    else:
-        value.pop(outer, None)
-
-
-def _place(place: tuple[int | str, ...]) -> str:
-    if place[:1] == ("basic_auth_users",) and len(place) > 1:
-        return f"basic_auth_users.{shown_user(str(place[1]))}"
-    return ".".join(
-        str(part) if isinstance(part, int) or is_plain_key(part) else "(key)" for part in place
-    )
-
-
-_SECTIONS: dict[str, type[_Form]] = {
-    "tls_server_config": TlsForm,
-    "http_server_config": HttpForm,
-    "rate_limit": RateForm,
-}
-
-
-def _reason(error: ErrorDetails) -> str:
-    if error["type"] == "extra_forbidden":
-        *section, key = map(str, error["loc"])
-        known = (_SECTIONS[section[0]] if section else WebForm).model_fields
-        return (
-            f"is not a known key{did_you_mean(key, list(known)) if is_plain_key(key) else ''}"
-        )
-    return {
-        "string_type": "must be text: write it in quotes",
-        "bool_type": "must be true or false",
-        "int_type": "must be a whole number",
-        "greater_than_equal": "must be 0 or more",
-        "list_type": "must be a list",
-        "dict_type": "must be a mapping (key: value)",
-        "model_type": "must be a mapping (key: value)",
-    }.get(error["type"], "cannot be used")
+def _usual_hash(users: Mapping[bytes, bytes]) -> bytes:
+    """A hash of the cost that most users have; whether it fits is not looked at."""
+    cost = Counter(hashed[4:6] for hashed in users.values()).most_common(1)[0][0]
+    return next(hashed for hashed in users.values() if hashed[4:6] == cost)

@@ -1,10 +1,8 @@
-"""Who may read it: the listening sockets, from `--web.listen-address` to an open port.
-
-It knows addresses only: nothing of HTTP or TLS.
-"""
+"""Listening sockets, from `--web.listen-address` to an open port; knows no HTTP and no TLS."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import resource
@@ -17,6 +15,11 @@ from exporter.errors import StartError
 BACKLOG = 1024
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+_REASONS = {
+    errno.EADDRINUSE: "another program uses the port",
+    errno.EACCES: "no permission (ports below 1024 need CAP_NET_BIND_SERVICE)",
+    errno.EADDRNOTAVAIL: "this machine does not have the address",
+}
 # Files that the exporter itself needs beside its connections: state, API clients, log.
 _OWN_FILES = 128
 
@@ -38,21 +41,15 @@ def bind(addresses: Sequence[tuple[str | None, int]]) -> list[socket.socket]:
 
     Clients queue in the kernel from here on. Port 0 takes a free port: `address_of` tells it.
     """
-    sockets: list[socket.socket] = []
-    try:
-        for host, port in addresses:
-            sockets.append(_bind_any(port) if host is None else _bind_host(host, port))
-    except StartError:
-        for opened in sockets:
-            opened.close()
-        raise
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(_open(host, port)) for host, port in addresses]
+        opened.pop_all()
     return sockets
 
 
 def address_of(listener: socket.socket) -> str:
     """`127.0.0.1:19655` or `[::]:19655`, with the real port."""
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return _shown(*listener.getsockname()[:2])
 
 
 def raise_open_files(connections: int) -> int:
@@ -71,30 +68,28 @@ def raise_open_files(connections: int) -> int:
     return max(allowed - _OWN_FILES, 1)
 
 
-def _bind_any(port: int) -> socket.socket:
-    """All addresses, IPv4 and IPv6 by one socket where the machine has IPv6."""
+def _open(host: str | None, port: int) -> socket.socket:
+    """One address of the host; without a host all, IPv6 and IPv4 by one socket where it can."""
     try:
-        return _listen(socket.AF_INET6, ("::", port))
-    except OSError as exc:
-        if exc.errno not in _NO_IPV6:
-            raise _refusal("", port, exc) from exc
-    try:
+        if host is not None:
+            found = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            # IPv4 first, as `localhost` is mostly meant.
+            family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+            return _listen(family, address)
+        try:
+            return _listen(socket.AF_INET6, ("::", port))
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
         return _listen(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - what was asked for
-    except OSError as exc:
-        raise _refusal("", port, exc) from exc
-
-
-def _bind_host(host: str, port: int) -> socket.socket:
-    """One address of the host; IPv4 first, as `localhost` is mostly meant."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, ValueError) as exc:  # UnicodeError (a label too long) is a ValueError
-        raise StartError(f"cannot listen on {host}:{port}: there is no host {host!r}") from exc
-    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    try:
-        return _listen(family, address)
-    except OSError as exc:
-        raise _refusal(host, port, exc) from exc
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a label too long
+        reason = f"there is no host {host!r}"
+        raise StartError(f"cannot listen on {host}:{port}: {reason}") from error
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise StartError(f"cannot listen on {_shown(host or '', port)}: {reason}") from error
 
 
 def _listen(
@@ -117,11 +112,5 @@ def _listen(
     return listener
 
 
-def _refusal(host: str, port: int, exc: OSError) -> StartError:
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    reason = {
-        errno.EADDRINUSE: "another program uses the port",
-        errno.EACCES: "no permission (ports below 1024 need CAP_NET_BIND_SERVICE)",
-        errno.EADDRNOTAVAIL: "this machine does not have the address",
-    }.get(exc.errno or 0, exc.strerror or str(exc))
-    return StartError(f"cannot listen on {shown}: {reason}")
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,8 +1,8 @@
-"""Who may read it: the HTTP server, from open sockets to a graceful end.
+"""HTTP server: uvicorn's parser and answers, with a limit on everything a client can prolong.
 
-It accepts, makes the TLS handshake where there is a context, and hands each connection to
-`LimitedProtocol`. Signals, the life of the process and the pages belong to others: several
-servers run in one event loop, and a failure is raised, not turned into an exit.
+Several servers run in one event loop, and a failure is raised rather than turned into an exit.
+uvicorn has no hook for such limits: `HttpToolsProtocol` and `ServerState` are its inner names,
+used here alone, and pyproject.toml holds it below the next version.
 """
 
 from __future__ import annotations
@@ -12,35 +12,234 @@ import contextlib
 import dataclasses
 import errno
 import logging
+import re
 import socket
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from exporter.logs import say
 from exporter.web.asgi import ASGIApp, Message, Receive, Scope, Send
-from exporter.web.listen import (
-    BACKLOG,
-    address_of,
-    bind,
-    parse_listen_address,
-    raise_open_files,
-)
-from exporter.web.protocol import LimitedProtocol, Limits, Room
+from exporter.web.limits import Limits, Queue
+from exporter.web.listen import BACKLOG, address_of, raise_open_files
 from exporter.web.tls import Handshake, TlsPolicy
-
-__all__ = ["HttpServer", "Limits", "address_of", "bind", "parse_listen_address"]
 
 log = logging.getLogger(__name__)
 
-_LAST_WORDS_SECONDS = 0.1
+_LONG_HEAD = "The head of the request is too long."
+_LONG_BODY = "No page here reads a request body."
+_CODING = "No transfer coding but chunked is known here."
+_HOST = re.compile(rb"[\w!$%&'()*+,.:;=\[\]~-]*")
 _PIECE_BYTES = 64 * 1024
+_READ_ON_BYTES = 1024 * 1024  # after a refusal
+_LAST_WORDS_SECONDS = 0.1
 # Few, so that the limit on connections has its say before the next are accepted.
 _ACCEPTED_AT_ONCE = 16
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SAID_EVERY_SECONDS = 60.0
+
+
+class Connections(ServerState):
+    """The connections of one server, as uvicorn keeps them, and those that wait for clients."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self.limits = limits
+        self.waiting = Queue(limits.connections)
+        self.reading = Queue(limits.readers)
+        self.handshakes = Queue(limits.handshakes)
+        self.emptied = asyncio.Event()
+
+
+class _Refusal(Exception):
+    """Raised inside a callback of the parser, which turns it into an error of its own."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection, plain or after its handshake."""
+
+    def __init__(self, config: Config, connections: Connections) -> None:
+        super().__init__(config, connections, {}, asyncio.get_running_loop())
+        self._shared = connections
+        self._limits = connections.limits
+        self._begun = 0  # requests so far; of the last one, what is not over yet:
+        self._unfinished = self._in_head = True
+        self._size = self._came = 0  # bytes of the head or of the body, and of this piece
+        self._verdict: tuple[int, str] | None = None
+        self._refused = self._slow = False
+        self._awaited: tuple[str, int, float] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The client is there; it has `request_timeout` to say what it wants."""
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone, or was sent away."""
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._unset_keepalive_if_required()
+        self._shared.waiting.leave(self)
+        self._shared.reading.leave(self)
+        if not self.connections:
+            self._shared.emptied.set()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that has said all it wants still gets the answers that are under way."""
+        if not self._answering() or self.scheme == "https":
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and bound what it keeps to itself: a header, a chunk's extension."""
+        self._came = len(data)
+        self._size += len(data)
+        if self._refused:
+            if self._size > _READ_ON_BYTES:
+                self.transport.abort()
+            return
+        super().data_received(data)
+        if self._unfinished and not self._refused:
+            if self._in_head and self._size > self._limits.head_bytes:
+                self._refuse(431, _LONG_HEAD)
+            elif not self._in_head and self._size > self._limits.body_bytes:
+                self._refuse(413, _LONG_BODY)
+        self._watch()
+
+    def on_message_begin(self) -> None:
+        """Measure a new request; those before it in the same piece count with it."""
+        super().on_message_begin()
+        self._begun += 1
+        self._unfinished = self._in_head = True
+        self._size = self._came
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called with each whole header, and with each trailer after a body."""
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._stop(501, _CODING)  # before the parser finds it no end of the body
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Refuse what the parser lets pass; else answer, without waiting for the body."""
+        pairs = self.headers
+        if len(self.url) + sum(len(n) + len(v) + 4 for n, v in pairs) > self._limits.head_bytes:
+            self._stop(431, _LONG_HEAD)
+        hosts = [value for name, value in pairs if name == b"host"]
+        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            self._stop(400, "A request names one Host.")
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            self._stop(400, "The Host cannot be read.")
+        self._in_head = False
+        self._size = 0
+        super().on_headers_complete()
+        if self.parser.should_upgrade() or self.expect_100_continue:
+            # What follows is no HTTP, or a body that may or may not come.
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Throw it away unless the application reads bodies."""
+        if self._limits.keep_bodies:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        super().on_message_complete()
+        self._unfinished = False
+
+    def _stop(self, status: int, text: str) -> None:
+        self._verdict = (status, text)
+        raise _Refusal(text)
+
+    def send_400_response(self, msg: str) -> None:
+        """Called when the parser gave up, for a reason of its own or of `_stop`."""
+        self._refuse(*(self._verdict or (400, msg)))
+
+    def _refuse(self, status: int, text: str) -> None:
+        """Tell the client why, then listen no more; answers under way are finished first."""
+        self._refused = True
+        if self._answering():
+            self.cycle.keep_alive = False
+            return
+        body = f"{text}\n".encode("ascii", "replace")
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
+        if self.scheme == "http":  # TLS cannot be closed by halves
+            self.transport.write_eof()
+
+    def _answering(self) -> bool:
+        # None before the first request, which uvicorn's annotation does not say.
+        cycle = cast("Any", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    def _awaits(self) -> tuple[str, int, float]:
+        """What the connection waits for, of which request, and for how many seconds."""
+        limits, number = self._limits, self._begun
+        if self.transport.is_closing():
+            return "end", 0, limits.write_timeout
+        if self._unfinished and not self._refused:
+            # The first one has had its time since the connection was made.
+            return "request", max(number, 1), limits.request_timeout
+        if self._slow:
+            return "reader", number, limits.write_timeout
+        if self._answering():
+            return "answer", number, 0.0
+        if self._refused:
+            return "client's end", 0, limits.linger
+        return "next request", number, limits.idle_timeout
+
+    def _watch(self) -> None:
+        """Start the clock that fits; more bytes of the same do not start it again."""
+        awaited = self._awaits()
+        if awaited == self._awaited:
+            return
+        self._awaited = awaited
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._answering():
+            self._shared.waiting.leave(self)
+        else:
+            self._shared.waiting.enter(self, self.transport.abort)
+        what, _, seconds = awaited
+        expired = self.transport.abort if what in ("end", "reader") else self._hang_up
+        self._timer = self.loop.call_later(seconds, expired) if seconds else None
+
+    def _hang_up(self) -> None:
+        self.transport.close()
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """An answer is written; go on with the pipeline, or wait for the next request."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # uvicorn's clock, which any byte stops
+        self._slow = self in self._shared.reading
+        self._watch()
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is given; its whole answer has `write_timeout`."""
+        super().pause_writing()
+        self._shared.reading.enter(self, self.transport.abort)
+        self._slow = True
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It has caught up, with this piece or with all of it."""
+        super().resume_writing()
+        self._shared.reading.leave(self)
+        self._slow = self._answering()
+        self._watch()
 
 
 def _no_tls() -> None:
@@ -50,9 +249,8 @@ def _no_tls() -> None:
 class HttpServer:
     """Serves one ASGI application on listening sockets, which it owns from then on.
 
-    `tls` is asked for each new connection, so that a renewed certificate, or another client
-    CA, counts from the next connection on; None means plain HTTP. `handshake_failed` is
-    called for each handshake that fails.
+    `tls` is called for each new connection, so that a renewed certificate counts from the
+    next one on; None means plain HTTP. `handshake_failed` is called for each that fails.
     """
 
     def __init__(
@@ -64,7 +262,7 @@ class HttpServer:
         tls: Callable[[], TlsPolicy | None] = _no_tls,
         handshake_failed: Callable[[], None] = _no_tls,
     ) -> None:
-        self.addresses = tuple(address_of(listener) for listener in sockets)
+        self.addresses = tuple(map(address_of, sockets))
         self._sockets = sockets
         self._tls = tls
         self._handshake_failed = handshake_failed
@@ -72,7 +270,7 @@ class HttpServer:
         self._limits = dataclasses.replace(limits, connections=connections)
         self._config = _uvicorn_config(_fitted(app))
         self._stopping = asyncio.Event()
-        self._room = Room(self._limits)
+        self.connections = Connections(self._limits)
         self._silent_until = 0.0
 
     def stop(self) -> None:
@@ -84,9 +282,9 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         grace = 0.0
         listeners: list[asyncio.Server] = []
-        loop.set_exception_handler(self._trouble)
+        loop.set_exception_handler(self._report)
         try:
-            self._tell_date()
+            self._set_date()
             for listener in self._sockets:
                 # asyncio's backlog is both how many it accepts in a row and the kernel's queue.
                 server = await loop.create_server(
@@ -97,7 +295,7 @@ class HttpServer:
             while not self._stopping.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), 1.0)
-                self._tell_date()
+                self._set_date()
             grace = self._limits.shutdown_timeout
         finally:
             for server in listeners:
@@ -106,11 +304,21 @@ class HttpServer:
                 listener.close()
             await self._close_connections(grace)
 
-    def _trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Say it now and then where no connection can be accepted.
+    def http(self) -> HttpProtocol:
+        """One connection's protocol."""
+        return HttpProtocol(self._config, self.connections)
 
-        asyncio would write a traceback for each try, of which there are many a second.
-        """
+    def _accept(self) -> asyncio.BaseProtocol:
+        policy, limits, shared = self._tls(), self._limits, self.connections
+        if policy is None:
+            shared.waiting.most = limits.connections
+            return self.http()
+        shared.waiting.most = min(limits.connections, limits.tls_connections)
+        failed = self._handshake_failed
+        return Handshake(policy, limits, shared.handshakes, self.http, failed)
+
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say now and then that no connection can be accepted; asyncio would at each try."""
         error = context.get("exception")
         refused = isinstance(error, OSError) and error.errno in _EXHAUSTED
         if not (refused and "socket" in context):
@@ -119,40 +327,26 @@ class HttpServer:
             self._silent_until = loop.time() + _SAID_EVERY_SECONDS
             say(log, logging.ERROR, "no connection can be accepted just now", error=error)
 
-    def _tell_date(self) -> None:
+    def _set_date(self) -> None:
         """One list of headers for all answers of a second."""
-        self._room.default_headers = [(b"date", formatdate(usegmt=True).encode())]
-
-    def _accept(self) -> asyncio.BaseProtocol:
-        policy = self._tls()
-        limits = self._limits
-        if policy is None:
-            self._room.most = limits.connections
-            return self._http()
-        self._room.most = min(limits.connections, limits.tls_connections)
-        return Handshake(policy, self._room, self._http, self._handshake_failed)
-
-    def _http(self) -> LimitedProtocol:
-        return LimitedProtocol(self._config, self._room)
+        self.connections.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
     async def _close_connections(self, grace: float) -> None:
         """Let the requests under way end in time, then cut what is left."""
-        room = self._room
-        for connection in list(room.connections):
+        shared = self.connections
+        while shared.handshakes:
+            shared.handshakes.close_longest()
+        for connection in list(shared.connections):
             connection.shutdown()
-        for handshake in list(room.handshakes):
-            handshake.evict()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                while room.connections:
-                    room.emptied.clear()
-                    await room.emptied.wait()
-        for connection in list(room.connections):
+                while shared.connections:
+                    shared.emptied.clear()
+                    await shared.emptied.wait()
+        for connection in list(shared.connections):
             connection.transport.abort()
-        if (
-            room.tasks
-        ):  # whoever waited for his client ends now; who waits for else is cancelled
-            _, pending = await asyncio.wait(room.tasks, timeout=_LAST_WORDS_SECONDS)
+        if shared.tasks:  # those that waited for a client end now, others are cancelled
+            _, pending = await asyncio.wait(shared.tasks, timeout=_LAST_WORDS_SECONDS)
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
@@ -162,31 +356,26 @@ def _fitted(app: ASGIApp) -> ASGIApp:
     """The application, fitted to how this server ends and writes."""
 
     async def fitted(scope: Scope, receive: Receive, send: Send) -> None:
+        async def in_pieces(message: Message) -> None:
+            """A slow reader holds the page that all share, and no copy of its own."""
+            body = memoryview(message.get("body", b""))
+            while len(body) > _PIECE_BYTES:
+                piece, body = body[:_PIECE_BYTES], body[_PIECE_BYTES:]
+                await send({"type": message["type"], "body": piece, "more_body": True})
+            await send({**message, "body": body} if "body" in message else message)
+
         # Cancelled when the server closes, connection and all: no error to log.
         with contextlib.suppress(asyncio.CancelledError):
-            await app(scope, receive, _in_pieces(send))
+            await app(scope, receive, in_pieces)
 
     return fitted
-
-
-def _in_pieces(send: Send) -> Send:
-    """Bodies cut up: a slow reader holds the page that all share, and no copy of its own."""
-
-    async def sending(message: Message) -> None:
-        body = memoryview(message.get("body", b""))
-        while len(body) > _PIECE_BYTES:
-            piece, body = body[:_PIECE_BYTES], body[_PIECE_BYTES:]
-            await send({"type": message["type"], "body": piece, "more_body": True})
-        await send({**message, "body": body} if "body" in message else message)
-
-    return sending
 
 
 def _uvicorn_config(app: ASGIApp) -> Config:
     """uvicorn's settings: its parser and its answers, none of its logs, workers and guesses."""
     config = Config(
         app,
-        http=LimitedProtocol,
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         workers=1,  # else the environment decides
