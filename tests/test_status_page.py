@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.config import ServiceLevel, SlaEntry
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
@@ -40,7 +39,7 @@ from tests.statuses import CHAT, NOW, VOICE, never, status
 from tests.web_support import running
 
 ERROR = (Reason.CONNECT, "Connection refused")
-AIMED = replace(OPERATION, targets=targets(*SLA))
+AIMED = replace(OPERATION, targets=targets(SLA))
 
 
 def old(**more: Any) -> QueryStatus:
@@ -118,7 +117,7 @@ def test_targets_stand_beside_their_figures() -> None:
 @pytest.mark.parametrize("within", [10, 20, 30])
 def test_the_service_level_of_the_target_is_the_one_marked(within: int) -> None:
     """Only the column of the threshold that the target names carries the mark."""
-    entry = SlaEntry(service_level=ServiceLevel(within, 0.8))
+    entry = f"{{service_level: {{within: {within}s, target: 80%}}}}"
     operation = replace(OPERATION, targets=targets(entry))
     cells = page(status(VOICE), operations=[operation]).one("tr", klass="row").all("td")
 

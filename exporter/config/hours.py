@@ -14,7 +14,8 @@ from opening_hours import (  # type: ignore[attr-defined]
     UnknownCountryError,
 )
 
-from exporter.config.values import shown, text
+from exporter.config.messages import shown
+from exporter.config.values import text
 
 
 def opening_hours(

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from exporter.config.values import did_you_mean
+from exporter.config.messages import did_you_mean
 from exporter.config.yamlfile import is_plain_key, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.web.settings import RateLimit, Sections, WebConfig, shown_user, stamp
@@ -79,7 +79,9 @@ def load_web_config(path: Path) -> WebConfig:
     """Read and check the file and the files it names; ConfigError lists all problems."""
     files = {path: stamp(path)}
     document = read_yaml(path)
-    problems = [Problem(str(path), duplicate) for duplicate in document.duplicates]
+    problems = [
+        document.problem(loc, "stands twice", line) for loc, line in document.duplicates
+    ]
     form = _read_form(document.value, problems)
     sections = Sections(path.parent, problems)
     config = WebConfig(
