@@ -18,25 +18,24 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.addresses import server, url
 from exporter.config.checks import (
+    Entry,
     Report,
-    Written,
+    check_meant,
     check_names,
     check_targets,
     shared_tokens,
-    warn,
 )
-from exporter.config.messages import Invalid, beside, kind, language_of, nearest, written
+from exporter.config.messages import Invalid, as_yaml, beside, kind, language_of, nearest
 from exporter.config.model import (
     OWN_KEYS,
     TOKEN_KEYS,
     Configuration,
-    Loc,
     Operation,
     problems_of,
 )
 from exporter.config.tokens import TokenUnreadable, token_digest
-from exporter.config.yamlfile import Document, is_plain_key, read_yaml
-from exporter.errors import ConfigError, Problem
+from exporter.config.yamlfile import Document, Loc, is_plain_key, read_yaml
+from exporter.errors import ConfigError
 
 _VARIABLES = {
     "name": "WOLKVOX_SERVER",
@@ -65,9 +64,9 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
     """
     report = Report(language_of(environ))
     if not paths:
-        _refuse(report, "", "no_file")
+        report.refuse_file("", "no_file")
     files = [file for path in paths for file in _expand(path, report)]
-    found: list[Written] = []
+    found: list[Entry] = []
     for file in files:
         try:
             document = read_yaml(file, report.language)
@@ -78,11 +77,6 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
     return _assemble(found, report, [str(file) for file in files])
 
 
-def _refuse(report: Report, file: str, message: str, **details: object) -> None:
-    reason = Invalid(message, **details).text(report.language)
-    report.problems.setdefault(Problem("", reason, file))
-
-
 def _expand(path: Path, report: Report) -> list[Path]:
     """Return the files that a path of the command line means."""
     try:
@@ -90,44 +84,43 @@ def _expand(path: Path, report: Report) -> list[Path]:
             return [path]
         names = sorted(one for one in path.iterdir() if not one.name.startswith("."))
     except (OSError, ValueError):
-        _refuse(report, str(path), "path")
+        report.refuse_file(path, "path")
         return []
     for one in names:
         if one.suffix == ".yaml":
-            reason = Invalid("not_yml").text(report.language)
-            report.warnings.setdefault(str(Problem("", reason, str(one))))
+            report.warn_of_file(one, "not_yml")
     files = [one for one in names if one.suffix == ".yml"]
     if not files:
-        _refuse(report, str(path), "directory_empty")
+        report.refuse_file(path, "directory_empty")
     return files
 
 
 def _read_document(
     document: Document, environ: Mapping[str, str], report: Report
-) -> list[Written]:
+) -> list[Entry]:
     """Read the operations of one file over its defaults."""
     raw = document.value
     for place, line in document.duplicates:
-        report.tell(document, place, Invalid("key_twice"), line)
+        report.refuse(document, place, Invalid("key_twice"), line)
     if not isinstance(raw, dict):
         message = "file_empty" if raw is None else "file_kind"
-        _refuse(report, str(document.path), message, kind=kind(raw))
+        report.refuse_file(document.path, message, kind=kind(raw))
         return []
-    for key in raw.keys() - set(_TOP_KEYS):
+    for key in [key for key in raw if key not in _TOP_KEYS]:
         message = "key_of_operation" if key in beside(("",)) else "extra_forbidden"
-        report.tell(document, (key,), _unknown(key, _TOP_KEYS, message))
+        report.refuse(document, (key,), _unknown(key, _TOP_KEYS, message))
     defaults, broken = _read_defaults(document, raw.get("defaults", {}), report)
     listed = raw.get("operations")
     if not isinstance(listed, list) or not listed:
-        report.tell(document, ("operations",), Invalid("operations"))
+        report.refuse(document, ("operations",), Invalid("operations"))
         return []
     found = []
     for number, own in enumerate(listed):
         if not isinstance(own, dict):
             wrong = Invalid("dict_type", kind=kind(own))
-            report.tell(document, ("operations", number), wrong)
+            report.refuse(document, ("operations", number), wrong)
             continue
-        one = Written(report, own, defaults, document, number)
+        one = Entry(report, own, defaults, document, number)
         one.broken = broken - own.keys()
         _build(one, document.path.parent, environ)
         found.append(one)
@@ -145,39 +138,39 @@ def _read_defaults(
     """
     if not isinstance(raw, dict):
         wrong = Invalid("empty" if raw is None else "dict_type", kind=kind(raw))
-        report.tell(document, ("defaults",), wrong)
+        report.refuse(document, ("defaults",), wrong)
         return {}, frozenset()
     for key in [key for key in raw if key in OWN_KEYS]:
-        report.tell(document, ("defaults", key), Invalid("key_of_each"))
+        report.refuse(document, ("defaults", key), Invalid("key_of_each"))
     given = {key: value for key, value in raw.items() if key not in OWN_KEYS}
-    one = Written(report, {}, given, document, broken=frozenset(beside(("",))))
-    values = _validate(one, given)
+    values = _validate(Entry(report, {}, given, document), given)
     return values, frozenset(given.keys() - values.keys())
 
 
-def _build(one: Written, directory: Path, environ: Mapping[str, str]) -> None:
+def _build(one: Entry, directory: Path, environ: Mapping[str, str]) -> None:
     """Make the operation, and read what its keys point to."""
     merged = {**one.defaults, **one.own}
     shared, own = one.defaults.get("labels"), one.own.get("labels")
     if isinstance(shared, dict) and isinstance(own, dict):
         merged["labels"] = {**shared, **own}
     _validate(one, merged)
-    if one.operation is not None:
-        one.operation = _resolve(one, one.operation, directory, environ)
+    for loc, wrong in problems_of(one.operation, one.broken):
+        one.refuse(loc, wrong)
+    _resolve(one, directory, environ)
 
 
-def _validate(one: Written, values: Mapping[str, Any]) -> dict[str, Any]:
+def _validate(one: Entry, values: Mapping[str, Any]) -> dict[str, Any]:
     """Validate the keys of an operation; return them without those that are wrong.
 
     Wrong keys are taken out, and the rest validated again: with a key of a list item gone, the
     item may lack it, and has to go as a whole.
     """
-    told: set[Loc] = set()
+    reported: set[Loc] = set()
     left = dict(values)
     while True:
         try:
             one.operation = Operation.model_validate(left)
-            break
+            return left
         except ValidationError as error:
             # Neither the url nor str(error): the latter quotes what stands in the file.
             errors = error.errors(include_url=False)
@@ -186,15 +179,10 @@ def _validate(one: Written, values: Mapping[str, Any]) -> dict[str, Any]:
             loc = tuple(part for part in each["loc"] if part != "[key]")
             if each["type"] == "default_factory_not_called":  # follows from another
                 continue
-            if loc not in told:
-                told.add(loc)
-                one.tell(loc, _wrong(each, loc))
-            one.broken |= {str(loc[0])}
+            if loc not in reported:
+                reported.add(loc)
+                one.refuse(loc, _wrong(each, loc))
             _drop(left, loc)
-    for loc, wrong in problems_of(one.operation, one.broken):
-        one.tell(loc, wrong)
-        one.broken |= {str(loc[0])}
-    return left
 
 
 def _drop(values: dict[str, Any], place: Loc) -> None:
@@ -228,7 +216,7 @@ def _wrong(error: ErrorDetails, loc: Loc) -> Invalid:
         example = example[0]
     context = {name: limit for name, limit in error.get("ctx", {}).items() if name == "ge"}
     return Invalid(
-        message, kind=kind(error["input"]), key=key, example=written(example), **context
+        message, kind=kind(error["input"]), key=key, example=as_yaml(example), **context
     )
 
 
@@ -238,30 +226,27 @@ def _unknown(key: str, known: Iterable[str], message: str = "extra_forbidden") -
     return Invalid(message, nearest=nearest(key, known))
 
 
-def _resolve(
-    one: Written, operation: Operation, directory: Path, environ: Mapping[str, str]
-) -> Operation:
+def _resolve(one: Entry, directory: Path, environ: Mapping[str, str]) -> None:
     """Find what paths and variables lead to; the token and the CA file are read once."""
+    operation = one.operation
     update: dict[str, Any] = {}
     if operation.token_file is not None:
         update["token_file"] = directory / operation.token_file
     if operation.ca_file is not None:
         update["ca_file"] = directory / operation.ca_file
         if wrong := _wrong_ca(update["ca_file"]):
-            one.tell(("ca_file",), wrong)
+            one.refuse(("ca_file",), wrong)
     if operation.token_env is not None:
         if operation.token_env not in environ:
-            one.tell(("token_env",), Invalid("token_env_unset", quoted=operation.token_env))
-            one.broken |= {"token_env"}
+            one.refuse(("token_env",), Invalid("token_env_unset", quoted=operation.token_env))
         update["token_value"] = SecretStr(environ.get(operation.token_env, ""))
-    operation = operation.model_copy(update=update)
+    one.operation = operation.model_copy(update=update)
     if one.broken.isdisjoint(TOKEN_KEYS):
         try:
-            one.digest = token_digest(operation.token.read())
+            one.digest = token_digest(one.operation.token.read())
         except TokenUnreadable as error:
             key = next(key for key in TOKEN_KEYS if key in one.own)
-            one.tell((key,), Invalid("said", said=str(error)))
-    return operation
+            one.refuse((key,), Invalid("said", said=str(error)))
 
 
 def _wrong_ca(path: Path) -> Invalid | None:
@@ -277,7 +262,7 @@ def _wrong_ca(path: Path) -> Invalid | None:
     return None
 
 
-def _assemble(found: list[Written], report: Report, files: list[str]) -> Configuration:
+def _assemble(found: list[Entry], report: Report, files: list[str]) -> Configuration:
     """Compare the operations with each other and put them together."""
     check_names(found)
     shared = shared_tokens(found)
@@ -286,9 +271,9 @@ def _assemble(found: list[Written], report: Report, files: list[str]) -> Configu
         raise ConfigError(
             sorted(report.problems, key=lambda one: (order.get(one.file, -1), one.line))
         )
-    operations = tuple(one.operation for one in found if one.operation is not None)
-    for one, operation in zip(found, operations, strict=True):
-        warn(one, operation)
+    for one in found:
+        check_meant(one)
+    operations = tuple(one.operation for one in found)
     return Configuration(operations, tuple(report.warnings), shared)
 
 
@@ -305,7 +290,7 @@ def from_environment(environ: Mapping[str, str]) -> Configuration:
     """
     own = _from_variables(environ)
     report = Report(language_of(environ))
-    one = Written(report, own, variables=_VARIABLES)
+    one = Entry(report, own, variables=_VARIABLES)
     _build(one, Path(), environ)
     return _assemble([one], report, [])
 

@@ -134,12 +134,12 @@ def beside(loc: tuple[int | str, ...]) -> dict[str, dict[str, Any]]:
     return keys()[model]
 
 
-def written(value: object) -> str:
+def as_yaml(value: object) -> str:
     """Write an example as it would stand in the file, on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {written(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {as_yaml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(written(item) for item in value) + "]"
+        return "[" + ", ".join(as_yaml(item) for item in value) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
     needs_quotes = isinstance(value, str) and re.search(r"^0[0-9]+$|: |; ", value)

@@ -36,6 +36,7 @@ from exporter.config.hours import country, hours, names_holidays
 from exporter.config.messages import Invalid, may_show
 from exporter.config.tokens import TokenSource, clean_token
 from exporter.config.values import format_duration, format_percent, given, skill_key
+from exporter.config.yamlfile import Loc
 
 DEFAULT_MIN_INTERACTIONS = 20
 # Licences come with 1,000 calls a day each, and nobody has less than one licence.
@@ -48,7 +49,6 @@ OWN_KEYS = ("name", *ADDRESS_KEYS, *TOKEN_KEYS)
 """The keys that `defaults` may not hold."""
 HIDDEN = "<hidden>"
 
-Loc = tuple[int | str, ...]
 Found = Iterator[tuple[Loc, Invalid]]
 
 
@@ -349,7 +349,7 @@ def _times(operation: Operation, broken: frozenset[str]) -> Found:
             yield from _interval(skill.interval, ("skills", index, "interval"), loopback)
 
 
-def _interval(seconds: float, loc: tuple[int | str, ...], loopback: bool) -> Found:
+def _interval(seconds: float, loc: Loc, loopback: bool) -> Found:
     if seconds > LONGEST_INTERVAL:
         yield loc, Invalid("interval_long", duration=format_duration(seconds))
     elif seconds < (SHORTEST_LOOPBACK_INTERVAL if loopback else SHORTEST_INTERVAL):

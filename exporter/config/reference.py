@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exporter.config.messages import HOLDERS, keys, written
+from exporter.config.messages import HOLDERS, as_yaml, keys
 from exporter.config.model import ADDRESS_KEYS, OWN_KEYS, TOKEN_KEYS, Operation
 from exporter.config.yamlfile import plain
 
@@ -60,7 +60,7 @@ def _table(title: str, rows: dict[str, dict[str, Any]]) -> str:
 
 
 def _example(one: dict[str, Any]) -> str:
-    return f" Example: `{written(one['example'])}`." if "example" in one else ""
+    return f" Example: `{as_yaml(one['example'])}`." if "example" in one else ""
 
 
 def schema() -> dict[str, Any]:

@@ -24,15 +24,9 @@ SKILL_ID_PATTERN = r"^([0-9]{1,18}|all)$"
 ALL_SKILLS = "all"
 TAKEN_LABELS = frozenset({"operation", "server", "timezone", "job", "instance"})
 
-_UNIT_MILLISECONDS = {
-    "y": 31_536_000_000,
-    "w": 604_800_000,
-    "d": 86_400_000,
-    "h": 3_600_000,
-    "m": 60_000,
-    "s": 1_000,
-    "ms": 1,
-}
+_UNIT_MILLISECONDS = dict(
+    y=31_536_000_000, w=604_800_000, d=86_400_000, h=3_600_000, m=60_000, s=1_000, ms=1
+)
 _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]+)(ms|[ywdhms])", re.ASCII)
 _OFFSET = re.compile(
