@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 UV     := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-stack test test-fast check format docs pictures lock bench proof mutation \
+.PHONY: help install demo demo-stack test test-slow test-all check format docs pictures lock bench proof mutation \
   image-test dist deploy-check manifests clean
 
 help: ## Show this list
@@ -32,14 +32,19 @@ demo: $(STAMP) ## Simulator and exporter on loopback, nothing to set up
 demo-stack: $(STAMP) ## The demo with Prometheus, Alertmanager and the shipped rules, where installed
 	@exec $(BIN)/python deploy/demo-stack/demo_stack.py
 
-test: $(STAMP) ## All tests with branch coverage
+# More than there are cores: many tests wait. A file stays with one of them, for its fixtures.
+PYTEST := pytest -q --numprocesses=4 --dist=loadfile
+
+test: $(STAMP) ## The tests with branch coverage, but for the slow ones (three minutes)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m $(PYTEST) -m "not slow"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-test-fast: $(STAMP) ## The tests that start no process
-	$(BIN)/python -m pytest -q -m "not e2e"
+test-slow: $(STAMP) ## The slow tests: all faults of the rules, boards of five weeks, the proof itself
+	$(BIN)/python -m $(PYTEST) -m slow
+
+test-all: test test-slow ## All tests
 
 check: $(STAMP) ## Format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from benchmarks.api import CHANNELS
 from benchmarks.processes import LOOPBACK
 from exporter.state import ledger as ledgers
-from exporter.state.snapshot import QueryMemory, Result
 from exporter.state.identity import Claim
+from exporter.state.snapshot import QueryMemory, Result
 from exporter.state.storage import Attempt, Storage
 from exporter.wolkvox.report import ChannelFigures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
@@ -19,6 +20,7 @@ from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError
 from exporter.flags import DEFAULT_CONFIG, Listed, flag, reader, storage_directory
 from exporter.mainloop import ends_at_once
+from exporter.output import guard_output
 from exporter.sharding import MOST_SHARDS, Shard, own_part, read_shard
 from exporter.tools.commands import register
 
@@ -267,12 +269,13 @@ def _check(
     configuration: Configuration, planned: Plan, shard: Shard, web_config: str | None
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
+    web_warnings: tuple[str, ...] = ()
     if web_config is not None:
         from exporter.web.access import load_web_config  # noqa: PLC0415 - rarely asked for
 
-        load_web_config(Path(web_config))
+        web_warnings = load_web_config(Path(web_config)).warnings
     _check_clients(configuration)
-    for text in configuration.warnings:
+    for text in (*web_warnings, *configuration.warnings):
         click.echo(f"warning: {text}")
     if shard.total > 1:
         names = ", ".join(one.name for one in configuration.operations)
@@ -292,28 +295,42 @@ def _check_clients(configuration: Configuration) -> None:
 def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
     ends_at_once()
-    code = _run()
-    lookups = [one for one in threading.enumerate() if one.name.startswith("asyncio_")]
-    for thread in lookups:
-        thread.join(0.2 / len(lookups))
-    if any(thread.is_alive() for thread in lookups):
-        # A look-up of a name hangs, and the interpreter would wait for its thread.
+    guard_output()
+    code = _run(lambda: command(prog_name="wolkvox-exporter"))
+    if sys.stdout is not None:  # None: closed by the shell
+        code = _run(sys.stdout.flush) or code
+    threads = [one for one in threading.enumerate() if not one.daemon]
+    threads.remove(threading.main_thread())
+    for thread in threads:
+        thread.join(0.2 / len(threads))
+    if any(thread.is_alive() for thread in threads):
+        # A look-up that hangs, or a costly password: the interpreter would wait for it.
         logging.shutdown()
-        sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
 
 
-def _run() -> int:
+def _run(part: Callable[[], object]) -> int:
     try:
-        command(prog_name="wolkvox-exporter")
+        part()
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
+        _complain(*map(str, error.problems))
         return 2
     except ExporterError as error:
-        click.echo(f"error: {error}", err=True)
+        _complain(str(error))
+        return 1
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        _complain("no thread can be started: a limit of processes is reached")
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _complain(*problems: str) -> None:
+    """Write a line each to stderr; where it takes none, the exit code tells."""
+    with contextlib.suppress(OSError):
+        for problem in problems:
+            click.echo(f"error: {problem}", err=True)

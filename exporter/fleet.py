@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from exporter.config import Configuration, Operation
+from exporter.config.hours import OpenHours
 from exporter.errors import ConfigError
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
@@ -21,7 +22,6 @@ from exporter.metrics.sla import Targets
 from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.attempt import Attempts
 from exporter.polling.budget import Budget
-from exporter.polling.hours import PollHours
 from exporter.polling.keeper import Disk
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.poller import LONGEST_IDLE, Poller, Surroundings
@@ -276,7 +276,7 @@ async def _run(running: _Running, earlier: set[asyncio.Task[None]]) -> None:
         operation_info(operation),
         reports_in_use(operation),
         query_renderer(operation),
-        PollHours(operation.poll_hours, operation.timezone),
+        OpenHours(operation.poll_hours, operation.timezone),
     )
     async with running.client:
         await running.poller.run()
@@ -306,7 +306,7 @@ def _targets(operation: Operation) -> Targets:
 
 def _view(running: _Running, now: datetime) -> OperationView:
     operation, budget, pause = running.operation, running.budget, running.poller.pause
-    hours = PollHours(operation.poll_hours, operation.timezone)
+    hours = OpenHours(operation.poll_hours, operation.timezone)
     return OperationView(
         name=operation.name,
         server=operation.server,

@@ -7,18 +7,22 @@ held back until the loop has handlers for them. It knows nothing of what runs.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import os
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # A poll makes thousands of objects and few cycles: looking for them after each 700, as is
 # Python's default, takes a fifteenth of a busy exporter's time.
 _COLLECT_AFTER = (20_000, 10, 10)
+_LOOKUPS = 32  # names looked up at once
 
 
 @contextmanager
@@ -67,28 +71,64 @@ def held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
-    """`asyncio.run` without its wait for threads, and with signals that wait for the loop.
+def thread_pool(name: str, most: int) -> ThreadPoolExecutor:
+    """Make a pool of at most `most` threads, which take no signals: the loop handles them."""
+    return ThreadPoolExecutor(
+        most,
+        thread_name_prefix=name,
+        initializer=signal.pthread_sigmask,
+        initargs=(signal.SIG_BLOCK, _SIGNALS),
+    )
 
-    A name server that does not answer holds a thread for half a minute; whoever ends the
-    exporter does not wait for what it finds (`cli.main` leaves such threads behind).
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop that looks a name up once for all who wait for it.
+
+    A name server that does not answer holds a thread for half a minute. However many
+    operations wait for one name, it takes one thread, and the others go on.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lookups: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
+        self.set_default_executor(thread_pool("lookup", _LOOKUPS))
+
+    async def getaddrinfo(
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        """Look a name up in a thread; raises OSError also where no thread can be started."""
+        key = (host, port, family, type, proto, flags)
+        if key not in self._lookups:
+            try:
+                lookup = self.run_in_executor(None, socket.getaddrinfo, *key)
+            except RuntimeError as error:
+                raise OSError(errno.EAGAIN, f"the name was not looked up: {error}") from None
+            self._lookups[key] = lookup
+            lookup.add_done_callback(lambda _: self._lookups.pop(key))
+        return await asyncio.shield(self._lookups[key])
+
+    def close(self) -> None:
+        """Close the loop; it waits for no look-up, and none reports to it any more."""
+        for lookup in self._lookups.values():
+            lookup.cancel()
+        super().close()
+
+
+def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
+    """`asyncio.run` without its wait for threads, and with signals that wait for the loop."""
     with held():
-        loop = asyncio.new_event_loop()
-        # Such a thread begins while signals are let through, and would take one that comes
-        # when they are held back again.
-        loop.set_default_executor(threads("asyncio"))
+        loop = Loop()
         try:
             return loop.run_until_complete(main())
         finally:
             loop.close()
-
-
-def threads(name: str, most: int | None = None) -> ThreadPoolExecutor:
-    """A pool of at most so many threads, none of which takes a signal."""
-    return ThreadPoolExecutor(
-        most, name, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, _SIGNALS)
-    )
 
 
 @contextmanager

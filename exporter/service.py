@@ -24,7 +24,7 @@ from exporter.config import Configuration
 from exporter.errors import ConfigError, ExporterError, Problem, StorageError
 from exporter.fleet import Fleet, Means, connect
 from exporter.logs import say
-from exporter.mainloop import held, run_to_end, settled, signals, starting, threads
+from exporter.mainloop import held, run_to_end, settled, signals, starting, thread_pool
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
@@ -162,7 +162,7 @@ class _Process:
         self._door = door
         self._clock = clock
         # Its own thread: those of the loop may all wait for a name server.
-        self._loader = threads("reload", 1)
+        self._loader = thread_pool("reload", 1)
         self._reloading = asyncio.Lock()
         self._hangups: set[asyncio.Task[str | None]] = set()
         process = ProcessMetrics() if settings.process_metrics else None

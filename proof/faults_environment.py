@@ -29,7 +29,7 @@ from proof.faults_scene import (
     scene,
     together,
 )
-from tests.e2e_support import wait_for
+from tests.e2e_support import LOOPBACK, wait_for
 
 WRITABLE = "wolkvox_exporter_storage_writable"
 UNWRITABLE, UNACCEPTED = "the state cannot be written", "no connection can be accepted"
@@ -162,8 +162,10 @@ def _full_disk(made: Scene, room: Room | None, data: Path) -> Outage:
 
 def _full_at_the_start(made: Scene, room: Room, result: Found) -> None:
     room.fill()
-    flags = ("--config.file", str(made.config), "--storage.path", str(room.disk / "new"))
-    life = made.launch(*flags, prelude=room.prelude)
+    state = ("--storage.path", str(room.disk / "new"))
+    life = made.launch(
+        "--config.file", str(made.config), *LOOPBACK, *state, prelude=room.prelude
+    )
     code = life.wait(PATIENCE)
     made.told.append(life.log())
     result.check(code == 1, f"disk full at the start: exit code {code}")

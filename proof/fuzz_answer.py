@@ -21,14 +21,9 @@ from exporter.errors import WolkvoxError
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.query import QueryRenderer
 from exporter.state.absorb import absorb, bounded, failed
+from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.ledger import KEEP_DAYS, QueryLedger, exposed
-from exporter.state.snapshot import (
-    QueryKey,
-    QueryMemory,
-    QueryStatus,
-    memory_from_json,
-    memory_to_json,
-)
+from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
 from exporter.state.totals import Counters
 from exporter.wolkvox.answer import Failure, Rows, read_answer
 from exporter.wolkvox.body import Body

@@ -25,7 +25,7 @@ from tests.statuses import CHAT, NOW, VOICE, status
 USER: Final = b"alice:wonder"
 HASH: Final = b"$2b$04$J5IJhBoPeVLCP4f3vyKit.MJiGRvpWWfTMQJ0BAXQg75JQwtlLWGm"  # of wonder
 _LIMITS = Limits(head_bytes=4096, body_bytes=1024, pipelined=4)
-_STATUSES = frozenset({200, 400, 401, 403, 404, 405, 413, 429, 431, 503})
+_STATUSES = frozenset({200, 400, 401, 403, 404, 405, 413, 429, 431, 501, 503})
 _HEADERS = frozenset(
     {
         *("date", "content-type", "content-length", "connection", "cache-control", "vary"),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from exporter.errors import Reason
 from exporter.polling.schedule import next_pause
-from exporter.state.snapshot import memory_to_json
+from exporter.state.codec import memory_to_json
 from proof.fuzz_answer import SEPARATOR, Wire
 from proof.fuzz_config import WRITTEN
 from proof.fuzz_target import ROOT, TARGETS, corpus

@@ -17,8 +17,9 @@ from exporter.metrics.query import QueryRenderer
 from exporter.polling.roster import remembered_skills
 from exporter.polling.schedule import Pause, next_pause
 from exporter.state.absorb import absorb, bounded
+from exporter.state.codec import memory_to_json
 from exporter.state.ledger import exposed
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, memory_to_json
+from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import whole_day

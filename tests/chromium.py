@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -20,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.needs import BROWSERS, needs
 
 FLAGS = (
     "--headless",
@@ -34,15 +35,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE = 60  # seconds, for a machine that is busy
-
-
-def find_chromium() -> str:
-    """The browser's path; fails with a sentence where there is none."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    assert found, f"the browser tests need one of {', '.join(NAMES)}: apt-get install chromium"
-    return found
 
 
 @dataclass
@@ -137,7 +130,7 @@ def chromium() -> Iterator[Tab]:
         stack.callback(profile.cleanup)
         # The browser reads descriptor 3 and writes descriptor 4.
         move = 'exec "$0" "$@" 3<&"$IN" 4>&"$OUT"'
-        command = [find_chromium(), *FLAGS, f"--user-data-dir={profile.name}", "about:blank"]
+        command = [needs(*BROWSERS), *FLAGS, f"--user-data-dir={profile.name}", "about:blank"]
         browser = subprocess.Popen(
             ["bash", "-c", move, *command],
             pass_fds=(to_browser, to_us),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import needs_linux
+
 # Needs 500 MB of deployment tools: `make deploy-check` installs them and runs it.
 collect_ignore = ["test_deploy_tools.py"]
 
@@ -52,6 +54,12 @@ def state_directory(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=memory, prefix="wolkvox-tests-") as directory:
         yield Path(directory)
+
+
+@pytest.fixture
+def linux() -> None:
+    """Skip elsewhere: /proc, mount namespaces, limits of other processes, abstract names."""
+    needs_linux("/proc and its kin")
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.fleet import operation_info, query_renderer, reports_in_use
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.telemetry import OperationTelemetry
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import SKILL_11, TOKEN_INFO, Timing
 from exporter.polling.schedule import day_to_close
 from exporter.simulator import Figures, Simulator, TimeForm, demo_operations
@@ -163,7 +163,7 @@ class Weeks:
             operation_info(operation),
             reports_in_use(operation),
             query_renderer(operation),
-            PollHours(None, operation.timezone),
+            OpenHours(None, operation.timezone),
         )
         return [_Query(operation, skill, told) for skill in operation.skills]
 

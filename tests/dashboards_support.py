@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests import needs
 from tests.dashboards_history import END, MIDNIGHT, SCRAPE, Weeks
 from tests.dashboards_openmetrics import write_openmetrics
 from tests.e2e_support import free_port, wait_for
@@ -192,14 +193,9 @@ def load(weeks: Weeks, directory: Path) -> Path:
     blocks.mkdir(exist_ok=True)
     for path in write_openmetrics(weeks, directory):
         # Long blocks: promtool reads its file once for each of them.
-        subprocess.run(
-            [
-                *("promtool", "tsdb", "create-blocks-from", "openmetrics"),
-                *("--max-block-duration=720h", str(path), str(blocks)),
-            ],
-            check=True,
-            capture_output=True,
-        )
+        long = "--max-block-duration=720h"
+        create = ("tsdb", "create-blocks-from", "openmetrics", long)
+        needs.run("promtool", *create, path, blocks).check_returncode()
         path.unlink()
     return blocks
 
@@ -214,7 +210,7 @@ def prometheus(blocks: Path, directory: Path) -> Iterator[Prometheus]:
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [
-                "prometheus",
+                needs.needs("prometheus"),
                 f"--config.file={config}",
                 f"--storage.tsdb.path={blocks}",
                 "--storage.tsdb.retention.time=20y",

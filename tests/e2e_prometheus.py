@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,24 +11,14 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.e2e_support import PATIENCE, Labels, fetch, free_port, wait_for
+from tests.needs import needs
 
-_MISSING = (
-    "{} is not on PATH: install it with "
-    "`apt-get install --no-install-recommends prometheus`, which brings both tools"
-)
 _CONFIG = """\
 global: {{scrape_interval: 250ms, scrape_timeout: 250ms}}
 scrape_configs:
   - job_name: wolkvox
     static_configs: [{{targets: {targets}}}]
 """
-
-
-def tool(name: str) -> str:
-    """The path of `prometheus` or `promtool`; fails with what to install."""
-    found = shutil.which(name)
-    assert found is not None, _MISSING.format(name)
-    return found
 
 
 @dataclass
@@ -77,7 +66,7 @@ def prometheus(directory: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
     address = f"127.0.0.1:{free_port()}"
     log = directory / "prometheus.log"
     command = [
-        tool("prometheus"),
+        needs("prometheus"),
         f"--config.file={config}",
         f"--storage.tsdb.path={directory / 'prometheus'}",
         f"--web.listen-address={address}",
@@ -101,10 +90,3 @@ def prometheus(directory: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
         finally:
             own.kill()
             own.wait(PATIENCE)
-
-
-def promtool(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run promtool with some input; its output is kept."""
-    return subprocess.run(
-        [tool("promtool"), *arguments], input=text, capture_output=True, text=True, check=False
-    )

@@ -21,6 +21,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.needs import needs_linux
+
 T = TypeVar("T")
 PATIENCE = 30.0  # seconds: far above what is expected, for a machine that is busy
 TOKEN = "7b" + "c0ffee12" * 6
@@ -115,6 +117,7 @@ class Life:
 
     def listening_to_signals(self) -> bool:
         """Whether the command line has begun: until then SIGTERM has its default meaning."""
+        needs_linux("/proc")
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
         caught = int(re.findall(r"SigCgt:\s+(\w+)", status)[0], 16)
         return bool(caught & 1 << (signal.SIGTERM - 1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import yaml
 
+from tests import needs
 from tests.rules_scene import Scene
 
 ROOT = Path(__file__).parent.parent
@@ -230,14 +230,9 @@ def promtool(
     }
     file = directory / "tests.yml"
     file.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
-    run = subprocess.run(
-        ["promtool", "test", "rules", str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "GOGC": "400"},  # memory is there, time is not
-    )
-    return None if run.returncode == 0 else run.stdout + run.stderr
+    environ = {**os.environ, "GOGC": "400"}  # memory is there, time is not
+    said = needs.run("promtool", "test", "rules", file, env=environ)
+    return None if said.returncode == 0 else said.stdout + said.stderr
 
 
 def ask(url: str, body: bytes | None = None) -> bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from exporter.state import ledger as ledgers
+from exporter.state.codec import memory_from_json, memory_to_json
+from exporter.state.ledger import QueryLedger
 from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Result
 from exporter.wolkvox.report import ChannelFigures
 
@@ -43,8 +46,17 @@ def status(
         memory=memory,
         last_attempt_at=NOW - 62,
         next_slot_at=NOW + 238,
+        interval=300.0,
         live_until=NOW - 60 + stale_after,
     )
+
+
+def restored(ledger: QueryLedger) -> QueryLedger:
+    """The ledger as a restart reads it from the state."""
+    text = json.dumps(memory_to_json(QueryMemory(ledger=ledger)))
+    found = memory_from_json(json.loads(text)).ledger
+    assert found is not None
+    return found
 
 
 def never(operation: str = "acme", skill_id: str = "4190") -> QueryStatus:

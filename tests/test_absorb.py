@@ -80,6 +80,26 @@ def test_no_rows_after_rows_are_doubted_once(window: Window) -> None:
     assert offered(believing) == {"inbound": 0}
 
 
+@pytest.mark.parametrize(("empty", "counted"), [(1, 5), (2, 5), (3, 15)])
+def test_empty_answers_that_are_believed_are_rows_of_zeros(empty: int, counted: int) -> None:
+    """The first is doubted, the second a candidate, and the third makes it a correction."""
+    memory = absorb(QueryMemory(), NOON, report(figures()), 100.0)
+    for number in range(empty):
+        memory = absorb(memory, NOON, EMPTY, 200.0 + number)
+    assert offered(absorb(memory, NOON, report(figures(inbound=15)), 300.0)) == {
+        "inbound": counted
+    }
+
+
+def test_an_answer_with_rows_left_out_lacks_no_channel() -> None:
+    """A row beyond the limits may be the one that is missing."""
+    memory = absorb(QueryMemory(), NOON, report(figures(), figures("chat-web")), 100.0)
+    for _ in range(3):
+        memory = absorb(memory, NOON, SkillReport((figures(),), (), 1), 200.0)
+    memory = absorb(memory, NOON, report(figures(), figures("chat-web", 12)), 300.0)
+    assert offered(memory) == {"inbound": 0, "chat-web": 2}
+
+
 def test_rows_end_the_doubt() -> None:
     """After rows the next empty answer is a first one again."""
     before = absorb(QueryMemory(), NOON, report(figures()), 100.0)
@@ -101,7 +121,7 @@ def test_counters_do_not_fall_with_a_correction() -> None:
     memory = QueryMemory()
     for inbound in (10, 20, 15, 18, 25):
         memory = absorb(memory, NOON, report(figures(inbound=inbound)), 100.0)
-    assert offered(memory) == {"inbound": 15}
+    assert offered(memory) == {"inbound": 10 + 3 + 7}
     assert memory.today == Result(DAY, (figures(inbound=25),), 100.0)
 
 

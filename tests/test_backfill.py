@@ -358,6 +358,7 @@ def test_a_progress_in_use(tmp_path: Path) -> None:
         raise AssertionError
 
 
+@pytest.mark.usefixtures("linux")
 def test_a_progress_that_cannot_be_written(tmp_path: Path) -> None:
     """A missing directory is said at the start, a full disk at the answer."""
     with (

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.e2e_api import Api, Script, found, refused, row
-from tests.e2e_prometheus import Prometheus, prometheus, promtool
+from tests.e2e_prometheus import Prometheus, prometheus
 from tests.e2e_support import (
     TOKEN,
     Launch,
@@ -27,6 +27,7 @@ from tests.e2e_support import (
     wait_for,
     write_config,
 )
+from tests.needs import run
 from tests.tools_support import terminal
 
 pytest_plugins = ("tests.e2e_fixtures",)
@@ -93,7 +94,7 @@ def config_for(where: str, directory: Path, **keys: str) -> Path:
 def imported(directory: Path) -> Iterator[Prometheus]:
     """A Prometheus with the file's blocks."""
     data = directory / "prometheus"
-    made = promtool("tsdb", "create-blocks-from", "openmetrics",
+    made = run("promtool", "tsdb", "create-blocks-from", "openmetrics",
                     str(directory / "out.om"), str(data))  # fmt: skip
     assert made.returncode == 0, made.stderr
     with prometheus(directory, []) as server:
@@ -264,7 +265,11 @@ def test_beside_a_running_exporter(launch: Launch, tmp_path: Path, serve_api: Se
     life = launch("backfill", *span(4, 2), "--pace", "100ms")
     assert life.wait() == 0, life.log()
     assert "an exporter runs beside" in life.log()
-    assert exporter.metrics().value("wolkvox_up", skill_id="1") == 1
+
+    def up() -> bool:
+        return exporter.metrics().value("wolkvox_up", skill_id="1") == 1
+
+    wait_for(up, "a good answer to the exporter")
 
 
 @pytest.mark.parametrize(

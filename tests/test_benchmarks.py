@@ -26,7 +26,7 @@ TINY = {
 }
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_small_run_prints_every_table(tmp_path: Path) -> None:
     """Each server, start and fleet has its line, and a page gets the result in its place."""
     page = tmp_path / "performance.md"

@@ -58,6 +58,7 @@ def test_nothing_is_an_empty_body(encoding: str | None) -> None:
         ("gzip", gzip.compress(b"") * 90),
         ("deflate", zlib.compress(bytes(1001))),
     ],
+    ids=range(6),  # the bytes tell the time at which they were compressed
 )
 def test_the_limit_holds_for_what_comes_in_and_out(encoding: str | None, wire: bytes) -> None:
     """More than the limit on either side ends it at once."""

@@ -6,23 +6,24 @@ from datetime import date
 
 import pytest
 
+from exporter.config.hours import OpenHours
+from exporter.config.plan import DAY
 from exporter.polling.budget import NO_LIMITS, Budget, Demand, Limits
-from exporter.polling.hours import DAY, PollHours
 from tests.polling_support import BOGOTA, SANTIAGO, moment
 
 TODAY, TOMORROW = date(2026, 11, 18), date(2026, 11, 19)
-ALWAYS = PollHours(None, BOGOTA)
+ALWAYS = OpenHours(None, BOGOTA)
 
 
 def budget(
     ceiling: int | None,
     *intervals: float,
     other: int = 0,
-    hours: PollHours = ALWAYS,
+    hours: OpenHours = ALWAYS,
     used: int = 0,
 ) -> Budget:
     """A budget with one operation's demand."""
-    made = Budget(("#acme",), ceiling, BOGOTA)
+    made = Budget((1,), ceiling, BOGOTA)
     made.set_demand("acme", Demand(intervals, other, hours))
     made.note(used, TODAY)
     return made
@@ -75,7 +76,7 @@ def test_what_is_left_of_a_costly_day(now: str, used: int, today: float) -> None
 
 def test_poll_hours_are_part_of_the_plan() -> None:
     """Closed hours cost nothing, except for the calls that close the day."""
-    half = PollHours("Mo-Su 08:00-20:00", BOGOTA)
+    half = OpenHours("Mo-Su 08:00-20:00", BOGOTA)
     midnight = moment("2026-11-18 00:00")
     assert budget(290, 300.0, 300.0, hours=half).limits(midnight).lasting == 0
     assert budget(289, 300.0, 300.0, hours=half).limits(midnight).lasting > 300
@@ -112,8 +113,8 @@ def test_the_count_belongs_to_its_day() -> None:
 
 def test_days_of_23_and_25_hours() -> None:
     """The plan is for the seconds that the day really has."""
-    made = Budget(("#acme",), 288, SANTIAGO)
-    made.set_demand("acme", Demand((300.0,), 0, PollHours(None, SANTIAGO)))
+    made = Budget((1,), 288, SANTIAGO)
+    made.set_demand("acme", Demand((300.0,), 0, OpenHours(None, SANTIAGO)))
     assert made.limits(moment("2026-04-04 00:00", SANTIAGO)).lasting == 90000 / 288
     # The day that begins at 01:00.
     start = moment("2026-09-06 01:00", SANTIAGO)

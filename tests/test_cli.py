@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +118,8 @@ WRONG = [
     (1, [*LOOPBACK, "--storage.path", "plain/below"], "the state directory plain/below cannot"),
     (1, [*LOOPBACK, "--storage.path", "plain"], "the state directory plain cannot be written"),
     (2, [*LOOPBACK, "--web.config.file", "nix.yml"], "nix.yml: the file does not exist"),
+    (2, [*LOOPBACK, "--web.config.file", "unfilled.yml"], "basic_auth_users.dave: has no pass"),
+    (2, ["--config.check", "--web.config.file", "unfilled.yml"], "basic_auth_users.dave: has"),
     (2, ["simulate", "--timezone", "nonsense"], "--timezone: 'nonsense' is no time zone"),
     (2, ["simulate", "--timezone", "../../etc/passwd"], "is no time zone"),
     (2, ["simulate", "--web.listen-address", "x"], "--web.listen-address: 'x' is no listen"),
@@ -130,12 +134,21 @@ def test_what_cannot_start_says_so_in_one_line(
     """Wrong settings are exit 2, a machine that refuses is exit 1: one line, no traceback."""
     (launch.directory / "plain").touch()
     (launch.directory / "empty").mkdir()
+    (launch.directory / "unfilled.yml").write_text("basic_auth_users: {dave: }\n")
     own = not argv or argv[0] in {"--config.file", "simulate", "demo"}
     life = launch(*([] if own else ["--config.file", good]), *argv)
     (line,) = complaints(life, code)
     assert line.startswith("error: ")
     assert message in line
     assert not api.asked
+
+
+def test_config_check_warns_about_the_web_configuration(launch: Launch, good: str) -> None:
+    """What has no effect is said before a start as well."""
+    (launch.directory / "web.yml").write_text("http_server_config: {http2: true}\n")
+    life = launch("--config.file", good, "--config.check", "--web.config.file", "web.yml")
+    assert life.wait() == 0
+    assert "warning: http_server_config.http2: has no effect" in life.output()
 
 
 def test_config_check_prints_the_plan_and_asks_nothing(
@@ -339,3 +352,77 @@ def test_nonsense_proxy_does_not_matter_for_loopback(launch: Launch, good: str) 
     everything = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://[::")
     life = launch("--config.file", good, *LOOPBACK, env=everything)
     assert life.get("/-/healthy").status == 200
+
+
+def ran(launch: Launch, *argv: str, **streams: Any) -> subprocess.CompletedProcess[str]:
+    """A command that writes to these streams, after its end."""
+    environment = {**os.environ, "STATE_DIRECTORY": str(launch.directory / "state")}
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *argv],
+        cwd=launch.directory,
+        env={**environment, **streams.pop("env", {})},
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
+        check=False,
+        timeout=30,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("command", ["probe", "config", "--config.check"])
+def test_letters_that_the_terminal_lacks_are_replaced(
+    launch: Launch, tmp_path: Path, api: Api, command: str
+) -> None:
+    """A name with an en dash comes after a request that was paid: it breaks nothing."""
+    config = write_config(tmp_path, operation(api.url(), "4173, name: Ventas – Norte 日本"))
+    latin = {"PYTHONIOENCODING": "latin-1"}
+    life = ran(launch, "--config.file", str(config), command, env=latin)
+    assert (life.returncode, "Traceback" in life.stderr) == (0, False), life.stderr
+    if command != "--config.check":
+        assert "Ventas ? Norte ??" in life.stdout
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--help",),
+        ("--config.file", "good.yml", "--config.check"),
+        ("config", "--config.file", "good.yml"),
+        ("config", "--schema"),
+        ("probe", "--config.file", "good.yml"),
+        ("probe", "--config.file", "good.yml", "--output", "json"),
+        ("skills", "--config.file", "good.yml"),
+        ("simulate", "--web.listen-address", "127.0.0.1:0"),
+        ("demo", "--web.listen-address", "127.0.0.1:0"),
+    ],
+    ids=" ".join,
+)
+def test_an_output_that_takes_nothing_is_one_line(
+    launch: Launch, good: str, argv: tuple[str, ...]
+) -> None:
+    """A full disk behind `>` is exit 1 and a sentence, whatever was to be written."""
+    with open("/dev/full", "w") as full:
+        life = ran(launch, *argv, stdout=full, env={"PYTHONUNBUFFERED": ""})
+    (line,) = [line for line in life.stderr.splitlines() if not line.startswith("ts=")]
+    assert line == "error: the output cannot be written: No space left on device"
+    assert life.returncode == 1
+
+
+def test_an_output_without_a_buffer_is_one_line_too(launch: Launch) -> None:
+    """As in containers, which set PYTHONUNBUFFERED."""
+    with open("/dev/full", "w") as full:
+        life = ran(launch, "--version", stdout=full, env={"PYTHONUNBUFFERED": "1"})
+    assert life.stderr == "error: the output cannot be written: No space left on device\n"
+    assert life.returncode == 1
+
+
+def test_an_error_that_cannot_be_written_keeps_its_exit_code(launch: Launch) -> None:
+    """Nothing can be said, so nothing is; the code tells."""
+    with open("/dev/full", "w") as full:
+        assert ran(launch, "--config.file", "nix.yml", stdout=full, stderr=full).returncode == 2
+
+
+def test_closed_streams_are_no_reason_to_fail(launch: Launch, good: str) -> None:
+    """`>&- 2>&-`: there is nobody to read, and that is fine."""
+    command = [sys.executable, "-m", "exporter", "--config.file", good, "--config.check"]
+    closed = ["sh", "-c", 'exec "$0" "$@" >&- 2>&-', *command]
+    assert subprocess.run(closed, cwd=launch.directory, check=False).returncode == 0

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import shutil
 import socket
 import ssl
 import struct
-import subprocess
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -28,6 +26,7 @@ from exporter.wolkvox.client import KEEPALIVE_EXPIRY, WolkvoxClient, tls_context
 from exporter.wolkvox.information import Skill, TokenInfo
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import whole_day
+from tests.needs import run
 from tests.quirks import QUIRKS, Quirk, cells, envelope, error
 
 pytestmark = pytest.mark.anyio
@@ -537,19 +536,12 @@ def test_a_base_url_that_is_none_is_an_error_of_the_configuration() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key and a self-signed certificate for 127.0.0.1 in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not there to make a certificate")
     path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-keyout", str(path), "-out", f"{path}.crt", "-days", "2"),
-            *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    run(
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        *("-nodes", "-keyout", str(path), "-out", f"{path}.crt", "-days", "2"),
+        *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
+    ).check_returncode()
     path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
     return path
 

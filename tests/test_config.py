@@ -24,7 +24,6 @@ from exporter.errors import ConfigError, Problem
 from tests.config_support import (
     TOKENS,
     configuration,
-    loaded,
     operation,
     problems_of,
     text_of,
@@ -225,19 +224,6 @@ def test_one_wrong_key_hides_no_other_problem() -> None:
 def test_very_many_problems_take_no_time() -> None:
     """Thousands of problems in one list are reported without comparing each with each."""
     assert len(problems_of(f"operations: [{{sla: [{'~,' * 5_000}]}}]")) == 5_000 + 4
-
-
-def test_a_thousand_operations_are_one_configuration() -> None:
-    """A file of more than half a megabyte is read."""
-    operations = [
-        written(f"op{number}", server=f"wv{number:04d}", labels=f"{{note: {'x' * 530}}}")
-        for number in range(1_000)
-    ]
-    text = text_of(*operations).replace("token_env: ACME_TOKEN", "token: canary-{n}")
-    for number in range(1_000):
-        text = text.replace("{n}", str(number), 1)
-    assert len(text) > 600_000
-    assert len(loaded(text).operations) == 1_000
 
 
 def test_several_files_add_up(write: Write, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import Configuration
-from exporter.config.hours import open_seconds
 from exporter.config.plan import (
     DAY,
     Load,
@@ -18,7 +17,6 @@ from exporter.config.plan import (
     plan,
     render_plan,
     stretch,
-    stretched_interval,
 )
 from tests.config_support import configuration, written
 
@@ -59,7 +57,8 @@ def test_the_interval_is_stretched_until_the_calls_fit(
     intervals: list[float], fixed: int, ceiling: int, seconds: float, expected: float | None
 ) -> None:
     """The quick queries share the least interval that fits; slower ones keep theirs."""
-    stretched = stretched_interval(intervals, fixed, ceiling, seconds)
+    loads = [Load(interval, seconds) for interval in intervals]
+    stretched = stretch(loads, fixed, ceiling)
     assert stretched == (expected if expected is None else pytest.approx(expected))
 
 
@@ -116,15 +115,40 @@ def test_poll_hours_count_the_busiest_day_and_the_closing_call() -> None:
 
 
 @pytest.mark.parametrize(
-    ("day", "hours"), [((2026, 3, 8), 23), ((2026, 11, 1), 25), ((2026, 11, 2), 24)]
+    ("hours", "calls"),
+    [
+        ("Mo-Su 00:00-22:00", 264),  # the first poll of a day closes the one before
+        ("Mo-Su 00:00-12:00", 144),
+        ("Mo-Su 12:00-24:00", 145),
+        ("Mo 00:00-12:00; Tu 12:00-24:00", 145),
+        ("Sa 00:00-24:00; Mo-Fr 06:00-22:00", 288),
+    ],
+)
+def test_closing_a_day_costs_a_call_where_no_poll_is_due_at_midnight(
+    hours: str, calls: int
+) -> None:
+    """The call that closes the day comes on top where polling is closed at midnight."""
+    [token] = plan(make(written(poll_hours=f"'{hours}'")), NOW).tokens
+    assert token.calls == calls
+
+
+@pytest.mark.parametrize(
+    ("week", "zone", "calls"),
+    [
+        ("2026-03-08", "America/New_York", 288),  # the six other days have 24 hours
+        ("2026-11-01", "America/New_York", 300),
+        ("2026-11-02", "America/New_York", 288),
+        ("2027-08-30", "America/Santiago", 288),
+        ("2027-04-03", "America/Santiago", 300),
+    ],
 )
 def test_days_of_clock_changes_are_measured_in_real_time(
-    day: tuple[int, int, int], hours: int
+    week: str, zone: str, calls: int
 ) -> None:
-    """A day with a clock change has 23 or 25 hours to poll in."""
-    zone = ZoneInfo("America/New_York")
-    date = datetime(*day, tzinfo=zone).date()
-    assert open_seconds("24/7", zone, date) == hours * 3600
+    """The busiest day of the coming week may have 25 hours to poll in."""
+    now = datetime.fromisoformat(f"{week} 12:00").replace(tzinfo=ZoneInfo(zone))
+    [token] = plan(make(written(poll_hours="24/7", timezone=zone)), now).tokens
+    assert token.calls == calls
 
 
 def test_operations_with_one_token_share_one_day() -> None:

@@ -109,6 +109,56 @@ def test_aliases_that_explode_are_refused(tmp_path: Path) -> None:
         read_yaml(file)
 
 
+def test_merges_that_explode_are_refused(tmp_path: Path) -> None:
+    """The same by the key << ends in one line as well."""
+    lines = ["a0: &a0 {k: 1}"]
+    lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 9)]
+    file = tmp_path / "bomb.yml"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ConfigError, match="too much in it"):
+        read_yaml(file)
+
+
+def test_a_thousand_operations_are_read(tmp_path: Path) -> None:
+    """A file of 600 kB with a thousand operations of ten skills, targets by an alias."""
+    token = tmp_path / "token"
+    token.touch(mode=0o600)
+    token.write_text("canary-01", encoding="utf-8")
+    target = "sla: &sla [{service_level: {within: 20s, target: 80%}, asa: {max: 30s}}]"
+    lines = ["defaults:", "  timezone: America/Bogota", f"  {target}", "operations:"]
+    for number in range(1000):
+        lines += [
+            f"  - name: centre-{number:04}",
+            f'    url: "https://wv{number:04}.wolkvox.com/api/v2/"',
+            f"    token_file: {token}",
+            "    sla: *sla",
+            "    skills:",
+            *(
+                f"      - {{id: {skill}, name: Atención al cliente {skill}}}"
+                for skill in range(4170, 4180)
+            ),
+        ]
+    file = tmp_path / "wolkvox.yml"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    assert file.stat().st_size > 551_000
+    operations = load([file], {}).operations
+    assert len(operations) == 1000
+    assert {len(one.skills) for one in operations} == {10}
+    assert all(one.sla[0].asa_max == 30 for one in operations)
+
+
+def test_a_file_of_four_mebibytes_is_read(tmp_path: Path) -> None:
+    """What fits into the limit is read."""
+    file = tmp_path / "wolkvox.yml"
+    count = MAX_BYTES // 100
+    lines = [f"- {number:097}" for number in range(count)]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert MAX_BYTES - 100 < file.stat().st_size <= MAX_BYTES == 4 << 20
+    value = read_yaml(file).value
+    assert isinstance(value, list)
+    assert len(value) == count
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

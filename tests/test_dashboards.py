@@ -48,6 +48,9 @@ UNUSED = {
     "wolkvox_exporter_config_last_reload_success_timestamp_seconds": (
         "the board and the rules ask whether a reload failed, not when the last one was"
     ),
+    "wolkvox_query_interval_seconds": (
+        "the boards show the interval of the operation; this is for rules of one's own"
+    ),
 }
 
 

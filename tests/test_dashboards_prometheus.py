@@ -32,7 +32,7 @@ from tests.dashboards_support import (
     targets,
 )
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 SINGLE = ("4173", "4180", "4190")
 ACME: Choice = {**EVERYTHING, "operation": ("acme",)}

@@ -7,7 +7,6 @@ is shown where there is nothing to show.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from scripts.dashboards import queries as q
 from tests.dashboards_support import EVERYTHING, Choice, interpolated
+from tests.needs import run
 
 Vector = Mapping[str, float]
 """Labels as PromQL writes them, and the value."""
@@ -90,9 +90,7 @@ def holds(
     test = {"interval": "1m", "input_series": listed, "promql_expr_test": tests}
     file = directory / "case.yml"
     file.write_text(json.dumps({"tests": [test]}), encoding="utf-8")
-    done = subprocess.run(
-        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False
-    )
+    done = run("promtool", "test", "rules", file)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

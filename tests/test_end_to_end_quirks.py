@@ -173,6 +173,7 @@ def memory(life: Life, field: str) -> float:
     return int(re.findall(rf"{field}:\s+(\d+) kB", status)[0]) / 1024
 
 
+@pytest.mark.usefixtures("linux")
 def test_bombs_cost_no_memory(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
     """Answers that decompress to 64 MiB, at the same time, take no more than they may hold."""
     ready: list[bool] = []

@@ -85,6 +85,7 @@ def test_signals_end_it_while_the_api_hangs(
     ends_well(life, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ENDING)
 def test_signals_end_it_during_the_start(
     launch: Launch, config: Path, number: signal.Signals
@@ -148,6 +149,7 @@ Storage.open, Storage.close = classmethod(opened), closed
     assert life.output() == "closed\n"
 
 
+@pytest.mark.usefixtures("linux")
 def test_a_second_signal_does_not_cut_the_end_short(
     launch: Launch, tmp_path: Path, serve_api: Serve
 ) -> None:

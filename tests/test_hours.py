@@ -1,12 +1,19 @@
-"""The hours of polling: how long to wait for them, and how much of a span they leave."""
+"""Opening hours: how long to wait for them, how much of a span they leave, until when."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exporter.polling.hours import PollHours
+from exporter.config.hours import OpenHours
+from exporter.wolkvox.windows import day_start
+from tests.days_support import BEGIN, END, HALF_HOUR, Change, days_of, wall, zones
 from tests.polling_support import BOGOTA, SANTIAGO, moment
 
 WEEKDAYS = "Mo-Fr 07:00-19:00; Sa 08:00-13:00"
@@ -31,7 +38,7 @@ NIGHT = "Mo-Su 20:00-04:00"
 )
 def test_wait(expression: str | None, now: str, wait: float) -> None:
     """Seconds until polling is allowed: 0 while it is, a day at most."""
-    assert PollHours(expression, BOGOTA).wait(moment(now)) == pytest.approx(wait, abs=1e-3)
+    assert OpenHours(expression, BOGOTA).wait(moment(now)) == pytest.approx(wait, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +52,7 @@ def test_wait(expression: str | None, now: str, wait: float) -> None:
 )
 def test_wait_over_a_clock_change(now: str, wait: float) -> None:
     """Waiting is in real seconds."""
-    hours = PollHours("Mo-Su 06:00-08:00" if "09" in now[:7] else "Mo-Su 07:00-08:00", SANTIAGO)
+    hours = OpenHours("Mo-Su 06:00-08:00" if "09" in now[:7] else "Mo-Su 07:00-08:00", SANTIAGO)
     assert hours.wait(moment(now, SANTIAGO)) == pytest.approx(wait, abs=1e-3)
 
 
@@ -64,7 +71,7 @@ def test_wait_over_a_clock_change(now: str, wait: float) -> None:
 )
 def test_open_seconds(expression: str | None, start: str, end: str, seconds: float) -> None:
     """How much of a span is open."""
-    hours = PollHours(expression, BOGOTA)
+    hours = OpenHours(expression, BOGOTA)
     assert hours.open_seconds(moment(start), moment(end)) == seconds
 
 
@@ -75,9 +82,121 @@ def test_open_seconds(expression: str | None, start: str, end: str, seconds: flo
 def test_open_seconds_over_a_clock_change(day: str, following: str, seconds: float) -> None:
     """A day may have 25 hours; what is open in it is counted in real seconds."""
     start, end = moment(f"{day} 00:00", SANTIAGO), moment(f"{following} 12:00", SANTIAGO)
-    always, never = PollHours(None, SANTIAGO), PollHours("Mo-Su off", SANTIAGO)
+    always, never = OpenHours(None, SANTIAGO), OpenHours("Mo-Su off", SANTIAGO)
     noon = {86400: 11 * 3600, 90000: 12 * 3600}[int(seconds)]
     real = end.astimezone(ZoneInfo("UTC")), start.astimezone(ZoneInfo("UTC"))
     assert always.open_seconds(real[1], real[0]) == seconds + noon
-    assert PollHours("24/7", SANTIAGO).open_seconds(start, end) == seconds + noon
+    assert OpenHours("24/7", SANTIAGO).open_seconds(start, end) == seconds + noon
     assert never.open_seconds(start, end) == 0
+
+
+A_DAY = timedelta(days=1)
+# Expressions, and whether they are open at an hour and half hour of the clock.
+CLOCKS: dict[str, Callable[[float], bool]] = {
+    "Mo-Su 06:00-22:00": lambda hour: 6 <= hour < 22,
+    "Mo-Su 22:00-06:00": lambda hour: hour >= 22 or hour < 6,
+    "Mo-Su 00:30-23:30": lambda hour: 0.5 <= hour < 23.5,
+    "Mo-Su 23:30-24:30": lambda hour: hour >= 23.5 or hour < 0.5,
+    "24/7": lambda hour: True,
+    "24/7 off": lambda hour: False,
+}
+CHANGES = [(zone, change) for zone, found in zones().items() for change in found]
+
+
+def open_at(expression: str, moment: datetime, zone: ZoneInfo) -> bool:
+    """Whether it is open by the clocks of the zone: half hours tell, as nothing is shorter."""
+    local = wall(moment, zone)
+    return CLOCKS[expression](local.hour + local.minute / 60)
+
+
+def half_hours(start: datetime, end: datetime) -> list[datetime]:
+    """The beginnings of the half hours of a span."""
+    return [start + number * HALF_HOUR for number in range((end - start) // HALF_HOUR)]
+
+
+@pytest.mark.parametrize("expression", CLOCKS)
+def test_days_of_every_change_of_the_clocks_are_measured(expression: str) -> None:
+    """In every zone the day of a change and its neighbours are open as the clocks show it."""
+    for zone, change in CHANGES:
+        hours = OpenHours(expression, zone)
+        days = days_of(change)
+        starts = [day_start(day, zone) for day in (*days, days[-1] + A_DAY)]
+        for start, end in pairwise(starts):
+            shown = sum(open_at(expression, one, zone) for one in half_hours(start, end))
+            measured = hours.open_seconds(start, end)
+            assert measured == shown * 1800, (zone.key, start)
+        whole = hours.open_seconds(starts[0], starts[-1])
+        assert whole == sum(hours.open_seconds(*day) for day in pairwise(starts))
+
+
+@pytest.mark.parametrize("expression", CLOCKS)
+def test_the_state_around_a_change_of_the_clocks(expression: str) -> None:
+    """What is said to come next comes then: opening, closing, and no change in between."""
+    for zone, change in CHANGES:
+        hours = OpenHours(expression, zone)
+        for now in half_hours(change.at - 3 * HALF_HOUR, change.at + 3 * HALF_HOUR):
+            is_open, until = hours.state(now.timestamp())
+            assert is_open == open_at(expression, now, zone)
+            opens = now.timestamp() if is_open else until or float("inf")
+            assert hours.wait(now) == min(86400, opens - now.timestamp())
+            if until is None:
+                assert expression.startswith("24/7")
+                continue
+            end = datetime.fromtimestamp(until, UTC)
+            assert open_at(expression, end, zone) != is_open, (zone.key, now)
+            same = {open_at(expression, one, zone) for one in half_hours(now, end)}
+            assert same == {is_open}, (zone.key, now)
+
+
+@settings(deadline=None)  # a busy machine is no defect
+@given(
+    change=st.sampled_from(CHANGES),
+    expression=st.sampled_from(list(CLOCKS)),
+    seconds=st.lists(st.floats(-200_000, 200_000), min_size=3, max_size=3).map(sorted),
+)
+def test_a_span_is_the_sum_of_its_parts(
+    change: tuple[ZoneInfo, Change], expression: str, seconds: list[float]
+) -> None:
+    """Wherever it is cut: within a second, or in an hour that the clocks show twice."""
+    zone, at = change[0], change[1].at
+    hours = OpenHours(expression, zone)
+    first, middle, last = (at + timedelta(seconds=one) for one in seconds)
+    parts = hours.open_seconds(first, middle) + hours.open_seconds(middle, last)
+    assert hours.open_seconds(first, last) == pytest.approx(parts, abs=1e-5)
+    assert 0 <= parts <= (last - first).total_seconds() + 1e-5
+
+
+@settings(deadline=None)
+@given(
+    zone=st.sampled_from(list(zones())),
+    now=st.datetimes(BEGIN.replace(tzinfo=None), END.replace(tzinfo=None)),
+    expression=st.sampled_from(list(CLOCKS)[:4]),
+)
+def test_after_the_wait_it_is_open(zone: ZoneInfo, now: datetime, expression: str) -> None:
+    """At any moment in any zone: where it is closed it opens after the wait."""
+    moment, hours = now.replace(tzinfo=UTC), OpenHours(expression, zone)
+    opens = moment + timedelta(seconds=hours.wait(moment))
+    assert opens - moment < A_DAY
+    assert open_at(expression, opens, zone)
+    assert hours.state(opens.timestamp())[0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "now", "state"),
+    [
+        (None, "2027-09-04 12:00", (True, None)),
+        ("24/7", "2027-09-04 12:00", (True, None)),
+        ("2028 Mo-Su 08:00-18:00", "2027-09-04 12:00", (False, "2028-01-01 08:00")),
+        ("2020 Mo-Su 08:00-18:00", "2027-09-04 12:00", (False, None)),
+        ("2027 Sep 05 00:30-08:00", "2027-08-01 12:00", (False, "2027-09-05 01:00")),
+        ("9999 Dec 31 20:00-22:00", "2027-09-04 12:00", (False, None)),
+        ("Mo-Fr 08:00-18:00", "2027-09-03 18:00", (False, "2027-09-06 08:00")),
+    ],
+)
+def test_the_next_change_may_be_far(
+    expression: str | None, now: str, state: tuple[bool, str | None]
+) -> None:
+    """The state lasts for days or for good; a time that does not exist is at the jump."""
+    is_open, until = OpenHours(expression, SANTIAGO).state(moment(now, SANTIAGO).timestamp())
+    shown = state[1] and moment(state[1], SANTIAGO).timestamp()
+    assert (is_open, until) == (state[0], shown)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -20,6 +19,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Scoped
 from exporter.metrics.families import BY_NAME, TABLE
@@ -29,12 +29,12 @@ from exporter.metrics.reference import reference
 from exporter.metrics.render import Block
 from exporter.metrics.sla import Targets
 from exporter.metrics.telemetry import OperationTelemetry
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Timing
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import ChannelFigures, FieldError, SkillReport
 from tests.config_support import sla
+from tests.needs import run
 from tests.statuses import CHAT, NOW, VOICE, never, status
 
 BOGOTA = ZoneInfo("America/Bogota")
@@ -48,7 +48,7 @@ TARGETS = Targets(
     single_skills=True,
 )
 RENDERER = QueryRenderer(BOGOTA, TARGETS)
-ALWAYS = PollHours(None, BOGOTA)
+ALWAYS = OpenHours(None, BOGOTA)
 GOLDEN = Path(__file__).parent / "data" / "metrics.prom"
 
 
@@ -90,7 +90,7 @@ def filled() -> Page:
     page.acme.answered("skill_11", 0.3, None)
     page.acme.requested("skill_11")
     page.acme.answered("skill_11", 61.0, Reason.TIMEOUT)
-    page.acme.read(SkillReport((), (FieldError("asa", "inbound", "x"),), 2))
+    page.acme.read(SkillReport((), (FieldError("asa", "inbound", "x"),), 2), held=3)
     page.acme.timing(Timing(300.0, 4.5, 0.25))
     page.acme.paused(Reason.QUOTA)
     page.acme.budget(17, 1000)
@@ -114,15 +114,10 @@ def test_golden_page() -> None:
 
 def test_promtool_finds_nothing_to_complain(tmp_path: Path) -> None:
     """`promtool check metrics`, which lints names, types and HELP, is content."""
-    checked = subprocess.run(
-        ["promtool", "check", "metrics"],
-        input=filled().exposition.text(),
-        capture_output=True,
-        check=False,
-    )
+    checked = run("promtool", "check", "metrics", text=filled().exposition.text().decode())
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert checked.stdout + checked.stderr == b""
+    assert checked.stdout + checked.stderr == ""
 
 
 class _Collected(Collector):
@@ -297,7 +292,7 @@ def test_poll_open_follows_the_poll_hours() -> None:
     """Outside poll_hours the gauge is 0, at the scrape and to the second."""
     page = Page()
     assert page.value("wolkvox_poll_open") == 1
-    hours = PollHours("Mo-Fr 12:00-12:30", BOGOTA)
+    hours = OpenHours("Mo-Fr 12:00-12:30", BOGOTA)
     page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER, hours)
 
     seen = []

@@ -92,7 +92,10 @@ def test_counters_are_what_the_library_writes(labels: tuple[str, ...]) -> None:
 def test_rows_of_one_family_stand_together_in_their_order() -> None:
     """Several rows fill the same families, one after the other."""
     rows = Rows({})
-    made = [(rows.of(("acme", one, "Ventas"), status_row), (1.0, None, 2.0, 0)) for one in "21"]
+    made = [
+        (rows.of(("acme", one, "Ventas"), status_row), (1.0, None, 2.0, 300.0, 0))
+        for one in "21"
+    ]
 
     assert filled(made)["wolkvox_up"].splitlines() == [
         b'wolkvox_up{operation="acme",skill="Ventas",skill_id="2"} 1.0',
@@ -116,6 +119,6 @@ def test_a_row_is_made_once() -> None:
 def test_a_row_takes_as_many_figures_as_it_has() -> None:
     """A figure more or less would stand on the line of another."""
     row = Rows({}).of(("acme", "1", "Ventas"), status_row)
-    for figures in ((1.0,) * 3, (1.0,) * 5):
+    for figures in ((1.0,) * 4, (1.0,) * 6):
         with pytest.raises((ValueError, TypeError)):
             filled([(row, figures)])

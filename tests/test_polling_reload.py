@@ -331,7 +331,7 @@ async def test_a_loop_that_cannot_begin_makes_room_at_once(
     applying: list[asyncio.Task[None]] = []
     used = Storage.used
 
-    def refuse(storage: Storage, account: Sequence[str], day: date) -> int:
+    def refuse(storage: Storage, account: Sequence[int], day: date) -> int:
         tries.append(1)
         if len(tries) > 1:
             return used(storage, account, day)

@@ -119,34 +119,44 @@ async def test_a_failure_that_cannot_be_saved_shows(state_directory: Path, disk:
         assert running.value(INBOUND) == 100
 
 
+@pytest.mark.parametrize("full", [False, True])
 @in_virtual_time
-async def test_an_attempt_that_cannot_be_taken_back(state_directory: Path, disk: Disk) -> None:
-    """It stays counted, and the query waits for its slot: too late rather than too early."""
+async def test_an_attempt_that_cannot_be_taken_back(
+    state_directory: Path, disk: Disk, full: bool
+) -> None:
+    """It stays counted, its failure shows, and it is tried again early."""
     stage = Stage(state_directory)
 
     def refused(seen: object) -> httpx.Response:
+        disk.full, disk.refuse = full, {disk.steps + 1}
         raise httpx.ConnectError("refused")
 
     async with stage.run() as running:
         await stage.until("2026-11-18 10:01")
         stage.api.answer = refused
-        disk.refuse = {disk.steps + 2}
         await stage.until("2026-11-18 10:05:01")
         stage.api.answer = lambda seen: ok(row())
+        assert running.value("wolkvox_api_requests_total") == 2
         failures = running.value("wolkvox_api_request_failures_total", reason="connect")
-        assert failures == 1
+        assert failures == running.value("wolkvox_consecutive_failures") == 1
+        assert running.value("wolkvox_up") == 0
+        assert running.value(WRITABLE) == (0 if full else 1)
+        disk.full = False
         await stage.until("2026-11-18 10:16")
         assert running.value("wolkvox_up") == 1
+        assert running.value("wolkvox_consecutive_failures") == 0
         used = running.value(USED)
+    first, unmade, *later = stage.api.seen
     assert used == len(stage.api.seen)
-    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+    assert later[0].monotonic - unmade.monotonic < 60
+    assert min(gaps([first, *later])) >= 300 - NEARLY
 
 
 @in_virtual_time
 async def test_counters_survive_a_reload_on_a_full_disk(
     state_directory: Path, disk: Disk
 ) -> None:
-    """A reload that cannot reach the state is refused whole: no loop begins without counters."""
+    """A reload without the state is refused whole: no loop begins with empty counters."""
     stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
     async with stage.run() as running:

@@ -16,6 +16,7 @@ from exporter.state.storage import Storage
 from exporter.tools.asking import Means, Why
 from exporter.tools.opening import check_owner
 from exporter.tools.probe import Probed, Prober, Result
+from exporter.tools.skills import Listing, list_skills
 from exporter.tools.tables import as_json, plain, sentence
 from exporter.tools.verdicts import ENGLISH, LANGUAGES, SPANISH, Words, language_of, span
 from tests.polling_support import Stage, operation
@@ -285,7 +286,44 @@ async def test_discovered_skills(stage: Stage) -> None:
         await stage.until("2026-11-18 10:06")
     stage.world.shift += timedelta(hours=1)
     assert verdicts(await probe(stage, loaded)) == ["fine"]
-    assert len(stage.seen(report="skills")) == 2
+    assert len(stage.seen(report="skills")) == 1
+
+
+@in_virtual_time
+async def test_the_list_that_was_just_read_is_probed(stage: Stage) -> None:
+    """After `skills`, or a probe, no list is asked for within the interval: it is known."""
+    names = {"4190": "Cobranza", "4191": "Ventas"}
+    rows = [
+        {"skill_id": one, "skill_name": name, "last_use": ""} for one, name in names.items()
+    ]
+    answers: dict[str, httpx.Response] = {"skills": ok(*rows), "skill_11": ok(row())}
+    stage.api.answer = lambda seen: answers[seen.report]
+    loaded = stage.configure(operation("discover"))
+    with opened(stage, loaded) as desks:
+        async with desks["acme"].client:
+            listing = await list_skills(desks["acme"], stage.world.now().timestamp())
+    assert isinstance(listing, Listing)
+    result = await probe(stage, loaded)
+    assert {one.skill.id: one.skill.name for one in result.queries} == names
+    assert verdicts(result) == ["fine", "fine"]
+    again = await probe(stage, loaded)
+    assert {one.skill.id: one.skill.name for one in again.queries} == names
+    assert verdicts(again) == ["recent", "recent"]
+    assert len(stage.seen(report="skills")) == 1
+
+
+@in_virtual_time
+async def test_the_exporter_begins_with_the_list_that_was_read(stage: Stage) -> None:
+    """An exporter that starts after a probe polls its skills at once, asking for no list."""
+    found = {"skill_id": "4190", "skill_name": "Cobranza", "last_use": ""}
+    answers: dict[str, httpx.Response] = {"skills": ok(found), "skill_11": ok(row())}
+    stage.api.answer = lambda seen: answers[seen.report]
+    loaded = stage.configure(operation("discover", interval="5m"))
+    assert verdicts(await probe(stage, loaded)) == ["fine"]
+    async with stage.start(loaded):
+        await stage.until("2026-11-18 10:06")
+    assert len(stage.seen("4190")) == 2
+    assert len(stage.seen(report="skills")) == 1
 
 
 @in_virtual_time
@@ -298,6 +336,22 @@ async def test_an_operation_without_skills(stage: Stage) -> None:
     stage.world.shift += timedelta(hours=1)
     stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
     assert verdicts(await probe(stage, loaded)) == ["unauthorized"]
+
+
+@in_virtual_time
+async def test_a_quota_refused_over_midnight_is_that_of_the_day_before(
+    state_directory: Path,
+) -> None:
+    """A request that left before midnight and was refused after it pauses no new day."""
+    stage = Stage(state_directory, "2026-11-18 23:59:58", seconds=3.0)
+    stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
+    assert verdicts(await probe(stage, stage.configure(operation("4173")))) == ["quota"]
+    assert stage.day() == "20261119"
+    stage.api.answer = lambda seen: ok(row())
+    assert verdicts(await probe(stage, stage.configure(operation("4174")))) == ["fine"]
+    stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
+    assert verdicts(await probe(stage, stage.configure(operation("4175")))) == ["quota"]
+    assert verdicts(await probe(stage, stage.configure(operation("4176")))) == ["held.quota"]
 
 
 @in_virtual_time

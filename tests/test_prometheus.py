@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e_prometheus import Prometheus, prometheus, promtool
+from tests.e2e_prometheus import Prometheus, prometheus
 from tests.e2e_stage import SKILLS, Stage
 from tests.e2e_support import (
     LOOPBACK,
@@ -22,6 +22,7 @@ from tests.e2e_support import (
     wait_for,
     zone_at,
 )
+from tests.needs import run
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -157,14 +158,14 @@ def test_the_polling_in_promql(server: Prometheus, exporter: Life, stage: Stage)
 
 def test_promtool_finds_nothing_to_complain_about(exporter: Life) -> None:
     """`promtool check metrics` is clean on a live page."""
-    done = promtool("check", "metrics", text=exporter.get("/metrics").text)
+    done = run("promtool", "check", "metrics", text=exporter.get("/metrics").text)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_shipped_scrape_configuration_is_valid() -> None:
     """Prometheus takes the configuration that is handed out, with the job's fixed name."""
     file = ROOT / "deploy" / "prometheus" / "prometheus.yml"
-    done = promtool("check", "config", str(file))
+    done = run("promtool", "check", "config", str(file))
     assert done.returncode == 0, done.stderr
     assert "job_name: wolkvox" in file.read_text(encoding="utf-8")
 

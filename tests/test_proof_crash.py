@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter import service
+from exporter.state.identity import Claim
 from exporter.state.storage import Storage
 from proof import crash, crash_points
 from proof.crash_moments import Seen
@@ -32,7 +33,7 @@ def quiet(text: str) -> None:
     """Say nothing."""
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_kills_cost_nothing(tmp_path: Path) -> None:
     """At random moments and at points of writing: nothing early, nothing fallen, all exact."""
     part = crash.prove(TINY, tmp_path, quiet)
@@ -47,7 +48,7 @@ def test_kills_cost_nothing(tmp_path: Path) -> None:
     assert {cell for row in part.rows for cell in row[6:]} == {"0"}
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_an_exporter_that_forgets_its_attempts_is_found(tmp_path: Path) -> None:
     """Where an attempt is not written, the witness sees it at the request."""
     nursery = Nursery()
@@ -168,6 +169,7 @@ def test_points_are_before_each_statement_and_after_each_commit(
             f"{crash_points.OPENING}: {moment}"
             for moment in (crash_points.BEFORE, crash_points.WRITTEN, crash_points.COMMITTED)
         }
+        storage.transact([lambda db: db.claim([Claim("acme", "url", None)])])
         storage.transact([lambda db: db.stored(1, "4173")])
         assert len(reached) == opening
         storage.transact([lambda db: db.save_fact(1, "pause", {"day": 1})])

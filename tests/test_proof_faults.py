@@ -34,6 +34,9 @@ pytest_plugins = ("tests.e2e_fixtures",)
 Serve = Callable[[Script], Api]
 
 
+pytestmark = pytest.mark.usefixtures("linux")
+
+
 @contextlib.contextmanager
 def no_room(directory: Path) -> Iterator[None]:
     """What `open_room` is on a machine that allows no mount."""
@@ -44,7 +47,7 @@ def no_room(directory: Path) -> Iterator[None]:
 # --- every piece runs and holds ----------------------------------------------------------
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_matrix_holds(tmp_path: Path) -> None:
     """Every fault of a server has its row, with its reason, and all of it holds."""
     result = matrix(tmp_path / "matrix", groups(), rounds=2, strict=TINY.strict)
@@ -67,7 +70,7 @@ def test_every_reason_has_a_fault() -> None:
     assert set(Reason) - reasons == {Reason.INTERNAL, Reason.REDIRECT}  # made by `redirects`
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_machine_holds(tmp_path: Path) -> None:
     """A full disk, no files, many clients, damaged states: each has its row, and all holds."""
     result = environment(tmp_path / "environment", strict=TINY.strict)
@@ -79,7 +82,7 @@ def test_machine_holds(tmp_path: Path) -> None:
     assert len([name for name in names if name.startswith("state file")]) == len(DAMAGES)
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_clocks_hold(state_directory: Path) -> None:
     """Every jump of the clock has its row, and no slot is lost or early: seconds of work."""
     result = clock(state_directory / "clock")
@@ -88,7 +91,7 @@ def test_clocks_hold(state_directory: Path) -> None:
     assert [cells[0] for cells in result.rows] == list(PLAYS)
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_full_disk_holds_without_mounts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +105,7 @@ def test_full_disk_holds_without_mounts(
     assert names == ["disk full (as RLIMIT_FSIZE: no mount allowed)"]
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_pairs_hold_without_mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of the server and the limit that stands for a full disk: it holds as well."""
     fault = {
@@ -118,7 +121,7 @@ def test_pairs_hold_without_mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(result.rows) == 1
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_pairs_hold(tmp_path: Path) -> None:
     """A few random pairs: a row for each kind of event, and all of it holds."""
     result = pairs(tmp_path / "pairs", TINY.pairs, TINY.seed, strict=TINY.strict)
@@ -173,7 +176,7 @@ storage.connect = lambda path: real(":memory:")
 """
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_matrix_finds_what_is_broken(tmp_path: Path) -> None:
     """An exporter with three defects is told to have each of them."""
     chosen = [fault for fault in single_faults() if fault.name == "403 maintenance"]
@@ -192,7 +195,7 @@ def test_matrix_finds_what_is_broken(tmp_path: Path) -> None:
     assert "a piece of a token" in told
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 @pytest.mark.parametrize("mounts", [True, False])
 def test_full_disk_finds_a_request_that_leaves(
     mounts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -267,7 +270,7 @@ def test_large_answers_may_take_memory_each() -> None:
 # --- what it has found -------------------------------------------------------------------
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_no_file_descriptors_are_told_once(
     launch: Launch, tmp_path: Path, serve_api: Serve
 ) -> None:
@@ -290,7 +293,7 @@ def test_no_file_descriptors_are_told_once(
     assert "Traceback" not in life.log()
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_many_clients_at_once_leave_file_descriptors(
     launch: Launch, tmp_path: Path, serve_api: Serve
 ) -> None:

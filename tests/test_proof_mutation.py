@@ -282,7 +282,7 @@ def test_weak():
 """
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("mutmut") is None, reason="mutmut is not installed"
 )

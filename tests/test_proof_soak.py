@@ -21,12 +21,14 @@ from proof.soak_minutes import Minutes, Sample
 from proof.soak_process import NAMED
 from tests.virtual import VirtualWorld, in_virtual_time
 
+pytestmark = pytest.mark.usefixtures("linux")
+
 
 def quiet(text: str) -> None:
     """Say nothing."""
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_a_short_run_holds(tmp_path: Path) -> None:
     """A virtual day and a few real seconds: every row is there, and nothing is broken."""
     part = soak.prove(TINY, tmp_path, quiet)

@@ -41,7 +41,7 @@ def say(text: str) -> None:
     """Nobody listens."""
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_the_tls_of_the_exporter_holds(tmp_path: Path) -> None:
     """Every check of the table is there, and none of them found anything."""
     part = transport.prove(TINY, tmp_path, say)
@@ -53,7 +53,7 @@ def test_the_tls_of_the_exporter_holds(tmp_path: Path) -> None:
     assert {row[1] for row in part.rows} == {"yes"}
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 def test_a_weak_server_is_told(tmp_path: Path) -> None:
     """Old versions, old suites, renegotiation: each is found where a server allows it."""
     part = transport.grade(tmp_path, say, (OLD, BREACHES, MODERN[2:4]), prelude=WEAK)

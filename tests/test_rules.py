@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import pytest
 
+from tests import needs
 from tests.rules_cases import CASES
 from tests.rules_support import (
     ROOT,
@@ -64,16 +64,14 @@ each_alert = pytest.mark.parametrize("rule", alerts().values(), ids=lambda rule:
 
 def test_promtool_finds_no_fault() -> None:
     """The rules load and pass every lint."""
-    argv = ["promtool", "check", "rules", "--lint=all", "--lint-fatal", str(RULES)]
-    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    run = needs.run("promtool", "check", "rules", "--lint=all", "--lint-fatal", RULES)
 
     assert run.returncode == 0, run.stderr
 
 
 def test_the_prometheus_example_is_valid() -> None:
     """The example of a Prometheus configuration finds the rules beside it."""
-    argv = ["promtool", "check", "config", str(RULES.parent / "prometheus.yml")]
-    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    run = needs.run("promtool", "check", "config", RULES.parent / "prometheus.yml")
 
     assert run.returncode == 0, run.stderr
     assert RULES.name in run.stdout
@@ -82,13 +80,7 @@ def test_the_prometheus_example_is_valid() -> None:
 def test_messages_read_as_they_should() -> None:
     """A committed few: labels and annotations of firing alerts, word for word."""
     file = ROOT / "tests/data/rules/messages.test.yml"
-    run = subprocess.run(
-        ["promtool", "test", "rules", file.name],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=file.parent,
-    )
+    run = needs.run("promtool", "test", "rules", file.name, cwd=file.parent)
 
     assert run.returncode == 0, run.stdout + run.stderr
 

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 
+from tests import needs
 from tests.e2e_support import free_port, wait_for
 from tests.rules_support import ROOT, RULES, alerts, ask
 
@@ -36,9 +37,7 @@ def _labels(alert: str, **more: str) -> dict[str, str]:
 @each_config
 def test_amtool_accepts_it(config: Path) -> None:
     """The example and its template load."""
-    run = subprocess.run(
-        ["amtool", "check-config", str(config)], capture_output=True, text=True, check=False
-    )
+    run = needs.run("amtool", "check-config", config)
 
     assert run.returncode == 0, run.stdout + run.stderr
 
@@ -67,12 +66,7 @@ def test_routes(alert: str, operation: str, receivers: str) -> None:
     """Each alert reaches those who can do something about it, and nobody else."""
     labels = _labels(alert, **({"operation": operation} if operation else {}))
     pairs = [f"{name}={value}" for name, value in labels.items()]
-    run = subprocess.run(
-        ["amtool", "config", "routes", "test", f"--config.file={CONFIG}", *pairs],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = needs.run("amtool", "config", "routes", "test", f"--config.file={CONFIG}", *pairs)
 
     assert run.stdout.strip() == receivers, run.stderr
 
@@ -185,7 +179,7 @@ def _alertmanager(example: Path, directory: Path) -> Iterator[str]:
     file.write_text(json.dumps(config), encoding="utf-8")
     address = f"127.0.0.1:{free_port()}"
     argv = [
-        "prometheus-alertmanager",
+        needs.needs("prometheus-alertmanager"),
         f"--config.file={file}",
         f"--storage.path={directory / 'data'}",
         f"--web.listen-address={address}",
@@ -305,5 +299,5 @@ def test_inhibition(
             if one["status"]["state"] != "unprocessed"
         }
 
-    wait_for(lambda: len(states()) == 2, "both alerts")
-    assert states() == {source: False, target: silenced}
+    expected = {source: False, target: silenced}
+    wait_for(lambda: states() == expected, f"{expected}; now: ", evidence=lambda: f"{states()}")

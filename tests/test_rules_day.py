@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from exporter.simulator import SimulatedOperation, SimulatedSkill
 from tests.rules_collapse import Collapse, judge, play, told
 from tests.rules_live import Play, Site
@@ -48,6 +50,7 @@ def _sample() -> list[Collapse]:
     return list(dict.fromkeys([*made, *(Collapse(*one) for one in slow)]))
 
 
+@pytest.mark.slow
 def test_a_collapse_pages_within_twenty_minutes_at_any_hour(
     tmp_path: Path, state_directory: Path
 ) -> None:
@@ -110,6 +113,7 @@ def _quiet_days() -> list[Site]:
     return [*seeds, tight, shop, small]
 
 
+@pytest.mark.slow
 def test_healthy_days_are_silent(tmp_path: Path, state_directory: Path) -> None:
     """Nights, mornings, midnight, a restart, a tight quota and low volume alert nobody."""
     start = datetime(2026, 11, 17, 23, 0, tzinfo=BOGOTA)

@@ -115,6 +115,7 @@ def test_nothing_is_left_unhastened(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.slow
 def test_a_collapse_reaches_the_chat_and_resolves(stack: Stack) -> None:
     """Two skills collapse and are told; one then has no data, which silences it alone."""
 

@@ -204,6 +204,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Trial]:
         return dict(zip(TRIED, pool.map(lambda one: trial(one, directory), TRIED), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alert", TRIED)
 def test_every_fault_is_noticed(alert: str, trials: Mapping[str, Trial]) -> None:
     """No comparison can be turned round and no gate be left out without a scene that fails."""

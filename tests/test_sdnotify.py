@@ -45,6 +45,7 @@ async def test_lines_go_out_in_one_datagram(manager: socket.socket) -> None:
     assert received(manager) == ["READY=1\nSTATUS=polling"]
 
 
+@pytest.mark.usefixtures("linux")
 async def test_an_abstract_name_is_an_address_too() -> None:
     """A leading @ means Linux's abstract name space."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:

@@ -136,14 +136,40 @@ async def test_asked_once_an_interval(state_directory: Path) -> None:
 
 @in_virtual_time
 async def test_what_the_exporter_asked(state_directory: Path) -> None:
-    """An exporter's own discovery holds the call back where nothing was listed before."""
+    """Within the interval of an exporter's own discovery its list is shown, with its age."""
     stage = Stage(state_directory)
     stage.api.answer = lambda seen: (
         ok(*rows("Ventas")) if seen.report == "skills" else no_rows()
     )
     async with stage.run(scripted("discover", interval="5m")):
         await stage.until("2026-11-18 10:01")
-        held = await listing(stage)
+        found = await listing(stage)
+    assert isinstance(found, Listing)
+    assert found.skills == (Skill("4173", "Ventas", ""),)
+    assert found.age == pytest.approx(60, abs=1)
+    assert len(stage.seen(report="skills")) == 1
+
+
+@in_virtual_time
+async def test_an_empty_list_changes_nothing(state_directory: Path) -> None:
+    """An operation does not lose its skills by an answer without any."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: ok(*rows("Ventas"))
+    await listing(stage)
+    stage.world.shift += timedelta(hours=1)
+    stage.api.answer = lambda seen: no_rows()
+    assert await listing(stage) == Listing((), 0.0)
+    with opened(stage, stage.configure(scripted("discover"))) as desks:
+        assert [skill.id for skill in await desks["acme"].skills()] == ["4173"]
+
+
+@in_virtual_time
+async def test_nothing_was_listed_before(state_directory: Path) -> None:
+    """After a call that failed there is no list to show: the next one waits for the slot."""
+    stage = Stage(state_directory)
+    stage.api.answer = lambda seen: refusal("SIMULTANEOUS")
+    assert isinstance(await listing(stage), WolkvoxError)
+    held = await listing(stage)
     assert isinstance(held, Held)
     assert held.why is Why.RECENT
 

@@ -21,6 +21,7 @@ from exporter.web.app import create_app
 from exporter.web.guard import LiveConfig, TokenBucket, guard
 from exporter.web.protocol import Limits
 from exporter.web.settings import RateLimit
+from tests.needs import needs
 from tests.web_support import (
     QUICK,
     Answer,
@@ -56,7 +57,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """Made once, by the openssl command."""
     folder = tmp_path_factory.mktemp("keys")
     ca = make_pair(folder, "ca")
-    names = ("DNS:prometheus", "IP:10.0.0.1", "URI:spiffe://x/y", "email:a@b.c")
+    addresses = ("IP:10.0.0.1", "IP:2001:db8::1", "IP:::ffff:192.0.2.7")
+    names = ("DNS:prometheus", *addresses, "URI:spiffe://x/y", "email:a@b.c")
     return Keys(
         server=make_pair(folder, "server", "DNS:localhost"),
         renewed=make_pair(folder, "renewed", "DNS:localhost"),
@@ -195,7 +197,7 @@ async def test_curl_reads_it(open_site: Open, keys: Keys) -> None:
     async with open_site(tls_section(keys.server)) as site:
         url = f"https://localhost:{site.run.port}/metrics"
         curl = await asyncio.create_subprocess_exec(
-            *("curl", "-sS", "--cacert", str(keys.server.cert), "--ipv4", url, url),
+            *(needs("curl"), "-sS", "--cacert", str(keys.server.cert), "--ipv4", url, url),
             stdout=subprocess.PIPE,
         )
         out, _ = await asyncio.wait_for(curl.communicate(), 5)
@@ -310,8 +312,8 @@ async def test_tls_1_0_works_where_it_is_asked_for(open_site: Open, keys: Keys) 
     """`min_version: TLS10` is not a promise that OpenSSL then breaks."""
     async with open_site(tls_section(keys.server, "min_version: TLS10")) as site:
         handshake = await asyncio.create_subprocess_exec(
-            *("openssl", "s_client", "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0", "-connect"),
-            f"127.0.0.1:{site.run.port}",
+            *(needs("openssl"), "s_client", "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0"),
+            *("-connect", f"127.0.0.1:{site.run.port}"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -339,6 +341,38 @@ async def test_the_chosen_cipher_is_spoken(open_site: Open, keys: Keys) -> None:
         assert await refused(site, other)
 
 
+@pytest.mark.parametrize(
+    ("name", "spoken", "other"),
+    [
+        ("CurveP256", "prime256v1", "X25519"),
+        ("CurveP384", "secp384r1", "prime256v1"),
+        ("CurveP521", "secp521r1", "secp384r1"),
+        ("X25519", "X25519", "secp521r1"),
+    ],
+)
+async def test_the_chosen_curve_is_spoken(
+    open_site: Open, keys: Keys, name: str, spoken: str, other: str
+) -> None:
+    """And no other."""
+    async with open_site(tls_section(keys.server, f"curve_preferences: [{name}]")) as site:
+        assert await served(site, keys, spoken)
+        assert not await served(site, keys, other)
+
+
+async def served(site: Site, keys: Keys, curve: str) -> bool:
+    """Whether a client that knows this curve alone gets an answer."""
+    client = await asyncio.create_subprocess_exec(
+        *("openssl", "s_client", "-curves", curve, "-CAfile", str(keys.server.cert)),
+        *("-connect", f"127.0.0.1:{site.run.port}", "-quiet"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    said = request("GET", "/metrics", "Connection: close")
+    out, _ = await asyncio.wait_for(client.communicate(said), 5)
+    return b"up 1" in out
+
+
 async def test_clients_must_show_a_certificate(open_site: Open, keys: Keys) -> None:
     """None, or one of another issuer, is no answer; the CA's is."""
     async with open_site(mutual(keys)) as site:
@@ -364,12 +398,23 @@ async def test_a_certificate_may_be_optional(open_site: Open, keys: Keys) -> Non
         ("[other, 10.0.0.1]", True),
         ("['spiffe://x/y']", True),
         ("[a@b.c]", True),
+        ('["2001:db8::1"]', True),
+        ('["2001:0DB8:0:0:0:0:0:1"]', True),
+        ('["2001:DB8::0.0.0.1"]', True),
+        ("[other, 2001:db8::1]", True),
+        ("[192.0.2.7]", True),
+        ('["::ffff:192.0.2.7"]', True),
+        ('["::ffff:10.0.0.1"]', True),
+        ('["2001:db8::2"]', False),
+        ('["2001:db8::/64"]', False),
+        ("[10.0.0.2]", False),
+        ("[10.0.0.01]", False),
         ("[other]", False),
         ("[Prometheus]", False),
         ("[client]", False),
     ],
 )
-async def test_allowed_names_are_compared_exactly(
+async def test_allowed_names_are_compared_exactly_and_addresses_as_addresses(
     open_site: Open, keys: Keys, names: str, welcome: bool
 ) -> None:
     """DNS, IP, URI and e-mail names of the certificate; its common name is none."""
@@ -523,6 +568,52 @@ async def test_users_change_with_the_file(
         "web configuration reloaded",
         "web configuration not reloaded, the old one stays in force",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "basic_auth_users: {alice: }",
+        "basic_auth_users: {alice: ''}",
+        "basic_auth_users:",
+        "basic_auth_users: {}",
+        "tls_server_config: {cert_file: , key_file: }",
+        "",
+    ],
+)
+async def test_a_variable_that_was_not_filled_in_opens_nothing(
+    open_site: Open, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A change that takes the hash away keeps the users of before, and the log says why."""
+    async with open_site(f"basic_auth_users:\n  alice: {HASH}") as site:
+        site.rewrite(text)
+
+        assert (await site.get()).status == 401
+        assert (await site.get(ALICE)).status == 200
+        if text:
+            with pytest.raises(ConfigError, match=r"basic_auth_users|cert_file"):
+                site.live.load()
+    (told,) = caplog.records
+    assert told.levelname == "ERROR"
+
+
+@pytest.mark.parametrize("missing", ["tls_server_config", "basic_auth_users", "client"])
+async def test_half_a_file_opens_nothing(open_site: Open, keys: Keys, missing: str) -> None:
+    """A file that is just being written may lack one of its protections: the old one stays."""
+    users = f"basic_auth_users:\n  alice: {HASH}\n"
+    async with open_site(mutual(keys) + users) as site:
+        site.rewrite(
+            {
+                "tls_server_config": users,
+                "basic_auth_users": mutual(keys),
+                "client": tls_section(keys.server) + users,
+            }[missing]
+        )
+        known = trusting(keys.server, keys.client)
+
+        assert (await site.get(tls=known)).status == 401
+        assert (await site.get(ALICE, tls=known)).status == 200
+        assert await refused(site, trusting(keys.server))
 
 
 async def test_files_are_looked_at_once_a_second_at_most(open_site: Open) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import ConfigError
 from exporter.web.access import RateLimit, WebConfig, load_web_config
-from exporter.web.certificates import CIPHERS, TlsSettings, build_context
+from exporter.web.certificates import (
+    CIPHERS,
+    CURVES,
+    TLS13_SUITES,
+    TlsSettings,
+    build_context,
+)
+from tests.needs import run
 from tests.web_support import Pair, make_pair
 
 HASH = "$2y$10$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm"
@@ -34,8 +40,8 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encrypt(pair: Pair, target: Path) -> None:
     """The pair's key under a password."""
-    command = ["openssl", "pkcs8", "-topk8", "-in", str(pair.key), "-out", str(target)]
-    subprocess.run([*command, "-passout", "pass:secret"], check=True)
+    command = ("openssl", "pkcs8", "-topk8", "-in", pair.key, "-out", target)
+    run(*command, "-passout", "pass:secret").check_returncode()
 
 
 @pytest.fixture
@@ -76,8 +82,8 @@ def server(*lines: str) -> str:
     "text",
     [
         *("", "# nothing", "{}", "tls_server_config:", "tls_server_config: {}"),
-        *("basic_auth_users: {}", "rate_limit:\n  interval: 0\n  burst: 0"),
-        *("rate_limit:\n  interval: 0s", "http_server_config:\n  http2: false"),
+        *("rate_limit:\n  interval: 0\n  burst: 0", "rate_limit:\n  interval: 0s"),
+        *("http_server_config:\n  http2: false", "http_server_config:\n  headers:"),
     ],
 )
 def test_an_empty_file_asks_for_nothing(load: Loader, text: str) -> None:
@@ -134,6 +140,13 @@ rate_limit:
 def test_secrets_are_not_in_the_repr(load: Loader) -> None:
     """A traceback or a debug line shows no hash."""
     assert HASH not in repr(load(f"basic_auth_users:\n  alice: {HASH}"))
+
+
+def test_blanks_around_a_hash_are_no_part_of_it(load: Loader) -> None:
+    """A block of YAML ends in a line break, which the password is not checked against."""
+    assert load(f"basic_auth_users:\n  alice: |\n    {HASH}\n").users == {
+        b"alice": HASH.encode()
+    }
 
 
 def test_certificates_may_stand_in_the_file(load: Loader) -> None:
@@ -205,6 +218,55 @@ def test_a_verified_client_without_a_ca_is_warned_about(load: Loader) -> None:
     assert "any public CA" in config.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("http_server_config:\n  http2: true", "http_server_config.http2: has no effect"),
+        (
+            server("curve_preferences: [CurveP256, X25519]"),
+            "tls_server_config.curve_preferences: has no effect",
+        ),
+        (
+            server("cipher_suites: [TLS_AES_128_GCM_SHA256, TLS_CHACHA20_POLY1305_SHA256]"),
+            "tls_server_config.cipher_suites: the suites of TLS 1.3 are always on",
+        ),
+    ],
+    ids=["http2", "curves", "suites"],
+)
+def test_what_other_exporters_can_is_accepted_with_a_warning(
+    load: Loader, text: str, warning: str
+) -> None:
+    """One file serves all exporters of a machine, so what only others can do is no error."""
+    (told,) = load(text).warnings
+
+    assert told.startswith(warning)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("client_auth_type: VerifyClientCertIfGiven",),
+        ("client_auth_type: NoClientCert",),
+        ("cipher_suites:", *(f"- {name}" for name in (*CIPHERS, *sorted(TLS13_SUITES)))),
+        ("curve_preferences:", *(f"- {name}" for name in CURVES)),
+        ("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]", "max_version: TLS12"),
+        ("curve_preferences: [CurveP521]", "min_version: TLS13"),
+        ("cipher_suites: []", "curve_preferences: []"),
+    ],
+    ids=range(7),
+)
+def test_what_the_toolkit_itself_takes_is_taken(load: Loader, lines: tuple[str, ...]) -> None:
+    """The good files of its own tests, but for certificates that nobody verifies."""
+    assert load(server(*lines)).tls is not None
+
+
+def test_suites_of_tls_1_3_alone_leave_no_older_version(load: Loader) -> None:
+    """As with the toolkit, a client of TLS 1.2 then finds no suite."""
+    context = load.context("cipher_suites: [TLS_AES_128_GCM_SHA256]")
+
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+
+
 def test_a_burst_of_zero_is_warned_about(load: Loader) -> None:
     """It is the toolkit's meaning: no request at all."""
     config = load("rate_limit:\n  interval: 1s\n  burst: 0")
@@ -219,6 +281,8 @@ TLS_PROBLEMS = [
         "key_file: server.key",
         "tls_server_config.cert_file: is missing: write cert_file or cert",
     ),
+    ("cert_file:\n  key_file:", "tls_server_config.cert_file: is missing: write cert_file or"),
+    ("cert_file: ''", "tls_server_config.cert_file: is missing: write cert_file or cert"),
     ("min_version: TLS13", "tls_server_config.cert_file: is missing: write cert_file or cert"),
 ]
 SERVER_PROBLEMS = [
@@ -229,6 +293,16 @@ SERVER_PROBLEMS = [
     ("client_ca_file: other.pem", "client_auth_type: is missing: client_ca has no effect"),
     ("client_allowed_sans: [a]", "client_auth_type: is missing: client_allowed_sans has no"),
     ("client_allowed_sans: a", "client_allowed_sans: must be a list"),
+    ("client_allowed_sans: []", "client_allowed_sans: is empty: write a name, or leave it out"),
+    ("client_allowed_sans:", "client_allowed_sans: is empty: write a name, or leave it out"),
+    ("client_allowed_sans: [a, '']", "client_allowed_sans.1: is empty"),
+    ("client_allowed_sans: [a, ' ']", "client_allowed_sans.1: is empty"),
+    ("client_allowed_sans: [~]", "client_allowed_sans.0: must be text"),
+    ("client_auth_type:", "client_auth_type: is empty: write it, or leave it out"),
+    ("client_auth_type: ''", "client_auth_type: is empty: write it, or leave it out"),
+    ("client_ca_file:", "client_ca_file: is empty: write it, or leave it out"),
+    ("client_ca: ''", "client_ca: is empty: write it, or leave it out"),
+    ("client_ca_file: ' '", "client_ca_file: is empty: write it, or leave it out"),
     ("client_allowed_sans: [[a]]", "client_allowed_sans.0: must be text: write it in quotes"),
     ("min_version: TLS111", "min_version: must be one of TLS10, TLS11, TLS12, TLS13"),
     ("max_version: SSL30", "max_version: must be one of TLS10, TLS11, TLS12, TLS13"),
@@ -238,8 +312,13 @@ SERVER_PROBLEMS = [
         "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA38]",
         'suites.0: is no known suite (did you mean "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"?)',
     ),
-    ("cipher_suites: [TLS_AES_128_GCM_SHA256]", "cipher_suites.0: the suites of TLS 1.3"),
-    ("curve_preferences: [X25519]", "curve_preferences: cannot be chosen with Python's ssl"),
+    (
+        "cipher_suites: [TLS_AES_128_GCM_SHA256]\n  max_version: TLS12",
+        "cipher_suites: names no suite of TLS 1.2 or older, which max_version asks for",
+    ),
+    ("curve_preferences: [CurveP257]", "curve_preferences.0: is no known curve (did you mean"),
+    ("curve_preferences: [X25519, '']", "curve_preferences.1: is no known curve"),
+    ("curve_preferences: X25519", "curve_preferences: must be a list"),
     ("prefer_server_cipher_suites: maybe", "prefer_server_cipher_suites: must be true or"),
     ("cert: abc", "cert_file: stands beside cert: one of them must go"),
     ("key: abc", "key_file: stands beside key: one of them must go"),
@@ -269,7 +348,6 @@ OTHER_PROBLEMS = [
         'tls_sever_config: is not a known key (did you mean "tls_server_c',
     ),
     ("7d" * 30 + ": {}", "(key): is not a known key"),
-    ("http_server_config:\n  http2: true", "http_server_config.http2: this server does not"),
     ("http_server_config:\n  http2: 1", "http_server_config.http2: must be true or false"),
     (
         "http_server_config:\n  headers: {Content-Type: x}",
@@ -290,6 +368,25 @@ OTHER_PROBLEMS = [
     ("http_server_config:\n  headers: {X-XSS-Protection: ñ}", "must be one line of printable"),
     ("basic_auth_users: alice", "basic_auth_users: must be a mapping (key: value)"),
     ("basic_auth_users: {john: doe}", "basic_auth_users.john: is no bcrypt hash"),
+    *(
+        (f"basic_auth_users:\n  alice: {HASH}\n  dave: {value}", problem)
+        for value, problem in (
+            ("", "basic_auth_users.dave: has no password hash"),
+            ("~", "basic_auth_users.dave: has no password hash"),
+            ("''", "basic_auth_users.dave: has no password hash"),
+            ("' '", "basic_auth_users.dave: has no password hash"),
+            ("{}", "basic_auth_users.dave: must be text"),
+            ("[]", "basic_auth_users.dave: must be text"),
+            ("no", "basic_auth_users.dave: is no bcrypt hash"),
+            ("${HASH}", "basic_auth_users.dave: is no bcrypt hash"),
+            ("$2y$", "basic_auth_users.dave: is no bcrypt hash"),
+            (HASH.removeprefix("$2y$10$"), "basic_auth_users.dave: is no bcrypt hash"),
+        )
+    ),
+    ("basic_auth_users:", "basic_auth_users: names no user: write one, or leave it out"),
+    ("basic_auth_users: {}", "basic_auth_users: names no user: write one, or leave it out"),
+    ("basic_auth_users: []", "basic_auth_users: must be a mapping (key: value)"),
+    ("basic_auth_users: ''", "basic_auth_users: must be a mapping (key: value)"),
     (
         "basic_auth_users: {john: [x]}",
         "basic_auth_users.john: must be text: write it in quotes",
@@ -298,6 +395,7 @@ OTHER_PROBLEMS = [
     (f'basic_auth_users: {{john: "{HASH[:-1]}"}}', "basic_auth_users.john: is no bcrypt hash"),
     ("rate_limit: {interval: soon}", "rate_limit.interval: must be a duration such as 100ms"),
     ("rate_limit: {interval: 5}", "rate_limit.interval: must be a duration"),
+    ("rate_limit: {interval: , burst: 5}", "rate_limit.interval: must be a duration"),
     ("rate_limit: {interval: -1s}", "rate_limit.interval: must be a duration"),
     (f"rate_limit: {{interval: {'1h' * 30}}}", "rate_limit.interval: must be a duration"),
     ("rate_limit: {burst: -1}", "rate_limit.burst: must be 0 or more"),
@@ -314,7 +412,7 @@ OTHER_PROBLEMS = [
         *((server(text), problem) for text, problem in SERVER_PROBLEMS),
         *OTHER_PROBLEMS,
     ],
-    ids=lambda value: value[:40],
+    ids=lambda value: value[-40:],
 )
 def test_what_cannot_be_is_refused_by_name(load: Loader, text: str, problem: str) -> None:
     """No key is ignored: it works, or the exporter does not start."""
@@ -336,10 +434,10 @@ def test_all_problems_are_told_at_once(load: Loader) -> None:
 tls_server_config:
   cert_file: missing
   min_version: TLS9
-  curve_preferences: [X25519]
+  curve_preferences: [X]
   colour: red
 http_server_config:
-  http2: true
+  http2: maybe
   headers: {Server: x}
 basic_auth_users:
   alice: hunter2

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from exporter.wolkvox.windows import (
     Window,
+    clock_change,
     day_so_far,
     day_start,
+    instant_of,
     local_day,
     next_day_start,
     whole_day,
@@ -132,6 +134,48 @@ def test_a_midnight_inside_the_jump_begins_the_day_at_the_jump(clock: str, start
 def test_the_next_day_begins_after_now(zone: str, now: str, start: str) -> None:
     """A pause until tomorrow ends when tomorrow begins in the operation's zone."""
     assert next_day_start(_utc(now), ZoneInfo(zone)) == _utc(start)
+
+
+@pytest.mark.parametrize(
+    ("zone", "local", "instant"),
+    [
+        ("America/Bogota", "2027-09-05 00:30", "2027-09-05 05:30"),
+        ("America/Santiago", "2027-09-05 00:30", "2027-09-05 04:00"),  # jumped over
+        ("America/Santiago", "2027-09-05 01:00", "2027-09-05 04:00"),
+        ("America/Santiago", "2027-04-03 23:30", "2027-04-04 02:30"),  # shown twice
+        ("Africa/Cairo", "2027-04-30 00:59:59", "2027-04-29 22:00"),
+        ("Pacific/Apia", "2011-12-30 17:00", "2011-12-30 10:00"),
+    ],
+)
+def test_a_local_time_has_one_first_instant(zone: str, local: str, instant: str) -> None:
+    """A time that is shown twice is meant the first time; one that is left out, at the jump."""
+    first = instant_of(datetime.fromisoformat(local), ZoneInfo(zone))
+
+    assert first == _utc(instant)
+    assert first.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end", "change"),
+    [
+        ("America/Santiago", "2027-09-05 00:00", "2027-09-05 23:00", "2027-09-05 04:00"),
+        (
+            "America/Santiago",
+            "2027-09-05 03:59:59.7",
+            "2027-09-05 04:00:01",
+            "2027-09-05 04:00",
+        ),
+        ("Asia/Beirut", "2027-03-27 21:59:59.5", "2027-03-27 22:00:01.2", "2027-03-27 22:00"),
+        ("America/Santiago", "2027-04-04 00:00", "2027-04-05 00:00", "2027-04-04 03:00"),
+        ("America/Santiago", "2027-09-05 00:00", "2027-09-05 04:00", "2027-09-05 04:00"),
+        ("America/Santiago", "2027-09-05 00:00", "2027-09-05 03:59:59", "2027-09-05 03:59:59"),
+        ("America/Santiago", "2027-09-05 04:00", "2027-09-05 09:00", "2027-09-05 09:00"),
+        ("America/Bogota", "2027-09-05 00:00", "2027-09-06 00:00", "2027-09-06 00:00"),
+    ],
+)
+def test_a_change_of_the_clocks_is_found(zone: str, start: str, end: str, change: str) -> None:
+    """The instant at which the clocks change; the end of the span where they do not."""
+    assert clock_change(_utc(start), _utc(end), ZoneInfo(zone)) == _utc(change)
 
 
 @settings(deadline=None)  # a busy machine is no defect

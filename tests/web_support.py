@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from exporter.web.asgi import ASGIApp
 from exporter.web.negotiation import Format
 from exporter.web.server import HttpServer, Limits, bind
 from exporter.web.tls import TlsPolicy
+from tests.needs import run
 
 QUICK = Limits(
     request_timeout=0.05,
@@ -172,15 +172,7 @@ def make_pair(folder: Path, name: str, *names: str, issuer: Pair | None = None) 
     """A certificate for these alternative names, by its own or an issuer's signature."""
     pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
     command = [
-        *(
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ),
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
         *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-out", str(pair.cert)),
         *("-keyout", str(pair.key)),
     ]
@@ -189,7 +181,7 @@ def make_pair(folder: Path, name: str, *names: str, issuer: Pair | None = None) 
         command += ["-addext", "basicConstraints=critical,CA:FALSE"]
     if names:
         command += ["-addext", f"subjectAltName={','.join(names)}"]
-    subprocess.run(command, check=True, capture_output=True)
+    run("openssl", *command).check_returncode()
     return pair
 
 

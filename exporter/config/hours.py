@@ -1,9 +1,14 @@
-"""Opening hours in the notation of OpenStreetMap: checked and measured; decides no poll."""
+"""Opening hours in the notation of OpenStreetMap: checked, asked and measured; no clock.
+
+The library evaluates naive local times only: aware ones it refuses where the clocks jump
+over them (midnight in Chile), and the zones it knows are not those of the system.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterator
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 # Both errors are in the package, but not in its type stubs.
@@ -16,13 +21,9 @@ from opening_hours import (  # type: ignore[attr-defined]
 
 from exporter.config.messages import shown
 from exporter.config.values import text
+from exporter.wolkvox.windows import clock_change, instant_of
 
-
-def opening_hours(
-    expression: str, zone: ZoneInfo | None = None, country: str | None = None
-) -> OpeningHours:
-    """Return the calendar of a checked expression; aware times go in and come out."""
-    return OpeningHours(expression, timezone=zone, country=country)
+A_DAY = timedelta(days=1)
 
 
 def hours(value: object) -> str:
@@ -62,13 +63,63 @@ def country(value: object) -> str:
     return code
 
 
-def open_seconds(expression: str, zone: ZoneInfo, day: date) -> float:
-    """Measure how long a local day is open, in real seconds (clock changes included)."""
-    begin = datetime.combine(day, time(), zone)
-    end = datetime.combine(day + timedelta(days=1), time(), zone)
-    calendar = opening_hours(expression, zone)
-    total = timedelta()
-    for start, stop, state, _comment in calendar.intervals(begin, end):
-        if state == State.OPEN:
-            total += stop.astimezone(UTC) - start.astimezone(UTC)
-    return total.total_seconds()
+class OpenHours:
+    """When a checked expression is open in a zone; without an expression, always.
+
+    Open is what the clocks show as open: an hour that they show twice counts twice, one
+    that they jump over not at all. All moments are aware.
+    """
+
+    def __init__(
+        self, expression: str | None, zone: ZoneInfo, country: str | None = None
+    ) -> None:
+        self._calendar = OpeningHours(expression, country=country) if expression else None
+        self._zone = zone
+
+    def wait(self, now: datetime) -> float:
+        """Seconds until it is open: 0 while it is, a day at most."""
+        now = now.astimezone(UTC)
+        spans = self._spans(now, now + A_DAY)
+        opens = next((begin for begin, _stop, is_open in spans if is_open), now + A_DAY)
+        return (opens - now) / timedelta(seconds=1)
+
+    def open_seconds(self, start: datetime, end: datetime) -> float:
+        """How many of the seconds between two moments are open."""
+        spans = self._spans(start.astimezone(UTC), end.astimezone(UTC))
+        total = sum((stop - begin for begin, stop, is_open in spans if is_open), timedelta())
+        return total / timedelta(seconds=1)
+
+    def state(self, now: float) -> tuple[bool, float | None]:
+        """Whether it is open at epoch `now`, and until when (None: for good)."""
+        moment = datetime.fromtimestamp(now, UTC)
+        horizon = moment + A_DAY
+        (_begin, _stop, is_open), *later = self._spans(moment, horizon)
+        for begin, _stop, other in later:
+            if other != is_open:
+                return is_open, begin.timestamp()
+        if self._calendar is None:
+            return is_open, None
+        last = self._shown(horizon - timedelta.resolution)
+        change = self._calendar.next_change(last)
+        if change is None or change.year == MAXYEAR:
+            return is_open, None
+        return is_open, instant_of(change, self._zone).timestamp()
+
+    def _spans(
+        self, start: datetime, end: datetime
+    ) -> Iterator[tuple[datetime, datetime, bool]]:
+        """Cut a span of time where it opens or closes, and where the clocks change; in UTC."""
+        while start < end:
+            steady = clock_change(start, min(start + A_DAY, end), self._zone)
+            if self._calendar is None:
+                yield start, steady, True
+            else:
+                shown = self._shown(start)
+                spans = self._calendar.intervals(shown, shown + (steady - start))
+                for begin, stop, state, _comment in spans:
+                    yield start + (begin - shown), start + (stop - shown), state == State.OPEN
+            start = steady
+
+    def _shown(self, moment: datetime) -> datetime:
+        """What the clocks show at a moment, as a naive local time."""
+        return moment.astimezone(self._zone).replace(tzinfo=None)

@@ -10,10 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
-from exporter.config.hours import open_seconds
+from exporter.config.hours import OpenHours
 from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation
 from exporter.config.values import format_duration
+from exporter.wolkvox.windows import day_start, local_day
 
 DAY = 86_400.0
 TOKEN_INFO_CALLS = 24
@@ -74,19 +76,13 @@ def calls_of(loads: Sequence[Load], shortest: float = 0.0) -> int:
     return math.ceil(total - 1e-6)  # what rounding adds is no call
 
 
-def stretched_interval(
-    intervals: Sequence[float], fixed_calls: int, ceiling: int, seconds: float
-) -> float | None:
-    """Return the smallest m with sum(seconds / max(interval, m)) + fixed_calls <= ceiling.
-
-    `intervals` are those of the queries, `seconds` the polling time that is left. Where all
-    fits, m is the shortest interval (0 without queries); where nothing fits, it is None.
-    """
-    return stretch([Load(interval, seconds) for interval in intervals], fixed_calls, ceiling)
-
-
 def stretch(loads: Sequence[Load], fixed_calls: int, ceiling: int) -> float | None:
-    """Do as `stretched_interval` for queries with polling times of their own."""
+    """Return the shortest interval m with which the calls of a day keep under the ceiling.
+
+    That is the smallest m with sum(seconds / max(interval, m)) + fixed_calls <= ceiling.
+    Where all fits, m is the shortest interval (0 without queries); where nothing fits, it is
+    None.
+    """
     budget = ceiling - fixed_calls
     queue = sorted((load for load in loads if load.seconds > 0), key=lambda one: one.interval)
     if budget < 0:
@@ -106,13 +102,19 @@ def stretch(loads: Sequence[Load], fixed_calls: int, ceiling: int) -> float | No
     return None
 
 
-def polling_seconds(operation: Operation, now: datetime) -> float:
-    """Return the polling time of the busiest of the coming seven local days."""
+def _busiest_day(operation: Operation, now: datetime) -> tuple[float, bool]:
+    """Return the polling time of the busiest of the coming seven local days, in seconds.
+
+    Also whether polling is closed at its first moment.
+    """
     if operation.poll_hours is None:
-        return DAY
-    today = now.astimezone(operation.timezone).date()
-    days = [today + timedelta(days=ahead) for ahead in range(7)]
-    return max(open_seconds(operation.poll_hours, operation.timezone, day) for day in days)
+        return DAY, False
+    hours = OpenHours(operation.poll_hours, operation.timezone)
+    today = local_day(now, operation.timezone)
+    days = [day_start(today + timedelta(days=ahead), operation.timezone) for ahead in range(8)]
+    return max(
+        (hours.open_seconds(start, end), hours.wait(start) > 0) for start, end in pairwise(days)
+    )
 
 
 def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
@@ -121,8 +123,7 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     The call that closes a day takes the place of the first poll of the next one; only where
     poll_hours leave no poll at midnight it comes on top.
     """
-    seconds = polling_seconds(operation, now)
-    closing = 1 if operation.poll_hours is not None and seconds < DAY else 0
+    seconds, closing = _busiest_day(operation, now)
     loads = tuple(
         Load(skill.interval or operation.interval, seconds) for skill in operation.skills
     )

@@ -19,7 +19,7 @@ from exporter.config.messages import Invalid, Unquoted, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_BYTES = 4 * 1024 * 1024
-MAX_ALIASED = 100_000
+MAX_ALIASED = 500_000
 MAX_DEPTH = 50
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is not in every build
 

@@ -146,6 +146,7 @@ OPERATION_FAMILIES = (
     Family("wolkvox_token_available", "gauge", OPERATION, "Requests left to the token today by the platform's count (token_info field available_consumption_options).", "`available_consumption_options`", _API),
     _own("parse_errors_total", "counter", (*OPERATION, "field"), "Fields of answers that could not be read and were left out.", _API),
     _own("series_dropped_total", "counter", OPERATION, "Rows of answers beyond 64 channels a query, or with a channel name over 128 characters.", _API),
+    _own("held_answers_total", "counter", OPERATION, "Rows of answers below what was counted already, held back until the next answer tells a correction of Wolkvox from a glitch.", _API),
 )  # fmt: skip
 
 EXPORTER_FAMILIES = (

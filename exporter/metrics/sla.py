@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from opening_hours import OpeningHours
-
 from exporter.config import DEFAULT_MIN_INTERACTIONS, ServiceLevel, SlaEntry
-from exporter.config.hours import opening_hours
+from exporter.config.hours import OpenHours
 from exporter.config.values import ALL_SKILLS
 
 T = TypeVar("T")
@@ -73,12 +70,7 @@ class Targets:
 
     def open(self, target: Target, now: float) -> tuple[bool, float | None]:
         """Whether it is opening time at epoch `now`, and until when (None: for good)."""
-        if target.hours is None:
-            return True, None
-        calendar = _calendar(target.hours, self._zone, target.country)
-        moment = datetime.fromtimestamp(now, UTC).astimezone(self._zone)
-        change = calendar.next_change(moment)
-        return calendar.is_open(moment), None if change is None else change.timestamp()
+        return _open_hours(target.hours, self._zone, target.country).state(now)
 
 
 def _last(values: Iterable[T | None]) -> T | None:
@@ -86,6 +78,4 @@ def _last(values: Iterable[T | None]) -> T | None:
     return next((value for value in reversed(list(values)) if value is not None), None)
 
 
-@lru_cache(maxsize=1024)
-def _calendar(hours: str, zone: ZoneInfo, country: str | None) -> OpeningHours:
-    return opening_hours(hours, zone, country)
+_open_hours = lru_cache(maxsize=1024)(OpenHours)

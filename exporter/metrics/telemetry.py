@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import accumulate
 
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Scoped
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import Block
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Timing
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
@@ -67,6 +67,7 @@ class OperationTelemetry:
         self._durations: dict[str, _Durations] = {}
         self._unreadable = dict.fromkeys(FIELDS, 0)
         self._dropped = 0
+        self._held = 0
         self._timing: Timing | None = None
         self._paused: Reason | None = None
         self._budget: tuple[int, int | None] = (0, None)
@@ -82,7 +83,7 @@ class OperationTelemetry:
         info: Mapping[str, str],
         reports: tuple[str, ...],
         renderer: QueryRenderer,
-        hours: PollHours,
+        hours: OpenHours,
     ) -> None:
         """Take over a changed configuration; counters of reports in use go on."""
         self._info, self._renderer = dict(info), renderer
@@ -159,12 +160,13 @@ class OperationTelemetry:
         self._failures[report, reason] += 1
         self._changed(self._show_failures)
 
-    def read(self, report: SkillReport) -> None:
-        """Count what could not be read."""
+    def read(self, report: SkillReport, held: int) -> None:
+        """Count what could not be read, and the rows that were dropped and held back."""
         for error in report.errors:
             self._unreadable[error.field] = self._unreadable.get(error.field, 0) + 1
         self._dropped += report.dropped
-        if report.errors or report.dropped:
+        self._held += held
+        if report.errors or report.dropped or held:
             self._changed(self._show_reading)
 
     def timing(self, timing: Timing) -> None:
@@ -243,7 +245,9 @@ class OperationTelemetry:
             unreadable.add((self._name, field), count)
         dropped = Block(BY_NAME["wolkvox_series_dropped_total"])
         dropped.add((self._name,), self._dropped)
-        return unreadable, dropped
+        held = Block(BY_NAME["wolkvox_held_answers_total"])
+        held.add((self._name,), self._held)
+        return unreadable, dropped, held
 
     def _show_paused(self) -> Iterable[Block]:
         block = Block(BY_NAME["wolkvox_paused"])
@@ -280,7 +284,7 @@ class OperationTelemetry:
             yield block
 
 
-def _poll_open(name: str, hours: PollHours, now: float) -> Scoped:
+def _poll_open(name: str, hours: OpenHours, now: float) -> Scoped:
     is_open, until = hours.state(now)
     block = Block(BY_NAME["wolkvox_poll_open"])
     block.add((name,), float(is_open))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -151,13 +151,15 @@ class Attempts:
         started = max(started, self._client.left_at or started)
         self._observer.answered(order.report, seconds, error.reason if error else None)
         if error is not None and not error.reached:
-            used = await self._state.write(
-                lambda storage: storage.take_back(attempt, granted.before)
-            )
-            self._budget.note(used, attempt.day)
-            stored = granted.before
+            # Where it cannot be taken back it stays counted: the failure shows all the same.
+            with contextlib.suppress(StorageError):
+                used = await self._state.write(
+                    lambda storage: storage.take_back(attempt, granted.before)
+                )
+                self._budget.note(used, attempt.day)
+                stored = granted.before
         if error is None and granted.rotated and attempt.token is not None:
             row, accepted = attempt.operation, attempt.token
-            with suppress(StorageError):  # the next answer accepts it
+            with contextlib.suppress(StorageError):  # the next answer accepts it
                 await self._state.write(lambda storage: storage.accept(row, accepted))
         return Outcome(answer, error, window, started, attempt.at, self._clock.epoch(), stored)

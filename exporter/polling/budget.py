@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from exporter.config.plan import Load, calls_of, stretch
-from exporter.polling.hours import DAY, PollHours
+from exporter.config.hours import OpenHours
+from exporter.config.plan import DAY, Load, calls_of, stretch
 from exporter.wolkvox.windows import day_start, local_day
 
 
@@ -22,7 +22,7 @@ class Demand:
 
     intervals: tuple[float, ...]
     other_calls: int
-    hours: PollHours
+    hours: OpenHours
 
 
 @dataclass(frozen=True, slots=True)

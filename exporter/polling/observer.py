@@ -44,8 +44,8 @@ class Observer(Protocol):
     def refused(self, report: str, reason: Reason) -> None:
         """Count a failure for which nothing was sent."""
 
-    def read(self, report: SkillReport) -> None:
-        """Count the fields that could not be read and the rows that were dropped."""
+    def read(self, report: SkillReport, held: int) -> None:
+        """Count the fields that could not be read, and the rows dropped and held back."""
 
     def timing(self, timing: Timing) -> None:
         """Take over the interval in force, the cycle and the lag."""

@@ -8,9 +8,9 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation
+from exporter.config.hours import OpenHours
 from exporter.logs import say
 from exporter.polling.budget import NO_LIMITS, Budget, Demand, Limits
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Observer, Timing
 from exporter.polling.roster import Roster
 from exporter.polling.task import Rounds, Task
@@ -36,7 +36,7 @@ class Pace:
         self._budget = budget
         self._clock = clock
         self._observer = observer
-        self._hours = PollHours(operation.poll_hours, operation.timezone)
+        self._hours = OpenHours(operation.poll_hours, operation.timezone)
         self._rounds = Rounds()
         self._timing = Timing(operation.interval)
         self._limits = NO_LIMITS

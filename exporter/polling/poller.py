@@ -244,8 +244,9 @@ class Poller:
         task.error = None
         if isinstance(answer, SkillReport):
             answer = bounded(answer, task.memory.ledger)
-            self._teller.read(task, answer)
-            await self._keep(task, absorb(task.memory, outcome.window, answer, at))
+            memory = absorb(task.memory, outcome.window, answer, at)
+            self._teller.read(task, answer, memory.ledger)
+            await self._keep(task, memory)
             return
         await self._keep(task, replace(task.memory, last_success_at=at, failures=0))
         if isinstance(answer, TokenInfo):

@@ -10,6 +10,7 @@ from exporter.logs import say
 from exporter.polling import schedule
 from exporter.polling.observer import Observer
 from exporter.polling.task import Task
+from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.snapshot import QueryKey, QueryStatus
 from exporter.times import Clock
 from exporter.wolkvox.report import SkillReport
@@ -91,9 +92,21 @@ class Teller:
         )
         self._observer.refused(task.report, Reason.INTERNAL)
 
-    def read(self, task: Task, report: SkillReport) -> None:
-        """Count what could not be read; the first of each field is said."""
-        self._observer.read(report)
+    def read(self, task: Task, report: SkillReport, ledger: QueryLedger | None) -> None:
+        """Report what of an answer could not be read or believed; `ledger` is the new one.
+
+        Each field is logged once, and a channel whose figures stay inconsistent once.
+        """
+        held, inconsistent = what_changed(task.memory.ledger, ledger)
+        self._observer.read(report, held)
+        for channel in inconsistent:
+            self._say(
+                logging.WARNING,
+                "the figures of a channel are inconsistent: its counters stand still",
+                task,
+                channel=channel,
+                answers=STUCK_ANSWERS,
+            )
         for error in report.errors:
             if error.field not in self._unreadable:
                 self._unreadable.add(error.field)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.state import ledger as ledgers
-from exporter.state.ledger import QueryLedger
+from exporter.state.ledger import QueryLedger, known_channels, observe
 from exporter.state.snapshot import QueryMemory, Result
 from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window
@@ -18,14 +17,15 @@ def absorb(
 
     An answer without rows after rows of the same day is doubtful, since a day's totals do
     not vanish: the first such answer is a success that changes no value, a second in a row
-    is believed. A closing answer fills `yesterday` and closes its day.
+    is believed: its channels count as zeros. A closing answer fills `yesterday` and closes
+    its day.
     """
     succeeded = replace(memory, last_success_at=completed_at, failures=0)
     if not report.channels and not memory.doubted and _had_rows(memory, window):
         return replace(succeeded, doubted=True)
     result = Result(window.day, report.channels, completed_at)
-    ledger = ledgers.observe(memory.ledger, window.day, report.channels)
-    kept = replace(succeeded, doubted=False, ledger=ledgers.forget(ledger, window.day))
+    ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
+    kept = replace(succeeded, doubted=False, ledger=ledger)
     if window.closing:
         return replace(kept, yesterday=result, closed=window.day)
     return replace(kept, today=result)
@@ -37,7 +37,7 @@ def bounded(report: SkillReport, ledger: QueryLedger | None) -> SkillReport:
     An answer is limited already; without this, new names in each answer would still make
     series without end. Channels known of late go before new ones.
     """
-    known = set(ledgers.known_channels(ledger, ledger.day)) if ledger is not None else set()
+    known = set(known_channels(ledger, ledger.day)) if ledger is not None else set()
     room = MAX_CHANNELS - len(known)
     kept = []
     for row in report.channels:

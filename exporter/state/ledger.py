@@ -2,20 +2,21 @@
 file, no request. What a single row says is read in totals.py.
 
 A query's first observation counts nothing, so that a lost state never looks like traffic.
-After it a day's totals count by how much they rise above the highest seen that day, and a
-new day begins at 0. A channel that joins later was absent before: it counts in full, but
-shows 0 until the next observation, because Prometheus sees no increase in a series that
-begins above 0.
+After it the totals of a day count by their differences, and a new day begins at 0. A channel
+that joins later was absent before: it counts in full, but shows 0 until the next
+observation, because Prometheus sees no increase in a series that begins above 0.
+
+Wolkvox corrects totals downward, and an answer may be a glitch. A row moves as a whole or
+not at all, so that a ratio over a window never mixes two states of a day: see `_counted`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exporter.state.totals import (
     NO_COUNTERS,
@@ -23,47 +24,42 @@ from exporter.state.totals import (
     Counters,
     DayTotals,
     advanced,
+    cumulative,
     day_totals,
+    fell,
     raised,
 )
-from exporter.wolkvox.text import printable
 
 if TYPE_CHECKING:
     from exporter.wolkvox.report import ChannelFigures
 
-__all__ = [
-    "KEEP_DAYS",
-    "ChannelLedger",
-    "Counters",
-    "DayTotals",
-    "QueryLedger",
-    "a_day",
-    "exposed",
-    "forget",
-    "from_json",
-    "known_channels",
-    "observe",
-    "to_json",
-]
-
 KEEP_DAYS = 8  # the same weekday last week, with a day to spare
-# Beyond them a day before, or a time zone, would leave the calendar.
-FIRST_YEAR, LAST_YEAR = 2000, 2999
-LARGEST_COUNT = 2**53  # above it a float, which is what Prometheus keeps, skips integers
+MOST_HELD = 3  # answers held in a row; the one that falls after them is believed
+STUCK_ANSWERS = 3  # after so many answers counters that do not move are no chance any more
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelLedger:
-    """One channel: `base` is what is counted already of `day`, the last day it had a row.
+    """One channel: `base` is the row last counted of `day`, the last day it had a row.
 
     `fresh` is true from the observation in which the channel joined a known query until
-    the next one: its counters are then shown as 0 (see `exposed`).
+    the next one: its counters are then shown as 0 (see `exposed`). `candidate` is a row that
+    fell and waits for the next one to decide, `held` how many have taken that place in a
+    row. `unmoved` counts answers in a row that had interactions but moved no counter.
     """
 
     day: date
     base: DayTotals
     counters: Counters
     fresh: bool = False
+    candidate: DayTotals | None = None
+    held: int = 0
+    unmoved: int = 0
+
+    @property
+    def inconsistent(self) -> bool:
+        """Whether its figures make no sense to the counters for several answers."""
+        return self.unmoved >= STUCK_ANSWERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,45 +71,65 @@ class QueryLedger:
 
 
 def observe(
-    ledger: QueryLedger | None, day: date, channels: Sequence[ChannelFigures]
+    ledger: QueryLedger | None,
+    day: date,
+    rows: Sequence[ChannelFigures],
+    *,
+    whole: bool = True,
 ) -> QueryLedger:
     """The ledger after an answer for `day`: its rows, each channel once; or no rows at all.
 
     The answer for a finished day is observed like any other, before the next day's. One
     for the day before the ledger's comes too late and changes nothing. After more than
     KEEP_DAYS unobserved, or where a clock was set back by days, the answer is taken as a
-    first one: nothing tells how much of its totals is new.
+    first one: nothing tells how much of its totals is new. Channels that had rows that day
+    and lack one now count as zeros, unless rows were left out (not `whole`).
     """
-    seen = {row.channel: day_totals(row) for row in channels}
     if ledger is None:
-        return _begun({}, day, seen)
+        return _begun({}, day, rows)
     days = (day - ledger.day).days
     if days == -1:
         return ledger
-    known = forget(ledger, day).channels
+    known = _remembered(ledger, day)
     if days < 0 or days > KEEP_DAYS:
-        return _begun(known, day, seen)
-    after = {
-        name: replace(channel, fresh=False) if channel.fresh else channel
-        for name, channel in known.items()
-    }
-    for name, totals in seen.items():
-        after[name] = _counted(after.get(name), day, totals)
+        return _begun(known, day, rows)
+    after = {name: replace(channel, fresh=False) for name, channel in known.items()}
+    for row in rows:
+        before = after.get(row.channel)
+        after[row.channel] = _counted(before, day, day_totals(row), busy=bool(row.inbound))
+    lacking = known.keys() - {row.channel for row in rows} if whole else ()
+    for name in lacking:
+        channel = after[name]
+        if channel.day == day and channel.base.offered is not None:
+            after[name] = _counted(channel, day, ZERO_TOTALS, busy=False)
     return QueryLedger(day, MappingProxyType(after))
 
 
 def exposed(channel: ChannelLedger) -> Counters:
-    """The counters to show: 0 as long as the channel is fresh."""
-    return NO_COUNTERS if channel.fresh else channel.counters
+    """The counters to show, as ordered buckets: 0 as long as the channel is fresh."""
+    return NO_COUNTERS if channel.fresh else cumulative(channel.counters)
 
 
-def forget(ledger: QueryLedger, day: date, keep_days: int = KEEP_DAYS) -> QueryLedger:
-    """The ledger without the channels whose last row is more than `keep_days` before `day`."""
-    return replace(ledger, channels=MappingProxyType(_kept(ledger, day, keep_days)))
+def what_changed(
+    before: QueryLedger | None, after: QueryLedger | None
+) -> tuple[int, list[str]]:
+    """How many rows an answer held back, and which channels became inconsistent with it."""
+    held, inconsistent = 0, []
+    for name, channel in (after.channels if after else {}).items():
+        known = before.channels.get(name) if before else None
+        held += channel.held > (known.held if known else 0)
+        if channel.inconsistent and not (known and known.inconsistent):
+            inconsistent.append(name)
+    return held, inconsistent
 
 
-def _kept(ledger: QueryLedger, day: date, keep_days: int) -> dict[str, ChannelLedger]:
-    oldest = day.toordinal() - keep_days
+def known_channels(ledger: QueryLedger | None, today: date) -> tuple[str, ...]:
+    """The channels that had a row today or in the KEEP_DAYS days before, in name order."""
+    return tuple(sorted(_remembered(ledger, today))) if ledger else ()
+
+
+def _remembered(ledger: QueryLedger, day: date) -> dict[str, ChannelLedger]:
+    oldest = day.toordinal() - KEEP_DAYS
     return {
         name: channel
         for name, channel in ledger.channels.items()
@@ -121,17 +137,11 @@ def _kept(ledger: QueryLedger, day: date, keep_days: int) -> dict[str, ChannelLe
     }
 
 
-def known_channels(ledger: QueryLedger | None, today: date) -> tuple[str, ...]:
-    """The channels that had a row today or in the KEEP_DAYS days before, in name order."""
-    if ledger is None:
-        return ()
-    return tuple(sorted(_kept(ledger, today, KEEP_DAYS)))
-
-
 def _begun(
-    known: Mapping[str, ChannelLedger], day: date, seen: Mapping[str, DayTotals]
+    known: Mapping[str, ChannelLedger], day: date, rows: Sequence[ChannelFigures]
 ) -> QueryLedger:
     """Counters as they are, with these totals as their base: what is unread gets it later."""
+    seen = {row.channel: day_totals(row) for row in rows}
     channels = {
         name: ChannelLedger(
             day,
@@ -143,105 +153,35 @@ def _begun(
     return QueryLedger(day, MappingProxyType(channels))
 
 
-def _counted(before: ChannelLedger | None, day: date, seen: DayTotals) -> ChannelLedger:
-    if before is None:
-        counters = advanced(NO_COUNTERS, ZERO_TOTALS, seen)
-        return ChannelLedger(day, raised(ZERO_TOTALS, seen), counters, fresh=True)
-    base = before.base if before.day == day else ZERO_TOTALS
-    return ChannelLedger(day, raised(base, seen), advanced(before.counters, base, seen))
+def _counted(
+    channel: ChannelLedger | None, day: date, seen: DayTotals, *, busy: bool
+) -> ChannelLedger:
+    """The channel after a row: it counts as a whole, or nothing of it does.
 
-
-def to_json(ledger: QueryLedger) -> dict[str, Any]:
-    """The ledger as JSON data; `from_json` gives back an equal one."""
-    return {
-        "day": ledger.day.isoformat(),
-        "channels": {
-            name: {
-                "day": channel.day.isoformat(),
-                "base": _flat(channel.base),
-                "counters": _flat(channel.counters),
-                "fresh": channel.fresh,
-            }
-            for name, channel in ledger.channels.items()
-        },
-    }
-
-
-def _flat(figures: DayTotals | Counters) -> dict[str, float | None]:
-    """Like `asdict`, which would copy each figure deeply: this runs at every poll."""
-    return {name: getattr(figures, name) for name in figures.__slots__}
-
-
-def from_json(data: object) -> QueryLedger:
-    """The reverse of `to_json`; raises ValueError for whatever it could not have written."""
-    fields = _object(data, ("day", "channels"), "ledger")
-    day = a_day(fields["day"], "day")
-    entries = fields["channels"]
-    if not isinstance(entries, dict):
-        raise ValueError("channels: not an object")  # noqa: TRY004 - one kind of error
-    channels = {}
-    for name, entry in entries.items():
-        if printable(name) != name or not name:
-            raise ValueError("channels: a name is no printable text")
-        channels[name] = channel = _channel(entry, f"channels.{name}")
-        if channel.day > day:
-            raise ValueError(f"channels.{name}.day: after the day of the ledger")
-    return QueryLedger(day, MappingProxyType(channels))
-
-
-def _channel(data: object, path: str) -> ChannelLedger:
-    fields = _object(data, ("day", "base", "counters", "fresh"), path)
-    if not isinstance(fields["fresh"], bool):
-        raise ValueError(f"{path}.fresh: neither true nor false")  # noqa: TRY004
+    A row that falls below the base becomes the candidate, and the next one decides: not
+    below the base, the fall was a glitch; not below the candidate, it was a correction, and
+    what grew since then counts; else it is the new candidate. After MOST_HELD of them one is
+    believed as it stands, so that nothing freezes. A row that cannot be read decides nothing.
+    A candidate ends with its day.
+    """
+    if channel is None:
+        channel = ChannelLedger(day, ZERO_TOTALS, NO_COUNTERS, fresh=True)
+    elif channel.day != day:
+        channel = replace(channel, day=day, base=ZERO_TOTALS, candidate=None, held=0)
+    unmoved = channel.unmoved + busy
+    if seen.offered is None:
+        return replace(channel, unmoved=unmoved)
+    if not fell(channel.base, seen):
+        since = channel.base
+    elif channel.candidate is not None and not fell(channel.candidate, seen):
+        since = channel.candidate
+    elif channel.held == MOST_HELD:
+        since = seen
+    else:
+        return replace(channel, candidate=seen, held=channel.held + 1, unmoved=unmoved)
     return ChannelLedger(
-        a_day(fields["day"], f"{path}.day"),
-        DayTotals(**_numbers(fields["base"], f"{path}.base", optional=True)),
-        Counters(**_numbers(fields["counters"], f"{path}.counters", optional=False)),
-        fields["fresh"],
+        day,
+        raised(since, seen),
+        advanced(channel.counters, since, seen),
+        channel.fresh,
     )
-
-
-_BUCKETS = ("within_10", "within_20", "within_30", "answered")
-_COUNTS = ("offered", *_BUCKETS, "abandoned")
-_SUMS = ("answer_wait_sum", "abandon_wait_sum")
-
-
-def _numbers(data: object, path: str, *, optional: bool) -> dict[str, Any]:
-    numbers = _object(data, (*_COUNTS, *_SUMS), path)
-    for name, value in numbers.items():
-        if not _is_number(value, whole=name in _COUNTS) and not (optional and value is None):
-            raise ValueError(f"{path}.{name}: {str(value)[:40]!r} is no such number")
-    together = [numbers[name] for name in ("offered", *_BUCKETS)]
-    if any(value is None for value in together):
-        if any(value is not None for value in together):
-            raise ValueError(f"{path}: offered and its buckets are known only in part")
-    elif together[1:] != sorted(together[1:]):
-        raise ValueError(f"{path}: the buckets are not cumulative")
-    return numbers
-
-
-def _is_number(value: object, *, whole: bool) -> bool:
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, int):
-        return 0 <= value <= LARGEST_COUNT
-    return not whole and isinstance(value, float) and math.isfinite(value) and value >= 0
-
-
-def _object(data: object, names: Iterable[str], path: str) -> dict[str, Any]:
-    if not isinstance(data, dict) or set(data) != set(names):
-        raise ValueError(f"{path}: not an object of {', '.join(names)}")
-    return data
-
-
-def a_day(value: object, path: str) -> date:
-    """A day that was written by `isoformat`; ValueError for anything else."""
-    if not isinstance(value, str):
-        raise ValueError(f"{path}: not a text")  # noqa: TRY004
-    try:
-        day = date.fromisoformat(value)
-    except ValueError:
-        raise ValueError(f"{path}: {value[:40]!r} is no date") from None
-    if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise ValueError(f"{path}: {value[:40]!r} is no day of this millennium")
-    return day

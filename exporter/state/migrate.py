@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from typing import Any
 
 PLAIN = ""
 """The name of a row that version 1 kept under a base URL alone, whoever it belonged to."""
+
+# The order of a row's figures in a file of version 1.
+_FIGURES_1 = (
+    *("channel", "inbound", "answered", "abandoned"),
+    *("service_level_10", "service_level_20", "service_level_30"),
+    *("abandonment", "asa", "ata"),
+)
 
 
 def from_version_1(connection: sqlite3.Connection) -> None:
@@ -41,9 +50,12 @@ def _move(
         " FROM attempts_1 WHERE base_url = ?",
         (row, base_url),
     )
-    connection.execute(
-        "INSERT INTO memories SELECT ?, skill_id, memory FROM memories_1 WHERE owner = ?",
-        (row, owner),
+    memories = connection.execute(
+        "SELECT skill_id, memory FROM memories_1 WHERE owner = ?", (owner,)
+    ).fetchall()
+    connection.executemany(
+        "INSERT INTO memories VALUES (?, ?, ?)",
+        [(row, skill_id, _text_1_to_2(text)) for skill_id, text in memories],
     )
     counted = owner if name == PLAIN else f"#{name}"
     connection.execute(
@@ -54,3 +66,33 @@ def _move(
         " UNION ALL SELECT ?, 'pause', pause FROM pauses_1 WHERE member = ?",
         (row, owner, row, owner),
     )
+
+
+def _text_1_to_2(text: str) -> str:
+    try:
+        return json.dumps(memory_1_to_2(json.loads(text)))
+    except (ValueError, RecursionError):
+        return text  # its reader says that it cannot be read
+
+
+def memory_1_to_2(data: Any) -> Any:
+    """A query's memory with names for the figures of its rows, which were mere lists.
+
+    What has another form is left as it is, to be refused or understood by the reader.
+    """
+    if not isinstance(data, dict):
+        return data
+    results = {name: _result(data[name]) for name in ("today", "yesterday") if name in data}
+    return {**data, **results}
+
+
+def _result(result: Any) -> Any:
+    if not isinstance(result, dict) or not isinstance(result.get("rows"), list):
+        return result
+    return {**result, "rows": [_row(row) for row in result["rows"]]}
+
+
+def _row(row: Any) -> Any:
+    if not isinstance(row, list) or len(row) != len(_FIGURES_1):
+        return row
+    return dict(zip(_FIGURES_1, row, strict=True))

@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from exporter.errors import StartError, StorageError
+from exporter.state.claims import KEEP_DAYS, claim_rows, marks
+from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.file import connect, is_refusal, put_aside, used_before
-from exporter.state.identity import Claim, Identity, OperationRow, match
-from exporter.state.migrate import PLAIN
-from exporter.state.snapshot import QueryMemory, memory_from_json, memory_to_json
+from exporter.state.identity import Claim, Identity, OperationRow
+from exporter.state.snapshot import QueryMemory
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "wolkvox-exporter.db"
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
-KEEP_DAYS = 40  # of request counts and of operations that nobody claims
-_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,101 +229,16 @@ class Storage:
         base URL that nobody claims. Rows that nobody claims for 40 days are dropped.
         """
         claims = [replace(one, token=self._salted(one.token)) for one in claims]
-        found = match(claims, self._rows())
-        rows = {one.name: self._write_claim(one, found.get(one.name)) for one in claims}
-        self._give_away_plain_rows(claims, rows)
-        for one in claims:
-            if one.name not in found:
-                self._keep_spacing(rows[one.name], [row.id for row in rows.values()])
-        oldest = self._now() - KEEP_DAYS * _DAY
-        self._connection.execute("DELETE FROM operations WHERE seen_at < ?", (oldest,))
+        rows = claim_rows(self._connection, claims, self._now())
         self._claimed = tuple(rows.values())
         accounts: dict[str | int, list[int]] = {}
         for one in claims:
-            row = rows[one.name].id
-            accounts.setdefault(one.token or row, []).append(row)
+            accounts.setdefault(one.token or rows[one.name].id, []).append(rows[one.name].id)
         return {
             one.name: Identity(row, tuple(sorted(accounts[one.token or row])))
             for one in claims
             for row in [rows[one.name].id]
         }
-
-    def _rows(self) -> list[OperationRow]:
-        found = self._connection.execute("SELECT id, base_url, name, token FROM operations")
-        return [OperationRow(*row) for row in found.fetchall()]
-
-    def _write_claim(self, claim: Claim, row: OperationRow | None) -> OperationRow:
-        token = row.token if row is not None and row.token is not None else claim.token
-        values = (claim.base_url, claim.name, token, self._now())
-        if row is None:
-            columns = "(base_url, name, token, seen_at)"
-            number = self._connection.execute(
-                f"INSERT INTO operations {columns} VALUES (?, ?, ?, ?)",  # noqa: S608 - a literal
-                values,
-            ).lastrowid
-            assert number is not None  # noqa: S101 - an insert has a row
-            return OperationRow(number, *values[:3])
-        self._connection.execute(
-            "UPDATE operations SET base_url = ?, name = ?, token = ?, seen_at = ? WHERE id = ?",
-            (*values, row.id),
-        )
-        return OperationRow(row.id, *values[:3])
-
-    def _give_away_plain_rows(
-        self, claims: Sequence[Claim], rows: Mapping[str, OperationRow]
-    ) -> None:
-        """Give what 0.1.0 kept under a base URL alone to the only operation there."""
-        plain = [row for row in self._rows() if row.name == PLAIN]
-        for old in plain:
-            there = [rows[one.name] for one in claims if one.base_url == old.base_url]
-            if len(there) == 1:
-                self._merge(old.id, there[0].id)
-            elif there:
-                log.warning(
-                    "%s: what an earlier version kept of %s may be of any of its %d"
-                    " operations: their counters begin anew",
-                    self.path, old.base_url, len(there),
-                )  # fmt: skip
-                for row in there:
-                    self._keep_spacing(row, [one.id for one in there])
-            if there:
-                self._connection.execute("DELETE FROM operations WHERE id = ?", (old.id,))
-
-    def _merge(self, old: int, row: int) -> None:
-        """Move everything of one row to another, which keeps the newer memories."""
-        at = (
-            "CASE WHEN json_valid({0}.memory)"
-            " THEN coalesce(json_extract({0}.memory, '$.last_success_at'), 0) ELSE 0 END"
-        )
-        self._connection.execute(
-            "DELETE FROM memories AS own WHERE operation = ? AND EXISTS ("  # noqa: S608 - literals
-            " SELECT 1 FROM memories AS other WHERE other.operation = ?"
-            " AND other.skill_id = own.skill_id"
-            f" AND {at.format('other')} > {at.format('own')})",
-            (row, old),
-        )
-        for verb, table in (
-            ("REPLACE", "attempts"),
-            ("IGNORE", "memories"),
-            ("IGNORE", "requests"),
-            ("IGNORE", "facts"),
-        ):
-            self._connection.execute(
-                f"UPDATE OR {verb} {table} SET operation = ? WHERE operation = ?",  # noqa: S608 - literals
-                (row, old),
-            )
-
-    def _keep_spacing(self, row: OperationRow, claimed: Sequence[int]) -> None:
-        """Keep the interval to the last attempts of unclaimed rows of the same base URL."""
-        self._connection.execute(
-            "INSERT INTO attempts (operation, skill_id, spaced_from)"  # noqa: S608 - marks alone
-            " SELECT ?, skill_id, max(coalesce(at, spaced_from)) FROM attempts"
-            " JOIN operations ON id = operation WHERE base_url = ?"
-            f" AND id NOT IN ({_marks(claimed)}) AND skill_id NOT LIKE '#%' GROUP BY skill_id"
-            " ON CONFLICT DO UPDATE"
-            " SET spaced_from = max(coalesce(spaced_from, 0), excluded.spaced_from)",
-            (row.id, row.base_url, *claimed),
-        )
 
     def _salted(self, token: str | None) -> str | None:
         if token is None:
@@ -341,7 +255,7 @@ class Storage:
         """Whether a row outside of the attempt's account is known by this token."""
         row = self._connection.execute(
             "SELECT 1 FROM operations WHERE token = ?"  # noqa: S608 - marks alone
-            f" AND id NOT IN ({_marks(attempt.account)})",
+            f" AND id NOT IN ({marks(attempt.account)})",
             (token, *attempt.account),
         ).fetchone()
         return row is not None
@@ -400,7 +314,7 @@ class Storage:
     def used(self, account: Sequence[int], day: date) -> int:
         """Requests of the day on one token: counted for every operation, the largest holds."""
         row = self._connection.execute(
-            f"SELECT max(requests) FROM requests WHERE day = ? AND operation IN ({_marks(account)})",  # noqa: S608, E501 - marks alone
+            f"SELECT max(requests) FROM requests WHERE day = ? AND operation IN ({marks(account)})",  # noqa: S608, E501 - marks alone
             (day.isoformat(), *account),
         ).fetchone()
         return int(row[0] or 0)
@@ -484,7 +398,3 @@ class Storage:
             return json.loads(row[0]) if row else None
         except (ValueError, RecursionError):
             return None
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))

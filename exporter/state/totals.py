@@ -1,14 +1,15 @@
-"""One row of an answer -> what it says of its day so far, and how much that is more than
-before; knows neither days nor files nor what is shown.
+"""One row of an answer -> its totals of the day, and what two of them differ by.
 
-Wolkvox rounds a service level to two decimals of a percent: service level x inbound is
-within 0.5 of the true count below 10,000 interactions a day, so rounding gives it back.
+Knows neither days nor files nor corrections. Wolkvox rounds a service level to two decimals
+of a percent: below 10,000 interactions a day service level x inbound is within 0.5 of the
+true count, so rounding gives it back.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -17,26 +18,23 @@ if TYPE_CHECKING:
 # No channel has a billion interactions (or seconds, or a ratio of that size) in a day. A
 # number beyond it would hold the counters still for the rest of the day, or overflow.
 LARGEST_FIGURE = 1_000_000_000
+ROUNDED = 10_000  # interactions a day from which two decimals no longer give a count back
 
 Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The counters of one (skill, channel): none ever falls; waits in seconds.
+    """The counters of one (skill, channel): none ever falls; waits in seconds."""
 
-    `within_10` <= `within_20` <= `within_30` <= `answered` always holds: they are the
-    buckets of a cumulative histogram and its count.
-    """
-
-    offered: int
-    within_10: int
-    within_20: int
-    within_30: int
-    answered: int
-    answer_wait_sum: float
-    abandoned: int
-    abandon_wait_sum: float
+    offered: int = 0
+    within_10: int = 0
+    within_20: int = 0
+    within_30: int = 0
+    answered: int = 0
+    answer_wait_sum: float = 0.0
+    abandoned: int = 0
+    abandon_wait_sum: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +45,26 @@ class DayTotals:
     bucket over `offered`, and half an update would read as a collapse.
     """
 
-    offered: int | None
-    within_10: int | None
-    within_20: int | None
-    within_30: int | None
-    answered: int | None
-    answer_wait_sum: float | None
-    abandoned: int | None
-    abandon_wait_sum: float | None
+    offered: int | None = None
+    within_10: int | None = None
+    within_20: int | None = None
+    within_30: int | None = None
+    answered: int | None = None
+    answer_wait_sum: float | None = None
+    abandoned: int | None = None
+    abandon_wait_sum: float | None = None
 
 
-NO_COUNTERS = Counters(0, 0, 0, 0, 0, 0.0, 0, 0.0)
+NO_COUNTERS = Counters()
 ZERO_TOTALS = DayTotals(0, 0, 0, 0, 0, 0.0, 0, 0.0)
-UNKNOWN_TOTALS = DayTotals(None, None, None, None, None, None, None, None)
+UNKNOWN_TOTALS = DayTotals()
+
+_figures = attrgetter(
+    *("offered", "within_10", "within_20", "within_30", "answered", "answer_wait_sum"),
+    *("abandoned", "abandon_wait_sum"),
+)
+_exact_counts = attrgetter("offered", "answered", "abandoned")
+_rounded_counts = attrgetter("within_10", "within_20", "within_30")
 
 
 def day_totals(row: ChannelFigures) -> DayTotals:
@@ -90,45 +95,45 @@ def day_totals(row: ChannelFigures) -> DayTotals:
     )
 
 
-def advanced(counters: Counters, base: DayTotals, seen: DayTotals) -> Counters:
-    """The counters after a day's totals went from `base` to `seen`; what fell holds still.
+def fell(since: DayTotals, seen: DayTotals) -> bool:
+    """Whether a count of `seen` is below the one of `since`, by more than rounding explains.
 
-    The buckets stay in order even where `base` did not begin with the day and a correction
-    moved interactions between buckets: the narrower one then waits for the wider one.
+    The waits are no counts: made of averages in whole seconds, they fall by themselves.
     """
-    answered = counters.answered + _growth(base.answered, seen.answered)
-    within_30 = min(counters.within_30 + _growth(base.within_30, seen.within_30), answered)
-    within_20 = min(counters.within_20 + _growth(base.within_20, seen.within_20), within_30)
-    within_10 = min(counters.within_10 + _growth(base.within_10, seen.within_10), within_20)
-    return Counters(
-        offered=counters.offered + _growth(base.offered, seen.offered),
-        within_10=within_10,
-        within_20=within_20,
-        within_30=within_30,
-        answered=answered,
-        answer_wait_sum=counters.answer_wait_sum
-        + _growth(base.answer_wait_sum, seen.answer_wait_sum),
-        abandoned=counters.abandoned + _growth(base.abandoned, seen.abandoned),
-        abandon_wait_sum=counters.abandon_wait_sum
-        + _growth(base.abandon_wait_sum, seen.abandon_wait_sum),
+    offered = seen.offered or 0
+    rounding = offered // ROUNDED + 1 if offered >= ROUNDED else 0
+    return any(
+        _growth(now, before) > allowed
+        for counts, allowed in ((_exact_counts, 0), (_rounded_counts, rounding))
+        for before, now in zip(counts(since), counts(seen), strict=True)
     )
 
 
-def raised(base: DayTotals, seen: DayTotals) -> DayTotals:
-    """The highest totals of the day, each figure on its own; the unknown changes nothing.
+def advanced(counters: Counters, since: DayTotals, seen: DayTotals) -> Counters:
+    """The counters after a day's totals went from `since` to `seen`; what fell holds still."""
+    figures = zip(_figures(counters), _figures(since), _figures(seen), strict=True)
+    return Counters(*[counter + _growth(before, now) for counter, before, now in figures])
 
-    The highest of ordered buckets are ordered: each is at most the next one's highest.
+
+def raised(since: DayTotals, seen: DayTotals) -> DayTotals:
+    """The higher of each figure, so that what rounding takes is not counted again.
+
+    The unknown changes nothing. The higher of ordered buckets are ordered.
     """
-    return DayTotals(
-        offered=_highest(base.offered, seen.offered),
-        within_10=_highest(base.within_10, seen.within_10),
-        within_20=_highest(base.within_20, seen.within_20),
-        within_30=_highest(base.within_30, seen.within_30),
-        answered=_highest(base.answered, seen.answered),
-        answer_wait_sum=_highest(base.answer_wait_sum, seen.answer_wait_sum),
-        abandoned=_highest(base.abandoned, seen.abandoned),
-        abandon_wait_sum=_highest(base.abandon_wait_sum, seen.abandon_wait_sum),
-    )
+    figures = zip(_figures(since), _figures(seen), strict=True)
+    return DayTotals(*[_higher(before, now) for before, now in figures])
+
+
+def cumulative(counters: Counters) -> Counters:
+    """The counters as buckets of one histogram: each at most the next wider one.
+
+    Where a correction moved interactions into a narrower bucket it waits for the wider one,
+    which catches up. None falls: the least of counters that rise rises.
+    """
+    within_30 = min(counters.within_30, counters.answered)
+    within_20 = min(counters.within_20, within_30)
+    within_10 = min(counters.within_10, within_20)
+    return replace(counters, within_10=within_10, within_20=within_20, within_30=within_30)
 
 
 def _buckets(row: ChannelFigures, offered: int, answered: int) -> tuple[int, int, int] | None:
@@ -163,13 +168,11 @@ def _plausible(figure: Number | None) -> Number | None:
     return figure
 
 
-def _growth(base: Number | None, seen: Number | None) -> Number:
-    if base is None or seen is None or seen <= base:
-        return 0
-    return seen - base
+def _growth(before: Number | None, now: Number | None) -> Number:
+    return 0 if before is None or now is None else max(0, now - before)
 
 
-def _highest(base: Number | None, seen: Number | None) -> Number | None:
-    if base is None or seen is None:
-        return seen if base is None else base
-    return max(base, seen)
+def _higher(before: Number | None, now: Number | None) -> Number | None:
+    if before is None or now is None:
+        return now if before is None else before
+    return max(before, now)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from exporter.config import (
     TokenUnreadable,
     token_digest,
 )
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling import schedule
 from exporter.polling.attempt import Attempts, Call, Departure, Order
 from exporter.polling.budget import Budget
-from exporter.polling.hours import PollHours
 from exporter.polling.observer import Observer
 from exporter.polling.poller import ANOTHERS
 from exporter.polling.schedule import Pause
@@ -153,7 +153,7 @@ class Desk:
         self.exporter_runs = means.exporter_runs
         self._state = state
         self._clock = means.clock
-        self._hours = PollHours(operation.poll_hours, operation.timezone)
+        self._hours = OpenHours(operation.poll_hours, operation.timezone)
         self._turn = Turn(means.directory, means.clock)
         self._attempts = Attempts(
             operation=identity.id,
@@ -195,7 +195,7 @@ class Desk:
             return Reply(None, WolkvoxError(Reason.UNAUTHORIZED, ANOTHERS, reached=False), 0)
         if isinstance(outcome, Spent):
             return Held(Why.BUDGET, self._until_next_day(self.budget))
-        await self._note_pause(outcome.error, digest)
+        await self._note_pause(outcome.error, digest, outcome.started_at)
         seconds = self._clock.monotonic() - max(started, outcome.started)
         return Reply(outcome.answer, outcome.error, seconds)
 
@@ -279,8 +279,11 @@ class Desk:
         wait = pause.wait(self._clock.epoch())
         return Held(Why(str(pause.reason)), wait) if wait > 0 else None
 
-    async def _note_pause(self, error: WolkvoxError | None, digest: str) -> None:
-        """Begin, lengthen or end the pause, as the exporter does after each attempt."""
+    async def _note_pause(self, error: WolkvoxError | None, digest: str, asked: float) -> None:
+        """Begin, lengthen or end the pause, as the exporter does after each attempt.
+
+        A refusal belongs to the day in which the request left (`asked`, epoch seconds).
+        """
         before = await self._pause()
         if error is None and before is None:
             return
@@ -291,9 +294,8 @@ class Desk:
             if reason is None or not error.reached:
                 return
             now, interval = self._clock.epoch(), self.operation.interval
-            data = schedule.next_pause(
-                before, reason, now, self._today(), interval, digest
-            ).to_json()
+            day = local_day(datetime.fromtimestamp(asked, UTC), self.operation.timezone)
+            data = schedule.next_pause(before, reason, now, day, interval, digest).to_json()
         await self.save_fact("pause", data)
 
     async def _pause(self) -> Pause | None:

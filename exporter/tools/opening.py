@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from exporter.config import Configuration, Operation, Skill
+from exporter.config.hours import OpenHours
 from exporter.errors import StartError
 from exporter.polling.budget import Budget, Demand
-from exporter.polling.hours import PollHours
 from exporter.state.identity import claims_of
 from exporter.state.journal import DirectState
 from exporter.state.storage import Storage
@@ -56,5 +56,5 @@ def check_owner(directory: Path) -> None:
 def demand(operation: Operation, skills: tuple[Skill, ...]) -> Demand:
     """What the running exporter asks of the day's budget for an operation."""
     intervals = tuple(skill.interval or operation.interval for skill in skills)
-    hours = PollHours(operation.poll_hours, operation.timezone)
+    hours = OpenHours(operation.poll_hours, operation.timezone)
     return Demand(intervals, 24 * operation.token_info + operation.discover, hours)

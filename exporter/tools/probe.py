@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 
 from exporter.config import Operation, Skill
 from exporter.errors import Reason, WolkvoxError
-from exporter.polling.observer import SKILL_11, SKILLS
+from exporter.polling.observer import SKILL_11
 from exporter.times import Clock
-from exporter.tools.asking import Desk, Held, Known, Reply, Why
+from exporter.tools.asking import Desk, Held, Known, Why
 from exporter.tools.formula import Finding, check_formula
 from exporter.tools.recording import Recorder
+from exporter.tools.skills import Listing, list_skills
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.information import Skill as FoundSkill
 from exporter.wolkvox.report import ChannelFigures, SkillReport, read_report
 from exporter.wolkvox.secrets import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
@@ -129,15 +129,16 @@ class Prober:
     async def _discover(self, desk: Desk) -> tuple[tuple[Skill, ...], Probed | None]:
         operation = desk.operation
         self._told(operation.name)
-        reply = await desk.ask(SKILLS, "#skills", operation.interval, ask_skills)
-        answer = reply.answer if isinstance(reply, Reply) else None
-        if isinstance(answer, tuple) and answer:
-            return tuple(Skill(one.id, one.name) for one in answer), None
+        now = self._clock.epoch()
+        listing = await list_skills(desk, now)
         none = Skill("", "(skills)")
-        if isinstance(reply, Held):
-            return (), held_back(operation, none, reply, self._clock.epoch())
-        error = reply.error or WolkvoxError(Reason.NOT_FOUND, "the operation has no skills")
-        return (), failed(operation, none, error)
+        if isinstance(listing, Held):
+            return (), held_back(operation, none, listing, now)
+        if isinstance(listing, Listing) and listing.skills:
+            return tuple(Skill(one.id, one.name) for one in listing.skills), None
+        if isinstance(listing, Listing):
+            listing = WolkvoxError(Reason.NOT_FOUND, "the operation has no skills")
+        return (), failed(operation, none, listing)
 
     async def _query(self, desk: Desk, skill: Skill) -> Probed:
         operation = desk.operation
@@ -237,13 +238,6 @@ def failed(operation: Operation, skill: Skill, error: WolkvoxError) -> Probed:
         reason=error.reason,
         detail=error.detail,
     )
-
-
-async def ask_skills(
-    client: WolkvoxClient, token: str, window: Window
-) -> tuple[FoundSkill, ...]:
-    """The call that lists the skills."""
-    return await client.skills(token)
 
 
 def _as_sent(row: object, token: str) -> object:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from exporter.mainloop import Loop
 from exporter.wolkvox.text import one_line
 
 INTERRUPTED = 1
@@ -24,7 +25,7 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]], *, patient: b
     the first where it is not, ends it at once with 1. Unlike `asyncio.run` it does not wait
     for the look-up of a name that hangs.
     """
-    loop = asyncio.new_event_loop()
+    loop = Loop()
     stopping = asyncio.Event()
     task = loop.create_task(main(stopping))
 

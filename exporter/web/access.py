@@ -17,6 +17,8 @@ from pydantic import (
     StrictBool,
     StrictInt,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -33,9 +35,18 @@ class _Form(BaseModel):
         extra="forbid", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_null(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read a key without a value as empty: it may be a variable that was not filled in."""
+        if value is None and info.field_name is not None:
+            field = cls.model_fields[info.field_name]
+            return "" if field.annotation is str else field.default
+        return value
+
 
 class TlsForm(_Form):
-    """The section `tls_server_config`; an empty text is like a key left out."""
+    """The section `tls_server_config`."""
 
     cert: str = ""
     key: SecretStr = SecretStr("")
@@ -74,6 +85,13 @@ class WebForm(_Form):
     basic_auth_users: dict[str, SecretStr] = {}
     rate_limit: RateForm = RateForm()
 
+    @field_validator("basic_auth_users", mode="before")
+    @classmethod
+    def _read_null_hashes(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: "" if hashed is None else hashed for name, hashed in value.items()}
+
 
 def load_web_config(path: Path) -> WebConfig:
     """Read and check the file and the files it names; ConfigError lists all problems."""
@@ -86,9 +104,7 @@ def load_web_config(path: Path) -> WebConfig:
     sections = Sections(path.parent, problems)
     config = WebConfig(
         tls=sections.tls(form.tls_server_config),
-        users=sections.users(
-            {name: hashed.get_secret_value() for name, hashed in form.basic_auth_users.items()}
-        ),
+        users=sections.users(form),
         headers=sections.headers(form.http_server_config),
         rate_limit=sections.rate_limit(form.rate_limit),
         files=files | sections.files,
@@ -105,23 +121,13 @@ def _read_form(raw: object, problems: list[Problem]) -> WebForm:
         return WebForm()
     if not isinstance(raw, dict):
         raise ConfigError([*problems, Problem("", "the web configuration must be a mapping")])
-    value = _without_empty(raw)
     try:
-        return WebForm.model_validate(value)
+        return WebForm.model_validate(raw)
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_input=False):
             problems.append(Problem(_place(error["loc"]), _reason(error)))
-            _drop(value, error["loc"])
-    return WebForm.model_validate(value)
-
-
-def _without_empty(value: dict[str, Any]) -> dict[str, Any]:
-    """A key without a value counts as left out, as it does for the toolkit."""
-    return {
-        key: _without_empty(item) if isinstance(item, dict) else item
-        for key, item in value.items()
-        if item is not None
-    }
+            _drop(raw, error["loc"])
+    return WebForm.model_validate(raw)
 
 
 def _drop(value: dict[str, Any], place: tuple[int | str, ...]) -> None:

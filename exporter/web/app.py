@@ -39,6 +39,7 @@ _HTML_HEADERS: Headers = (
     (b"vary", b"Accept-Language"),
 )
 _LANGUAGE = re.compile(rb"(?:^|&)lang=([a-zA-Z]{2,8})(?:&|$)")
+_SLASHES = re.compile("//+")
 _READ = ("GET", "HEAD")
 _LIFECYCLE_OFF = (
     "Lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP."
@@ -125,6 +126,8 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a request body is never read."""
+        if "//" in scope["path"]:
+            scope["path"] = _SLASHES.sub("/", scope["path"])
         if scope["path"].startswith("/-/"):  # short answers: health is told whatever goes on
             await answer(send, await self._route(scope))
         elif self._max_requests and self._under_way >= self._max_requests:
@@ -222,5 +225,7 @@ def check_telemetry_path(path: str, documents: Mapping[str, object]) -> None:
         raise ValueError(
             f"the telemetry path {path!r} may hold only ASCII, no spaces and none of % ? # \\"
         )
+    if "//" in path:
+        raise ValueError(f"the telemetry path {path!r} may hold no // (it is read as one /)")
     if path.startswith("/-/") or path in documents:
         raise ValueError(f"the telemetry path {path!r} is taken by another page")

@@ -36,6 +36,12 @@ DEFAULT_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 TLS13_SUITES = frozenset(
     {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
 )
+CURVES = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
 _CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL
 )
@@ -61,6 +67,7 @@ class TlsSettings:
     minimum: str = "TLS12"
     maximum: str = "TLS13"
     ciphers: tuple[str, ...] = ()
+    curve: str | None = None
     server_preference: bool = True
 
 
@@ -70,6 +77,8 @@ def build_context(settings: TlsSettings) -> ssl.SSLContext:
     _load_pair(context, settings.cert, settings.key)
     _set_versions(context, settings)
     _set_ciphers(context, settings)
+    if settings.curve is not None:
+        context.set_ecdh_curve(settings.curve)
     context.verify_mode = settings.verify
     if settings.verify is not ssl.CERT_NONE:
         _load_client_ca(context, settings.client_ca)

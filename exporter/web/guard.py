@@ -85,11 +85,9 @@ class LiveConfig:
             # Tried again at each look: the missing piece may be a file that is not known yet.
             self._complain("; ".join(map(str, exc.problems)))
             return
-        if self._config.protects and not config.protects:
-            # Perhaps the file is just being written, and empty for a moment.
-            self._complain(
-                "it asks for neither TLS nor users any more: reload if that is meant"
-            )
+        if lost := self._config.protections - config.protections:
+            # Perhaps the file is just being written, and has only its first lines yet.
+            self._complain(f"{', '.join(sorted(lost))} is gone: reload if that is meant")
             return
         self.use(config)
         say(log, logging.INFO, "web configuration reloaded", file=self._path)

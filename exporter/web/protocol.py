@@ -8,6 +8,7 @@ answer). It knows no routes, and a connection reaches it only after its TLS hand
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 _LONG_HEAD = "The head of the request is too long."
+_CODING = "No transfer coding but chunked is known here."
+_HOST = re.compile(rb"[\w!$%&'()*+,.:;=\[\]~-]*")
 _BODY = "No page here reads a request body."
 
 
@@ -159,15 +162,26 @@ class LimitedProtocol(HttpToolsProtocol, Evictable):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called with each whole header, and with each trailer after a body."""
         self._measure_head(len(name) + len(value) + 4)
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            self._stop(501, _CODING)  # before the parser finds it no end of the body
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The request can be answered; its body, if any, is not waited for."""
         self._in_head = False
+        self._judge_head()
         super().on_headers_complete()
         if self.parser.should_upgrade() or self.expect_100_continue:
             # What follows is no HTTP, or a body that may or may not come.
             self.cycle.keep_alive = False
+
+    def _judge_head(self) -> None:
+        """Refuse what the parser lets pass and RFC 9112 (3.2) does not."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
+            self._stop(400, "A request names one Host.")
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            self._stop(400, "The Host cannot be read.")
 
     def on_body(self, body: bytes) -> None:
         """Count it, and throw it away unless the application reads bodies."""

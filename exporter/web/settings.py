@@ -21,6 +21,7 @@ from exporter.errors import Problem
 from exporter.web.asgi import Headers
 from exporter.web.certificates import (
     CIPHERS,
+    CURVES,
     TLS13_SUITES,
     VERSIONS,
     TlsSettings,
@@ -31,7 +32,7 @@ from exporter.web.tls import TlsPolicy
 from exporter.web.users import BCRYPT_HASH
 
 if TYPE_CHECKING:
-    from exporter.web.access import HttpForm, RateForm, TlsForm
+    from exporter.web.access import HttpForm, RateForm, TlsForm, WebForm
 
 _MAX_PEM_BYTES = 1024 * 1024
 _TLS = "tls_server_config"
@@ -86,9 +87,16 @@ class WebConfig:
     warnings: tuple[str, ...] = ()
 
     @property
-    def protects(self) -> bool:
-        """Whether it keeps anybody out, or anything secret."""
-        return self.tls is not None or bool(self.users)
+    def protections(self) -> frozenset[str]:
+        """The sections and keys that keep somebody out, or something secret."""
+        found = {"basic_auth_users"} if self.users else set()
+        if self.tls is not None:
+            found.add("tls_server_config")
+            if self.tls.context.verify_mode is ssl.CERT_REQUIRED:
+                found.add("client_auth_type")
+            if self.tls.allowed_sans:
+                found.add("client_allowed_sans")
+        return frozenset(found)
 
 
 class Sections:
@@ -108,18 +116,26 @@ class Sections:
         if not form.model_fields_set:
             return None
         before = len(self._problems)
+        self._not_empty(form)
         cert = self._pem("cert", form.cert, form.cert_file, required=True)
         key = self._pem("key", form.key.get_secret_value(), form.key_file, required=True)
         ca = self._pem("client_ca", form.client_ca, form.client_ca_file, required=False)
         verify = self._policy(form, bool(form.client_ca or form.client_ca_file))
         self._versions(form)
         ciphers = self._ciphers(form.cipher_suites)
-        if form.curve_preferences:
-            self._wrong(f"{_TLS}.curve_preferences", "cannot be chosen with Python's ssl")
+        curve = self._curve(form.curve_preferences)
+        minimum = form.min_version
+        if form.cipher_suites and not ciphers:  # those of TLS 1.3 alone
+            minimum = "TLS13"
+            if form.max_version != minimum:
+                self._wrong(
+                    f"{_TLS}.cipher_suites",
+                    "names no suite of TLS 1.2 or older, which max_version asks for",
+                )
         if len(self._problems) > before or cert is None or key is None:
             return None
         settings = TlsSettings(
-            *(cert, key, ca, verify, form.min_version, form.max_version, ciphers),
+            *(cert, key, ca, verify, minimum, form.max_version, ciphers, curve),
             server_preference=form.prefer_server_cipher_suites,
         )
         try:
@@ -129,6 +145,18 @@ class Sections:
             self._wrong(f"{_TLS}.{exc.part}{'_file' if as_file else ''}", exc.reason)
             return None
         return TlsPolicy(context, frozenset(form.client_allowed_sans))
+
+    def _not_empty(self, form: TlsForm) -> None:
+        """Refuse empty keys that would let anybody in: they may be variables left unfilled."""
+        for name in ("client_auth_type", "client_ca", "client_ca_file"):
+            if name in form.model_fields_set and not getattr(form, name).strip():
+                self._wrong(f"{_TLS}.{name}", "is empty: write it, or leave it out")
+        where = f"{_TLS}.client_allowed_sans"
+        if not form.client_allowed_sans and "client_allowed_sans" in form.model_fields_set:
+            self._wrong(where, "is empty: write a name, or leave it out")
+        for number, name in enumerate(form.client_allowed_sans):
+            if not name.strip():
+                self._wrong(f"{where}.{number}", "is empty: write a name, or leave it out")
 
     def _pem(self, name: str, inline: str, file: str, *, required: bool) -> bytes | None:
         where = f"{_TLS}.{name}_file"
@@ -182,30 +210,55 @@ class Sections:
             self._wrong(f"{_TLS}.max_version", "is below min_version")
 
     def _ciphers(self, names: list[str]) -> tuple[str, ...]:
-        for number, name in enumerate(names):
-            where = f"{_TLS}.cipher_suites.{number}"
-            if name in TLS13_SUITES:
-                self._wrong(where, "the suites of TLS 1.3 cannot be chosen with Python's ssl:"
-                            " leave it out, they are always on")  # fmt: skip
-            elif name not in CIPHERS:
-                self._wrong(where, f"is no known suite{did_you_mean(name, list(CIPHERS))}")
-        return tuple(CIPHERS.get(name, "") for name in names)
+        """The suites up to TLS 1.2; those of TLS 1.3 are all on, whatever is named."""
+        known = [*CIPHERS, *TLS13_SUITES]
+        self._known(f"{_TLS}.cipher_suites", "suite", names, known)
+        if TLS13_SUITES.intersection(names):
+            self.warnings.append(
+                f"{_TLS}.cipher_suites: the suites of TLS 1.3 are always on,"
+                " naming them has no effect"
+            )
+        return tuple(CIPHERS[name] for name in names if name in CIPHERS)
 
-    def users(self, users: Mapping[str, str]) -> dict[bytes, bytes]:
-        """Names and bcrypt hashes."""
+    def _curve(self, names: list[str]) -> str | None:
+        """The only curve; several are as with none, since Python's ssl takes one or its own."""
+        self._known(f"{_TLS}.curve_preferences", "curve", names, [*CURVES])
+        if len(names) > 1:
+            self.warnings.append(
+                f"{_TLS}.curve_preferences: has no effect, this server can be told one curve"
+            )
+        return CURVES.get(names[0]) if len(names) == 1 else None
+
+    def _known(self, where: str, what: str, names: list[str], known: list[str]) -> None:
+        for number, name in enumerate(names):
+            if name not in known:
+                reason = f"is no known {what}{did_you_mean(name, known)}"
+                self._wrong(f"{where}.{number}", reason)
+
+    def users(self, form: WebForm) -> dict[bytes, bytes]:
+        """Names and bcrypt hashes; blanks around a hash are left out."""
+        users = {
+            name: hashed.get_secret_value().strip()
+            for name, hashed in form.basic_auth_users.items()
+        }
+        if not users and "basic_auth_users" in form.model_fields_set:
+            self._wrong("basic_auth_users", "names no user: write one, or leave it out")
         for name, hashed in users.items():
             where = f"basic_auth_users.{shown_user(name)}"
             if ":" in name:
                 self._wrong(where, "a user's name cannot hold a colon")
-            if not BCRYPT_HASH.fullmatch(hashed):
+            if not hashed:
+                self._wrong(where, "has no password hash: is a variable not filled in?")
+            elif not BCRYPT_HASH.fullmatch(hashed):
                 self._wrong(where, 'is no bcrypt hash: make one with htpasswd -nBC 10 ""')
         return {name.encode(): hashed.encode() for name, hashed in users.items()}
 
     def headers(self, form: HttpForm) -> Headers:
         """The headers of every answer."""
         if form.http2:
-            self._wrong("http_server_config.http2", "this server does not speak HTTP/2:"
-                        " leave it out, or write false")  # fmt: skip
+            self.warnings.append(
+                "http_server_config.http2: has no effect, this server speaks HTTP/1.1"
+            )
         for name, value in form.headers.items():
             where = f"http_server_config.headers.{name if is_plain_key(name) else '(key)'}"
             allowed = _HEADERS.get(name)

@@ -7,6 +7,7 @@ nobody. The context comes from the web configuration; nothing is read from files
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Mapping
@@ -34,8 +35,18 @@ class TlsPolicy:
         """Whether the client's certificate, as Python decodes it, holds an allowed name."""
         if not self.allowed_sans:
             return True
+        allowed = set(map(_comparable, self.allowed_sans))
         names = (certificate or {}).get("subjectAltName", ())
-        return any(value in self.allowed_sans for _, value in names)
+        return any(_comparable(value) in allowed for _, value in names)
+
+
+def _comparable(name: object) -> object:
+    """An IP address as such, since it has many spellings; any other name as it is."""
+    try:
+        address = ipaddress.ip_address(str(name))
+    except ValueError:
+        return name
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 class TlsConnection(SSLProtocol, Evictable):

@@ -15,8 +15,11 @@ import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from enum import Enum, auto
+from functools import partial
 
 import bcrypt
+
+from exporter.mainloop import thread_pool
 
 BCRYPT_HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 
@@ -78,6 +81,7 @@ class BasicAuth:
 
     def __init__(self) -> None:
         self._memory = Memory()
+        self._thread = thread_pool("password", 1)
         self._turn = asyncio.Lock()
         self._waiting = 0
 
@@ -104,14 +108,19 @@ class BasicAuth:
             async with self._turn:
                 verdict = self._memory.recall(key)  # somebody before in the queue said the same
                 if verdict is None:
-                    same = await asyncio.to_thread(
-                        bcrypt.checkpw, password[:_BCRYPT_BYTES], hashed
-                    )
-                    verdict = same and known
+                    verdict = await self._same(password, hashed) and known
                     self._memory.keep(key, verdict)
         finally:
             self._waiting -= 1
         return verdict
+
+    async def _same(self, password: bytes, hashed: bytes) -> bool:
+        check = partial(bcrypt.checkpw, password[:_BCRYPT_BYTES], hashed)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, check)
+        except RuntimeError:  # no thread can be started: rather late than never
+            self._thread = thread_pool("password", 1)  # the old one would check it once more
+            return check()
 
 
 def read_basic(authorization: str | None) -> tuple[bytes, bytes] | None:

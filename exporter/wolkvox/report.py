@@ -43,15 +43,15 @@ class ChannelFigures:
     """
 
     channel: str
-    inbound: int | None
-    answered: int | None
-    abandoned: int | None
-    service_level_10: float | None
-    service_level_20: float | None
-    service_level_30: float | None
-    abandonment: float | None
-    asa: float | None
-    ata: float | None
+    inbound: int | None = None
+    answered: int | None = None
+    abandoned: int | None = None
+    service_level_10: float | None = None
+    service_level_20: float | None = None
+    service_level_30: float | None = None
+    abandonment: float | None = None
+    asa: float | None = None
+    ata: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,21 +44,36 @@ def whole_day(day: date) -> Window:
 def day_start(day: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the local day begins.
 
-    Chile, Paraguay and Cuba move their clocks at midnight: there a day may begin at 01:00.
+    Chile, Cuba, Egypt and Lebanon move their clocks at midnight: there a day may begin at
+    01:00.
     """
-    midnight = datetime.combine(day, time.min, zone)
-    late = midnight.astimezone(UTC)
-    early = midnight.replace(fold=1).astimezone(UTC)
-    if early >= late:
-        return late
-    # Midnight was jumped over. The jump lies between the two readings of it: find it.
-    while late - early > timedelta(seconds=1):
-        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
-        if local_day(middle, zone) < day:
-            early = middle
+    return instant_of(datetime.combine(day, time.min), zone)
+
+
+def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
+    """The first instant (UTC) at which the clocks show a naive local time or a later one."""
+    shown = local.replace(tzinfo=zone)
+    late = shown.astimezone(UTC)
+    early = shown.replace(fold=1).astimezone(UTC)
+    # The clocks jump over a time whose second reading is the earlier one: between the two.
+    return late if early >= late else clock_change(early, late, zone)
+
+
+def clock_change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime:
+    """The instant between two at which the clocks change; `end` where they do not.
+
+    A change that is taken back between the two instants is not seen.
+    """
+    offset = start.astimezone(zone).utcoffset()
+    if end.astimezone(zone).utcoffset() == offset:
+        return end
+    while end - start > timedelta.resolution:
+        middle = start + (end - start) / 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            start = middle
         else:
-            late = middle
-    return late
+            end = middle
+    return end
 
 
 def next_day_start(now: datetime, zone: ZoneInfo) -> datetime:

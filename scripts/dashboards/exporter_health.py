@@ -93,8 +93,8 @@ def checks() -> list[Any]:
         lines(
             About(
                 "What could not be read",
-                "Fields of answers that could not be read, and rows beyond the limits, in the "
-                "last hour.",
+                "Fields of answers that could not be read, rows beyond the limits, and rows "
+                "held back because they fell, in the last hour.",
                 (14, 35, 10, 5),
                 "none",
             ),
@@ -103,6 +103,7 @@ def checks() -> list[Any]:
                 "{{operation}} {{field}}",
             ),
             Query(_hourly("series_dropped_total", "operation"), "{{operation}}: rows dropped"),
+            Query(_hourly("held_answers_total", "operation"), "{{operation}}: rows held back"),
             fixes=(fixed("B", CALM),),
         ),
     ]

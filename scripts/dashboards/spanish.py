@@ -230,8 +230,9 @@ _EXPORTER = {
     "Ratios outside 0 to 100 %": "Razones fuera de 0 a 100 %",
     "Service levels and abandonment that cannot be.": "Niveles de servicio y abandonos imposibles.",
     "What could not be read": "Lo que no se pudo leer",
-    "Fields of answers that could not be read, and rows beyond the limits, in the last hour.": "Campos de respuestas que no se pudieron leer, y filas más allá de los límites, en la última hora.",
+    "Fields of answers that could not be read, rows beyond the limits, and rows held back because they fell, in the last hour.": "Campos de respuestas que no se pudieron leer, filas más allá de los límites y filas retenidas porque bajaron, en la última hora.",
     "{{operation}}: rows dropped": "{{operation}}: filas descartadas",
+    "{{operation}}: rows held back": "{{operation}}: filas retenidas",
 }
 
 # Words that are the same in both languages.

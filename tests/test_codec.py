@@ -1,0 +1,371 @@
+"""What is remembered of a query as JSON data: names that stay, damage, files of older releases.
+
+`tests/data/state-0.1.0.db` was written by 0.1.0 (commit b70fbf3). Five operations ran in
+virtual time from 2026-11-18 22:00 to 2026-11-19 09:01, `America/Bogota`, an answer taking
+half a second. Token n is `fake-token-n`; m is the minute of the day asked for:
+
+    token  operation  server  skills                 rows
+    0      acme       0013    4173 Ventas            inbound m; chat-whatsapp m/2, without asa;
+                                                     café 7 on the 18th; out_pre 4 from 8:56 on
+    0      acme       0013    4190 Cobranza          inbound m
+    1      globex     0020    discover: 5001, 5002   inbound 2 m
+    2      initech    0031    all, 4300              inbound 3 m
+    3      umbrella   0031    all                    inbound 4 m, PLEASE VALIDATE TOKEN from
+                                                     8:00 on the 19th
+    4      hooli      0031    4301                   inbound m, all answered; no rows from 8:56
+                                                     on the 19th
+
+`tests.virtual.row` gives the other figures: nine tenths answered (chat: two thirds), 40, 60 and
+80 % within 10, 20 and 30 s, asa 12, ata 30. acme had `daily_requests: 1000`. Afterwards the
+log was folded in (`journal_mode = DELETE`) and the file vacuumed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.state.codec import memory_from_json, memory_to_json
+from exporter.state.ledger import ChannelLedger, QueryLedger, exposed, known_channels
+from exporter.state.migrate import memory_1_to_2
+from exporter.state.snapshot import QueryMemory, Result
+from exporter.state.totals import Counters, DayTotals
+from exporter.wolkvox.report import ChannelFigures
+from tests.statuses import CHAT, VOICE, status
+
+FROZEN = Path(__file__).parent / "data" / "state-0.1.0.db"
+DAY = date(2026, 11, 18)
+LARGEST = 2**53
+
+# The form -------------------------------------------------------------------------------
+
+ROW = {
+    "channel": "inbound",
+    "inbound": 67,
+    "answered": 66,
+    "abandoned": 1,
+    "service_level_10": 0.25,
+    "service_level_20": 0.5,
+    "service_level_30": 0.75,
+    "abandonment": 0.0149,
+    "asa": 12.0,
+    "ata": None,
+}
+TOTALS = {
+    "offered": 67,
+    "within_10": 17,
+    "within_20": 34,
+    "within_30": 50,
+    "answered": 66,
+    "answer_wait_sum": 792.0,
+    "abandoned": 1,
+    "abandon_wait_sum": None,
+}
+COUNTERS = {**TOTALS, "offered": 100, "abandon_wait_sum": 5.5}
+MEMORY = {
+    "last_success_at": 1795096800.5,
+    "failures": 2,
+    "today": {"day": "2026-11-18", "at": 1795096800.5, "rows": [ROW]},
+    "yesterday": {"day": "2026-11-17", "at": 1795064400.5, "rows": []},
+    "doubted": True,
+    "closed": "2026-11-17",
+    "ledger": {
+        "day": "2026-11-18",
+        "channels": {
+            "inbound": {
+                "day": "2026-11-18",
+                "base": TOTALS,
+                "counters": COUNTERS,
+                "fresh": True,
+                "candidate": {**TOTALS, "offered": 66},
+                "held": 1,
+                "unmoved": 2,
+            }
+        },
+    },
+}
+FIGURES = (17, 34, 50, 66, 792.0, 1)
+REMEMBERED = QueryMemory(
+    last_success_at=1795096800.5,
+    failures=2,
+    today=Result(
+        DAY,
+        (ChannelFigures("inbound", 67, 66, 1, 0.25, 0.5, 0.75, 0.0149, 12.0, None),),
+        1795096800.5,
+    ),
+    yesterday=Result(date(2026, 11, 17), (), 1795064400.5),
+    doubted=True,
+    closed=date(2026, 11, 17),
+    ledger=QueryLedger(
+        DAY,
+        {
+            "inbound": ChannelLedger(
+                day=DAY,
+                base=DayTotals(67, *FIGURES, None),
+                counters=Counters(100, *FIGURES, 5.5),
+                fresh=True,
+                candidate=DayTotals(66, *FIGURES, None),
+                held=1,
+                unmoved=2,
+            )
+        },
+    ),
+)
+
+
+def test_the_names_in_the_file_never_change() -> None:
+    """They are those of released files: another name would lose what stands there."""
+    assert memory_to_json(REMEMBERED) == MEMORY
+    assert memory_from_json(MEMORY) == REMEMBERED
+
+
+@pytest.mark.parametrize("memory", [QueryMemory(), REMEMBERED, status(VOICE, CHAT).memory])
+def test_what_is_written_is_read_back_equal(memory: QueryMemory) -> None:
+    """Through the text of a file."""
+    assert memory_from_json(json.loads(json.dumps(memory_to_json(memory)))) == memory
+
+
+def test_odd_names_of_channels_are_read_back() -> None:
+    """Quotes, letters beyond ASCII and the sign for what could not be decoded."""
+    odd = '"\\\u00f1 \ufffd'
+    memory = status(replace(VOICE, channel=odd)).memory
+    assert memory_from_json(json.loads(json.dumps(memory_to_json(memory)))) == memory
+
+
+def test_unknown_fields_are_ignored_and_missing_ones_get_their_default() -> None:
+    """A file may be older or newer than the exporter that reads it."""
+    data = json.loads(json.dumps(MEMORY))
+    channel = data["ledger"]["channels"]["inbound"]
+    places = (data, data["today"], data["today"]["rows"][0], data["ledger"], channel,
+              channel["base"], channel["counters"])  # fmt: skip
+    for place in places:
+        place["later"] = {"anything": [1]}
+    assert memory_from_json(data) == REMEMBERED
+    for name in ("fresh", "candidate", "held", "unmoved"):
+        del channel[name]
+    del data["doubted"], data["yesterday"], data["today"]["rows"][0]["asa"]
+    del channel["counters"]["abandon_wait_sum"], channel["base"]["abandoned"]
+    found = memory_from_json(data)
+    assert not found.doubted
+    assert found.yesterday is None
+    assert found.today is not None
+    assert found.today.channels[0].asa is None
+    assert found.ledger is not None
+    assert found.ledger.channels["inbound"] == ChannelLedger(
+        DAY, DayTotals(67, *FIGURES[:-1], None, None), Counters(100, *FIGURES, 0.0)
+    )
+    assert memory_from_json({}) == QueryMemory()
+
+
+def test_a_ledger_cannot_be_changed_in_place() -> None:
+    """Readers may hold a ledger while the next one is made."""
+    found: Any = memory_from_json(MEMORY)
+    with pytest.raises(TypeError):
+        found.ledger.channels["inbound"] = None
+
+
+# Damage ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("today", 5, "^today: '5' is no object$"),
+        ("today.rows", {}, "^today: rows: '{}' is no list$"),
+        ("today.rows", [ROW, ROW], "^today: rows: a channel stands twice$"),
+        ("today.rows", [{}], "^today: rows: a field is missing$"),
+        ("today.rows", [[*ROW.values()]], "is no object$"),
+        ("today.rows", [ROW | {"channel": "in\nbound"}], "is no name of a channel$"),
+        ("today.rows", [ROW | {"inbound": 0.5}], "inbound: '0.5' is no count$"),
+        ("today.rows", [ROW | {"inbound": "67"}], "inbound: '67' is no count$"),
+        ("today.rows", [ROW | {"asa": -1.0}], "asa: '-1.0' is no count$"),
+        ("today.rows", [ROW | {"asa": float("inf")}], "asa: 'inf' is no count$"),
+        ("today.at", 1e300, "^today: at: '1e[+]300' is no moment$"),
+        ("last_success_at", "now", "^last_success_at: 'now' is no count$"),
+        ("failures", True, "^failures: 'True' is no count$"),
+        ("failures", None, "^failures: 'None' is no count$"),
+        ("doubted", 1, "^doubted: '1' is no flag$"),
+        ("closed", "yesterday", "^closed: 'yesterday' is no date$"),
+        ("closed", 20261120, "^closed: '20261120' is no date$"),
+        ("closed", "1999-12-31", "^closed: '1999-12-31' is no day of this millennium$"),
+        ("closed", "3000-01-01", "^closed: '3000-01-01' is no day of this millennium$"),
+        ("closed", "x" * 99, f"^closed: '{'x' * 40}' is no date$"),
+        (
+            "ledger.day",
+            "2026-11-17",
+            "^ledger: a channel had a row after the day of the ledger$",
+        ),
+        ("ledger.day", None, "^ledger: day: 'None' is no date$"),
+        ("ledger.channels", [], r"^ledger: channels: '\[\]' is no object$"),
+        ("ledger.channels", {"": {}}, "^ledger: channels: '' is no name of a channel$"),
+        ("ledger.channels", {"x" * 129: {}}, "is no name of a channel$"),
+        ("ledger.channels", {"a\u2028b": {}}, "is no name of a channel$"),
+        ("ledger.channels.inbound", {}, "channels: inbound: a field is missing$"),
+        ("ledger.channels.inbound.fresh", 1, "inbound: fresh: '1' is no flag$"),
+        ("ledger.channels.inbound.held", -1, "inbound: held: '-1' is no count$"),
+        ("ledger.channels.inbound.candidate", [], r"candidate: '\[\]' is no object$"),
+        ("ledger.channels.inbound.counters", None, "counters: 'None' is no object$"),
+        ("ledger.channels.inbound.counters.offered", None, "offered: 'None' is no count$"),
+        ("ledger.channels.inbound.counters.offered", 1.5, "offered: '1.5' is no count$"),
+        ("ledger.channels.inbound.counters.offered", LARGEST + 1, "is no count$"),
+        (
+            "ledger.channels.inbound.counters.answer_wait_sum",
+            float("nan"),
+            "'nan' is no count$",
+        ),
+        ("ledger.channels.inbound.base.answer_wait_sum", -0.5, "'-0.5' is no count$"),
+        ("ledger.channels.inbound.base.within_20", None, "base: .* known only in part$"),
+        ("ledger.channels.inbound.base.within_20", 99, "base: .* not cumulative$"),
+        ("ledger.channels.inbound.candidate.within_10", 35, "candidate: .* not cumulative$"),
+    ],
+)
+def test_a_damaged_memory_is_refused(path: str, value: object, message: str) -> None:
+    """Whatever could not have been written is a ValueError that says where."""
+    data = json.loads(json.dumps(MEMORY))
+    place = data
+    *parents, last = path.split(".")
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    with pytest.raises(ValueError, match=message):
+        memory_from_json(data)
+
+
+@pytest.mark.parametrize("data", [None, [], "memory", 3])
+def test_what_is_no_memory_at_all_is_refused(data: object) -> None:
+    """Any JSON value may stand in a file."""
+    with pytest.raises(ValueError, match="is no object"):
+        memory_from_json(data)
+
+
+@pytest.mark.parametrize("day", ["2000-01-01", "2999-12-31"])
+def test_any_day_of_the_millennium_is_read(day: str) -> None:
+    """Clocks go wrong by years; what was observed meanwhile is no damage."""
+    assert memory_from_json({"closed": day}).closed == date.fromisoformat(day)
+
+
+def test_the_largest_count_is_read() -> None:
+    """Up to 2**53 floats, which Prometheus keeps, hold every integer."""
+    assert memory_from_json({"failures": LARGEST}).failures == LARGEST
+
+
+def test_whole_seconds_of_another_writer_are_read() -> None:
+    """JSON tells 50 from 50.0 no more than a person does."""
+    data = json.loads(json.dumps(MEMORY).replace("792.0", "792"))
+    assert memory_from_json(data) == REMEMBERED
+
+
+def test_buckets_are_shown_in_order_whatever_the_file_says() -> None:
+    """Counted apart they need not be: a narrower one may be ahead of the wider one."""
+    data = json.loads(json.dumps(MEMORY))
+    channel = data["ledger"]["channels"]["inbound"]
+    channel["counters"] |= {"within_10": 70, "within_20": 40, "within_30": 99}
+    channel["fresh"] = False
+    ledger = memory_from_json(data).ledger
+    assert ledger is not None
+    shown = exposed(ledger.channels["inbound"])
+    assert (shown.within_10, shown.within_20, shown.within_30, shown.answered) == (
+        40,
+        40,
+        66,
+        66,
+    )
+
+
+# Files of older releases ----------------------------------------------------------------
+
+
+def frozen() -> Iterator[tuple[str, str, QueryMemory]]:
+    """Owner, skill and memory of each row of the file of 0.1.0."""
+    with sqlite3.connect(f"file:{FROZEN}?mode=ro", uri=True) as connection:
+        rows = connection.execute("SELECT owner, skill_id, memory FROM memories").fetchall()
+    connection.close()
+    for owner, skill_id, text in rows:
+        yield owner, skill_id, memory_from_json(memory_1_to_2(json.loads(text)))
+
+
+def test_a_file_of_0_1_0_keeps_its_counters() -> None:
+    """Each query goes on where it was: 120 minutes of the 18th, 540 of the 19th, less 1."""
+    acme, globex, shared = (f"https://wv00{n}.wolkvox.com/api/v2/" for n in (13, 20, 31))
+    offered = {
+        (owner, skill_id, channel): exposed(kept).offered
+        for owner, skill_id, memory in frozen()
+        if memory.ledger is not None
+        for channel, kept in memory.ledger.channels.items()
+    }
+    whole = 119 + 540
+    assert offered == {
+        (acme, "4173", "inbound"): whole,
+        (acme, "4173", "chat-whatsapp"): 59 + 270,
+        (acme, "4173", "café"): 0,
+        (acme, "4173", "out_pre"): 0,  # it joined with the last answer
+        (acme, "4190", "inbound"): whole,
+        (globex, "5001", "inbound"): 2 * whole,
+        (globex, "5002", "inbound"): 2 * whole,
+        (f"{shared}#initech", "all", "inbound"): 3 * whole,
+        (f"{shared}#initech", "4300", "inbound"): 3 * whole,
+        (f"{shared}#umbrella", "all", "inbound"): 4 * (109 + 475),  # first asked at 22:10
+        (shared, "4301", "inbound"): 119 + 535,
+    }
+
+
+def test_a_file_of_0_1_0_keeps_results_and_closed_days() -> None:
+    """The rows that had no names are those of the answers."""
+    found = {(owner, skill_id): memory for owner, skill_id, memory in frozen()}
+    ventas = found["https://wv0013.wolkvox.com/api/v2/", "4173"]
+    assert ventas.today is not None
+    assert ventas.today.channels == (
+        ChannelFigures("inbound", 540, 486, 54, 0.4, 0.6, 0.8, 0.1, 12.0, 30.0),
+        ChannelFigures("chat-whatsapp", 270, 180, 90, 0.4, 0.6, 0.8, 0.3333, None, 30.0),
+        ChannelFigures("out_pre", 4, 3, 1, 0.4, 0.6, 0.8, 0.25, 12.0, 30.0),
+    )
+    assert ventas.ledger is not None
+    counters = Counters(659, 264, 395, 527, 593, 7116.0, 66, 1980.0)
+    assert ventas.ledger.channels["inbound"].counters == counters
+    assert ventas.yesterday is not None
+    assert [row.inbound for row in ventas.yesterday.channels] == [1439, 719]
+    assert known_channels(ventas.ledger, date(2026, 11, 19)) == (
+        "café", "chat-whatsapp", "inbound", "out_pre",
+    )  # fmt: skip
+    figures = [memory for (_, skill), memory in found.items() if not skill.startswith("#")]
+    assert {memory.closed for memory in figures} == {DAY}
+    assert found["https://wv0031.wolkvox.com/api/v2/", "4301"].doubted
+    assert found["https://wv0031.wolkvox.com/api/v2/#umbrella", "all"].failures == 4
+    assert found["https://wv0020.wolkvox.com/api/v2/", "#skills"] == QueryMemory(1795057200.5)
+
+
+OLD_ROW = ["inbound", 67, 66, 1, 0.25, 0.5, 0.75, 0.0149, 12.0, None]
+
+
+def test_rows_of_0_1_0_get_names() -> None:
+    """Everything else had names already, and a migrated memory stays as it is."""
+    old = json.loads(json.dumps(MEMORY))
+    old["today"]["rows"] = [OLD_ROW]
+    assert memory_1_to_2(old) == MEMORY
+    assert memory_1_to_2(MEMORY) == MEMORY
+    assert old["today"]["rows"] == [OLD_ROW]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        "memory",
+        {},
+        {"today": None, "yesterday": None},
+        {"today": 5},
+        {"today": {"rows": 5}},
+        {"today": {"rows": [5, None, [1], OLD_ROW[:-1], [*OLD_ROW, 1]]}},
+    ],
+)
+def test_what_0_1_0_could_not_have_written_is_left_to_the_reader(data: object) -> None:
+    """Any JSON value may stand in a file; a row without all of its figures is none."""
+    assert memory_1_to_2(data) == data

@@ -1,0 +1,116 @@
+"""The process on a machine whose name server hangs, or that gives no more threads."""
+
+from __future__ import annotations
+
+import base64
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from tests.e2e_api import Api, Script, found, row
+from tests.e2e_support import Launch, Life, operation, wait_for, write_config
+
+pytest_plugins = ("tests.e2e_fixtures",)
+pytestmark = pytest.mark.e2e
+Serve = Callable[[Script], Api]
+FAILURES = "wolkvox_api_request_failures_total"
+# More than any pool of threads holds.
+MANY = 40
+HANGING = """
+import socket, threading
+resolve = socket.getaddrinfo
+def hang(host, *more, **named):
+    if b".invalid" in (host if isinstance(host, bytes) else host.encode()):
+        threading.Event().wait()
+    return resolve(host, *more, **named)
+socket.getaddrinfo = hang
+"""
+# What the exporter cannot do without are daemons, begun at the start.
+NO_MORE_THREADS = """
+import threading
+start = threading.Thread.start
+def refuse(thread):
+    if not thread.daemon:
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = refuse
+"""
+
+
+def strangers(*hosts: str) -> list[str]:
+    """Operations on these hosts, each with a token and a skill of its own."""
+    return [
+        operation(
+            f"https://{host}/api/v2/", str(at), name=f"op{at}", token=f"tok{at}", interval="5m"
+        )
+        for at, host in enumerate(hosts, 1)
+    ]
+
+
+def login(password: str) -> str:
+    """The header of alice with this password."""
+    return "Basic " + base64.b64encode(f"alice:{password}".encode()).decode()
+
+
+def guarded(directory: Path) -> tuple[str, str]:
+    """The flags of a server that asks for a password."""
+    path = directory / "web.yml"
+    hashed = bcrypt.hashpw(b"wonder", bcrypt.gensalt(4)).decode()
+    path.write_text(f"basic_auth_users: {{alice: {hashed}}}\n", encoding="utf-8")
+    return "--web.config.file", str(path)
+
+
+def answers_with_passwords(life: Life) -> None:
+    """It lets in who knows the password, and nobody else."""
+    for path in ("/metrics", "/-/healthy"):
+        assert life.get(path, authorization=login("wonder")).status == 200
+        assert life.get(path, authorization=login(f"guess of {path}")).status == 401
+
+
+def test_passwords_do_not_wait_for_names(launch: Launch, tmp_path: Path) -> None:
+    """A name server that never answers holds up neither a scrape nor the end."""
+    hosts = [f"wv{number:04d}.invalid" for number in range(MANY)]
+    config = write_config(tmp_path, *strangers(*hosts))
+    life = launch.serve(config, *guarded(tmp_path), prelude=HANGING)
+    wait_for(lambda: life.addresses, "the start")
+    answers_with_passwords(life)
+    assert life.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in life.log()
+
+
+def test_a_name_that_hangs_holds_up_no_other(
+    launch: Launch, tmp_path: Path, serve_api: Serve
+) -> None:
+    """However many operations wait for one name, those on another host are polled."""
+    api = serve_api(lambda asked: found(row()))
+    good = operation(api.url().replace("127.0.0.1", "localhost"))
+    config = write_config(tmp_path, *strangers(*["wv0013.invalid"] * MANY), good)
+    life = launch.serve(config, prelude=HANGING)
+    wait_for(lambda: life.metrics().value("wolkvox_up", operation="acme"), "a good answer")
+
+
+def test_a_start_without_threads_is_one_line(launch: Launch, tmp_path: Path) -> None:
+    """A limit of processes that is reached is told as such, with exit code 1."""
+    prelude = NO_MORE_THREADS.replace("not thread.daemon", "True")
+    life = launch.serve(write_config(tmp_path, *strangers("wv0013.invalid")), prelude=prelude)
+    assert life.wait() == 1
+    (line,) = [one for one in life.log().splitlines() if "level=warn" not in one]
+    assert line.startswith("error: no thread can be started")
+
+
+def test_without_new_threads_the_pages_go_on(
+    launch: Launch, tmp_path: Path, serve_api: Serve
+) -> None:
+    """A name that cannot be looked up is a connection never made; passwords are checked."""
+    api = serve_api(lambda asked: found(row()))
+    url = api.url().replace("127.0.0.1", "localhost")
+    config = write_config(tmp_path, operation(url))
+    life = launch.serve(config, *guarded(tmp_path), prelude=NO_MORE_THREADS)
+    wait_for(lambda: "reason=connect" in life.log(), "a connection that was not made")
+    answers_with_passwords(life)
+    assert "reason=internal" not in life.log()
+    assert "Traceback" not in life.log()
+    assert not api.asked

@@ -1,0 +1,389 @@
+"""Several operations on one server: each keeps what is its own, whoever joins or leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+import sqlite3
+from collections import defaultdict
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from exporter.errors import StorageError
+from exporter.state.identity import Claim, OperationRow, match
+from tests.polling_support import (
+    IN_FORCE,
+    INBOUND,
+    OFFERED,
+    USED,
+    Stage,
+    gaps,
+    operation,
+)
+from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
+
+DATA = Path(__file__).parent / "data"
+TOKENS = ("token-a", "token-b", "token-c", "token-d")
+# What the day's inbound of each operation grows by in a second: figures that never meet.
+PACES = dict(zip(TOKENS, (1, 1511, 90_001, 600_011), strict=True))
+QUERY_INTERVAL = "wolkvox_query_interval_seconds"
+
+
+class Server(Stage):
+    """A server on which each token has figures of its own for the same skills."""
+
+    def __init__(self, directory: Path, start: str = "2026-11-18 10:00") -> None:
+        super().__init__(directory, start)
+        self.api.answer = lambda seen: ok(row(inbound=self.inbound(seen)))
+
+    def inbound(self, seen: Seen) -> int:
+        """The day's interactions so far of the operation that has the token."""
+        end = datetime.strptime(seen.window[1], "%Y%m%d%H%M%S")  # noqa: DTZ007 - a wall time
+        passed = end - end.replace(hour=0, minute=0, second=0)
+        return int(passed.total_seconds()) % 86_400 // 60 * PACES.get(seen.token, 7)
+
+    def run_all(
+        self, *operations: str, tokens: tuple[str, ...] = TOKENS
+    ) -> AbstractAsyncContextManager[Exporter]:
+        """An exporter on these operations."""
+        return self.start(self.configure(*operations, tokens=tokens))
+
+    async def reload(
+        self, running: Exporter, *operations: str, tokens: tuple[str, ...] = TOKENS
+    ) -> None:
+        """Put other operations in force."""
+        await running.fleet.apply(self.configure(*operations, tokens=tokens))
+
+    def by_token(self, token: str, skill: str = "all") -> list[Seen]:
+        """The requests of a skill that one token sent."""
+        return [seen for seen in self.seen(skill) if seen.token == token]
+
+
+def one(name: str, token: int, skills: str = "all", **keys: str) -> str:
+    """An operation of the server."""
+    return operation(skills, name=name, port=1, token=token, **keys)
+
+
+A, B = one("a", 0), one("b", 1)
+
+
+def test_an_operation_is_found_again_in_the_order_of_the_passes() -> None:
+    """Unchanged, renamed, swapped, rotated and moved operations keep their rows."""
+    rows = [OperationRow(1, "u", "a", "s"), OperationRow(2, "u", "b", "t")]
+    cases: dict[str, tuple[list[Claim], dict[str, int]]] = {
+        "unchanged": ([Claim("a", "u", "s"), Claim("b", "u", "t")], {"a": 1, "b": 2}),
+        "renamed": ([Claim("x", "u", "s"), Claim("b", "u", "t")], {"x": 1, "b": 2}),
+        "names swapped": ([Claim("b", "u", "s"), Claim("a", "u", "t")], {"b": 1, "a": 2}),
+        "rotated": ([Claim("a", "u", "new"), Claim("b", "u", "t")], {"a": 1, "b": 2}),
+        "moved": ([Claim("a", "v", "s"), Claim("b", "u", "t")], {"a": 1, "b": 2}),
+        "another's token": ([Claim("a", "u", "t")], {"a": 2}),
+        "replaced": ([Claim("c", "u", "new")], {}),
+        "moved and renamed": ([Claim("c", "v", "s")], {}),
+        "token unreadable": ([Claim("a", "u", None)], {"a": 1}),
+        "name taken over": ([Claim("a", "u", "new"), Claim("x", "u", "s")], {"x": 1}),
+    }
+    for what, (claims, expected) in cases.items():
+        found = {name: row.id for name, row in match(claims, rows).items()}
+        assert found == expected, what
+
+
+@in_virtual_time
+async def test_operations_with_the_same_skills_keep_their_pace(state_directory: Path) -> None:
+    """Four operations of one server ask `all` every interval, and token_info each."""
+    stage = Server(state_directory)
+    operations = [one(name, number, token_info="true") for number, name in enumerate("abcd")]
+    async with stage.run_all(*operations) as running:
+        await stage.until("2026-11-18 12:00")
+        for name in "abcd":
+            assert running.value(IN_FORCE, operation=name) == 300
+            assert running.value(QUERY_INTERVAL, operation=name) == 300
+    for token in TOKENS:
+        assert gaps(stage.by_token(token)) == pytest.approx([300.0] * 23, abs=1)
+        asked = [seen for seen in stage.seen(report="token_info") if seen.token == token]
+        assert len(asked) == 2
+
+
+@in_virtual_time
+async def test_who_joins_leaves_or_is_renamed_changes_nothing_of_the_others(
+    state_directory: Path,
+) -> None:
+    """Counters, gauges and slots stay with their operation over reloads and restarts."""
+    stage = Server(state_directory)
+    histories: list[list[str]] = [[A], [A, B], [B], [one("z", 0), B], [A, one("c", 2)], [B, A]]
+    names = {"a": "token-a", "z": "token-a", "b": "token-b", "c": "token-c"}
+    counted: dict[str, float] = defaultdict(float)
+    minute = 0
+    for by_reload in (True, False):
+        running: Exporter | None = None
+        for text in histories:
+            if by_reload and running is not None:
+                continue
+            minute += 20
+            async with stage.run_all(*text) as running:
+                for more in histories if by_reload else [text]:
+                    await stage.reload(running, *more)
+                    minute += 20
+                    await asyncio.sleep(1200)
+                    for labels, value in running.samples(OFFERED).items():
+                        token = names[dict(labels)["operation"]]
+                        assert value % PACES[token] == 0
+                        assert value < PACES[token] * 1000, "another's figures"
+                        assert value >= counted[token], f"{token} fell"
+                        counted[token] = value
+                    for labels, value in running.samples(INBOUND).items():
+                        token = names[dict(labels)["operation"]]
+                        assert value // PACES[token] < 1440
+                        assert value % PACES[token] == 0
+    for token in ("token-a", "token-b", "token-c"):
+        assert counted[token] > 0
+        assert min(gaps(stage.by_token(token))) >= 299.99
+
+
+@in_virtual_time
+async def test_a_replaced_operation_leaves_nothing_but_its_spacing(
+    state_directory: Path,
+) -> None:
+    """Another operation of the same server begins anew, an interval after the last request."""
+    stage = Server(state_directory)
+    async with stage.run_all(A):
+        await stage.until("2026-11-18 10:12")
+    async with stage.run_all(one("c", 2)) as running:
+        await stage.until("2026-11-18 10:12:30")
+        assert running.value("wolkvox_last_attempt_timestamp_seconds") is None
+        assert running.samples(INBOUND) == {}
+        await stage.until("2026-11-18 10:16")
+        assert running.value(OFFERED) == 0
+        assert running.value(USED) == 1
+    assert stage.clock_times()[-1] == "10:15:01"
+
+
+@in_virtual_time
+async def test_a_removed_skill_is_gone_after_a_reload_to_discover(
+    state_directory: Path,
+) -> None:
+    """What the list named and the discovered skills do not have is shown no longer."""
+    stage = Server(state_directory)
+    skills = ok({"skill_id": "4174", "skill_name": "Ventas"})
+    answer = stage.api.answer
+    stage.api.answer = lambda seen: skills if seen.report == "skills" else answer(seen)
+    async with stage.run_all(one("a", 0, "4173 4174")) as running:
+        await stage.until("2026-11-18 10:06")
+        await stage.reload(running, one("a", 0, "discover"))
+        await stage.until("2026-11-18 10:20")
+        assert running.value("wolkvox_up", skill_id="4173") is None
+        assert running.value("wolkvox_up", skill_id="4174") == 1
+
+
+@in_virtual_time
+async def test_a_pause_is_the_operations_own(state_directory: Path) -> None:
+    """A spent quota of one operation holds no other, whatever they are called afterwards."""
+    stage = Server(state_directory)
+    answer = stage.api.answer
+    stage.api.answer = lambda seen: (
+        refusal("TOKEN LIMIT EXCEEDED") if seen.token == "token-a" else answer(seen)
+    )
+    async with stage.run_all(A) as running:
+        await stage.until("2026-11-18 10:01")
+        await stage.reload(running, one("b", 0), one("a", 1))
+        await stage.until("2026-11-18 10:21")
+        assert running.value("wolkvox_paused", operation="b", reason="quota") == 1
+        assert running.value("wolkvox_paused", operation="a", reason="quota") == 0
+        assert running.value("wolkvox_up", operation="a") == 1
+    assert len(stage.by_token("token-a")) == 1
+
+
+@in_virtual_time
+async def test_a_token_file_with_anothers_token_sends_nothing(
+    state_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is `unauthorized` until the file holds a token of its own; the other goes on."""
+    caplog.set_level(logging.WARNING, logger="exporter")
+    stage = Server(state_directory)
+    async with stage.run_all(A, B) as running:
+        await stage.until("2026-11-18 10:06")
+        stage.token_file(1).write_text("token-a", encoding="utf-8")
+        await stage.until("2026-11-18 10:29")
+        assert running.value("wolkvox_paused", operation="b", reason="unauthorized") == 1
+        assert running.value("wolkvox_up", operation="a") == 1
+        assert gaps(stage.by_token("token-a")) == pytest.approx([300.0] * 5, abs=1)
+        assert len(stage.by_token("token-b")) == 2
+        stage.token_file(1).write_text("rotated", encoding="utf-8")
+        await stage.until("2026-11-18 10:31")
+        assert running.value("wolkvox_up", operation="b") == 1
+        counted = running.value(OFFERED, operation="b")
+    assert [record.message for record in caplog.records].count("no answer") == 1
+    # The accepted token is the operation's from now on: nothing begins anew.
+    tokens = ("token-a", "rotated")
+    async with stage.run_all(A, one("renamed", 1), tokens=tokens) as running:
+        await stage.until("2026-11-18 10:32")
+        assert running.value(OFFERED, operation="renamed") == counted
+
+
+@in_virtual_time
+async def test_a_round_that_takes_longer_than_the_interval_shows(
+    state_directory: Path,
+) -> None:
+    """Ten skills at 40 s a request are asked every 400 s, and the metrics say so."""
+    stage = Server(state_directory)
+    stage.api.seconds = 40.0
+    skills = " ".join(str(4170 + number) for number in range(10))
+    async with stage.run_all(one("a", 0, skills)) as running:
+        await stage.until("2026-11-18 11:00")
+        assert running.value(IN_FORCE) == pytest.approx(400, abs=1)
+        for interval in running.samples(QUERY_INTERVAL).values():
+            assert interval == pytest.approx(400, abs=1)
+        lag = running.value("wolkvox_poll_lag_seconds")
+        assert lag == pytest.approx(100, abs=2)
+        assert len(running.samples(INBOUND)) == 10
+    assert gaps(stage.seen("4170"))[1:] == pytest.approx([400.0] * 7, abs=1)
+
+
+@in_virtual_time
+async def test_two_days_of_four_operations_that_come_and_go(state_directory: Path) -> None:
+    """49 hours with two midnights, joins, leaves, a swap of tokens and a rename: each keeps
+    its slots, closes its days, and its counters hold its own interactions.
+    """
+    stage = Server(state_directory, "2026-11-17 22:30")
+    c, d = one("c", 2), one("d", 3)
+    swapped = (TOKENS[1], TOKENS[0], *TOKENS[2:])
+    async with stage.run_all(A, B, c) as running:
+        await stage.until("2026-11-18 03:00")
+        await stage.reload(running, A, B, c, d)
+        await stage.until("2026-11-18 09:00")
+        await stage.reload(running, A, B, d)
+        await stage.until("2026-11-18 15:00")
+        await stage.reload(running, A, B, c, d, tokens=swapped)
+        await stage.until("2026-11-18 20:00")
+        await stage.reload(running, A, B, c, one("renamed", 3), tokens=swapped)
+        await stage.until("2026-11-19 23:30")
+        names = {"b": TOKENS[0], "a": TOKENS[1], "c": TOKENS[2], "renamed": TOKENS[3]}
+        for name, token in names.items():
+            counted = running.value(OFFERED, operation=name)
+            assert counted is not None
+            assert counted % PACES[token] == 0
+            assert counted // PACES[token] < 3 * 1440
+            yesterday = running.value(INBOUND, operation=name, window="yesterday")
+            assert yesterday == 1439 * PACES[token]
+    for token in TOKENS:
+        spaces = gaps(stage.by_token(token))
+        # Within a second of its slot; only a longer absence makes a longer gap.
+        assert all(299.99 <= space <= 301 or space > 3600 for space in spaces)
+        assert sum(space > 3600 for space in spaces) <= 1
+    closed = [seen.window for seen in stage.seen() if seen.window[1].endswith("235959")]
+    assert len(closed) == 3 + 4
+
+
+def of_release(directory: Path) -> Path:
+    """A state directory in which 0.1.0 left its file."""
+    state = directory / "state"
+    state.mkdir()
+    file = shutil.copy(DATA / "state-0.1.0.db", state / "wolkvox-exporter.db")
+    digest = hashlib.sha256(TOKENS[3].encode()).hexdigest()
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        (text,) = connection.execute("SELECT pause FROM pauses").fetchone()
+        pause = json.dumps(json.loads(text) | {"digest": digest})
+        connection.execute("UPDATE pauses SET pause = ?", (pause,))
+    return state
+
+
+def operations_of_release(*names: str) -> list[str]:
+    """The operations that wrote the file, at their URLs."""
+    places = {
+        "acme": ("0013", "4173 4190"),
+        "globex": ("0020", "discover"),
+        "initech": ("0031", "4300 all"),
+        "umbrella": ("0031", "all"),
+        "hooli": ("0031", "4301"),
+    }
+    texts = []
+    for number, name in enumerate(names):
+        server, skills = places[name]
+        text = operation(skills, name=name, token=number)
+        texts.append(
+            text.replace(
+                "http://127.0.0.1:1/api/v2/", f"https://wv{server}.wolkvox.com/api/v2/"
+            )
+        )
+    return texts
+
+
+@in_virtual_time
+async def test_the_file_of_the_first_release_keeps_every_counter(
+    state_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rows with a name go to it, those of a URL to its only operation, else to nobody."""
+    of_release(state_directory)
+    stage = Server(state_directory, "2026-11-19 09:01")
+    names = ("acme", "globex", "initech", "umbrella", "hooli")
+    loaded = stage.configure(*operations_of_release(*names), tokens=(*TOKENS, "token-e"))
+    async with stage.start(loaded) as running:
+        await asyncio.sleep(1)
+        for name, skill, used in (
+            ("acme", "4173", 218),
+            ("globex", "5001", 218),
+            ("initech", "4300", 150),
+        ):
+            labels = {"operation": name, "skill_id": skill, "type_interaction": "inbound"}
+            assert (running.value(OFFERED, **labels) or 0) > 0
+            assert running.value(USED, operation=name) == used
+        assert running.samples(OFFERED, operation="hooli") == {}
+        assert running.value("wolkvox_paused", operation="umbrella", reason="unauthorized") == 1
+        await stage.until("2026-11-19 09:04:58")
+        assert stage.seen() == []  # the file's attempts at 09:00 hold for one interval
+        await stage.until("2026-11-19 09:05:10")
+        assert {seen.skill for seen in stage.seen()} >= {"4173", "4190", "5001", "4300", "4301"}
+    assert caplog.text.count("counters begin anew") == 1
+
+
+@in_virtual_time
+async def test_a_state_file_that_is_gone_stops_the_requests_until_it_is_back(
+    state_directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No other file is made meanwhile, it is said once, and nothing is lost."""
+    stage = Server(state_directory)
+    file = state_directory / "state" / "wolkvox-exporter.db"
+    async with stage.run_all(A) as running:
+        await stage.until("2026-11-18 10:06")
+        counted = running.value(OFFERED)
+        file.rename(file.with_name("away"))
+        await stage.until("2026-11-18 10:21")
+        assert running.value("wolkvox_exporter_storage_writable") == 0
+        assert len(stage.seen()) == 2
+        assert not file.exists()
+        with pytest.raises(StorageError):
+            await stage.reload(running, A, B)
+        file.with_name("away").rename(file)
+        await stage.until("2026-11-18 10:22")
+        assert running.value("wolkvox_exporter_storage_writable") == 1
+        assert len(stage.seen()) == 3
+        assert (running.value(OFFERED) or 0) > (counted or 0)
+    assert caplog.text.count("cannot be written") == 1
+
+
+@pytest.mark.parametrize("loss", ["removed", "damaged"])
+@in_virtual_time
+async def test_after_a_lost_file_the_first_attempts_wait_one_interval(
+    state_directory: Path, loss: str
+) -> None:
+    """Nobody knows when the query was asked last, so nothing is asked at once."""
+    stage = Server(state_directory)
+    file = state_directory / "state" / "wolkvox-exporter.db"
+    async with stage.run_all(A):
+        await stage.until("2026-11-18 10:01")
+    if loss == "damaged":
+        file.write_bytes(b"x" * 5000)
+    else:
+        file.unlink()
+    for _ in range(3):  # a crash loop shortens nothing and lengthens nothing
+        async with stage.run_all(A):
+            await stage.until("2026-11-18 10:05:58")
+    async with stage.run_all(A):
+        await stage.until("2026-11-18 10:07")
+    assert stage.clock_times() == ["10:00:00", "10:06:01"]
