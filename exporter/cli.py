@@ -160,9 +160,10 @@ def command(
     configuration file, WOLKVOX_SERVER, WOLKVOX_TOKEN or WOLKVOX_TOKEN_FILE, and
     WOLKVOX_SKILLS (4173=Ventas,all) describe one operation.
     """
-    if check or context.invoked_subcommand not in _SERVING:
+    serving = context.invoked_subcommand in _SERVING and not check
+    if not serving:
         ends_at_once(1)  # what was not done to its end did not succeed
-    logs.configure(log_level, log_format)
+    logs.configure(log_level, log_format, background=serving)
     if context.invoked_subcommand is not None:
         return
     shard = read_shard(shard_index, shard_total)
@@ -299,13 +300,13 @@ def main() -> None:
     code = _run(lambda: command(prog_name="wolkvox-exporter"))
     if sys.stdout is not None:  # None: closed by the shell
         code = _run(sys.stdout.flush) or code
+    log_written = logs.finish()
     threads = [one for one in threading.enumerate() if not one.daemon]
     threads.remove(threading.main_thread())
     for thread in threads:
         thread.join(0.2 / len(threads))
-    if any(thread.is_alive() for thread in threads):
-        # A look-up that hangs, or a costly password: the interpreter would wait for it.
-        logging.shutdown()
+    if not log_written or any(thread.is_alive() for thread in threads):
+        # A reader of the log or a look-up that hangs: the interpreter would wait for it.
         os._exit(code)
     sys.exit(code)
 
@@ -331,6 +332,8 @@ def _run(part: Callable[[], object]) -> int:
 
 def _complain(*problems: str) -> None:
     """Write a line each to stderr; where it takes none, the exit code tells."""
+    if not logs.finish():  # what was logged stands before it
+        return
     with contextlib.suppress(OSError):
         for problem in problems:
             click.echo(f"error: {problem}", err=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from exporter.config import Configuration, load
+from exporter.config import load
 from exporter.mainloop import held
 from exporter.service import (
     Settings,
@@ -34,27 +35,22 @@ _ZONES = (
 )
 # Voice by the usual 80/20; mail and social channels are not measured in seconds.
 _TARGETS = (
-    "    sla:",
-    "      - channels: [inbound]",
-    "        service_level: {within: 20s, target: 80%}",
-    "        abandonment: {max: 5%}",
-    "        asa: {max: 30s}",
+    "{channels: [inbound], service_level: {within: 20s, target: 80%}, "
+    "abandonment: {max: 5%}, asa: {max: 30s}}"
 )
 _NAMES = {"wv0013": "acme", "wv0042": "globex"}
 
 
 def demo_zones(now: datetime) -> tuple[ZoneInfo, ZoneInfo]:
-    """The first pair of zones in which both have at least eight hours of the day behind.
+    """Return the first pair of zones in which both have eight hours of the day behind them.
 
-    The simulated centres work around the clock, but right after midnight any centre has
-    little to show.
+    Right after midnight even a centre that works around the clock has little to show.
     """
 
-    def local_hours(pair: tuple[str, str]) -> list[int]:
-        return [now.astimezone(ZoneInfo(name)).hour for name in pair]
+    def earliest(pair: tuple[str, str]) -> int:
+        return min(now.astimezone(ZoneInfo(name)).hour for name in pair)
 
-    found = next((pair for pair in _ZONES if min(local_hours(pair)) >= 8), None)
-    first, second = found or max(_ZONES, key=lambda pair: min(local_hours(pair)))
+    first, second = next((pair for pair in _ZONES if earliest(pair) >= 8), _ZONES[0])
     return ZoneInfo(first), ZoneInfo(second)
 
 
@@ -63,21 +59,18 @@ def run_demo(
 ) -> int:
     """Run the demo until a signal ends it; returns the exit code.
 
-    `say` gets the lines for the terminal. Raises StartError where a port is taken.
+    `say` prints a line on the terminal. Raises StartError where a port is taken.
     """
     clock = system_clock()
     operations = demo_operations(*demo_zones(clock.now()))
     simulator = Simulator(operations, seed=SEED, now=clock.now, sleep=clock.sleep)
     api = listen(("127.0.0.1:0",))
     base = f"http://{address_of(api[0])}"
-    # Held back until the directory is gone again.
+    # Signals are held back until the directory is gone again.
     with held(), TemporaryDirectory(prefix="wolkvox-demo-") as name:
         directory = Path(name)
         _write_configuration(directory, base, operations)
-
-        def configured() -> Configuration:
-            return load([directory / "wolkvox.yml"], {})
-
+        configured = partial(load, [directory / "wolkvox.yml"], {})
         settings = Settings(
             load=configured,
             listen=tuple(addresses),
@@ -87,16 +80,12 @@ def run_demo(
             hangup_ends=True,
         )
 
-        def announce(open_addresses: tuple[str, ...]) -> None:
-            for line in _greeting(open_addresses[0], base, operations):
-                say(line)
-
         try:
             return run(
                 settings,
                 configured(),
                 beside=lambda: [HttpServer(simulator.app, api, limits=WITH_BODIES)],
-                announce=announce,
+                announce=lambda opened: say(_greeting(opened[0], base, operations)),
             )
         finally:
             for listener in api:
@@ -106,38 +95,37 @@ def run_demo(
 def _write_configuration(
     directory: Path, base: str, operations: Sequence[SimulatedOperation]
 ) -> None:
-    lines = ["operations:"]
-    for operation in operations:
-        token = directory / f"{operation.name}.token"
+    entries = []
+    for one in operations:
+        token = directory / f"{one.name}.token"
         token.touch(mode=0o600)
-        token.write_text(operation.token, encoding="utf-8")
-        lines += [
-            f"  - name: {_NAMES[operation.name]}",
-            f"    url: {base}/{operation.name}/api/v2/",
-            f"    token_file: {token.name}",
-            f"    timezone: {operation.timezone}",
-            f"    interval: {INTERVAL}",
-            "    token_info: true",
-            "    skills:",
-        ]
-        lines += [f"      - {{id: {s.id}, name: {s.name}}}" for s in operation.skills]
-        lines += _TARGETS
-    text = "\n".join(lines) + "\n"
+        token.write_text(one.token, encoding="utf-8")
+        skills = ", ".join(f"{{id: {skill.id}, name: {skill.name}}}" for skill in one.skills)
+        entries.append(f"""
+  - name: {_NAMES[one.name]}
+    url: {base}/{one.name}/api/v2/
+    token_file: {token.name}
+    timezone: {one.timezone}
+    interval: {INTERVAL}
+    token_info: true
+    skills: [{skills}]
+    sla:
+      - {_TARGETS}
+""")
+    text = "operations:" + "".join(entries)
     (directory / "wolkvox.yml").write_text(text, encoding="utf-8")
 
 
-def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation]) -> list[str]:
+def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation]) -> str:
     zones = ", ".join(str(operation.timezone) for operation in operations)
-    return [
-        "wolkvox-exporter demo: two simulated operations, five skills, six channels",
-        f"  status    http://{address}/",
-        f"  metrics   http://{address}/metrics",
-        f"  simulator {base}/   (its clock is this machine's, in {zones})",
-        f"  polled every {INTERVAL}; a real operation is polled every 5 minutes at most",
-        "  break it: "
-        f'curl -X POST {base}/_simulator/scenario -d \'{{"scenario": "collapse"}}\'',
-        "Ctrl-C ends it.",
-    ]
+    return f"""\
+wolkvox-exporter demo: two simulated operations, five skills, six channels
+  status    http://{address}/
+  metrics   http://{address}/metrics
+  simulator {base}/   (its clock is this machine's, in {zones})
+  polled every {INTERVAL}; a real operation is polled every 5 minutes at most
+  break it: curl -X POST {base}/_simulator/scenario -d '{{"scenario": "collapse"}}'
+Ctrl-C ends it."""
 
 
 def run_simulator(address: str, seed: int, timezone: str, say: Callable[[str], None]) -> int:
@@ -145,9 +133,12 @@ def run_simulator(address: str, seed: int, timezone: str, say: Callable[[str], N
 
     Raises ConfigError for an unknown time zone and StartError where the port is taken.
     """
-    clock = system_clock()
-    zone = _zone(timezone)
-    operations = demo_operations(zone, zone)
+    try:
+        zone = ZoneInfo(timezone)
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        reason = f"{timezone!r} is no time zone: write one such as America/Bogota"
+        raise usage_error("--timezone", reason) from None
+    clock, operations = system_clock(), demo_operations(zone, zone)
     simulator = Simulator(operations, seed=seed, now=clock.now, sleep=clock.sleep)
     sockets = listen((address,))
     base = f"http://{address_of(sockets[0])}"
@@ -158,12 +149,3 @@ def run_simulator(address: str, seed: int, timezone: str, say: Callable[[str], N
         say(f"       token {operation.token}   skills {skills}")
     say("Ctrl-C ends it.")
     return serve_alone(lambda: HttpServer(simulator.app, sockets, limits=WITH_BODIES))
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ValueError, ZoneInfoNotFoundError, OSError):
-        raise usage_error(
-            "--timezone", f"{name!r} is no time zone: write one such as America/Bogota"
-        ) from None

@@ -31,7 +31,7 @@ from exporter.state.journal import State
 from exporter.state.locks import TokenGate
 from exporter.state.snapshot import Snapshot
 from exporter.times import Clock
-from exporter.web.status import OperationView, Pause
+from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import local_day, next_day_start
 
@@ -305,7 +305,7 @@ def _targets(operation: Operation) -> Targets:
 
 
 def _view(running: _Running, now: datetime) -> OperationView:
-    operation, budget, pause = running.operation, running.budget, running.poller.pause
+    operation, budget = running.operation, running.budget
     hours = OpenHours(operation.poll_hours, operation.timezone)
     return OperationView(
         name=operation.name,
@@ -316,7 +316,7 @@ def _view(running: _Running, now: datetime) -> OperationView:
         used=budget.used(local_day(now, budget.zone)),
         limit=budget.ceiling,
         day_ends_at=next_day_start(now, budget.zone).timestamp(),
-        pause=Pause(*pause) if pause else None,
+        pause=running.poller.pause,
         poll_hours=operation.poll_hours,
         hours_open=hours.state(now.timestamp()),
         targets=_targets(operation),

@@ -1,12 +1,20 @@
-"""Log lines as logfmt or JSON on stderr, scrubbed of every token the process has read."""
+"""Log lines as logfmt or JSON on stderr, scrubbed of every token the process has read.
+
+A server logs without ever waiting for its reader: a thread writes the lines, and what finds
+no room in front of it is dropped and counted.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import queue
 import re
+import signal
 import sys
+import threading
 from datetime import UTC, datetime
+from logging.handlers import QueueHandler
 from typing import Any, TextIO
 
 LEVELS = {
@@ -18,6 +26,7 @@ LEVELS = {
 _NAMES = {"WARNING": "warn", "CRITICAL": "error"}
 # Wolkvox tokens are hex of `{...}` and a date: anything that looks like one is hidden.
 _LOOKS_LIKE_TOKEN = re.compile(r"7b[0-9a-f]{38,}", re.IGNORECASE)
+MOST_WAITING = 500
 _PLAIN = re.compile(r'[^\s"=\\\x00-\x1f\x7f]+')
 
 
@@ -93,9 +102,73 @@ def _quote(value: object) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def configure(level: str, style: str, stream: TextIO | None = None) -> None:
-    """Send the exporter's log to `stream` (stderr); libraries speak from warnings on."""
-    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+class BackgroundHandler(QueueHandler):
+    """Formats a line where it is logged, and has a thread write it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        # A signal's handler may put into it while it is being put into.
+        self._lines: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
+        super().__init__(self._lines)
+        self._stream = stream
+        self._refused = self._failed = 0
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        # The thread inherits this mask: signals are for the thread of the event loop.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self._thread.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    @property
+    def dropped(self) -> int:
+        """How many lines found the queue full or the stream broken."""
+        return self._refused + self._failed
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Queue the formatted line, unless too many wait already."""
+        if self._lines.qsize() >= MOST_WAITING:
+            self._refused += 1
+        else:
+            self._lines.put(record)
+
+    def finish(self, patience: float) -> bool:
+        """Write what is queued and end the thread; False where the stream takes it no more."""
+        self._lines.put(None)
+        self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    def _write(self) -> None:
+        while (record := self._lines.get()) is not None:
+            try:
+                self._stream.write(f"{record.getMessage()}\n")
+                self._stream.flush()
+            except (OSError, ValueError):  # a full disk; a stream that was closed
+                self._failed += 1
+
+
+def dropped() -> int:
+    """How many log lines were dropped so far."""
+    return sum(one.dropped for one in _background())
+
+
+def finish(patience: float = 1.0) -> bool:
+    """Write what is queued before the process ends; False where the log takes it no more."""
+    return all([one.finish(patience) for one in _background()])
+
+
+def _background() -> list[BackgroundHandler]:
+    return [one for one in logging.getLogger().handlers if isinstance(one, BackgroundHandler)]
+
+
+def configure(
+    level: str, style: str, stream: TextIO | None = None, *, background: bool = False
+) -> None:
+    """Send the exporter's log to `stream` (stderr); libraries speak from warnings on.
+
+    With `background` no line waits for its reader: call `finish` before the process ends.
+    """
+    stream = sys.stderr if stream is None else stream
+    handler: logging.Handler = logging.NullHandler()
+    if stream is not None:  # None: closed by the shell
+        handler = BackgroundHandler(stream) if background else logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if style == "json" else LogfmtFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from exporter import logs
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # A poll makes thousands of objects and few cycles: looking for them after each 700, as is
 # Python's default, takes a fifteenth of a busy exporter's time.
@@ -52,6 +54,7 @@ def ends_at_once(code: int = 0) -> None:
     """
 
     def end(number: int, frame: FrameType | None) -> None:
+        logs.finish(0.2)
         os._exit(code)
 
     for number in (signal.SIGTERM, signal.SIGINT):

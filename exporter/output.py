@@ -1,4 +1,4 @@
-"""Standard output and standard error: letters they lack, and disks that are full."""
+"""Standard output: letters that it lacks, and a disk that is full."""
 
 from __future__ import annotations
 
@@ -41,8 +41,6 @@ class _Output(io.TextIOWrapper):
 
 def guard_output() -> None:
     """Let neither a name that the terminal cannot show nor a full disk end in a traceback."""
-    if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.reconfigure(errors="replace")
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper):
         encoding, lines, at_once = out.encoding, out.line_buffering, out.write_through

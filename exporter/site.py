@@ -8,15 +8,15 @@ from exporter import __version__
 from exporter.config import Configuration
 from exporter.config.redacted import redacted
 from exporter.fleet import Fleet
-from exporter.logs import SECRETS
+from exporter.logs import SECRETS, dropped
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
 from exporter.state.snapshot import Snapshot
 from exporter.times import Clock
 from exporter.web.app import Document
-from exporter.web.landing import StatusPage
 from exporter.web.negotiation import Format
 from exporter.web.status import ExporterView
+from exporter.web.status_page import StatusPage
 
 TEXT = "text/plain; charset=utf-8"  # what a browser shows rather than saves
 DOCUMENTS = ("/config", "/docs")
@@ -45,6 +45,7 @@ class Site:
 
     def metrics(self, fmt: Format, gzip: bool) -> bytes:
         """The exposition."""
+        self._telemetry.counted(log_lines_dropped=dropped())
         page = self._page
         if fmt is Format.TEXT:
             return page.text_gzip() if gzip else page.text()

@@ -14,11 +14,11 @@ from typing import Any, Final, cast
 
 from exporter.web.app import Document, create_app
 from exporter.web.guard import LiveConfig, guard
-from exporter.web.landing import StatusPage
 from exporter.web.negotiation import Format
 from exporter.web.protocol import LimitedProtocol, Limits
 from exporter.web.server import HttpServer
 from exporter.web.settings import WebConfig
+from exporter.web.status_page import StatusPage
 from tests.status_page_support import EXPORTER, OPERATION
 from tests.statuses import CHAT, NOW, VOICE, status
 

@@ -25,7 +25,7 @@ from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import whole_day
 from proof.fuzz_config import scratch
 from tests.state_support import open_state
-from tests.status_page_support import BOGOTA, OPERATION, targets, view
+from tests.status_page_support import BOGOTA, html, targets
 from tests.statuses import CHAT, VOICE
 
 ROW: Final = 1
@@ -98,4 +98,4 @@ def _show(memory: QueryMemory) -> None:
     with contextlib.suppress(StopIteration):
         for _, shown in _RENDERER.scopes(status):
             assert all(line.endswith(b"\n") for line in shown.lines.values())
-    view(status, operations=[OPERATION])
+    assert html(status)

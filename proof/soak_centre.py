@@ -20,7 +20,6 @@ from tests.virtual import VirtualWorld
 START = datetime(2026, 3, 29, tzinfo=UTC)
 ZONES = ("Europe/Madrid", "America/Bogota", "America/Santiago", "Africa/Cairo")
 FAULT_HOURS = 3
-_SWITCHES_KEPT = 12  # two a day
 PAUSING = (Scenario.QUOTA, Scenario.UNAUTHORIZED)
 # Nobody calls these operations for so many days: their pairs are forgotten, and return.
 SILENT_DAYS = range(3, 14)
@@ -96,9 +95,7 @@ class Member:
 
     def forget(self) -> None:
         """Drop what the simulator keeps of past days: its memory is not what is measured."""
-        del self.simulator._timeline._switches[:-_SWITCHES_KEPT]
-        for records in self.simulator._records.values():
-            records._record.cache_clear()
+        self.simulator.forget()
 
 
 def _of(number: int) -> Scenario:

@@ -90,7 +90,6 @@ class Centre(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Note a request and let its simulator answer it."""
         member = self._members[request.url.path.split("/")[1]]
-        endpoint = request.url.path.rpartition("/")[2]
         query, token = dict(request.url.params), request.headers["wolkvox-token"]
         self._note(member, query)
         self._in_flight[token] += 1
@@ -99,8 +98,7 @@ class Centre(httpx.AsyncBaseTransport):
         try:
             if trace := request.extensions.get("trace"):
                 await trace("http11.send_request_headers.started", {"request": request})
-            api = member.simulator.apis[member.name]
-            reply = await api.handle(endpoint, query, token)
+            reply = await member.simulator.answer(request.url.path, query, token)
         finally:
             self._in_flight[token] -= 1
         self.tally.statuses[reply.status] += 1

@@ -23,8 +23,7 @@ from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.observer import SKILL_11, TOKEN_INFO, Timing
 from exporter.polling.schedule import day_to_close
-from exporter.simulator import Figures, Simulator, TimeForm, demo_operations
-from exporter.simulator.rows import report_rows
+from exporter.simulator import Figures, Simulator, demo_operations, report_rows
 from exporter.state.absorb import absorb, failed
 from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
@@ -214,7 +213,7 @@ class Weeks:
         start = datetime.combine(window.day, datetime.min.time(), zone)
         end = start + timedelta(days=1) if window.closing else now
         found = self.truth(query.operation.name, query.skill.id, start, end)
-        return report_rows(found, TimeForm.SECONDS)
+        return report_rows(found)
 
     def _tell(
         self, query: _Query, now: datetime, seconds: float, reason: Reason | None

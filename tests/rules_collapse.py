@@ -2,19 +2,18 @@
 
     python -m tests.rules_collapse [--rounds N] [--volumes 24,28,32,40,60]
 
-prints a table for the shipped rules. The truth is the simulator's: who arrived when, counted
-or not. A collapse above the minimum volume is one with that many arrivals in the half-hour
+prints a table for the shipped rules. The truth is the simulator's: how many came in, had the
+team stayed. A collapse above the minimum volume is one with that many arrivals in the half-hour
 before it and in the half-hour that ends when 20 minutes are over.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import asyncio
 import re
 import sys
 import tempfile
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,8 +22,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
-from exporter.simulator.centre import draw_arrivals
-from exporter.simulator.staffing import plan_day
 from tests.rules_live import Event, Play, Site
 from tests.rules_scene import Scene
 from tests.rules_support import Rule, needed, promtool, question, shipped
@@ -79,33 +76,24 @@ class Collapse:
         sla = "[{channels: [inbound], service_level: {within: 20s, target: 80%}}]"
         return Site(simulated, {"interval": "5m", "sla": sla})
 
-    def arrivals(self) -> list[float]:
-        """Everybody who arrives around the collapse, in seconds from the start of the scene."""
-        operation = self.site().simulated
-        skill = operation.skills[0]
-        today = (START + timedelta(minutes=WARM)).astimezone(operation.timezone).date()
-        origin = START.timestamp()
-        return sorted(
-            one.at - origin
-            for day in (today - timedelta(days=1), today, today + timedelta(days=1))
-            for one in draw_arrivals(
-                plan_day(
-                    "inbound", skill.channels["inbound"], day, operation.timezone,
-                    always_open=True, staff=skill.agents,
-                ),
-                random.Random(f"1/{self.name}/{skill.id}/inbound/{day.isoformat()}"),
-            )
-        )  # fmt: skip
+    def arrived(self, *windows: tuple[float, float]) -> list[int]:
+        """How many come in windows of seconds of the scene, by a twin whose team stays.
 
-    def arrived(self) -> tuple[int, int]:
-        """How many arrived in the half-hour before, and in the one that ends at the limit."""
-        times = self.arrivals()
+        It counts ends of waits, which come seconds after the arrivals.
+        """
+        operation, later = self.site().simulated, START + timedelta(days=2)
+        twin = Simulator([operation], seed=1, now=lambda: later, sleep=asyncio.sleep)
+        found = [
+            twin.truth(self.name, "all", *(START + timedelta(seconds=at) for at in window))
+            for window in windows
+        ]
+        return [int(sum(one["inbound"] for one in each.values())) for each in found]
 
-        def between(begin: float, end: float) -> int:
-            return bisect_left(times, end) - bisect_left(times, begin)
-
+    def around(self) -> tuple[int, int]:
+        """How many come in the half-hour before it, and in the one that ends at the limit."""
         limit = self.second + WITHIN * 60
-        return between(self.second - 1800, self.second), between(limit - 1800, limit)
+        before, during = self.arrived((self.second - 1800, self.second), (limit - 1800, limit))
+        return before, during
 
 
 def grid(volume: float, seed: int = 0) -> list[Collapse]:
@@ -172,7 +160,7 @@ def judge(collapses: Iterable[Collapse], found: dict[str, int]) -> Iterator[Verd
     for one in collapses:
         minute = found.get(one.name)
         passed = None if minute is None else (minute * 60 + SCRAPED - one.second) / 60
-        yield Verdict(one, passed, *one.arrived())
+        yield Verdict(one, passed, *one.around())
 
 
 def measure(

@@ -90,7 +90,7 @@ class Play:
         return scene
 
     def _scrape(self, scene: Scene, minute: int, text: str | None) -> None:
-        scene.scrape(minute, text, _wanted(), self.start.astimezone(UTC).timestamp())
+        scene.scrape(minute, text, wanted(), self.start.astimezone(UTC).timestamp())
 
     async def _happen(self, simulator: Simulator) -> None:
         for at, event in sorted(self.events, key=lambda one: one[0]):
@@ -101,7 +101,7 @@ class Play:
         await asyncio.sleep(max(0.0, seconds - asyncio.get_running_loop().time()))
 
 
-def _wanted() -> frozenset[str]:
+def wanted() -> frozenset[str]:
     """The metrics that the rules read."""
     words = " ".join(rule.expr for rule in shipped())
     return frozenset(

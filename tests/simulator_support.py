@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator, TimeForm
+from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
 
 BOGOTA = ZoneInfo("America/Bogota")
 TOKEN = "7b" + "ab" * 26
@@ -47,7 +47,6 @@ def make_simulator(
     clock: HandClock | None = None,
     sleep: Callable[[float], Awaitable[None]] | None = None,
     seed: int = 1,
-    time_form: TimeForm = TimeForm.SECONDS,
     latency: float = 0.0,
 ) -> Simulator:
     """Return a simulator of the small operation (or others) on a clock by hand."""
@@ -57,7 +56,6 @@ def make_simulator(
         seed=seed,
         now=clock.now,
         sleep=sleep or clock.sleep,
-        time_form=time_form,
         latency=latency,
     )
 

@@ -1,19 +1,19 @@
-"""What the tests of the status page share: views to change, and the page taken apart."""
+"""What the tests of the status page share: operations to change, and the page taken apart."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from exporter.metrics.sla import Targets
 from exporter.state.snapshot import QueryStatus
+from exporter.times import Clock
 from exporter.web.status import ExporterView, OperationView
-from exporter.web.status_model import PageView
-from exporter.web.status_render import render
-from exporter.web.status_view import page_view
+from exporter.web.status_page import StatusPage
 from tests.config_support import sla
 from tests.statuses import NOW
 
@@ -52,14 +52,20 @@ OPERATION = OperationView(
 )
 
 
-def view(
+async def _sleep(delay: float) -> None:
+    raise AssertionError
+
+
+def html(
     *statuses: QueryStatus,
     operations: Iterable[OperationView] = (OPERATION,),
     exporter: ExporterView = EXPORTER,
     language: str = "en",
-) -> PageView:
-    """The page in words, at the moment of `tests.statuses`."""
-    return page_view(exporter, tuple(operations), statuses, NOW, language)
+) -> bytes:
+    """The page as it is served, at the moment of `tests.statuses`."""
+    clock = Clock(lambda: datetime.fromtimestamp(NOW, UTC), lambda: 0.0, _sleep)
+    page = StatusPage(clock, statuses, lambda: tuple(operations), lambda: exporter)
+    return page.html(language)
 
 
 @dataclass
@@ -127,5 +133,5 @@ def read(html: bytes) -> Element:
 
 
 def page(*statuses: QueryStatus, **more: Any) -> Element:
-    """The rendered page taken apart; arguments as for `view`."""
-    return read(render(view(*statuses, **more)))
+    """The page taken apart; arguments as for `html`."""
+    return read(html(*statuses, **more))

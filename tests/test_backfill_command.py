@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from exporter.messages import Words
 from tests.e2e_api import Api, Script, found, refused, row
 from tests.e2e_prometheus import Prometheus, prometheus
 from tests.e2e_support import (
@@ -249,10 +250,10 @@ def test_discovered_skills(launch: Launch, tmp_path: Path, serve_api: Serve) -> 
     assert life.wait() == 0, life.log()
     assert 'skill="Siete"' in (tmp_path / "out.om").read_text()
     replies["skills"] = refused("PLEASE VALIDATE TOKEN")
-    (tmp_path / "data" / "wolkvox-exporter.db").unlink()
-    refused_run = launch("backfill", *span(2, 2), "--pace", "0s")
+    fresh = ("--storage.path", str(tmp_path / "fresh"))
+    refused_run = launch("backfill", *fresh, *span(2, 2), "--pace", "0s")
     assert refused_run.wait() == 1
-    assert "the token is refused" in refused_run.log()
+    assert Words("en").text("verdict.unauthorized") in refused_run.log()
     assert TOKEN not in refused_run.log()
 
 

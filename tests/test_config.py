@@ -18,7 +18,7 @@ from exporter.config import (
     load,
 )
 from exporter.config.addresses import is_loopback, proxy, server, url
-from exporter.config.messages import kind, shown
+from exporter.config.invalid import kind, shown
 from exporter.config.values import duration, percent
 from exporter.errors import ConfigError, Problem
 from tests.config_support import (

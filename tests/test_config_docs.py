@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from exporter.config import load
-from exporter.config.messages import keys
+from exporter.config.invalid import keys
 from exporter.config.model import Operation, SlaEntry
 from exporter.config.reference import rewrite, schema, tables
 

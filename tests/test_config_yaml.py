@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import load, yamlfile
-from exporter.config.messages import Unquoted, keys
+from exporter.config.invalid import Unquoted, keys
 from exporter.config.yamlfile import MAX_BYTES, Document, read_yaml
 from exporter.errors import ConfigError
 

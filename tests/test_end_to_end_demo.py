@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -56,19 +55,10 @@ def figures(address: str) -> Samples | None:
 
 
 @pytest.mark.e2e
-def test_demo_shows_figures_within_two_seconds(launch: Launch) -> None:
-    """Five skills, six channels and two operations are there 2 s after the greeting."""
-    # A machine that does something else may be slow once, but not three times.
-    for _ in range(3):
-        life = launch("demo", *LOOPBACK)
-        address = urls(announced(life, "Ctrl-C ends it."))["metrics"]
-        greeted = time.monotonic()
-        page = wait_for(lambda at=address: figures(at), "data of every skill")  # type: ignore[misc]
-        seconds = time.monotonic() - greeted
-        life.kill()
-        if seconds < 2:
-            break
-    assert seconds < 2
+def test_demo_shows_figures_of_every_skill(launch: Launch) -> None:
+    """Five skills, six channels and two operations are there after the greeting."""
+    address = urls(announced(launch("demo", *LOOPBACK), "Ctrl-C ends it."))["metrics"]
+    page = wait_for(lambda: figures(address), "data of every skill")
     assert len(page.distinct(COUNTS, "skill")) == 5
     assert len(page.distinct(COUNTS, "type_interaction")) == 6
     assert page.distinct(COUNTS, "operation") == {"acme", "globex"}

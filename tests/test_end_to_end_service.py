@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import re
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from exporter.logs import MOST_WAITING
 from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
 from tests.e2e_support import (
     Launch,
     Life,
     Samples,
     fetch,
+    free_port,
     operation,
     signalled,
     wait_for,
@@ -73,6 +76,59 @@ def test_signals_end_it_with_0(launch: Launch, config: Path, number: signal.Sign
     wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
     ends_well(life, number)
     assert "msg=stopped" in life.log().splitlines()[-1]
+
+
+# Standard error becomes a pipe that is full and that nobody reads.
+FULL_PIPE = """
+import os
+reader, writer = os.pipe()
+os.set_blocking(writer, False)
+try:
+    while True:
+        os.write(writer, b"x" * 4096)
+except BlockingIOError:
+    os.set_blocking(writer, True)
+os.dup2(writer, 2)
+"""
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_log_that_nobody_reads_holds_nothing_up(
+    launch: Launch, config: Path, number: signal.Signals
+) -> None:
+    """Pages are served and signals end it; lines that found no room are counted."""
+    port = free_port()
+    flags = ("--web.listen-address", f"127.0.0.1:{port}", "--web.enable-lifecycle")
+    life = launch.serve(config, *flags, prelude=FULL_PIPE)
+
+    def lost() -> float | None:
+        page = fetch(f"127.0.0.1:{port}", "/metrics")
+        return Samples(page.text).value("wolkvox_exporter_log_lines_dropped_total")
+
+    def serving() -> bool:
+        with contextlib.suppress(OSError):
+            return lost() == 0
+        return False
+
+    wait_for(serving, "a scrape")
+    for _ in range(MOST_WAITING):
+        assert fetch(f"127.0.0.1:{port}", "/-/reload", "POST").status == 200
+    assert lost()
+    assert fetch(f"127.0.0.1:{port}", "/-/healthy").status == 200
+    ends_well(life, number)
+
+
+def test_what_is_logged_before_the_end_is_written(
+    launch: Launch, tmp_path: Path, config: Path
+) -> None:
+    """A start that fails says so behind its warnings, though a thread writes the log."""
+    (tmp_path / "plain").touch()
+    life = launch.serve(config, "--storage.path", "plain/below")
+    assert life.wait() == 1
+    *warnings, last = life.log().splitlines()
+    assert last.startswith("error: the state directory")
+    assert all("level=warn" in line for line in warnings)
+    assert warnings
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -217,7 +273,7 @@ def test_pages_and_methods(launch: Launch, config: Path) -> None:
         refusal = fetch(address, path, "POST")
         assert (refusal.status, refusal.headers["allow"]) == (405, "GET, HEAD")
     assert fetch(address, "/-/reload").status == 405
-    for path in ("/nothing", "/metrics/", "//", "/-/", "/..%2fetc/passwd"):
+    for path in ("/nothing", "/metrics/", "/-/", "/..%2fetc/passwd"):
         assert fetch(address, path).status == 404
     assert re.search(r'href="[./]*metrics"', life.get("/").text)
     wait_for(lambda: "4173" in life.get("/").text, "the skill on the status page")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -236,3 +238,82 @@ def test_percent_signs_of_a_message_are_kept(start: Start) -> None:
     say(logging.getLogger("exporter"), logging.INFO, "100 %s %d %", **fields)
     line = json.loads(stream.getvalue())
     assert (line["msg"], line["text"]) == ("100 %s %d %", "65.67 %d")
+
+
+class Stuck(io.StringIO):
+    """A stream whose reader has stopped reading, until it goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.going_on = threading.Event()
+
+    def write(self, text: str, /) -> int:
+        self.going_on.wait()
+        return super().write(text)
+
+
+def test_a_reader_that_stops_holds_nobody_up(start: Start) -> None:
+    """Lines wait for it up to a number; further ones are dropped and counted."""
+    stream = Stuck()
+    start("info", "logfmt")
+    configure("info", "logfmt", stream, background=True)
+    lines = logs.MOST_WAITING + 100
+    for number in range(lines):
+        say(logging.getLogger("exporter"), logging.INFO, "line", number=number)
+    assert not logs.finish(0.01)
+    lost = logs.dropped()
+    stream.going_on.set()
+    assert logs.finish()
+    written = stream.getvalue().splitlines()
+    assert len(written) == lines - lost
+    assert 99 <= lost <= 100  # one may be in the thread's hand
+    assert written[0].endswith("number=0")
+
+
+def test_lines_in_the_background_are_formatted_where_they_are_logged(
+    start: Start, own_secrets: Secrets
+) -> None:
+    """What changes afterwards changes no line, and no token waits in the queue."""
+    stream = Stuck()
+    start("info", "logfmt")
+    configure("info", "json", stream, background=True)
+    own_secrets.add("tiny")
+    seen = ["as it was"]
+    say(logging.getLogger("exporter"), logging.INFO, "100 % tiny", seen=seen)
+    seen[0] = "as it became"
+    try:
+        int("tiny")
+    except ValueError:
+        logging.getLogger("exporter").exception("a defect")
+    stream.going_on.set()
+    assert logs.finish()
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["msg"], first["seen"]) == ("100 % [token]", ["as it was"])
+    assert second["traceback"].endswith("'[token]'")
+
+
+def test_a_stream_that_takes_nothing_loses_lines_and_nothing_else(start: Start) -> None:
+    """A full disk under the log: each line is counted."""
+    start("info", "logfmt")
+    with open("/dev/full", "w") as full:
+        configure("info", "logfmt", full, background=True)
+        for _ in range(3):
+            say(logging.getLogger("exporter"), logging.INFO, "line")
+        assert logs.finish()
+        assert logs.dropped() == 3
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_a_line_that_cannot_be_formatted_breaks_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect in a log line costs that line alone."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    stream = io.StringIO()
+    start("info", "logfmt")
+    configure("info", "logfmt", stream, background=True)
+    logging.getLogger("exporter").info("%d", "no number")
+    logging.getLogger("exporter").info("next")
+    assert logs.finish()
+    assert stream.getvalue().count("\n") == 1

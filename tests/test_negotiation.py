@@ -1,4 +1,4 @@
-"""Which form of /metrics a client gets: the Accept headers of real clients, and odd ones."""
+"""Which form of /metrics and which language a client gets: real headers, and odd ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.negotiation import Format, accepts_gzip, choose_format
+from exporter.web.negotiation import Format, accepts_gzip, choose_format, choose_language
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 
@@ -182,8 +182,26 @@ def test_gzip_is_used_where_it_is_welcome(accept_encoding: str | None, expected:
     assert accepts_gzip(accept_encoding) is expected
 
 
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "en"), ("", "en"), ("es", "es"), ("ES-co", "es"),
+        ("es-CO,es;q=0.9,en;q=0.8", "es"), ("en-US,en;q=0.9,es;q=0.8", "en"),
+        ("es,en", "es"), ("en;q=0.5, es;q=0.7", "es"), ("fr, es;q=0.3", "es"), ("fr", "en"),
+        ("*", "en"), ("es;q=0.2, *", "en"), ("es, *;q=0.1", "es"), ("en;q=0.2, *", "es"),
+        ("es;q=0", "en"), ("en;q=0", "es"), ("en;q=0, es;q=0", "en"), ("es;q=1.000", "es"),
+        ("es;q=2, en", "en"), ("es;q=nan, en;q=0.1", "en"), ("es;q=-1", "en"),
+        ("estonian", "en"), (";;;,,,===q", "en"), ("es" + ",x" * 5000, "en"),
+        ("\xff\xfe", "en"),
+    ],
+)  # fmt: skip
+def test_the_language_is_that_of_the_browser(header: str | None, language: str) -> None:
+    """By weight, first named first; whatever cannot be read counts as not said."""
+    assert choose_language(header) == language
+
+
 PIECES = (
-    *("application/openmetrics-text", "text/plain", "gzip", "identity", "*", "*/*"),
+    *("application/openmetrics-text", "text/plain", "gzip", "identity", "*", "*/*", "es"),
     *(";", ",", "=", "q", "version", "0.5", "1", "1.0.0", '"', " "),
 )
 HEADER = st.one_of(
@@ -193,8 +211,9 @@ HEADER = st.one_of(
 
 @given(HEADER)
 def test_no_header_raises(header: str) -> None:
-    """Both readers are total."""
+    """Every reader is total."""
     assert choose_format(header) in Format
+    assert choose_language(header) in ("en", "es")
     assert accepts_gzip(header) in (True, False)
 
 

@@ -98,7 +98,7 @@ async def test_three_days_against_the_simulator(state_directory: Path) -> None:
         await clock.sleep(3 * 86400)
         for one in simulated:
             assert_true_figures(running.samples(INBOUND, operation=one.name), simulator, one)
-    records = simulator.journal.as_json()
+    records = simulator.requests()
     assert records["max_in_flight"] == {"wv0000": 1, "wv0001": 1}
     requests = records["requests"]
     assert isinstance(requests, list)

@@ -11,7 +11,7 @@ import yaml
 from pydantic import SecretStr
 
 from exporter.config import Configuration, load
-from exporter.config.messages import keys
+from exporter.config.invalid import keys
 from exporter.config.model import HIDDEN
 from exporter.config.redacted import redacted
 from tests.e2e_support import Launch

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -24,11 +23,9 @@ from exporter.simulator import (
     SimulatedOperation,
     SimulatedSkill,
     Simulator,
-    TimeForm,
     demo_operations,
+    report_rows,
 )
-from exporter.simulator.rows import report_row
-from exporter.simulator.windows import read_window
 from tests.simulator_support import (
     BOGOTA,
     INFORMATION,
@@ -206,12 +203,12 @@ class TestReport:
     async def test_an_hour_that_happens_twice_is_counted_whole(self) -> None:
         """Where clocks go back, a window over that hour is an hour longer."""
         santiago = ZoneInfo("America/Santiago")
-        window = read_window("20260404230000", "20260404235959", santiago)
-        assert window is not None
-        assert window.end - window.start == 7200
-        plain = read_window("20260405000000", "20260405235959", santiago)
-        assert plain is not None
-        assert plain.start == window.end
+        clock = HandClock(datetime(2026, 4, 6, tzinfo=santiago))
+        simulator = make_simulator(replace(OPERATION, timezone=santiago), clock=clock)
+        answer = await skill_11(simulator, "4173", "20260404230000", "20260404235959")
+        two_hours = datetime(2026, 4, 5, 2, tzinfo=UTC), datetime(2026, 4, 5, 4, tzinfo=UTC)
+        truth = simulator.truth("wv0013", "4173", *two_hours)
+        check_row(answer.json()["data"][-1], truth["inbound"])
 
 
 def check_row(row: dict[str, str], truth: dict[str, float]) -> None:
@@ -238,45 +235,29 @@ def check_row(row: dict[str, str], truth: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("figures", "form", "expected"),
+    ("figures", "expected"),
     [
         pytest.param(
             Figures(67, 66, 1, 30, 44, 50, 66 * 14.6, 61.2),
-            TimeForm.SECONDS,
             ["67", "66", "1", "44.78 %", "65.67 %", "74.63 %", "1.49 %", "15", "61"],
             id="as seen",
         ),
         pytest.param(
-            Figures(2, 2, 0, 0, 1, 2, 7322.0, 0.0),
-            TimeForm.CLOCK,
-            ["2", "2", "0", "0 %", "50.00 %", "100 %", "0 %", "01:01:01", ""],
-            id="clock times",
-        ),
-        pytest.param(
             Figures(1, 0, 1, 0, 0, 0, 0.0, 9.0),
-            TimeForm.CLOCK,
-            ["1", "0", "1", "0 %", "0 %", "0 %", "100 %", "", "00:00:09"],
+            ["1", "0", "1", "0 %", "0 %", "0 %", "100 %", "", "9"],
             id="nobody answered",
         ),
         pytest.param(
             Figures(12_345, 12_345, 0, 1, 12_344, 12_345, 12_345 * 90_061.0, 0.0),
-            TimeForm.CLOCK,
-            ["12345", "12345", "0", "0.01 %", "99.99 %", "100 %", "0 %", "25:01:01", ""],
+            ["12345", "12345", "0", "0.01 %", "99.99 %", "100 %", "0 %", "90061", ""],
             id="large",
         ),
     ],
 )
-def test_figures_are_written_as_the_vendor_does(
-    figures: Figures, form: TimeForm, expected: list[str]
-) -> None:
+def test_figures_are_written_as_the_vendor_does(figures: Figures, expected: list[str]) -> None:
     """Two decimals, a blank and a sign; plain counts; an average over nobody is empty."""
-    assert list(report_row("inbound", figures, form).values())[1:] == expected
-
-
-async def test_times_can_be_written_as_a_clock() -> None:
-    """The option changes asa and ata of whole reports and nothing else."""
-    rows = (await skill_11(make_simulator(time_form=TimeForm.CLOCK))).json()["data"]
-    assert all(re.fullmatch(r"00:\d\d:\d\d", row["asa"]) for row in rows)
+    (row,) = report_rows({"inbound": figures})
+    assert list(row.values())[1:] == expected
 
 
 class TestInformation:
@@ -362,7 +343,7 @@ class TestErrors:
             "/wv0013/api/v2/",
             "/wv0013/api/v2/real_time.php",
             "/wv0013/api/v1/reports_manager.php",
-            "/api/v2/reports_manager.php",
+            "/api/v2/real_time.php",
             "/favicon.ico",
         ],
     )
@@ -379,12 +360,42 @@ class TestErrors:
         assert answer.status_code == 405
         assert answer.headers["allow"] == "GET"
 
-    async def test_a_single_operation_needs_no_name_in_the_path(self) -> None:
-        """The vendor's own path works where it can only mean one operation."""
-        simulator = make_simulator()
-        assert (await skill_11(simulator, path="/api/v2/reports_manager.php")).json() == (
-            await skill_11(simulator)
-        ).json()
+
+SHARED = "/api/v2/reports_manager.php"
+
+
+class TestSharedUrl:
+    """Several operations behind the vendor's own path, told apart by their tokens."""
+
+    async def test_each_token_opens_its_own_operation(self) -> None:
+        """The same skill id has the figures, the quota and the scenarios of its operation."""
+        one = replace(OPERATION, used_elsewhere=0)
+        twin = replace(one, name="twin", token=OTHER_TOKEN, daily_limit=2)
+        simulator = make_simulator(one, twin)
+        first = (await skill_11(simulator, path=SHARED)).json()
+        second = (await skill_11(simulator, path=SHARED, token=OTHER_TOKEN)).json()
+        assert first["data"] != second["data"]
+        assert first == (await skill_11(simulator)).json()
+        own = await skill_11(
+            simulator, path="/twin/api/v2/reports_manager.php", token=OTHER_TOKEN
+        )
+        assert own.json() == second
+        third = await skill_11(simulator, path=SHARED, token=OTHER_TOKEN)
+        assert said(third) == (403, "TOKEN LIMIT EXCEEDED")
+        simulator.set_scenario("maintenance", "twin")
+        assert (await skill_11(simulator, path=SHARED)).json() == first
+
+    async def test_a_strange_token_belongs_to_no_operation(self) -> None:
+        """It is refused, and the record of the request names no operation."""
+        simulator = make_simulator(OPERATION, OTHER)
+        assert said(await skill_11(simulator, path=SHARED, token="x")) == (
+            403,
+            "PLEASE VALIDATE TOKEN",
+        )
+        answer = await skill_11(simulator, "5101", path=SHARED, token=OTHER_TOKEN)
+        assert answer.status_code == 200
+        requests: Any = simulator.requests()["requests"]
+        assert [one["operation"] for one in requests] == [None, "wv0042"]
 
 
 class TestLimits:
@@ -415,7 +426,7 @@ class TestLimits:
         )
         assert [answer.status_code for answer in answers] == [200] * 3
         assert (await skill_11(simulator)).status_code == 200
-        assert simulator.journal.as_json()["max_in_flight"] == {"wv0013": 3, "wv0042": 1}
+        assert simulator.requests()["max_in_flight"] == {"wv0013": 3, "wv0042": 1}
 
     async def test_the_quota_runs_out_and_returns_at_local_midnight(self) -> None:
         """Every call with the token counts, whatever it returns; refused ones no more."""
@@ -589,6 +600,39 @@ class TestControl:
         assert answer.json()["scenarios"] == list(Scenario)
         assert (await skill_11(simulator)).status_code == 200
 
+    async def test_a_correction_takes_the_last_interactions_back(self) -> None:
+        """The totals of the day fall in report and truth; ids and counts may be numbers."""
+        simulator = make_simulator()
+        before = (await skill_11(simulator)).json()["data"]
+        order = {"operation": "wv0013", "skill_id": 4173, "type_interaction": "inbound"}
+        answer = await post(
+            simulator, json.dumps({**order, "interactions": 20}).encode(), "correction"
+        )
+        assert answer.json() == {"taken_back": 20}
+        after = (await skill_11(simulator)).json()["data"]
+        assert int(after[1]["inbound_calls"]) == int(before[1]["inbound_calls"]) - 20
+        assert after[0] == before[0]
+
+    @pytest.mark.parametrize(
+        "order",
+        [
+            {},
+            {"skill_id": "4173", "type_interaction": "inbound"},
+            {"skill_id": "4173", "type_interaction": "inbound", "interactions": "-1"},
+            {"skill_id": "4173", "type_interaction": "omni-email", "interactions": "1"},
+            {"skill_id": "all", "type_interaction": "inbound", "interactions": "1"},
+        ],
+    )
+    async def test_wrong_corrections_are_refused(self, order: dict[str, str]) -> None:
+        """One skill, one of its channels and a number are needed."""
+        simulator = make_simulator()
+        before = (await skill_11(simulator)).json()
+        body = json.dumps({"operation": "wv0013", **order}).encode()
+        answer = await post(simulator, body, "correction")
+        assert answer.status_code == 400
+        assert answer.json()["error"]
+        assert (await skill_11(simulator)).json() == before
+
     async def test_requests_are_on_record_without_their_tokens(self) -> None:
         """The journal has what was asked, when and with what success."""
         clock = HandClock()
@@ -620,15 +664,14 @@ class TestControl:
         assert TOKEN not in answer.text
         assert OTHER_TOKEN not in answer.text
 
-    async def test_the_journal_forgets_the_oldest(self) -> None:
-        """It holds ten thousand requests, so that it never grows without end."""
+    async def test_the_oldest_requests_are_forgotten(self) -> None:
+        """Ten thousand are kept, so that the list never grows without end."""
         simulator = make_simulator()
         for number in range(10_005):
-            with simulator.journal.request("wv0013", f"/{number}", {}, None):
-                pass
-        requests: Any = simulator.journal.as_json()["requests"]
+            await simulator.answer(REPORTS, {"skill_id": str(number)}, None)
+        requests: Any = simulator.requests()["requests"]
         assert len(requests) == 10_000
-        assert requests[0]["path"] == "/5"
+        assert requests[0]["skill_id"] == "5"
 
     async def test_the_page_tells_what_there_is_and_no_token(self) -> None:
         """A person who opens the root in a browser learns where everything is."""
@@ -646,26 +689,9 @@ class TestControl:
         assert (await ask(simulator, "/_simulator/truth", method="POST")).status_code == 405
 
 
-async def post(simulator: Simulator, body: bytes) -> httpx.Response:
-    """Send an order to the scenario endpoint."""
-    return await ask(simulator, "/_simulator/scenario", method="POST", content=body)
-
-
-async def test_lifespan_is_tolerated_and_other_scopes_are_left_alone() -> None:
-    """Servers that begin with a lifespan get their two answers; a web socket gets none."""
-    simulator = make_simulator()
-    messages: Iterator[str] = iter(["lifespan.startup", "lifespan.shutdown"])
-    sent: list[str] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": next(messages)}
-
-    async def send(message: Any) -> None:
-        sent.append(message["type"])
-
-    await simulator.app({"type": "lifespan"}, receive, send)
-    await simulator.app({"type": "websocket"}, receive, send)
-    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+async def post(simulator: Simulator, body: bytes, switch: str = "scenario") -> httpx.Response:
+    """Send an order to a control endpoint."""
+    return await ask(simulator, f"/_simulator/{switch}", method="POST", content=body)
 
 
 class TestScaledClock:
@@ -681,7 +707,6 @@ class TestScaledClock:
 
         clock = ScaledClock(WEDNESDAY, 60, lambda: next(real), sleep)
         assert clock.now() == WEDNESDAY + timedelta(hours=1)
-        assert clock.monotonic() == 7200
         await clock.sleep(3600)
         assert slept == [60]
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exporter.config import load
 from exporter.config.yamlfile import read_yaml
 from exporter.errors import WolkvoxError
+from exporter.messages import Words
 from exporter.tools.asking import Held, Why
 from exporter.tools.skills import Listing, as_yaml, list_skills
 from exporter.wolkvox.information import Skill, read_skills
@@ -231,9 +232,9 @@ def test_a_failure_in_spanish(launch: Launch, tmp_path: Path, serve_api: Serve) 
     """Exit 1 with what to do, in the language of the terminal; stdout stays empty."""
     api = serve_api(answer(refused("PLEASE VALIDATE TOKEN")))
     write_config(tmp_path, operation(api.url(), interval="5m"))
-    for expected in ("el token fue rechazado", "este token ya fue rechazado"):
+    for verdict in ("unauthorized", "held.unauthorized"):
         life = launch("skills", env={"LANG": "es_MX.UTF-8"})
         assert life.wait() == 1
-        assert expected in life.log()
+        assert Words("es").text(f"verdict.{verdict}") in life.log()
         assert not life.output()
     assert len(api.asked) == 1

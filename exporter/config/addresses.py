@@ -12,7 +12,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from exporter.config.messages import Invalid, Unquoted
+from exporter.config.invalid import Invalid, Unquoted
 from exporter.config.values import text
 
 SERVER_PATTERN = r"^([wW][vV])?[0-9]{4}$"

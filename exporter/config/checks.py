@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.config.messages import Invalid, may_show, nearest
+from exporter.config.invalid import Invalid, may_show, nearest
 from exporter.config.model import Operation
 from exporter.config.values import NAME_PATTERN, skill_key
 from exporter.config.yamlfile import Document, Loc, dotted

@@ -19,7 +19,7 @@ from opening_hours import (  # type: ignore[attr-defined]
     UnknownCountryError,
 )
 
-from exporter.config.messages import shown
+from exporter.config.invalid import shown
 from exporter.config.values import text
 from exporter.wolkvox.windows import clock_change, instant_of
 

@@ -1,7 +1,7 @@
 """Files or environment variables -> the whole Configuration, or every problem at once.
 
-What is wrong with a key is pydantic's to find and messages.toml's to word; the defaults of a
-file, tokens and CA files are read here.
+Pydantic finds what is wrong with a key, messages.toml words it; the defaults of a file, tokens
+and CA files are read here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exporter.config.checks import (
     check_targets,
     shared_tokens,
 )
-from exporter.config.messages import Invalid, as_yaml, beside, kind, language_of, nearest
+from exporter.config.invalid import Invalid, as_yaml, beside, kind, nearest
 from exporter.config.model import (
     OWN_KEYS,
     TOKEN_KEYS,
@@ -36,6 +36,7 @@ from exporter.config.model import (
 from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.config.yamlfile import Document, Loc, is_plain_key, read_yaml
 from exporter.errors import ConfigError
+from exporter.messages import terminal_language
 
 _VARIABLES = {
     "name": "WOLKVOX_SERVER",
@@ -62,7 +63,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
     Operations add up; the defaults of a file are for its own operations. Raises ConfigError
     with all problems, in the language of the environment's locale.
     """
-    report = Report(language_of(environ))
+    report = Report(terminal_language(environ))
     if not paths:
         report.refuse_file("", "no_file")
     files = [file for path in paths for file in _expand(path, report)]
@@ -289,7 +290,7 @@ def from_environment(environ: Mapping[str, str]) -> Configuration:
     problems name the variables.
     """
     own = _from_variables(environ)
-    report = Report(language_of(environ))
+    report = Report(terminal_language(environ))
     one = Entry(report, own, variables=_VARIABLES)
     _build(one, Path(), environ)
     return _assemble([one], report, [])

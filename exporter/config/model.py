@@ -33,7 +33,7 @@ from pydantic_core import CoreSchema, core_schema
 from exporter.config import addresses, values
 from exporter.config.addresses import Endpoint
 from exporter.config.hours import country, hours, names_holidays
-from exporter.config.messages import Invalid, may_show
+from exporter.config.invalid import Invalid, may_show
 from exporter.config.tokens import TokenSource, clean_token
 from exporter.config.values import format_duration, format_percent, given, skill_key
 from exporter.config.yamlfile import Loc

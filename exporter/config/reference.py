@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exporter.config.messages import HOLDERS, as_yaml, keys
+from exporter.config.invalid import HOLDERS, as_yaml, keys
 from exporter.config.model import ADDRESS_KEYS, OWN_KEYS, TOKEN_KEYS, Operation
 from exporter.config.yamlfile import plain
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from exporter.config.messages import may_show
+from exporter.config.invalid import may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_LENGTH = 4096

@@ -10,7 +10,7 @@ import zoneinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from exporter.config.messages import Invalid, Unquoted, kind, nearest
+from exporter.config.invalid import Invalid, Unquoted, kind, nearest
 
 DURATION_PATTERN = (
     r"^(?=[0-9])([0-9]{1,9}y)?([0-9]{1,9}w)?([0-9]{1,9}d)?([0-9]{1,9}h)?"

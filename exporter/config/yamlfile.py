@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from exporter.config.messages import Invalid, Unquoted, may_show
+from exporter.config.invalid import Invalid, Unquoted, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_BYTES = 4 * 1024 * 1024

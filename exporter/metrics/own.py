@@ -35,6 +35,7 @@ class ExporterTelemetry:
         self._shard = shard
         self._build = (version, revision, platform.python_version())
         self._writable = True
+        self._counts = {"log_lines_dropped_total": 0}
         self._reload: tuple[bool, float] = (True, loaded_at)
         self._show()
 
@@ -59,6 +60,13 @@ class ExporterTelemetry:
             self._writable = writable
             self._show()
 
+    def counted(self, *, log_lines_dropped: int) -> None:
+        """Show what was counted elsewhere so far."""
+        counts = {"log_lines_dropped_total": log_lines_dropped}
+        if counts != self._counts:
+            self._counts = counts
+            self._show()
+
     def reloaded(self, at: float) -> None:
         """Show that the configuration was loaded at an epoch time."""
         self._reload = (True, at)
@@ -74,6 +82,7 @@ class ExporterTelemetry:
         lines = {}
         for name, labels, value in (
             ("storage_writable", (), float(self._writable)),
+            *((name, (), float(count)) for name, count in self._counts.items()),
             ("build_info", self._build, 1.0),
             ("shard_index", (), float(self._shard.index)),
             ("shards", (), float(self._shard.total)),

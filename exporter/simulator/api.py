@@ -1,199 +1,345 @@
-"""The face of the API: one request in, one answer out, as the vendor's server gives it.
+"""The simulator: the API as the vendor's server gives it, and control over what happens.
 
-Tokens, quota, concurrency, the error table and the two endpoints; no ASGI (app) and no
-figures of its own (records).
+The real server has nothing below `/_simulator/`: there stand what really happened, the
+requests seen, and the switches for scenarios and corrections.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl
 
-from exporter.simulator.journal import Journal
-from exporter.simulator.model import ALL_SKILLS, SimulatedOperation
-from exporter.simulator.records import Records
-from exporter.simulator.rows import TimeForm, report_rows
-from exporter.simulator.scenarios import Scenario, Timeline
-from exporter.simulator.windows import LONGEST, read_window
+from exporter.simulator import replies
+from exporter.simulator.centre import ALL, Centre, Figures, Scenario, SimulatedOperation
+from exporter.simulator.replies import Reply
 
 _SIMULTANEOUS = 2
-_KNOWN = {"reports_manager.php": {"skill_11"}, "information.php": {"skills", "token_info"}}
+_LONGEST = timedelta(days=31)
+_KEPT_REQUESTS = 10_000
+_ENDPOINTS = ("reports_manager.php", "information.php")
+_CONTROL = "/_simulator/"
+Query = Mapping[str, str]
+Message = MutableMapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer: the HTTP status and the JSON body."""
+class Simulator:
+    """Some operations under one clock, their API, and control over what happens.
 
-    status: int
-    body: bytes
-
-
-def found(rows: list[dict[str, str]]) -> Reply:
-    """Return a success; the number in `msg` is for people."""
-    message = f"{len(rows)} records were found"
-    return _reply(200, {"code": 200, "error": None, "msg": message, "data": rows})
-
-
-def failed(status: int, error: str, message: str) -> Reply:
-    """Return a failure; its `code` is a string, as it is in part of the real answers."""
-    return _reply(status, {"code": str(status), "error": error, "msg": message})
-
-
-def _reply(status: int, body: Mapping[str, object]) -> Reply:
-    return Reply(status, json.dumps(body, ensure_ascii=False).encode())
-
-
-# 404 is what the real server says where a window holds no rows, in just these words.
-NO_ROWS = failed(404, "NOT FOUND", "Validate dates entered")
-UNKNOWN_API = failed(400, "BAD REQUEST", "THE API YOU WANT TO CONSULT DOES NOT EXIST")
-MISSING_PARAMETERS = failed(400, "BAD REQUEST", "SOME PARAMETERS ARE REQUIRED")
-# The vendor names the limit but not the answer; any 4xx may come.
-TOO_LONG = failed(400, "BAD REQUEST", "THE RANGE CAN NOT BE GREATER THAN 31 DAYS")
-MISSING_TOKEN = failed(401, "UNAUTHORIZED", "PLEASE ENTER THE WOLKVOX-TOKEN")
-WRONG_TOKEN = failed(403, "FORBIDDEN", "PLEASE VALIDATE TOKEN")
-QUOTA = failed(403, "FORBIDDEN", "TOKEN LIMIT EXCEEDED")
-CONCURRENCY = failed(
-    403, "FORBIDDEN", "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)"
-)
-# Known to be a 403; its real words are not public.
-MAINTENANCE = failed(403, "FORBIDDEN", "API DISABLED DURING SERVER MAINTENANCE")
-
-
-class _Quota:
-    """Calls of the local day; another day begins at 0."""
-
-    def __init__(self, zone: ZoneInfo) -> None:
-        self._zone = zone
-        self._day: date | None = None
-        self._used = 0
-
-    def used(self, now: datetime) -> int:
-        day = now.astimezone(self._zone).date()
-        if day != self._day:
-            self._day, self._used = day, 0
-        return self._used
-
-    def spend(self, now: datetime) -> None:
-        self._used = self.used(now) + 1
-
-
-class OperationApi:
-    """The API of one operation; `handle` is called inside the journal's request."""
+    `app` is an ASGI 3 application, to be served without the server's own `Server` header.
+    `now` returns aware instants and `sleep` takes seconds of the same clock. A reply takes
+    `latency` seconds, and `slow_seconds` in the scenario `slow`. A name that is not known
+    raises ValueError, with those that are.
+    """
 
     def __init__(
         self,
-        operation: SimulatedOperation,
-        token_index: int,
+        operations: Iterable[SimulatedOperation],
         *,
-        records: Records,
-        timeline: Timeline,
-        journal: Journal,
+        seed: int,
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
-        time_form: TimeForm,
-        latency: float,
-        slow_seconds: float,
+        latency: float = 0.05,
+        slow_seconds: float = 30.0,
     ) -> None:
-        self.operation = operation
-        self._token_index = token_index
-        self._records = records
-        self._timeline = timeline
-        self._journal = journal
-        self._now = now
-        self._sleep = sleep
-        self._time_form = time_form
-        self._latency = latency
-        self._slow_seconds = slow_seconds
-        self._quota = _Quota(operation.timezone)
+        self.operations = tuple(operations)
+        self._centres = {one.name: Centre(one, seed) for one in self.operations}
+        if len(self._centres) < len(self.operations):
+            raise ValueError("two simulated operations have the same name")
+        self._now, self._sleep = now, sleep
+        self._latency, self._slow_seconds = latency, slow_seconds
+        self._used: Counter[tuple[str, date]] = Counter()
+        self._under_way: Counter[tuple[str, str | None]] = Counter()
+        self._most_at_once: Counter[str | None] = Counter()
+        self._requests: deque[dict[str, object]] = deque(maxlen=_KEPT_REQUESTS)
 
-    async def handle(self, endpoint: str, query: Mapping[str, str], token: str | None) -> Reply:
-        """Answer one GET of an endpoint (`reports_manager.php`, `information.php`)."""
-        fault = self._timeline.fault(self.operation.name, _skill_of(query))
-        refusal = self._refuse(token, fault)
+    def set_scenario(
+        self, name: str, operation: str | None = None, skill_id: str | None = None
+    ) -> None:
+        """Switch everything, an operation or one of its skills to a scenario from now on."""
+        if name not in set(Scenario):
+            raise ValueError(_unknown("scenario", name, Scenario))
+        if operation is None and skill_id is not None:
+            raise ValueError("a skill needs its operation")
+        skill = (skill_id or ALL).lower()
+        for one in self._centres if operation is None else [operation]:
+            centre = self._find(one, skill)
+            centre.switch(self._now().timestamp(), Scenario(name), skill)
+
+    def take_back(self, operation: str, skill_id: str, channel: str, count: int) -> int:
+        """Take today's last interactions of a channel back, as Wolkvox corrects its totals.
+
+        Returns how many there were to take back.
+        """
+        centre = self._find(operation, skill_id)
+        for skill in centre.operation.skills:
+            if skill.id == skill_id and channel in skill.channels:
+                return centre.drop(skill, channel, count, self._now().timestamp())
+        raise ValueError(f"skill {skill_id!r} has no channel {channel!r} of its own")
+
+    def truth(
+        self, operation: str, skill_id: str, start: datetime, end: datetime
+    ) -> dict[str, dict[str, float]]:
+        """Return what happened in [start, end) up to now, by channel, unrounded.
+
+        The keys are those of `Figures`; channels without traffic are left out.
+        """
+        centre = self._find(operation, skill_id.lower())
+        found = self._figures(centre, skill_id, start.timestamp(), end.timestamp())
+        return {channel: figures._asdict() for channel, figures in found.items()}
+
+    def requests(self) -> dict[str, object]:
+        """Return the latest requests, oldest first, and the most at once by operation.
+
+        `token` is the place of the first operation with the token, -1 where none has it.
+        """
+        return {"requests": list(self._requests), "max_in_flight": dict(self._most_at_once)}
+
+    def forget(self) -> None:
+        """Free the memory of very long runs: the requests, and the days computed so far."""
+        self._requests.clear()
+        for centre in self._centres.values():
+            centre.forget()
+
+    async def app(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        """Answer one HTTP request of an ASGI 3 server."""
+        method, path = scope["method"], scope["path"]
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        if path == "/" or path.startswith(_CONTROL):
+            body, more = b"", True
+            while more:  # the server limits its length
+                message = await receive()
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+            reply = self._control(method, path, query, body)
+        elif method != "GET":
+            reply = replies.WRONG_METHOD
+        else:
+            token = dict(scope["headers"]).get(b"wolkvox-token", b"").decode("latin-1")
+            reply = await self.answer(path, query, token)
+        start = {"status": reply.status, "headers": list(reply.headers)}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    async def answer(self, path: str, query: Query, token: str | None) -> Reply:
+        """Answer one GET request, and record it."""
+        operations, endpoint = self._route(path)
+        if not operations:
+            return replies.NO_PAGE
+        own = next((one for one in operations if one.token == token), None)
+        # Below the shared URL a wrong token belongs to no operation.
+        one = operations[0] if len(operations) == 1 else own
+        name = one.name if one else None
+        tokens = [each.token for each in self.operations]
+        record: dict[str, object] = {
+            "start": self._now().timestamp(),
+            "end": None,
+            "operation": name,
+            "path": path,
+            **{key: query.get(key) for key in ("api", "skill_id", "date_ini", "date_end")},
+            "status": None,
+            "token": (tokens.index(token) if token in tokens else -1) if token else None,
+        }
+        self._requests.append(record)
+        under_way = ("token", token), ("operation", name)
+        self._under_way.update(under_way)
+        most = max(self._most_at_once[name], self._under_way["operation", name])
+        self._most_at_once[name] = most
+        try:
+            reply = await self._reply(own, endpoint, query, token)
+            record["status"] = reply.status
+        finally:
+            record["end"] = self._now().timestamp()
+            self._under_way.subtract(under_way)
+        return reply
+
+    def _route(self, path: str) -> tuple[tuple[SimulatedOperation, ...], str]:
+        """Return the operations that a path may mean, and its endpoint."""
+        match path.split("/"):
+            case ["", "api", "v2", endpoint] if endpoint in _ENDPOINTS:
+                return self.operations, endpoint
+            case ["", name, "api", "v2", endpoint] if endpoint in _ENDPOINTS:
+                centre = self._centres.get(name)
+                return ((centre.operation,) if centre else ()), endpoint
+        return (), ""
+
+    async def _reply(
+        self,
+        operation: SimulatedOperation | None,
+        endpoint: str,
+        query: Query,
+        token: str | None,
+    ) -> Reply:
+        if operation is None:
+            return replies.WRONG_TOKEN if token else replies.MISSING_TOKEN
+        centre = self._centres[operation.name]
+        fault = centre.fault(query.get("skill_id", ALL).lower())
+        refusal = self._refusal(operation, fault)
         if refusal is not None:
             return refusal
         await self._sleep(self._slow_seconds if fault is Scenario.SLOW else self._latency)
-        if not query.get("api"):
-            return MISSING_PARAMETERS
-        if query["api"] not in _KNOWN[endpoint]:
-            return UNKNOWN_API
-        if query["api"] == "skill_11":
-            return self._skill_11(query)
-        return self._skills(query) if query["api"] == "skills" else self._token_info()
+        match endpoint, query.get("api"):
+            case _, None:
+                return replies.MISSING_PARAMETERS
+            case "reports_manager.php", "skill_11":
+                return self._skill_11(centre, query)
+            case "information.php", "skills":
+                return self._skills(centre, query)
+            case "information.php", "token_info":
+                return self._token_info(operation)
+        return replies.UNKNOWN_API
 
-    def _refuse(self, token: str | None, fault: Scenario | None) -> Reply | None:
-        if not token:
-            return MISSING_TOKEN
-        if token != self.operation.token or fault is Scenario.UNAUTHORIZED:
-            return WRONG_TOKEN
-        now = self._now()
-        exhausted = self._used_by_all(now) >= self.operation.daily_limit
+    def _refusal(self, operation: SimulatedOperation, fault: Scenario | None) -> Reply | None:
+        today = self._today(operation)
+        if fault is Scenario.UNAUTHORIZED:
+            return replies.WRONG_TOKEN
+        exhausted = self._used[today] + operation.used_elsewhere >= operation.daily_limit
         if exhausted or fault is Scenario.QUOTA:
-            return QUOTA
-        # From here on the call is paid for, whatever comes of it.
-        self._quota.spend(now)
+            return replies.QUOTA
+        # From here on the request costs one, whatever comes of it.
+        self._used[today] += 1
         if fault is Scenario.MAINTENANCE:
-            return MAINTENANCE
-        if self._journal.in_flight(self._token_index) > _SIMULTANEOUS:
-            return CONCURRENCY
+            return replies.MAINTENANCE
+        if self._under_way["token", operation.token] > _SIMULTANEOUS:
+            return replies.CONCURRENCY
         return None
 
-    def _used_by_all(self, now: datetime) -> int:
-        return self._quota.used(now) + self.operation.used_elsewhere
+    def _today(self, operation: SimulatedOperation) -> tuple[str, date]:
+        return operation.name, self._now().astimezone(operation.timezone).date()
 
-    def _skill_11(self, query: Mapping[str, str]) -> Reply:
-        names = ("skill_id", "date_ini", "date_end")
-        skill_id, date_ini, date_end = (query.get(name, "") for name in names)
-        if not (skill_id and date_ini and date_end):
-            return MISSING_PARAMETERS
-        window = read_window(date_ini, date_end, self.operation.timezone)
+    def _skill_11(self, centre: Centre, query: Query) -> Reply:
+        if not all(query.get(name) for name in ("skill_id", "date_ini", "date_end")):
+            return replies.MISSING_PARAMETERS
+        window = replies.read_window(query, centre.operation.timezone)
         if window is None:
-            return NO_ROWS
-        if window.length > LONGEST:
-            return TOO_LONG
-        figures = self._records.figures(
-            self.operation.skills_named(skill_id),
-            window.start,
-            min(window.end, self._now().timestamp()),
-        )
-        rows = report_rows(figures, self._time_form)
-        return found(rows) if rows else NO_ROWS
+            return replies.NO_ROWS
+        start, last = window
+        if last - start > _LONGEST:
+            return replies.TOO_LONG
+        skill_id, end = query["skill_id"], last.timestamp() + 1
+        rows = replies.report_rows(self._figures(centre, skill_id, start.timestamp(), end))
+        return replies.found(rows) if rows else replies.NO_ROWS
 
-    def _skills(self, query: Mapping[str, str]) -> Reply:
-        rows = []
-        for skill in self.operation.skills_named(query.get("skill") or None):
-            last_use = self._records.last_use(skill, self._now().timestamp())
-            rows.append(
-                {
-                    "skill_id": skill.id,
-                    "skill_name": skill.name,
-                    "skill_description": f"Cola de {skill.name}",
-                    "last_use": "" if last_use is None else self._wall_clock(last_use),
-                }
-            )
-        return found(rows) if rows else NO_ROWS
+    def _figures(
+        self, centre: Centre, skill_id: str, start: float, end: float
+    ) -> dict[str, Figures]:
+        skills = centre.operation.select(skill_id.lower())
+        return centre.figures(skills, start, min(end, self._now().timestamp()))
 
-    def _token_info(self) -> Reply:
-        now = self._now()
-        used = self._used_by_all(now)
+    def _skills(self, centre: Centre, query: Query) -> Reply:
+        zone, rows = centre.operation.timezone, []
+        for skill in centre.operation.select(query.get("skill", ALL)):
+            used = centre.last_use(skill, self._now().timestamp())
+            at = "" if used is None else datetime.fromtimestamp(used, zone)
+            row = {"skill_id": skill.id, "skill_name": skill.name}
+            row["skill_description"] = f"Cola de {skill.name}"
+            rows.append({**row, "last_use": f"{at:%Y-%m-%d %H:%M:%S}" if at else ""})
+        return replies.found(rows) if rows else replies.NO_ROWS
+
+    def _token_info(self, operation: SimulatedOperation) -> Reply:
+        own = self._used[self._today(operation)]
+        used = own + operation.used_elsewhere
         row = {
             "description": "wolkvox-exporter",
-            "token_limit": str(self.operation.daily_limit),
-            "token_use_today": str(self._quota.used(now)),
+            "token_limit": str(operation.daily_limit),
+            "token_use_today": str(own),
             "all_token_today": str(used),
-            "available_consumption_options": str(max(0, self.operation.daily_limit - used)),
+            "available_consumption_options": str(max(0, operation.daily_limit - used)),
         }
-        return found([row])
+        return replies.found([row])
 
-    def _wall_clock(self, moment: float) -> str:
-        local = datetime.fromtimestamp(moment, tz=self.operation.timezone)
-        return local.strftime("%Y-%m-%d %H:%M:%S")
+    def _find(self, operation: str, skill_id: str) -> Centre:
+        if operation not in self._centres:
+            raise ValueError(_unknown("operation", operation, self._centres))
+        centre = self._centres[operation]
+        if not centre.operation.select(skill_id):
+            ids = [skill.id for skill in centre.operation.skills]
+            raise ValueError(_unknown("skill", skill_id, [*ids, ALL]))
+        return centre
+
+    def _control(self, method: str, path: str, query: Query, body: bytes) -> Reply:
+        try:
+            match method, path.removeprefix(_CONTROL):
+                case "GET", "/":
+                    return Reply(200, self._index().encode(), (replies.TEXT,))
+                case "GET", "truth":
+                    return replies.control(200, self._truth(query))
+                case "GET", "requests":
+                    return replies.control(200, self.requests())
+                case "POST", "scenario":
+                    return replies.control(200, self._scenario(_order(body)))
+                case "POST", "correction":
+                    return replies.control(200, self._correction(_order(body)))
+                case _, "/" | "truth" | "requests" | "scenario" | "correction":
+                    return replies.control(405, {"error": "GET reads, POST switches"})
+        except (ValueError, RecursionError) as error:
+            return replies.control(400, {"error": str(error), "scenarios": list(Scenario)})
+        return replies.control(404, {"error": "no such control endpoint"})
+
+    def _truth(self, query: Query) -> object:
+        operation, skill_id = query.get("operation", ""), query.get("skill_id", ALL)
+        zone = self._find(operation, skill_id.lower()).operation.timezone
+        window = replies.read_window(query, zone)
+        if window is None:
+            raise ValueError("date_ini and date_end are YYYYmmddHHMMSS, in order")
+        start, last = (one.astimezone(UTC) for one in window)
+        return self.truth(operation, skill_id, start, last + timedelta(seconds=1))
+
+    def _scenario(self, order: Query) -> object:
+        names = ("scenario", "operation", "skill_id")
+        scenario, operation, skill_id = (order.get(name) for name in names)
+        self.set_scenario(scenario or "", operation, skill_id)
+        return dict(zip(names, (scenario, operation, skill_id), strict=True))
+
+    def _correction(self, order: Query) -> object:
+        names = ("operation", "skill_id", "type_interaction", "interactions")
+        operation, skill_id, channel, count = (order.get(name, "") for name in names)
+        if not count.isdecimal():
+            raise ValueError("interactions is how many to take back")
+        return {"taken_back": self.take_back(operation, skill_id, channel, int(count))}
+
+    def _index(self) -> str:
+        lines = []
+        for one in self.operations:
+            lines.append(f"  /{one.name}/api/v2/   {one.timezone.key}")
+            lines += [f"    skill {skill.id}  {skill.name}" for skill in one.skills]
+        return _INDEX.format(operations="\n".join(lines), scenarios=", ".join(Scenario))
 
 
-def _skill_of(query: Mapping[str, str]) -> str | None:
-    """Return the one skill a query is about, None for all of them or for another endpoint."""
-    skill_id = query.get("skill_id")
-    return None if skill_id is None or skill_id.lower() == ALL_SKILLS else skill_id
+_INDEX = """A simulator of the Wolkvox API. Everything it says is made up.
+
+Operations (header wolkvox-token needed; /api/v2/ serves all, told apart by their tokens):
+{operations}
+
+  reports_manager.php?api=skill_11&skill_id=&date_ini=YYYYmmddHHMMSS&date_end=YYYYmmddHHMMSS
+  information.php?api=skills
+  information.php?api=token_info
+
+Control:
+  GET  /_simulator/truth?operation=&skill_id=&date_ini=&date_end=
+  GET  /_simulator/requests
+  POST /_simulator/scenario    {{"scenario": "", "operation": "", "skill_id": ""}}
+       scenarios: {scenarios}
+  POST /_simulator/correction  {{"operation": "", "skill_id": "", "type_interaction": "",
+       "interactions": 1}}    takes today's last ones back
+"""
+
+
+def _order(body: bytes) -> dict[str, str]:
+    """Read a JSON object; a number stands for its text, and empty means not given."""
+    order = json.loads(body)
+    if not isinstance(order, dict):
+        raise ValueError("a JSON object is needed")  # noqa: TRY004 - a mistake in the request
+    return {name: str(value) for name, value in order.items() if value not in (None, "")}
+
+
+def _unknown(kind: str, name: str | None, known: Iterable[str]) -> str:
+    return f"unknown {kind} {name!r}; known: {', '.join(known)}"

@@ -1,167 +1,320 @@
-"""The contact centre behind the API: draws a day's interactions and serves them in order.
+"""The contact centre of an operation: who arrives when and who waits how long, by the seed.
 
-Pure: the same seed and scenarios give the same day, and what a scenario changes lies after
-the moment it begins. What is asked of a day (windows, channels) is the business of records.
+Repeatable: the same seed, switches and corrections give the same figures, and a scenario
+changes nothing that happened before it. Moments are epoch seconds.
 """
 
 from __future__ import annotations
 
-import heapq
+import math
 import random
-from bisect import bisect_right
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from heapq import heappop, heappush, heapreplace
+from itertools import accumulate
+from operator import itemgetter
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
-from exporter.simulator.scenarios import Scenario, Segment
-from exporter.simulator.staffing import STEP_SECONDS, TAIL_SECONDS, DayPlan
+ALL = "all"
+_STEP = 1800.0
+# Weight of each local hour: mornings and afternoons busy, a dip at lunch, quiet nights.
+_HOURS = (
+    0.16, 0.12, 0.10, 0.10, 0.12, 0.20, 0.35, 0.60, 0.95, 1.30, 1.45, 1.35,
+    1.00, 0.90, 1.20, 1.30, 1.25, 1.00, 0.80, 0.65, 0.50, 0.40, 0.30, 0.22,
+)  # fmt: skip
+_WEEKDAYS = (1.12, 1.0, 1.0, 1.0, 0.96, 0.6, 0.3)
+# The part of the agents that stays in a collapse: hardly anybody is answered in time.
+_COLLAPSED = 0.15
 
-# Of ten agents one stays: calls are answered now and then, hardly ever in time.
-_COLLAPSED_STAFF = 0.15
+
+class Scenario(StrEnum):
+    """What can be made to happen to everything, one operation or one skill."""
+
+    HEALTHY = "healthy"
+    COLLAPSE = "collapse"
+    SILENCE = "silence"
+    MAINTENANCE = "maintenance"
+    QUOTA = "quota"
+    SLOW = "slow"
+    UNAUTHORIZED = "unauthorized"
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it changes the API's answers only and leaves the contact centre alone."""
+        return self not in {Scenario.HEALTHY, Scenario.COLLAPSE, Scenario.SILENCE}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedSkill:
+    """One skill: its traffic and its staff.
+
+    `channels` maps a channel to its mean number of interactions on a normal weekday.
+    `agents` scales the staff: 1 is what the expected load needs, 0.8 a fifth too few.
+    """
+
+    id: str
+    name: str
+    channels: Mapping[str, float]
+    agents: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Interaction:
-    """Somebody who arrives (epoch seconds) with a patience, and what serving takes (seconds).
+class SimulatedOperation:
+    """One customer operation, open around the clock.
 
-    Everything is drawn on arrival, whether it comes to be used or not: so no scenario
-    shifts the draws of those who come later.
+    `name` is the first part of its own URL; below `/api/v2/` all operations share one URL
+    and the token tells them apart. `used_elsewhere` is what other tokens of the operation
+    have used of `daily_limit` today.
     """
 
-    at: float
-    patience: float
-    pickup: float
+    name: str
+    token: str
+    timezone: ZoneInfo
+    skills: tuple[SimulatedSkill, ...]
+    daily_limit: int = 1000
+    used_elsewhere: int = 0
+
+    def select(self, skill_id: str) -> tuple[SimulatedSkill, ...]:
+        """Return the skills that an id means: every skill for `all`, or none."""
+        return tuple(skill for skill in self.skills if skill_id in {ALL, skill.id})
+
+
+class Figures(NamedTuple):
+    """The interactions whose wait ended in a window; waits are summed in seconds.
+
+    `within_10`, `within_20` and `within_30` count the answered that waited at most so long.
+    """
+
+    inbound: int = 0
+    answered: int = 0
+    abandoned: int = 0
+    within_10: int = 0
+    within_20: int = 0
+    within_30: int = 0
+    answer_wait_seconds: float = 0.0
+    abandon_wait_seconds: float = 0.0
+
+
+_Changes = tuple[tuple[float, Scenario], ...]  # each with the moment at which it begins
+_Drops = tuple[tuple[float, int], ...]  # the number taken back, each with its moment
+_Key = tuple[SimulatedSkill, str, date, _Changes, _Drops]  # all that a channel's day depends on
+_Wait = tuple[float, float, bool]  # when it ended, its seconds, whether it was answered
+
+
+class _Day:
+    """A channel's day on record: the ends of the waits, and running sums of the figures."""
+
+    def __init__(self, waits: list[_Wait]) -> None:
+        rows = (
+            (1, 1, 0, wait <= 10, wait <= 20, wait <= 30, wait, 0.0)
+            if answered
+            else (1, 0, 1, 0, 0, 0, 0.0, wait)
+            for _end, wait, answered in waits
+        )
+        self.ends = array("d", (end for end, _wait, _answered in waits))
+        self._sums = [
+            array(code, accumulate(column, initial=0))
+            for code, column in zip("iiiiiidd", zip(*rows, strict=True), strict=False)
+        ]
+
+    def between(self, start: float = -math.inf, end: float = math.inf) -> Figures:
+        """Return the figures of [start, end)."""
+        first = bisect_left(self.ends, start)
+        last = max(first, bisect_left(self.ends, end))
+        return Figures(*(sums[last] - sums[first] for sums in self._sums))
+
+
+class Centre:
+    """Counts the interactions of one operation, with what was switched and corrected."""
+
+    def __init__(self, operation: SimulatedOperation, seed: int) -> None:
+        self.operation, self._seed = operation, seed
+        self._switches: list[tuple[float, Scenario, str]] = []
+        self._drops: dict[tuple[str, str, date], _Drops] = {}
+        # Today and yesterday are kept in detail, the other days of a month as totals.
+        channels = sum(len(skill.channels) for skill in operation.skills)
+        self._detail = lru_cache(2 * channels)(self._draw)
+        self._total = lru_cache(40 * channels)(lambda *key: self._draw(*key).between())
+
+    def switch(self, at: float, scenario: Scenario, skill_id: str) -> None:
+        """Switch a skill, or `all`, to a scenario; for a skill the latest switch counts.
+
+        A fault of the API leaves the contact centre as it was; any of the centre's own
+        scenarios ends the fault. A clock set back cannot change what happened already.
+        """
+        if self._switches:
+            at = max(at, self._switches[-1][0])
+        self._switches.append((at, scenario, skill_id))
+
+    def fault(self, skill_id: str) -> Scenario | None:
+        """Return the API's fault for a skill, or for requests about `all`."""
+        covering = [one for _, one, switched in self._switches if switched in {ALL, skill_id}]
+        return covering[-1] if covering and covering[-1].is_fault else None
+
+    def drop(self, skill: SimulatedSkill, channel: str, count: int, before: float) -> int:
+        """Take back the last interactions before a moment, of its day; return how many."""
+        *_, day, _changes, drops = key = self._key(skill, channel, self._day(before))
+        self._drops[skill.id, channel, day] = (*drops, (before, count))
+        return min(count, self._detail(*key).between(end=before).inbound)
+
+    def figures(
+        self, skills: Iterable[SimulatedSkill], start: float, end: float
+    ) -> dict[str, Figures]:
+        """Return the figures of [start, end) by channel with traffic, summed over skills."""
+        parts: dict[str, list[Figures]] = {}
+        first, last = self._day(start), self._day(end)
+        for day in (first + timedelta(number) for number in range((last - first).days + 1)):
+            begin, finish = _bounds(day, self.operation.timezone)
+            for skill in skills:
+                for channel in skill.channels:
+                    key = self._key(skill, channel, day)
+                    if start <= begin and finish <= end:
+                        found = self._total(*key)
+                    else:
+                        found = self._detail(*key).between(start, end)
+                    if found.inbound:
+                        parts.setdefault(channel, []).append(found)
+        return {
+            channel: Figures._make(map(sum, zip(*parts[channel], strict=True)))
+            for channel in sorted(parts)
+        }
+
+    def last_use(self, skill: SimulatedSkill, before: float) -> float | None:
+        """Return when a wait last ended in a skill, today or yesterday."""
+        for day in (self._day(before), self._day(before) - timedelta(1)):
+            ends = (self._detail(*self._key(skill, one, day)).ends for one in skill.channels)
+            found = [one[place - 1] for one in ends if (place := bisect_left(one, before))]
+            if found:
+                return max(found)
+        return None
+
+    def forget(self) -> None:
+        """Free the memory of the days computed so far; they are computed anew when needed."""
+        self._detail.cache_clear()
+        self._total.cache_clear()
+
+    def _day(self, at: float) -> date:
+        return datetime.fromtimestamp(at, self.operation.timezone).date()
+
+    def _key(self, skill: SimulatedSkill, channel: str, day: date) -> _Key:
+        # The scenarios are part of it, so that a switch need not clear a cache.
+        start, end = _bounds(day, self.operation.timezone)
+        changes = [
+            (at, scenario)
+            for at, scenario, switched in self._switches
+            if at < end and switched in {ALL, skill.id} and not scenario.is_fault
+        ]
+        begun = sum(at <= start for at, _scenario in changes)
+        drops = self._drops.get((skill.id, channel, day), ())
+        return skill, channel, day, tuple(changes[max(0, begun - 1) :]), drops
+
+    def _draw(
+        self, skill: SimulatedSkill, channel: str, day: date, changes: _Changes, drops: _Drops
+    ) -> _Day:
+        name = f"{self._seed}/{self.operation.name}/{skill.id}/{channel}/{day}"
+        rng = random.Random(name)  # noqa: S311 - it has to be repeatable, not secret
+        waits = sorted(_waits(skill, channel, day, self.operation.timezone, changes, rng))
+        for before, count in drops:
+            end = bisect_left(waits, (before,))
+            del waits[max(0, end - count) : end]
+        return _Day(waits)
+
+
+class _Kind(NamedTuple):
+    """How a kind of channel behaves, in mean seconds."""
+
     talk: float
+    patience: float
+    pickup: float  # from a free agent to the first word: a ring, or the reading of a message
+    cushion: float  # the staff beyond the mean load, in standard deviations of the load
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The end of a wait: when (epoch seconds), after how many seconds, and how."""
-
-    end: float
-    wait: float
-    answered: bool
-
-
-def simulate(
-    plan: DayPlan, rng: random.Random, segments: Sequence[Segment]
-) -> tuple[Outcome, ...]:
-    """Return how everybody who arrived on the day ended waiting, in the order of the ends."""
-    arrivals = (
-        interaction
-        for interaction in draw_arrivals(plan, rng)
-        if scenario_at(segments, interaction.at) is not Scenario.SILENCE
-    )
-    return serve(arrivals, _shifts(plan, segments))
+def _kind(channel: str) -> _Kind:
+    if channel in {"inbound", "internalcall_que", "out_pre"}:
+        return _Kind(talk=240, patience=240, pickup=7.5, cushion=1.6)
+    if channel.startswith("omni-") or channel == "chat-email":
+        return _Kind(talk=400, patience=6 * 3600, pickup=700, cushion=0.8)
+    return _Kind(talk=420, patience=1500, pickup=18, cushion=1.4)
 
 
-def serve(
-    arrivals: Iterable[Interaction], shifts: Iterable[tuple[float, int]]
-) -> tuple[Outcome, ...]:
-    """Serve arrivals first in, first out; `shifts` are (instant, agents from then on).
+def _waits(
+    skill: SimulatedSkill,
+    channel: str,
+    day: date,
+    zone: ZoneInfo,
+    changes: _Changes,
+    rng: random.Random,
+) -> Iterator[_Wait]:
+    """Draw the arrivals of a day and serve them, first in, first out.
 
-    Both in the order of time. Nothing that happens at an instant looks at a later one.
+    Everything is drawn on arrival, needed or not, so that a scenario does not shift the
+    draws of later arrivals. Waits end before midnight: each day can be computed alone.
     """
-    floor = _Floor()
-    # A change of the staff goes before an arrival at the same instant: merge is stable.
-    events: Iterable[tuple[float, Interaction | int]] = heapq.merge(
-        shifts, ((one.at, one) for one in arrivals), key=lambda event: event[0]
-    )
-    for at, event in events:
-        floor.advance(at)
-        if isinstance(event, Interaction):
-            floor.arrive(event)
-        else:
-            floor.staff(at, event)
-    floor.finish()
-    return tuple(sorted(floor.outcomes, key=lambda outcome: outcome.end))
+    kind, closing = _kind(channel), _bounds(day, zone)[1]
+    free: list[float] = []  # when each agent is free again
+    for at, agents in _arrivals(skill, channel, day, zone, rng):
+        patience = min(rng.expovariate(1 / kind.patience), 0.999 * (closing - at))
+        pickup = kind.pickup * rng.uniform(0.3, 1.7)
+        talk = kind.talk * rng.uniform(0.0, 2.0)
+        place = bisect_right(changes, at, key=itemgetter(0))
+        scenario = changes[place - 1][1] if place else Scenario.HEALTHY
+        if scenario is Scenario.SILENCE:
+            continue
+        on_duty = int(agents * _COLLAPSED) if scenario is Scenario.COLLAPSE else agents
+        while len(free) > on_duty:
+            heappop(free)
+        while len(free) < on_duty:
+            heappush(free, at)
+        queued = max(0.0, free[0] - at) if free else math.inf
+        answered = queued + pickup <= patience
+        wait = queued + pickup if answered else patience
+        if queued < patience:
+            heapreplace(free, at + wait + talk * answered)
+        yield at + wait, wait, answered
 
 
-def draw_arrivals(plan: DayPlan, rng: random.Random) -> Iterator[Interaction]:
-    """Draw a Poisson process that follows the plan's rates, times the day's own mood."""
+def _arrivals(
+    skill: SimulatedSkill, channel: str, day: date, zone: ZoneInfo, rng: random.Random
+) -> Iterator[tuple[float, int]]:
+    """Yield the arrivals of a Poisson process that follows the hours, with the agents then.
+
+    The agents follow the square-root rule for the mean load; one stays in any case.
+    """
+    kind, volume = _kind(channel), skill.channels[channel]
     mood = min(max(rng.gauss(1.0, 0.06), 0.85), 1.15)
-    manner = plan.manner
-    need = rng.expovariate(1.0)
-    for step in takewhile(lambda step: step.start < plan.end, plan.steps):
-        at, rate = step.start, step.rate * mood
-        until = min(at + STEP_SECONDS, plan.end)
-        while need < (until - at) * rate:
-            at += need / rate
-            yield Interaction(
-                at,
-                patience=min(rng.expovariate(1 / manner.patience), TAIL_SECONDS),
-                pickup=manner.pickup * rng.gammavariate(3.0, 1 / 3),
-                talk=manner.talk * rng.gammavariate(2.0, 1 / 2),
-            )
-            need = rng.expovariate(1.0)
-        need -= (until - at) * rate
+    for start, share in _steps(day, zone) if volume else ():
+        load = volume * share * (kind.talk + kind.pickup)
+        agents = round(skill.agents * (load + kind.cushion * math.sqrt(load)) + 0.4)
+        rate = volume * share * mood
+        at = start + rng.expovariate(rate)
+        while at < start + _STEP:
+            yield at, max(1, agents)
+            at += rng.expovariate(rate)
 
 
-def scenario_at(segments: Sequence[Segment], at: float) -> Scenario:
-    """Return the scenario in force at an instant; healthy before the first segment."""
-    position = bisect_right(segments, at, key=lambda segment: segment.start)
-    return segments[position - 1].scenario if position else Scenario.HEALTHY
+@lru_cache(128)
+def _steps(day: date, zone: ZoneInfo) -> tuple[tuple[float, float], ...]:
+    """Return the start of each half-hour of a day, and its share of the volume a second."""
+    start, end = _bounds(day, zone)
+    starts = [start + number * _STEP for number in range(round((end - start) / _STEP))]
+    return tuple((at, _share(datetime.fromtimestamp(at + _STEP / 2, zone))) for at in starts)
 
 
-def _shifts(plan: DayPlan, segments: Sequence[Segment]) -> list[tuple[float, int]]:
-    """Return every change of the staff: the plan's, and those the scenarios force on it."""
-    starts = [step.start for step in plan.steps]
-    moments = set(starts) | {s.start for s in segments if plan.start < s.start < plan.tail_end}
-    shifts = []
-    for moment in sorted(moments):
-        agents = plan.steps[bisect_right(starts, moment) - 1].agents
-        if scenario_at(segments, moment) is Scenario.COLLAPSE:
-            agents = int(agents * _COLLAPSED_STAFF)
-        shifts.append((moment, agents))
-    return shifts
+def _share(at: datetime) -> float:
+    # Linear between the middles of the hours, so that no rate jumps at the full hour.
+    before, part = divmod(at.hour + at.minute / 60 - 0.5, 1)
+    weight = _HOURS[int(before) % 24] * (1 - part) + _HOURS[(int(before) + 1) % 24] * part
+    return weight / sum(_HOURS) * _WEEKDAYS[at.weekday()] / 3600
 
 
-class _Floor:
-    """Agents and one queue, first in first out; time only moves by `advance`."""
-
-    def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
-        self._waiting: deque[Interaction] = deque()
-        self._busy_until: list[float] = []
-        self._agents = 0
-
-    def staff(self, at: float, agents: int) -> None:
-        """Change the number of agents; who is talking finishes before leaving."""
-        self._agents = agents
-        self._seat(at)
-
-    def arrive(self, interaction: Interaction) -> None:
-        """Take somebody in at the end of the queue."""
-        self._waiting.append(interaction)
-        self._seat(interaction.at)
-
-    def advance(self, at: float) -> None:
-        """Let everything happen that becomes due up to an instant."""
-        while self._busy_until and self._busy_until[0] <= at:
-            self._seat(heapq.heappop(self._busy_until))
-
-    def finish(self) -> None:
-        """Let the day end: the last are served, or give up."""
-        self.advance(float("inf"))
-        while self._waiting:
-            self._give_up(self._waiting.popleft())
-
-    def _seat(self, at: float) -> None:
-        while self._waiting and len(self._busy_until) < self._agents:
-            head = self._waiting.popleft()
-            gone = head.at + head.patience
-            if gone <= at:
-                self._give_up(head)
-            elif gone < at + head.pickup:
-                # Hung up while it rang: the agent was tied to it until then.
-                self._give_up(head)
-                heapq.heappush(self._busy_until, gone)
-            else:
-                answer = at + head.pickup
-                self.outcomes.append(Outcome(answer, answer - head.at, answered=True))
-                heapq.heappush(self._busy_until, answer + head.talk)
-
-    def _give_up(self, interaction: Interaction) -> None:
-        wait = interaction.patience
-        self.outcomes.append(Outcome(interaction.at + wait, wait, answered=False))
+@lru_cache(1024)
+def _bounds(day: date, zone: ZoneInfo) -> tuple[float, float]:
+    """Return the instants at which a local day begins and ends."""
+    first, last = (datetime.combine(one, time.min, zone) for one in (day, day + timedelta(1)))
+    return first.timestamp(), last.timestamp()

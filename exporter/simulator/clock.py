@@ -1,4 +1,4 @@
-"""A clock that runs faster (or slower) than the real one; it never reads a clock itself."""
+"""A clock that runs faster (or slower) than the real one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import datetime
 class ScaledClock:
     """Virtual time: begins at `start` (aware) and passes `factor` times as fast.
 
-    `monotonic` and `sleep` are the real ones, in seconds; what this clock gives out and
-    takes in is virtual.
+    `monotonic` and `sleep` are the real ones, in seconds; the methods take and return
+    virtual time.
     """
 
     def __init__(
@@ -20,25 +20,17 @@ class ScaledClock:
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        if start.tzinfo is None:
-            raise ValueError("the start of a clock needs a time zone")
-        if factor <= 0:
-            raise ValueError("time can only pass forwards: the factor must be above 0")
-        self._start = start
-        self._factor = factor
-        self._monotonic = monotonic
-        self._sleep = sleep
+        if start.tzinfo is None or factor <= 0:
+            raise ValueError("a clock needs a start with a time zone and a factor above 0")
+        self._start, self._factor = start, factor
+        self._monotonic, self._sleep = monotonic, sleep
         self._origin = monotonic()
-
-    def monotonic(self) -> float:
-        """Return the virtual seconds since the clock was made."""
-        return (self._monotonic() - self._origin) * self._factor
 
     def now(self) -> datetime:
         """Return the virtual instant, in the zone of the start."""
-        # On the instant, not on the wall clock: a zone may change its offset on the way.
-        moment = self._start.timestamp() + self.monotonic()
-        return datetime.fromtimestamp(moment, tz=self._start.tzinfo)
+        passed = (self._monotonic() - self._origin) * self._factor
+        # On the instant, not on the wall clock: the zone may change its offset on the way.
+        return datetime.fromtimestamp(self._start.timestamp() + passed, self._start.tzinfo)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for virtual seconds."""

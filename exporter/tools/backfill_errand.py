@@ -13,6 +13,7 @@ import click
 
 from exporter.config import Configuration, Operation, Skill, format_duration
 from exporter.errors import ConfigError, Problem
+from exporter.messages import Words
 from exporter.times import Clock
 from exporter.tools.asking import Desk
 from exporter.tools.backfill import (
@@ -32,8 +33,9 @@ from exporter.tools.errands import complain, real_means
 from exporter.tools.opening import demand, desks
 from exporter.tools.skills import Listing, list_skills
 from exporter.tools.terminal import ask, progress, run
-from exporter.tools.verdicts import Words, span
 from exporter.wolkvox.windows import local_day
+
+_ENGLISH = Words("en")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class _Job:
         if not skills:
             listing = await list_skills(self.desk, self.clock.epoch())
             if not isinstance(listing, Listing):
-                complain(self.order.operation, listing, Words("en"), self.clock.epoch())
+                complain(self.order.operation, listing, _ENGLISH, self.clock.epoch())
                 return ()
             skills = tuple(Skill(one.id, one.name) for one in listing.skills)
         for one in self.desks:
@@ -143,7 +145,7 @@ class _Job:
         with progress(total, lines=True) as advance:
 
             def told(text: str, left: int) -> None:
-                ahead = f", {span((left - 1) * pace)} left" if left and pace else ""
+                ahead = f", {_ENGLISH.span((left - 1) * pace)} left" if left and pace else ""
                 advance(f"{text}{ahead}", total - left)
 
             fetching = Backfill(self.desk, self.kept, pace, self.clock, stopping, told, pending)
@@ -153,7 +155,7 @@ class _Job:
         """Say why it ended early, and what is missing."""
         why = ended.held or ended.error
         if why is not None:
-            complain(self.order.operation, why, Words("en"), self.clock.epoch())
+            complain(self.order.operation, why, _ENGLISH, self.clock.epoch())
         for call in ended.missing:
             _say(f"no answer: skill {call.skill.id} on {call.day}")
         if ended.end is not End.DONE:
@@ -173,7 +175,7 @@ def _costs(planned: Plan, desk: Desk) -> Iterator[str]:
     if not planned.calls:
         yield "everything was asked before: nothing is asked again"
         return
-    pace, took = format_duration(planned.pace), span(planned.seconds)
+    pace, took = format_duration(planned.pace), _ENGLISH.span(planned.seconds)
     yield f"{planned.calls} calls, one every {pace}: {took}"
     if planned.ceiling is None:
         yield f"{planned.used} calls were made today; no daily_requests are configured"

@@ -13,8 +13,8 @@ from exporter.config import Configuration, Operation, in_environment
 from exporter.config.values import duration
 from exporter.errors import ConfigError, Problem
 from exporter.flags import F, Listed, flag, reader, storage_directory
+from exporter.messages import LANGUAGES, terminal_language
 from exporter.sharding import own_part, read_shard
-from exporter.tools.verdicts import LANGUAGES, language_of
 
 _FILES = flag(
     "--config.file",
@@ -32,8 +32,8 @@ _STORAGE = flag(
 )
 _LANGUAGE = click.option(
     "--language",
-    type=click.Choice(LANGUAGES),
-    default=lambda: language_of(os.environ),
+    type=click.Choice(tuple(LANGUAGES)),
+    default=lambda: terminal_language(os.environ),
     help="Language of the verdicts.  [default: that of LC_ALL or LANG]",
 )
 _OPERATION = click.option(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from functools import partial
 from pathlib import Path
+from shutil import get_terminal_size
 
 import click
 
@@ -14,6 +16,7 @@ from exporter.config import Configuration, Operation, Skill
 from exporter.errors import WolkvoxError
 from exporter.fleet import connect
 from exporter.logs import SECRETS
+from exporter.messages import Words
 from exporter.service import system_clock
 from exporter.times import Clock
 from exporter.tools import tables
@@ -23,7 +26,6 @@ from exporter.tools.probe import Prober, Result, failed, held_back
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, as_yaml, list_skills
 from exporter.tools.terminal import progress, run
-from exporter.tools.verdicts import Words, span
 from exporter.web.healthsocket import exporter_runs
 
 
@@ -55,7 +57,7 @@ def run_probe(
         _print_result(result, words, output, means.clock)
         if recorder is not None:
             recorder.save(means.clock.now())
-            text = words.say("recorded", count=recorder.answers, file=recorder.path)
+            text = words.text("probe.recorded", count=recorder.answers, file=recorder.path)
             click.echo(text, err=True)
         return 0 if result.good else 1
 
@@ -80,9 +82,8 @@ def _print_result(result: Result, words: Words, output: str, clock: Clock) -> No
     if output == "json":
         click.echo(tables.as_json(result, words, clock.now()), nl=False)
     elif sys.stdout.isatty():
-        from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
-
-        tables.print_table(result, words, Console())
+        text = tables.styled(result, words, get_terminal_size().columns)
+        click.echo(text, nl=False, color=False if os.environ.get("NO_COLOR") else None)
     else:
         click.echo(tables.plain(result, words), nl=False)
 
@@ -104,7 +105,7 @@ def run_skills(
         if not isinstance(listing, Listing):
             complain(operation, listing, Words(language), means.clock.epoch())
             return 1
-        age = f", as of {span(listing.age)} ago" if listing.age else ""
+        age = f", as of {Words(language).span(listing.age)} ago" if listing.age else ""
         count = len(listing.skills)
         click.echo(f"      # {count} skills of {operation.name} ({operation.server}){age}")
         click.echo(SECRETS.scrub(as_yaml(listing.skills, "last use")), nl=False)

@@ -17,7 +17,7 @@ from exporter.errors import Reason, WolkvoxError
 from exporter.polling.observer import SKILL_11
 from exporter.times import Clock
 from exporter.tools.asking import Desk, Held, Known, Why
-from exporter.tools.formula import Finding, check_formula
+from exporter.tools.denominator import Finding, find_denominator
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, list_skills
 from exporter.wolkvox.client import WolkvoxClient
@@ -38,10 +38,11 @@ _NO_SUCH_HOST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """One query and its verdict, a key of `verdicts`; `good` where it is fine or empty.
+    """One query and its verdict; `good` where it is fine or empty.
 
-    `rows` are as sent, without the token. Times are seconds: `seconds` the answer took,
-    `ago` since the last call, `wait` until it may be asked again.
+    `verdict` is a key below `verdict` in messages.toml. `rows` are as sent, without the
+    token. Times are seconds: `seconds` the answer took, `ago` since the last request, `wait`
+    until the next one may leave.
     """
 
     operation: str
@@ -62,10 +63,10 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All queries, and what their rows say of the service level's formula."""
+    """All queries, and what the service level of their rows is a share of."""
 
     queries: tuple[Probed, ...]
-    formula: Finding
+    service_level: Finding
 
     @property
     def good(self) -> bool:
@@ -98,7 +99,7 @@ class Prober:
                 group.create_task(self._token(sharing, found))
         queries = tuple(probed for name in order for probed in found[name])
         told = [row for one in queries for row in _single_rows(one.rows)]
-        return Result(queries, check_formula(told))
+        return Result(queries, find_denominator(told))
 
     async def _token(self, desks: Sequence[Desk], found: dict[str, list[Probed]]) -> None:
         for desk in desks:

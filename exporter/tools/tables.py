@@ -1,64 +1,92 @@
-"""A probe's result for people and for scripts: a table, aligned text, JSON; asks nothing.
+"""The result of a probe for people, as a table with its verdicts, and for scripts, as JSON.
 
-Each channel has two lines: the figures as the exporter reads them, and the strings as the
-API sent them. Foreign text is made fit for a terminal first.
+Below each channel as the exporter reads it stand the strings as the API sent them. Foreign
+text is made fit for a terminal first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
-from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import click
 
 from exporter.logs import SECRETS
+from exporter.messages import Words
 from exporter.tools.probe import Probed, Result
-from exporter.tools.verdicts import Words, span
+from exporter.web.status import COLUMNS
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, ChannelFigures
 from exporter.wolkvox.text import one_line
 
-if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
-
 SHAPE = 1
-_CELL = 40
-_NARROWEST = 8
-_COLUMNS = (
-    ("inbound", "inbound_calls"),
-    ("answered", "answer_calls"),
-    ("abandoned", "abandon_calls"),
-    ("service_level_10", "service_level_10seg"),
-    ("service_level_20", "service_level_20seg"),
-    ("service_level_30", "service_level_30seg"),
-    ("abandonment", "abandon"),
-    ("asa", "asa"),
-    ("ata", "ata"),
+_CELL, _NARROWEST = 40, 8
+_API_COLUMNS = (
+    *("inbound_calls", "answer_calls", "abandon_calls"),
+    *("service_level_10seg", "service_level_20seg", "service_level_30seg"),
+    *("abandon", "asa", "ata"),
 )
-_HEADS = ("in", "answ", "aband", "SL 10", "SL 20", "SL 30", "aband %", "ASA", "ATA")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One channel: the figures as read, and for each row of it the strings as sent."""
-
-    skill: str
-    channel: str
-    read: tuple[str, ...]
-    sent: tuple[tuple[str, ...], ...]
+def plain(result: Result, words: Words) -> str:
+    """Aligned text without any control character, for a pipe or a file."""
+    table = [line for _, line in _aligned(_rows(result, words), None)]
+    verdicts = [text for _, text in _verdicts(result, words)]
+    return "\n".join([*table, *([""] if table else []), *verdicts, ""])
 
 
-def lines(result: Result) -> Iterator[Line]:
-    """The channels of every query, in order."""
+def styled(result: Result, words: Words, width: int) -> str:
+    """The same for a terminal of that many columns, in colours."""
+    styles: dict[str, dict[str, Any]] = {"head": {"bold": True}, "sent": {"dim": True}}
+    lines = [
+        click.style(line, **styles.get(kind, {}))
+        for kind, line in _aligned(_rows(result, words), width)
+    ]
+    for good, text in _verdicts(result, words):
+        mark = click.style("✔", fg="green") if good else click.style("✘", fg="red")
+        wrapped = textwrap.wrap(text, max(width - 2, 20))
+        lines.append(f"{mark} " + "\n  ".join(wrapped))
+    return "\n".join([*lines, ""])
+
+
+_Row = tuple[str, str, Sequence[str]]
+"""`head`, `read` or `sent`; what the line is of; its figures."""
+
+
+def _rows(result: Result, words: Words) -> Iterator[_Row]:
+    heads = [words.text(f"column.{column}.short") for column in COLUMNS]
     for probed in result.queries:
+        if probed.report.channels:
+            yield "head", _line(_name(probed)), heads
         for figures in probed.report.channels:
-            yield Line(
-                _fit(_name(probed)),
-                _fit(figures.channel),
-                tuple(_figure(getattr(figures, one)) for one, _ in _COLUMNS),
-                tuple(_sent(row) for row in _rows_of(probed, figures.channel)),
-            )
+            read = (_read(unit, getattr(figures, one), words) for one, unit in COLUMNS.items())
+            yield "read", _line(figures.channel), [*read]
+            for sent in _rows_of(probed, figures.channel):
+                cells = [_sent(sent.get(one, "")) for one in _API_COLUMNS]
+                yield "sent", "  " + words.text("probe.sent"), cells
+
+
+def _aligned(rows: Iterator[_Row], width: int | None) -> list[tuple[str, str]]:
+    """The lines, each with its kind; the names have the room that the figures leave."""
+    table = [*rows]
+    gap = 2 if width is None else 1
+    sizes = [
+        max(map(len, column)) + gap for column in zip(*(row[2] for row in table), strict=True)
+    ]
+    names = max((len(name) for _, name, _ in table), default=0)
+    if width is not None:
+        names = max(_NARROWEST, min(names, width - sum(sizes)))
+    return [
+        (
+            kind,
+            name[:names].ljust(names)
+            + "".join(cell.rjust(size) for cell, size in zip(cells, sizes, strict=True)),
+        )
+        for kind, name, cells in table
+    ]
 
 
 def _name(probed: Probed) -> str:
@@ -75,116 +103,54 @@ def _rows_of(probed: Probed, channel: str) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def _sent(row: dict[str, Any]) -> tuple[str, ...]:
-    """As JSON wrote it; a string without its quotes, where they would tell nothing."""
-    texts = []
-    for _, column in _COLUMNS:
-        cell = row.get(column, "")
-        plain_text = isinstance(cell, str) and cell.strip() == cell != ""
-        texts.append(str(cell) if plain_text else json.dumps(cell, ensure_ascii=False))
-    return tuple(_fit(text, 14) for text in texts)
-
-
-def _figure(value: float | None) -> str:
+def _read(unit: str, value: float | None, words: Words) -> str:
     if value is None:
         return "-"
-    return str(value) if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
+    if unit == "count":
+        return str(value)
+    return words.number(value, "g") if unit == "seconds" else words.percent(value, ".2f")
 
 
-def _fit(text: str, limit: int = _CELL) -> str:
+def _sent(cell: object) -> str:
+    """As JSON wrote it; a string without its quotes, where they would tell nothing."""
+    plain_text = isinstance(cell, str) and cell.strip() == cell != ""
+    return _line(str(cell) if plain_text else json.dumps(cell, ensure_ascii=False), 14)
+
+
+def _line(text: str, limit: int = _CELL) -> str:
     return one_line(SECRETS.scrub(text), limit)
 
 
-def verdict_text(probed: Probed, words: Words) -> str:
-    """The verdict in a few words."""
-    if probed.verdict == "after":
-        return words.say("after", reason=words.say(str(probed.reason)))
-    return words.say(
-        probed.verdict,
-        count=len(probed.report.errors),
-        ago=span(probed.ago or 0.0),
-        wait=span(probed.wait or 0.0),
-    )
-
-
-def advice_text(probed: Probed, words: Words) -> str:
-    """What to do about it, "" where there is nothing to do."""
-    return words.advice(probed.verdict, wait=span(probed.wait or 0.0))
+def _values(probed: Probed, words: Words) -> dict[str, object]:
+    return {
+        "count": len(probed.report.errors),
+        "ago": words.span(probed.ago or 0.0),
+        "wait": words.span(probed.wait or 0.0),
+        "reason": probed.reason and words.text(f"verdict.{probed.reason}"),
+    }
 
 
 def sentence(probed: Probed, words: Words) -> str:
     """The verdict, what to do, and what the server or the machine said."""
-    parts = [verdict_text(probed, words), advice_text(probed, words)]
+    values = _values(probed, words)
+    parts = [
+        words.text(f"verdict.{probed.verdict}", **values),
+        words.advice(probed.verdict, **values),
+    ]
     if probed.detail and probed.verdict != "after":
-        parts.append(f"({_fit(probed.detail, 300)})")
+        parts.append(f"({_line(probed.detail, 300)})")
     return ". ".join(part.removesuffix(".") for part in parts if part)
 
 
-def verdicts(result: Result, words: Words) -> Iterator[tuple[bool, str]]:
+def _verdicts(result: Result, words: Words) -> Iterator[tuple[bool, str]]:
     """Whether it is good, and a sentence or two, for each query; then of the whole."""
     for probed in result.queries:
-        yield probed.good, f"{_fit(_name(probed), 200)}: {sentence(probed, words)}"
-    formula = result.formula
-    expected = formula.denominator in ("inbound", "unknown")
-    yield expected, words.say(f"formula.{formula.denominator}", count=formula.telling)
+        yield probed.good, f"{_line(_name(probed), 200)}: {sentence(probed, words)}"
+    level = result.service_level
+    expected = level.denominator in ("inbound", "unknown")
+    yield expected, words.text(f"denominator.{level.denominator}", count=level.telling)
     good = sum(probed.good for probed in result.queries)
-    yield result.good, words.say("summary", good=good, count=len(result.queries))
-
-
-def plain(result: Result, words: Words) -> str:
-    """Aligned text without any control character, for a pipe or a file."""
-    rows: list[tuple[str, ...]] = [(words.say("skill"), words.say("channel"), "", *_HEADS)]
-    for line in lines(result):
-        rows.append((line.skill, line.channel, words.say("read"), *line.read))
-        rows += [("", "", words.say("sent"), *sent) for sent in line.sent]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    aligned = [
-        "  ".join(
-            cell.ljust(width) if column < 3 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    table = [*aligned, ""] if len(rows) > 1 else []
-    return "\n".join([*table, *(text for _, text in verdicts(result, words))]) + "\n"
-
-
-def print_table(result: Result, words: Words, console: Console) -> None:
-    """The same on a terminal, as wide as it is; names are text, never markup."""
-    from rich.table import Table  # noqa: PLC0415 - only where there is a terminal
-    from rich.text import Text  # noqa: PLC0415
-
-    found = list(lines(result))
-    widths = _widths(found, console.width)
-    if found:
-        console.print(words.say("legend"), style="dim")
-    skill, table = None, Table.grid()
-    for line in found:
-        if line.skill != skill:
-            if skill is not None:
-                console.print(table)
-            skill, table = line.skill, Table.grid(padding=(0, 1, 0, 0))
-            for number, width in enumerate(widths):
-                justify: JustifyMethod = "right" if number else "left"
-                table.add_column(width=width, justify=justify, overflow="fold")
-            table.add_row(*(Text(head, style="bold") for head in (line.skill, *_HEADS)))
-        table.add_row(Text(line.channel), *(Text(cell) for cell in line.read))
-        for sent in line.sent:
-            table.add_row("", *(Text(cell, style="dim") for cell in sent))
-    if found:
-        console.print(table)
-    for good, text in verdicts(result, words):
-        mark, style = ("✔ ", "green") if good else ("✘ ", "red")
-        console.print(Text.assemble((mark, style), text))
-
-
-def _widths(found: list[Line], available: int) -> list[int]:
-    """The columns' widths; names have what the figures leave."""
-    cells = [_HEADS, *(row for line in found for row in (line.read, *line.sent))]
-    figures = [max(len(row[column]) for row in cells) for column in range(len(_HEADS))]
-    names = max((len(text) for line in found for text in (line.skill, line.channel)), default=0)
-    left = available - sum(figures) - len(figures) - 1
-    return [max(_NARROWEST, min(names, left)), *figures]
+    yield result.good, words.text("probe.summary", good=good, count=len(result.queries))
 
 
 def as_json(result: Result, words: Words, now: datetime) -> str:
@@ -193,16 +159,14 @@ def as_json(result: Result, words: Words, now: datetime) -> str:
         "shape": SHAPE,
         "checked_at": now.isoformat(timespec="seconds"),
         "ok": result.good,
-        "service_level": asdict(result.formula),
+        "service_level": asdict(result.service_level),
         "queries": [_query(probed, words) for probed in result.queries],
     }
-    out = StringIO()
-    json.dump(document, out, ensure_ascii=False, indent=2)
-    return SECRETS.scrub(out.getvalue()) + "\n"
+    return SECRETS.scrub(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
 
 
 def _query(probed: Probed, words: Words) -> dict[str, Any]:
-    window = probed.window
+    window, values = probed.window, _values(probed, words)
     return {
         "operation": probed.operation,
         "server": probed.server,
@@ -213,8 +177,8 @@ def _query(probed: Probed, words: Words) -> dict[str, Any]:
         "asked": probed.asked,
         "reason": None if probed.reason is None else str(probed.reason),
         "detail": probed.detail,
-        "message": verdict_text(probed, words),
-        "advice": advice_text(probed, words),
+        "message": words.text(f"verdict.{probed.verdict}", **values),
+        "advice": words.advice(probed.verdict, **values),
         "date_ini": window and window.start,
         "date_end": window and window.end,
         "seconds": _rounded(probed.seconds),

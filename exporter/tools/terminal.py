@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from exporter.mainloop import Loop
 from exporter.wolkvox.text import one_line
 
 INTERRUPTED = 1
+_CLEAR = "\r\x1b[K"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -61,42 +63,27 @@ def ask(question: str) -> bool:
 
 
 Advance = Callable[[str, int], None]
-"""Is told what is being done and how many steps are done."""
+"""Reports the step that begins and how many are done."""
 
 
 @contextmanager
 def progress(total: int | None, *, lines: bool) -> Iterator[Advance]:
-    """A bar on stderr where that is a terminal; else a line each with `lines`, or nothing."""
-    if not sys.stderr.isatty():
-        yield _print_line(total) if lines else _silent
-        return
-    from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
-
-    columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(
-        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
-    ) as bar:
-        task = bar.add_task("", total=total)
-
-        def advance(text: str, done: int) -> None:
-            shown = one_line(text, 120).replace("[", "\\[")
-            bar.update(task, description=shown, completed=done)
-
-        yield advance
-
-
-def _print_line(total: int | None) -> Advance:
+    """Report steps on stderr: in one place on a terminal; else a line each with `lines`."""
+    terminal = sys.stderr.isatty()
     before = ""
 
     def advance(text: str, done: int) -> None:
         nonlocal before
-        if text != before:
-            before = text
-            click.echo(f"{done}/{total or '?'} {one_line(text, 120)}", err=True)
+        limit = get_terminal_size().columns - 1 if terminal else 120
+        line = one_line(f"{done}/{total or '?'} {text}", limit)
+        if terminal:
+            click.echo(f"{_CLEAR}{line}", err=True, nl=False)
+        elif lines and text != before:
+            click.echo(line, err=True)
+        before = text
 
-    return advance
-
-
-def _silent(text: str, done: int) -> None:
-    """Show nothing: a script reads the result alone."""
+    try:
+        yield advance
+    finally:
+        if terminal:
+            click.echo(_CLEAR, err=True, nl=False)

@@ -23,7 +23,7 @@ from exporter.web.asgi import (
     sentence,
 )
 from exporter.web.negotiation import Format, accepts_gzip, choose_format
-from exporter.web.status_render import style_sources
+from exporter.web.status_page import style_source
 
 # The status page is one file: its own style sheet, known by its hash, no script, nothing
 # from elsewhere.
@@ -31,7 +31,7 @@ _HTML_HEADERS: Headers = (
     (b"content-type", b"text/html; charset=utf-8"),
     (
         b"content-security-policy",
-        f"default-src 'none'; style-src {style_sources()}; base-uri 'none'; "
+        f"default-src 'none'; style-src {style_source()}; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'".encode(),
     ),
     (b"referrer-policy", b"no-referrer"),

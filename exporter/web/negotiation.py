@@ -1,6 +1,6 @@
-"""Who may read it, first half: which form of /metrics a client asks for; pure and total.
+"""Which form of /metrics and which language a client asks for; pure and total.
 
-It reads two request headers and knows neither sockets nor metrics. No header, however odd,
+It reads three request headers and knows neither sockets nor metrics. No header, however odd,
 raises: what cannot be read counts as not said, and who says nothing gets plain text.
 """
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
+
+from exporter.messages import LANGUAGES
 
 # Prometheus' own Accept header has about 300 characters. What is far longer is no
 # negotiation, and reading it would be work that a stranger orders.
@@ -66,6 +68,16 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
     return _likes_gzip(accept_encoding)
 
 
+def choose_language(accept_language: str | None) -> str:
+    """The language that an Accept-Language header likes best (RFC 9110, 12.5.4).
+
+    `es-CO` asks for Spanish; `q=0` forbids; at equal weights the one named first.
+    """
+    if not accept_language or len(accept_language) > _LONGEST_HEADER:
+        return next(iter(LANGUAGES))
+    return _choose_language(accept_language)
+
+
 # Scrapers say the same each time; reading it anew would cost more than sending a small body.
 @functools.lru_cache(maxsize=64)
 def _choose(accept: str) -> Format:
@@ -94,6 +106,17 @@ def _likes_gzip(accept_encoding: str) -> bool:
         weights[name] = max(weights.get(name, 0.0), item.weight)
     gzip = weights.get("gzip", weights.get("*", 0.0))
     return gzip > 0.0 and gzip >= weights.get("identity", 0.0)
+
+
+@functools.lru_cache(maxsize=64)
+def _choose_language(accept_language: str) -> str:
+    weights: dict[str, float] = {}
+    for item in _items(accept_language):
+        language = item.name.partition("-")[0]
+        weights[language] = max(weights.get(language, 0.0), item.weight)
+    unnamed = weights.get("*", 0.0005)  # liked less than anything named, but not forbidden
+    candidates = (*(one for one in weights if one in LANGUAGES), *LANGUAGES)
+    return max(candidates, key=lambda one: weights.get(one, unnamed))
 
 
 def _items(header: str) -> Iterator[_Item]:

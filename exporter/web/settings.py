@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.config.messages import did_you_mean
+from exporter.config.invalid import did_you_mean
 from exporter.config.yamlfile import is_plain_key
 from exporter.errors import Problem
 from exporter.web.asgi import Headers

@@ -1,14 +1,16 @@
-"""What the status page is told, and how each query is judged; pure: words come later.
+"""Status page: the running state as plain values, for which the template finds the words; pure.
 
-The moment is an argument in epoch seconds, as are all times here.
+The moment is an argument; it and all other times are epoch seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import UTC, datetime, tzinfo
+from functools import partial
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from exporter.errors import Reason
@@ -16,17 +18,17 @@ from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
 from exporter.state.snapshot import QueryStatus
 from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.text import one_line
 from exporter.wolkvox.windows import local_day
 
-WHOLE = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """The operation waits because a request was refused: why, and when it asks again."""
-
-    reason: Reason
-    next_at: float
+# The columns with their units; a `level` has a least target, the others a most.
+COLUMNS: Final = {
+    "inbound": "count", "answered": "count", "abandoned": "count",
+    "service_level_10": "level", "service_level_20": "level", "service_level_30": "level",
+    "abandonment": "share", "asa": "seconds", "ata": "seconds",
+}  # fmt: skip
+MOST_ROWS: Final = 2000  # of figures on the whole page; the metrics hold the rest
+_line: Final = partial(one_line, limit=200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class OperationView:
     """One operation as its poll loop stands.
 
     `interval` is in force, `configured` as written, both in seconds; `used` and `limit` are
-    the calls of the day, which ends at `day_ends_at`; `hours_open` says whether the
+    the requests of the day, which ends at `day_ends_at`; `pause`: why it waits after a
+    refused request, and when it tries again; `hours_open` says whether the
     `poll_hours` allow polling now, and until when (None: for good). `skills`: their ids in
     the order of the configuration.
     """
@@ -47,7 +50,7 @@ class OperationView:
     used: int
     limit: int | None
     day_ends_at: float
-    pause: Pause | None
+    pause: tuple[Reason, float] | None
     poll_hours: str | None
     hours_open: tuple[bool, float | None]
     targets: Targets
@@ -55,13 +58,13 @@ class OperationView:
 
     @property
     def spent(self) -> bool:
-        """Whether no call of the day is left."""
+        """Whether no request of the day is left."""
         return self.limit is not None and self.used >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class ExporterView:
-    """The exporter about itself; `reloaded_at` is when the configuration in force was read."""
+    """The exporter itself; `reloaded_at` is when the configuration in force was read."""
 
     version: str
     revision: str
@@ -71,113 +74,174 @@ class ExporterView:
     telemetry_path: str
 
 
-class QueryState(StrEnum):
-    """How far a query's figures can be trusted; the value is the end of its text's key."""
-
-    FRESH = "fresh"
-    LATE = "late"
-    EXPIRED = "expired"
-    WAITING = "waiting"
-    PAUSED = "paused"
-    CLOSED = "closed"
-
-    @property
-    def calm(self) -> bool:
-        """Whether nobody has to look at it."""
-        return self in (QueryState.FRESH, QueryState.CLOSED, QueryState.WAITING)
+QueryState = Literal["fresh", "late", "expired", "waiting", "paused", "closed"]
+_TROUBLE: Final = ("late", "expired", "paused")
 
 
-def live(status: QueryStatus, now: float) -> bool:
-    """Whether the figures are young enough to be shown."""
-    return status.live_until is not None and now < status.live_until
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure, None where Wolkvox gives none; `missed` is None where it has no target.
 
-
-def state_of(status: QueryStatus, operation: OperationView, now: float) -> QueryState:
-    """Judge one query; a pause of its operation goes before everything else.
-
-    Outside the poll hours figures grow old by design: that is no alarm.
+    `close`: rounded as usual it would look like its target, which it is not.
     """
-    if operation.pause is not None:
-        return QueryState.PAUSED
-    if status.up and live(status, now):
-        return QueryState.FRESH
-    if operation.spent:
-        return QueryState.PAUSED
-    if not operation.hours_open[0] and status.error is None:
-        return QueryState.CLOSED
-    if not status.settled:
-        return QueryState.WAITING
-    return QueryState.LATE if live(status, now) else QueryState.EXPIRED
 
-
-def figures_today(
-    status: QueryStatus, zone: ZoneInfo, now: float
-) -> Sequence[ChannelFigures] | None:
-    """The rows to show, zeros for known channels included; None: too old, or of no day yet."""
-    result = status.memory.today
-    today = local_day(datetime.fromtimestamp(now, UTC), zone)
-    if result is None or result.day != today or not live(status, now):
-        return None
-    return tuple(complete(result, status.memory.ledger))
-
-
-class Verdict(StrEnum):
-    """A figure against its target."""
-
-    MET = "met"
-    MISSED = "missed"
+    value: float | None
+    target: float | None = None
+    missed: bool | None = None
+    close: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """The target of one figure: ratio or seconds, a least (`floor`) or a most value."""
+class Query:
+    """One skill; `age` of its data and `wait` for its next request are in seconds.
 
-    value: float
-    floor: bool
+    `channels` is the number of its channels, None where there are no current figures; `rows`
+    are those that are shown, by the channel's name.
+    """
 
-    def verdict(self, figure: float) -> Verdict:
-        """Judge a figure; one that is absent is not judged."""
-        met = figure >= self.value if self.floor else figure <= self.value
-        return Verdict.MET if met else Verdict.MISSED
+    name: str
+    skill_id: str
+    state: QueryState
+    age: float | None
+    wait: float | None
+    error: tuple[Reason, str] | None
+    channels: int | None
+    rows: Sequence[tuple[str, Sequence[Cell]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Goals:
-    """The targets of one pair; `level` goes with the service level of `within` seconds."""
+class Part:
+    """One operation; `failing` counts its queries by the reason of their failure."""
 
-    within: int | None = None
-    level: Goal | None = None
-    abandonment: Goal | None = None
-    asa: Goal | None = None
-
-    def level_at(self, within: int) -> Goal | None:
-        """The target of the service level at so many seconds."""
-        return self.level if within == self.within else None
+    view: OperationView
+    queries: Sequence[Query]
+    failing: Mapping[Reason, int]
+    counts: Counter[str]
 
 
-NO_GOALS = Goals()
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The whole page; `zone` is that of every operation, or UTC where they are in several."""
+
+    exporter: ExporterView
+    now: datetime
+    zone: tzinfo
+    parts: Sequence[Part]
+    counts: Counter[str]
 
 
-def goals_of(target: Target | None) -> Goals:
-    """What a pair's target asks of its figures."""
-    if target is None:
-        return NO_GOALS
-    level, abandonment, asa = target.service_level, target.abandonment_max, target.asa_max
-    return Goals(
-        within=level.within if level else None,
-        level=Goal(level.target, floor=True) if level else None,
-        abandonment=None if abandonment is None else Goal(abandonment, floor=False),
-        asa=None if asa is None else Goal(asa, floor=False),
+def build_page(
+    exporter: ExporterView,
+    operations: Sequence[OperationView],
+    statuses: Iterable[QueryStatus],
+    now: float,
+) -> Page:
+    """The page at a moment; a query whose operation is gone is left out."""
+    found = defaultdict[str, list[QueryStatus]](list)
+    for status in statuses:
+        found[status.key.operation].append(status)
+    places = iter(range(MOST_ROWS))
+    parts = [_part(view, found[view.name], now, places) for view in operations]
+    zones: dict[str, tzinfo] = {str(view.zone): view.zone for view in operations}
+    zone = zones.popitem()[1] if len(zones) == 1 else UTC
+    counts = sum((part.counts for part in parts), Counter[str]())
+    return Page(exporter, datetime.fromtimestamp(now, UTC), zone, parts, counts)
+
+
+def _part(
+    view: OperationView, statuses: Iterable[QueryStatus], now: float, places: Iterator[int]
+) -> Part:
+    # As the configuration lists them, discovered ones by name.
+    place = {skill_id: number for number, skill_id in enumerate(view.skills)}
+    by_name = sorted(statuses, key=lambda one: (one.skill.casefold(), one.key.skill_id))
+    ordered = sorted(by_name, key=lambda one: place.get(one.key.skill_id, len(place)))
+    queries = [_query(status, view, now, places) for status in ordered]
+    failing = Counter(status.error[0] for status in ordered if status.error is not None)
+    if view.pause is not None:  # after a restart only the pause is known
+        failing.setdefault(view.pause[0], 0)
+    rows = [cells for query in queries for _, cells in query.rows]
+    judged = [cell.missed for cells in rows for cell in cells if cell.missed is not None]
+    counts = Counter(
+        queries=len(queries),
+        trouble=sum(query.state in _TROUBLE for query in queries),
+        waiting=sum(query.state == "waiting" for query in queries),
+        judged=len(judged),
+        missed=sum(judged),
+        hidden=sum(query.channels or 0 for query in queries) - len(rows),
+    )
+    return Part(view, queries, failing, counts)
+
+
+def _query(
+    status: QueryStatus, view: OperationView, now: float, places: Iterator[int]
+) -> Query:
+    result, at, error = status.memory.today, status.memory.last_success_at, status.error
+    live = status.live_until is not None and now < status.live_until
+    today, skill_id = (
+        local_day(datetime.fromtimestamp(now, UTC), view.zone),
+        status.key.skill_id,
+    )
+    figures = None
+    if live and result is not None and result.day == today:
+        figures = [*complete(result, status.memory.ledger)]
+    return Query(
+        name=_line(status.skill),
+        skill_id=skill_id,
+        state=_state(status, view, live),
+        age=None if at is None else now - at,
+        wait=_wait(status, view, now),
+        error=error and (error[0], _line(error[1])),
+        channels=None if figures is None else len(figures),
+        rows=[
+            (_line(one.channel), tuple(_cells(one, view.targets.of(skill_id, one.channel))))
+            for one, _ in zip(figures or (), places, strict=False)
+        ],
     )
 
 
-def in_order(statuses: Iterable[QueryStatus], operation: OperationView) -> list[QueryStatus]:
-    """An operation's queries as its configuration lists them, discovered ones by name."""
-    place = {skill_id: number for number, skill_id in enumerate(operation.skills)}
-    last = len(place)
+def _state(status: QueryStatus, view: OperationView, live: bool) -> QueryState:
+    """Judge one query; a pause of its operation goes before everything else.
 
-    def key(status: QueryStatus) -> tuple[int, str, str]:
-        skill_id = status.key.skill_id
-        return place.get(skill_id, last), status.skill.casefold(), skill_id
+    Outside the poll hours figures grow old by design: that needs no attention.
+    """
+    if view.pause is not None:
+        return "paused"
+    if status.up and live:
+        return "fresh"
+    if view.spent:
+        return "paused"
+    if not view.hours_open[0] and status.error is None:
+        return "closed"
+    if not status.settled:
+        return "waiting"
+    return "late" if live else "expired"
 
-    return sorted(statuses, key=key)
+
+def _wait(status: QueryStatus, view: OperationView, now: float) -> float | None:
+    """Until the next request: its slot, or later where the operation is held back."""
+    moments = [status.next_slot_at]
+    if view.pause is not None:
+        moments.append(view.pause[1])
+    elif view.spent:
+        moments.append(view.day_ends_at)
+    elif not view.hours_open[0]:
+        moments.append(view.hours_open[1])
+    return max((at - now for at in moments if at is not None), default=None)
+
+
+def _cells(figures: ChannelFigures, target: Target | None) -> Iterator[Cell]:
+    """The figures in the order of COLUMNS, each judged by its target."""
+    targets: dict[str, float | None] = {}
+    if target is not None:
+        targets = {"abandonment": target.abandonment_max, "asa": target.asa_max}
+        if level := target.service_level:
+            targets[f"service_level_{level.within}"] = level.target
+    for column, unit in COLUMNS.items():
+        value, goal = getattr(figures, column), targets.get(column)
+        if value is None or goal is None:
+            yield Cell(value)
+            continue
+        missed = value < goal if unit == "level" else value > goal
+        digits = 0 if unit == "seconds" else 3
+        close = value != goal and round(value, digits) == round(goal, digits)
+        yield Cell(value, goal, missed, close)

@@ -1,4 +1,4 @@
-"""What is said about the configuration: messages.toml in two languages, keys.toml of each key.
+"""What is said of a wrong value and of each key: the texts are in messages.toml and keys.toml.
 
 What a person typed is quoted back only where it cannot be a token.
 """
@@ -13,6 +13,8 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from exporter.messages import catalogue
 
 # Tokens are long runs of letters and digits; no value worth quoting back is.
 _TOKEN_LIKE = re.compile(r"[0-9A-Za-z]{20,}")
@@ -48,37 +50,18 @@ class Invalid(ValueError):
 
     def text(self, language: str, *, variable: bool = False) -> str:
         """Return the message; `variable`: for a person who writes environment variables."""
-        sentences = _sentences()
+        texts = catalogue(language)
         words = dict(self.details)
         if "quoted" in words:
             words["quoted"] = shown(str(words["quoted"]), language)
         if "kind" in words:
-            words["kind"] = sentences[f"kind_{words['kind']}"][language]
+            words["kind"] = texts[f"config.kind_{words['kind']}"]
         for detail in ("nearest", "example"):
-            hint = (
-                sentences[f"hint_{detail}"][language].format(**words)
-                if words.get(detail)
-                else ""
-            )
-            words[f"hint_{detail}"] = hint
-        found = sentences[self.message]
-        template: str = (found.get("variable", found) if variable else found)[language]
-        return template.format(**words)
-
-
-@functools.cache
-def _sentences() -> dict[str, Any]:
-    return _read("messages.toml")
-
-
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
-
-
-def language_of(environ: Mapping[str, str]) -> str:
-    """Return `es` where the locale is Spanish, else `en`."""
-    set_ = (environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return "es" if next(filter(None, set_), "").startswith("es") else "en"
+            hint = texts[f"config.hint_{detail}"] if words.get(detail) else ""
+            words[f"hint_{detail}"] = hint.format_map(words)
+        key = f"config.{self.message}"
+        template = texts.get(f"{key}.variable", texts[key]) if variable else texts[key]
+        return template.format_map(words)
 
 
 def may_show(text: str) -> bool:
@@ -89,7 +72,7 @@ def may_show(text: str) -> bool:
 def shown(text: str, language: str = "en") -> str:
     """Quote what somebody typed, where it may be repeated."""
     if not may_show(text):
-        return str(_sentences()["this_text"][language])
+        return catalogue(language)["config.this_text"]
     return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) + '"'
 
 
@@ -123,7 +106,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 @functools.cache
 def keys() -> dict[str, dict[str, dict[str, Any]]]:
     """Return what is said of each key, by the model that holds it."""
-    return _read("keys.toml")
+    return tomllib.loads(Path(__file__).with_name("keys.toml").read_text(encoding="utf-8"))
 
 
 def beside(loc: tuple[int | str, ...]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,110 @@
+"""Texts for people in English and Spanish, and how each language writes numbers and times.
+
+The texts stand in messages.toml, which is read when the first one is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any, Final
+
+# By code; the first one is the default.
+LANGUAGES: Final = {"en": "English", "es": "Español"}
+
+
+def terminal_language(environ: Mapping[str, str]) -> str:
+    """The language of a terminal: LC_ALL, LC_MESSAGES or LANG, whichever is set first."""
+    names = (environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    locale = next(filter(None, names), "")
+    return "es" if locale.lower().startswith("es") else "en"
+
+
+@functools.cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """Every text of a language by its key, such as `verdict.connect.advice`."""
+    text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+    return dict(_leaves(tomllib.loads(text), "", language))
+
+
+def _leaves(table: Mapping[str, Any], path: str, language: str) -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{path}.{key}" if path else key, language)
+        elif key == language:
+            yield path, value
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One language; `space` stands between a number and its unit."""
+
+    language: str
+    space: str = " "
+
+    def text(self, key: str, **values: object) -> str:
+        """The text of a key with its values filled in; KeyError where one is missing."""
+        return catalogue(self.language)[key].format_map(values)
+
+    def plural(self, key: str, number: int, **values: object) -> str:
+        """The text of a key that has a form for one and a form for many."""
+        form = "one" if number == 1 else "many"
+        return self.text(f"{key}.{form}", count=self.count(number), **values)
+
+    def advice(self, verdict: str, **values: object) -> str:
+        """What to do about a verdict; empty where nothing has to be done."""
+        key = f"verdict.{verdict}.advice"
+        return self.text(key, **values) if key in catalogue(self.language) else ""
+
+    def count(self, number: int) -> str:
+        """`15 233`: neither comma nor dot, which the two languages swap."""
+        return f"{number:,}".replace(",", "\u202f")
+
+    def number(self, value: float, spec: str) -> str:
+        """A number in a format such as `.1f`, with the decimal sign of the language."""
+        text = f"{value:{spec}}"
+        return text.replace(".", ",") if self.language == "es" else text
+
+    def percent(self, ratio: float, spec: str = ".1f") -> str:
+        """`65.7%`, in Spanish `65,7 %`."""
+        sign = f"{self.space}%" if self.language == "es" else "%"
+        return self.number(100 * ratio, spec) + sign
+
+    def seconds(self, value: float, spec: str = "") -> str:
+        """`12 s`, from 100 s on `2:05 min`, from 10 min on `15 min`; with a format always s."""
+        whole = round(value)
+        if spec or whole < 100:
+            return f"{self.number(value, spec or '.0f')}{self.space}s"
+        if whole < 600:
+            return f"{whole // 60}:{whole % 60:02d}{self.space}min"
+        return f"{self.count(round(value / 60))}{self.space}min"
+
+    def span(self, seconds: float) -> str:
+        """A stretch of time in its two largest units: `3 s`, `12 min`, `2 h 5 min`, `3 d 4 h`.
+
+        Rounded up: after a wait of that length the time has come.
+        """
+        whole = max(0, math.ceil(seconds))
+        minutes, hours = math.ceil(whole / 60), math.ceil(whole / 3600)
+        if whole < 120:
+            parts = [(whole, "s")]
+        elif minutes < 120:
+            parts = [(minutes, "min")]
+        elif minutes < 48 * 60:
+            parts = [(minutes // 60, "h"), (minutes % 60, "min")]
+        else:
+            parts = [(hours // 24, "d"), (hours % 24, "h")]
+        shown = [part for part in parts if part[0]] or parts
+        return " ".join(f"{number}{self.space}{unit}" for number, unit in shown)
+
+    def clock(self, at: float, zone: tzinfo, now: float) -> str:
+        """The local time of an epoch second, with its date where that is not today's."""
+        local = datetime.fromtimestamp(at, zone)
+        clock = f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+        today = datetime.fromtimestamp(now, zone).date()
+        return clock if local.date() == today else f"{local:%Y-%m-%d} {clock}"
