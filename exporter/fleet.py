@@ -211,6 +211,7 @@ class Fleet:
         attempts = Attempts(
             operation=identity.id,
             zone=operation.timezone,
+            hours=OpenHours(operation.poll_hours, operation.timezone),
             client=client,
             state=means.state,
             gate=means.gate,

@@ -112,10 +112,7 @@ class BackgroundHandler(QueueHandler):
         self._stream = stream
         self._refused = self._failed = 0
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
-        # The thread inherits this mask: signals are for the thread of the event loop.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self._thread.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @property
     def dropped(self) -> int:
@@ -136,6 +133,8 @@ class BackgroundHandler(QueueHandler):
         return not self._thread.is_alive()
 
     def _write(self) -> None:
+        # Signals are for the thread of the event loop.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while (record := self._lines.get()) is not None:
             try:
                 self._stream.write(f"{record.getMessage()}\n")

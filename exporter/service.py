@@ -36,7 +36,7 @@ from exporter.state.snapshot import Snapshot
 from exporter.state.storage import Storage
 from exporter.times import Clock
 from exporter.web.app import check_telemetry_path, create_app
-from exporter.web.healthsocket import health_socket
+from exporter.web.health import beat
 from exporter.web.server import HttpServer, address_of, bind, parse_listen_address
 
 if TYPE_CHECKING:
@@ -191,10 +191,11 @@ class _Process:
             async with asyncio.TaskGroup() as group:
                 fleet = Fleet(self._means(), group)
                 servers = [self._server(fleet, sockets), *beside()]
-                with (
-                    health_socket(self._settings.storage, fleet.healthy),
-                    self._on_signals(fleet, servers),
-                ):
+                with self._on_signals(fleet, servers):
+                    alive = beat(
+                        self._settings.storage, fleet.healthy, time.monotonic, self._clock.sleep
+                    )
+                    beating = group.create_task(alive)
                     await fleet.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
                     with suppress(TimeoutError):
@@ -206,6 +207,7 @@ class _Process:
                     )
                     await asyncio.wait(serving)
                     watch.cancel()
+                    beating.cancel()
         except BaseExceptionGroup as crash:
             return self._crashed(crash)
         finally:
@@ -263,7 +265,12 @@ class _Process:
         from exporter.web.guard import guard  # noqa: PLC0415 - as in _door
 
         guarded = guard(app, self._door, self._clock.monotonic)
-        return HttpServer(guarded, sockets, tls=self._door.tls)
+        return HttpServer(
+            guarded,
+            sockets,
+            tls=self._door.tls,
+            handshake_failed=self._telemetry.handshake_failed,
+        )
 
     def _say_started(
         self, configuration: Configuration, sockets: Sequence[socket.socket]

@@ -45,7 +45,7 @@ class Site:
 
     def metrics(self, fmt: Format, gzip: bool) -> bytes:
         """The exposition."""
-        self._telemetry.counted(log_lines_dropped=dropped())
+        self._telemetry.log_lines_dropped(dropped())
         page = self._page
         if fmt is Format.TEXT:
             return page.text_gzip() if gzip else page.text()

@@ -26,7 +26,7 @@ from exporter.state.ledger import KEEP_DAYS, QueryLedger, exposed
 from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
 from exporter.state.totals import Counters
 from exporter.wolkvox.answer import Failure, Rows, read_answer
-from exporter.wolkvox.body import Body
+from exporter.wolkvox.body import decode
 from exporter.wolkvox.information import read_skills, read_token_info
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport, read_report
 from exporter.wolkvox.secrets import MASK, scrub, scrub_body
@@ -40,7 +40,6 @@ MAX_ANSWERS: Final = 4
 _START = date(2026, 11, 18)
 _RENDERER = QueryRenderer(BOGOTA, targets())
 _BUCKETS = ("within_10", "within_20", "within_30", "answered")
-_SMALL = 4096  # bytes up to which a body is read a second time, in other pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +98,12 @@ def _noon(day: date) -> float:
 
 def _report(answer: Wire) -> SkillReport | None:
     """The figures of an answer, or None for a failure, as the client and its caller do."""
-    body = _decoded(answer, max(1, len(answer.body)))
-    if len(answer.body) <= _SMALL:
-        step = max(7, len(answer.body) // 32)
-        assert _decoded(answer, step) == body, "the pieces of a body change what it says"
-    if isinstance(body, str):
+    try:
+        body = decode(answer.body, answer.encoding)
+    except WolkvoxError:
         if answer.status == 200:
             return None
-        body = b""
+        body = answer.body
     body = scrub_body(body, TOKEN)
     match read_answer(answer.status, answer.content_type, body):
         case Failure(_, detail):
@@ -124,17 +121,6 @@ def _report(answer: Wire) -> SkillReport | None:
             report = read_report(())
     _check_report(report)
     return report
-
-
-def _decoded(answer: Wire, step: int) -> bytes | str:
-    """The body, fed in pieces of so many bytes; the reason where it cannot be decoded."""
-    try:
-        body = Body(answer.encoding)
-        for start in range(0, len(answer.body), step):
-            body.feed(answer.body[start : start + step])
-        return body.finish()
-    except WolkvoxError as error:
-        return str(error.reason)
 
 
 def _check_report(report: SkillReport) -> None:

@@ -19,6 +19,7 @@ JSON: Final = ("Content-Type", "application/json; charset=utf-8")
 HTML: Final = ("Content-Type", "text/html; charset=utf-8")
 GZIP: Final = ("Content-Encoding", "gzip")
 _packed = partial(gzip.compress, mtime=0)  # the same bytes at every hour
+UTF8: Final = ("Content-Encoding", "UTF-8")
 DEFLATE: Final = ("Content-Encoding", "deflate")
 
 
@@ -155,6 +156,14 @@ GOOD: Final = (
         _packed(_GOOD[:9]) + _packed(_GOOD[9:]),
         headers=(JSON, GZIP),
     ),
+    _good("gzip that no header names", _packed(_GOOD)),
+    *(
+        _good(f"encoding {name}", _GOOD, headers=(JSON, ("Content-Encoding", name)))
+        for name in ("identity", "UTF-8", "none", "binary", "br", "utf-8, identity")
+    ),
+    _good(
+        "gzip, identity", _packed(_GOOD), headers=(JSON, ("Content-Encoding", "gzip, identity"))
+    ),
     _good("deflate", zlib.compress(_GOOD), headers=(JSON, DEFLATE)),
     _good("deflate without its frame", _RAW_DEFLATE, headers=(JSON, DEFLATE)),
     _cell("decimal comma", "service_level_20seg", "65,67 %"),
@@ -189,6 +198,13 @@ NO_ROWS: Final = (
         "404 about dates with code 200", "no rows", error(200, "Validate dates entered"), 404
     ),
     Quirk("404 about dates inside a 200", "no rows", error(404, "Validate dates entered")),
+    Quirk(
+        "404 about dates, encoding UTF-8",
+        "no rows",
+        error(404, "Validate dates entered"),
+        404,
+        (JSON, UTF8),
+    ),
     Quirk("404 in Spanish", "no rows", error(404, "Validar las fechas"), 404),
     Quirk("404 with zero records", "no rows", error(404, "0 records were found"), 404),
     Quirk("empty list", "no rows", envelope([])),
@@ -230,6 +246,34 @@ ERRORS: Final = (
     Quirk("quota with code 200", Reason.QUOTA, error(200, "TOKEN LIMIT EXCEEDED")),
     Quirk("quota with an empty list", Reason.QUOTA, envelope([], msg="TOKEN LIMIT EXCEEDED")),
     Quirk("quota as 429", Reason.QUOTA, error(429, "TOKEN LIMIT EXCEEDED"), 429),
+    Quirk(
+        "quota, encoding UTF-8",
+        Reason.QUOTA,
+        error(403, "TOKEN LIMIT EXCEEDED"),
+        403,
+        (JSON, UTF8),
+    ),
+    Quirk(
+        "quota, not gzip as its header says",
+        Reason.QUOTA,
+        error(403, "TOKEN LIMIT EXCEEDED"),
+        403,
+        (JSON, GZIP),
+    ),
+    Quirk(
+        "quota in gzip",
+        Reason.QUOTA,
+        _packed(error(403, "TOKEN LIMIT EXCEEDED")),
+        403,
+        (JSON, GZIP),
+    ),
+    Quirk(
+        "403 in gzip cut short",
+        Reason.FORBIDDEN,
+        _packed(error(403, "TOKEN LIMIT EXCEEDED"))[:-12],
+        403,
+        (JSON, GZIP),
+    ),
     Quirk("concurrency", Reason.CONCURRENCY, error(403, _FULL), 403),
     Quirk("concurrency inside a 200", Reason.CONCURRENCY, error("403", _FULL)),
     Quirk("invalid token", Reason.UNAUTHORIZED, error(403, "PLEASE VALIDATE TOKEN"), 403),
@@ -303,7 +347,6 @@ MALFORMED: Final = tuple(
 ) + tuple(
     Quirk(name, Reason.MALFORMED, body, headers=(JSON, ("Content-Encoding", encoding)))
     for name, encoding, body in (
-        ("unknown encoding", "br", _GOOD),
         ("two encodings", "gzip, gzip", _packed(_packed(_GOOD))),
         ("gzip that is none", "gzip", _GOOD),
         ("gzip cut short", "gzip", _packed(_GOOD)[:-12]),

@@ -262,7 +262,7 @@ def test_beside_a_running_exporter(launch: Launch, tmp_path: Path, serve_api: Se
     api = serve_api(lambda asked: found(row()))
     config = write_config(tmp_path, operation(api.url(), "1", "2", interval="1s"))
     exporter = launch.serve(config)
-    wait_for((tmp_path / "data" / "health.sock").exists, "the exporter")
+    wait_for((tmp_path / "data" / "alive").exists, "the exporter")
     life = launch("backfill", *span(4, 2), "--pace", "100ms")
     assert life.wait() == 0, life.log()
     assert "an exporter runs beside" in life.log()

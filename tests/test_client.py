@@ -1,4 +1,4 @@
-"""Asking over HTTP: real sockets on loopback for what can go wrong on the way."""
+"""Requests over HTTP: tables of answers and errors, real sockets for what breaks on the way."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ import respx
 
 from exporter import __version__
 from exporter.errors import ConfigError, Reason, WolkvoxError
-from exporter.wolkvox import failures
-from exporter.wolkvox.client import KEEPALIVE_EXPIRY, WolkvoxClient, tls_context
+from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.connection import KEEPALIVE_EXPIRY, tls_context
 from exporter.wolkvox.information import Skill, TokenInfo
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import whole_day
@@ -32,13 +32,14 @@ from tests.quirks import QUIRKS, Quirk, cells, envelope, error
 pytestmark = pytest.mark.anyio
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+API = "https://wv0013.wolkvox.com/api/v2/"
 TOKEN = "7b2275736572223a22636c69656e74227d2d3230323631313232303830303030"
 WINDOW = whole_day(date(2026, 11, 21))
 GOOD = envelope([cells()])
 
 
 def make_client(
-    url: str = "https://wv0013.wolkvox.com/api/v2/",
+    url: str = API,
     *,
     timeout: float = 5.0,
     ca_file: Path | None = None,
@@ -56,6 +57,16 @@ def make_client(
         monotonic=time.monotonic,
         transport=transport,
     )
+
+
+class Wire(httpx.AsyncByteStream):
+    """A body as it comes from a socket: nothing has read or decoded it."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self.body
 
 
 def http(body: bytes, *headers: str, status: int = 200, framed: bool = True) -> bytes:
@@ -149,19 +160,19 @@ def secret_free(text: str) -> bool:
 
 
 @pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.name)
-async def test_each_quirk_over_a_real_socket(quirk: Quirk) -> None:
+async def test_each_quirk(quirk: Quirk, respx_mock: respx.MockRouter) -> None:
     """What a server sends becomes a report or one reason, compressed or not."""
-    headers = [f"{name}: {value}" for name, value in quirk.headers]
-    async with serving(None, http(quirk.body, *headers, status=quirk.status)) as server:
-        if isinstance(quirk.expect, Reason):
-            failure = await fail(make_client(server.url))
-            assert (failure.reason, failure.reached) == (quirk.expect, True)
-            assert failure.detail.isprintable()
-        else:
-            report = await ask(make_client(server.url))
-            assert tuple(found.channel for found in report.channels) == quirk.channels
-            assert tuple(fault.field for fault in report.errors) == quirk.lost
-            assert report.dropped == quirk.dropped
+    answer = httpx.Response(quirk.status, headers=quirk.headers, stream=Wire(quirk.body))
+    respx_mock.get(f"{API}reports_manager.php").mock(return_value=answer)
+    if isinstance(quirk.expect, Reason):
+        failure = await fail(make_client())
+        assert (failure.reason, failure.reached) == (quirk.expect, True)
+        assert failure.detail.isprintable()
+    else:
+        report = await ask(make_client())
+        assert tuple(found.channel for found in report.channels) == quirk.channels
+        assert tuple(fault.field for fault in report.errors) == quirk.lost
+        assert report.dropped == quirk.dropped
 
 
 async def test_the_question_is_what_the_api_wants() -> None:
@@ -183,22 +194,21 @@ async def test_the_question_is_what_the_api_wants() -> None:
     assert head.decode().count(TOKEN) == 1
 
 
-async def test_token_info_and_skills() -> None:
-    """The two questions to information.php, with rows and without."""
-    router = respx.MockRouter(assert_all_called=True)
-    base = "https://wv0013.wolkvox.com/api/v2/information.php"
+async def test_token_info_and_skills(respx_mock: respx.MockRouter) -> None:
+    """The two reports of information.php, with rows and without."""
+    base = f"{API}information.php"
     info = {"token_limit": "8000", "token_use_today": "3", "all_token_today": "5"}
-    router.get(base, params={"api": "token_info"}).mock(
+    respx_mock.get(base, params={"api": "token_info"}).mock(
         side_effect=[
-            httpx.Response(200, content=envelope([info])),
-            httpx.Response(200, content=envelope([])),
+            httpx.Response(200, stream=Wire(envelope([info]))),
+            httpx.Response(200, stream=Wire(envelope([]))),
         ]
     )
-    router.get(base, params={"api": "skills"}, headers={"wolkvox-token": TOKEN}).respond(
-        200,
-        content=envelope([{"skill_id": "4173", "skill_name": "Ventas"}]),
+    skills = envelope([{"skill_id": "4173", "skill_name": "Ventas"}])
+    respx_mock.get(base, params={"api": "skills"}, headers={"wolkvox-token": TOKEN}).mock(
+        return_value=httpx.Response(200, stream=Wire(skills))
     )
-    async with make_client(transport=httpx.MockTransport(router.async_handler)) as client:
+    async with make_client() as client:
         assert await client.token_info(TOKEN) == TokenInfo(8000.0, 3.0, 5.0, None)
         assert await client.token_info(TOKEN) == TokenInfo(None, None, None, None)
         assert await client.skills(TOKEN) == (Skill("4173", "Ventas", ""),)
@@ -237,7 +247,7 @@ async def test_a_server_that_falls_silent_times_out(sent: bytes) -> None:
         await reader.read()
 
     async with serving(stop) as server:
-        failure = await fail(make_client(server.url, timeout=0.1))
+        failure = await fail(make_client(server.url, timeout=1.0))
 
     assert (failure.reason, failure.reached) == (Reason.TIMEOUT, True)
 
@@ -261,6 +271,26 @@ async def test_an_answer_that_is_not_whole_is_interrupted(sent: bytes) -> None:
     assert (failure.reason, failure.reached) == (Reason.INTERRUPTED, True)
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        (403, "TOKEN LIMIT EXCEEDED", Reason.QUOTA),
+        (403, "MAINTENANCE", Reason.FORBIDDEN),
+        (503, "", Reason.HTTP),
+    ],
+)
+@pytest.mark.parametrize("close", [True, False])
+async def test_an_error_that_breaks_off_is_told_by_what_came(
+    status: int, message: str, reason: Reason, close: bool
+) -> None:
+    """A length that is wrong, or a body without its end, does not hide a used-up quota."""
+    answer = http(error(status, message), "Content-Length: 500", status=status, framed=False)
+    async with serving(None, answer, close=close) as server:
+        failure = await fail(make_client(server.url, timeout=5 if close else 0.2))
+
+    assert (failure.reason, failure.reached) == (reason, True)
+
+
 async def test_a_reset_is_interrupted() -> None:
     """A reset after the request may have been counted by the server."""
 
@@ -277,31 +307,68 @@ async def test_a_reset_is_interrupted() -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "advice"),
     [
-        "http://127.0.0.1:{port}/",
-        "https://127.0.0.1:{port}/",
-        "https://a..b/",
-        "https://127.0.0.1:99999/",
+        ("http://127.0.0.1:{port}/", "allow list"),
+        ("https://127.0.0.1:{port}/", "allow list"),
+        ("https://a..b/", "does not resolve"),
+        ("https://nobody.invalid/", "does not resolve"),
     ],
 )
-async def test_a_connection_never_made_is_told_with_the_allow_list(url: str) -> None:
-    """Refused or without an address: nothing can have counted; the log names a usual cause."""
+async def test_a_connection_never_made_is_told_with_its_usual_cause(
+    url: str, advice: str
+) -> None:
+    """Refused or without an address: nothing can have counted; the log says what to check."""
     async with serving(None, b"") as server:
         port = server.port
 
     failure = await fail(make_client(url.format(port=port)))
 
     assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
-    assert "allow list" in failure.detail
+    assert advice in failure.detail
 
 
 async def test_a_plain_server_asked_for_tls_was_never_reached() -> None:
-    """A TLS handshake that fails leaves the request unsent."""
-    async with serving(None, http(GOOD)) as server:
-        failure = await fail(make_client(f"https://127.0.0.1:{server.port}/", timeout=0.2))
+    """A TLS handshake that fails leaves the request unsent, and has words of its own."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(GOOD))
+        await writer.drain()
+        await reader.read()
+
+    async with serving(greet) as server:
+        failure = await fail(make_client(f"https://127.0.0.1:{server.port}/"))
 
     assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
+    assert "TLS could not be established" in failure.detail
+    assert f"127.0.0.1:{server.port}: " in failure.detail
+
+
+@pytest.mark.parametrize("by_proxy", [False, True])
+@pytest.mark.parametrize("reset", [False, True])
+async def test_what_ends_before_the_request_leaves_was_never_reached(
+    by_proxy: bool, reset: bool
+) -> None:
+    """Reset or closed after the connection, in the handshake or by a proxy."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        if reset:
+            raw = writer.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+    async with serving(hang_up) as server:
+        there = f"127.0.0.1:{server.port}"
+        client = (
+            make_client(proxy=f"http://{there}")
+            if by_proxy
+            else make_client(f"https://{there}/")
+        )
+        failure = await fail(client)
+
+    assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
+    assert "allow list" in failure.detail
 
 
 async def test_a_handshake_without_an_end_was_never_reached() -> None:
@@ -315,6 +382,7 @@ async def test_a_handshake_without_an_end_was_never_reached() -> None:
 
     assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
     assert "no connection within 0.1 s" in failure.detail
+    assert "allow list" in failure.detail
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -535,15 +603,70 @@ def test_a_base_url_that_is_none_is_an_error_of_the_configuration() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate for 127.0.0.1 in one file."""
+    """A key and a self-signed certificate for 127.0.0.1 in one file, by the plain recipe."""
     path = tmp_path_factory.mktemp("tls") / "both.pem"
-    run(
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+    openssl(
+        path.parent,
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
         *("-nodes", "-keyout", str(path), "-out", f"{path}.crt", "-days", "2"),
         *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
-    ).check_returncode()
+    )
     path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
     return path
+
+
+def openssl(directory: Path, *argv: str) -> None:
+    """Run openssl there."""
+    run("openssl", *argv, cwd=directory).check_returncode()
+
+
+def signed(directory: Path, extensions: str) -> None:
+    """Make `ca.pem` with these extensions, and `server.pem` for 127.0.0.1 signed by it."""
+    (directory / "ca.cnf").write_text(
+        f"[req]\ndistinguished_name=d\nx509_extensions=x\n[d]\n[x]\n{extensions}\n"
+    )
+    (directory / "leaf.cnf").write_text(
+        "subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=none\n"
+    )
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl(
+        directory,
+        *("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca"),
+        *("-config", "ca.cnf", "-days", "2"),
+    )
+    openssl(directory, "req", *key, "-keyout", "key.pem", "-out", "csr", "-subj", "/CN=x")
+    openssl(
+        directory,
+        *("x509", "-req", "-in", "csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
+        *("-CAcreateserial", "-out", "leaf.pem", "-days", "2", "-extfile", "leaf.cnf"),
+    )
+    both = (directory / "key.pem").read_text() + (directory / "leaf.pem").read_text()
+    (directory / "server.pem").write_text(both)
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=none",
+        "basicConstraints=CA:TRUE\nkeyUsage=keyCertSign",
+        "basicConstraints=critical,CA:TRUE",
+    ],
+    ids=["no key identifiers", "constraints not critical", "no key usage"],
+)
+async def test_a_private_authority_need_not_be_perfect(extensions: str, tmp_path: Path) -> None:
+    """What Python 3.13 refuses of an authority is accepted where `ca_file` names it."""
+    signed(tmp_path, extensions)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server.pem")
+    async with serving(None, http(GOOD), tls=tls) as server:
+        url = f"https://127.0.0.1:{server.port}/"
+        report = await ask(make_client(url, ca_file=tmp_path / "ca.pem"))
+        named = make_client(f"https://localhost:{server.port}/", ca_file=tmp_path / "ca.pem")
+        failure = await fail(named)
+
+    assert report.channels[0].channel == "inbound"
+    assert failure.reason is Reason.CONNECT
+    assert "not valid for 'localhost'" in failure.detail
 
 
 async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate: Path) -> None:
@@ -557,7 +680,10 @@ async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate
 
     assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
     assert "CERTIFICATE_VERIFY_FAILED" in failure.detail
+    assert "ca_file" in failure.detail
+    assert "allow list" not in failure.detail
     assert report.channels[0].channel == "inbound"
+    assert tls_context(None).verify_flags == httpx.create_ssl_context().verify_flags
 
 
 def test_tls_contexts_are_shared_until_the_file_changes(certificate: Path) -> None:
@@ -604,17 +730,15 @@ HTTPX_ERRORS = sorted(
 EXPECTED = {
     Reason.CONNECT: "ConnectError ConnectTimeout PoolTimeout ProxyError UnsupportedProtocol",
     Reason.TIMEOUT: "TimeoutException ReadTimeout WriteTimeout",
-    Reason.REDIRECT: "TooManyRedirects",
-    Reason.MALFORMED: "DecodingError",
-    Reason.HTTP: "HTTPStatusError",
     Reason.INTERNAL: "LocalProtocolError InvalidURL CookieConflict StreamError StreamConsumed"
     " StreamClosed ResponseNotRead RequestNotRead",
     Reason.INTERRUPTED: "HTTPError RequestError TransportError NetworkError ReadError"
-    " WriteError CloseError ProtocolError RemoteProtocolError",
+    " WriteError CloseError ProtocolError RemoteProtocolError TooManyRedirects DecodingError"
+    " HTTPStatusError",
 }
 
 
-def _make(kind: type[BaseException]) -> BaseException:
+def _make(kind: type[Exception]) -> Exception:
     """An exception as httpx would make it, whatever its arguments are."""
     request = httpx.Request("GET", "https://x.test", headers={"wolkvox-token": TOKEN})
     if kind is httpx.HTTPStatusError:
@@ -630,16 +754,16 @@ def _make(kind: type[BaseException]) -> BaseException:
 
 
 @pytest.mark.parametrize("kind", HTTPX_ERRORS, ids=lambda kind: kind.__name__)
-async def test_every_exception_of_httpx_has_one_reason(kind: type[BaseException]) -> None:
+async def test_every_exception_of_httpx_has_one_reason(
+    kind: type[Exception], respx_mock: respx.MockRouter
+) -> None:
     """No class of httpx gets past the client, also none of a later version."""
     (expected,) = [
         reason for reason, names in EXPECTED.items() if kind.__name__ in names.split()
     ]
 
-    def handler(request: httpx.Request) -> httpx.Response:
-        raise _make(kind)
-
-    failure = await fail(make_client(transport=httpx.MockTransport(handler)))
+    respx_mock.get(f"{API}reports_manager.php").mock(side_effect=_make(kind))
+    failure = await fail(make_client())
 
     assert failure.reason is expected
     assert failure.reached is (expected is not Reason.CONNECT)
@@ -659,43 +783,43 @@ async def test_every_exception_of_httpx_has_one_reason(kind: type[BaseException]
     ids=lambda value: type(value).__name__,
 )
 async def test_what_leaks_from_below_has_a_reason_too(
-    foreign: Exception, reason: Reason
+    foreign: Exception, reason: Reason, respx_mock: respx.MockRouter
 ) -> None:
     """Exceptions that httpx does not translate are told as well."""
+    respx_mock.get(f"{API}reports_manager.php").mock(side_effect=foreign)
+    failure = await fail(make_client())
 
-    def handler(request: httpx.Request) -> httpx.Response:
-        raise foreign
-
-    failure = await fail(make_client(transport=httpx.MockTransport(handler)))
-
-    assert failure.reason is reason
-    assert failure.detail.startswith(type(foreign).__name__)
+    assert (failure.reason, failure.reached) == (reason, True)
 
 
-async def test_while_connecting_every_exception_is_a_connection_never_made() -> None:
-    """Until the request's headers leave nothing has reached the server."""
-    progress = failures.Progress(lambda: 7.0)
-    await progress.trace("connection.connect_tcp.started", {})
+@pytest.mark.parametrize(
+    ("cause", "advice"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "allow list"),
+        (ConnectionResetError(104, "Connection reset by peer"), "allow list"),
+        (TimeoutError(110, "Connection timed out"), "allow list"),
+        (OSError(113, "No route to host"), "allow list"),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), "allow list"),
+        (socket.gaierror(-2, "Name or service not known"), "does not resolve"),
+        (socket.gaierror(-3, "Temporary failure in name resolution"), "does not resolve"),
+        (ssl.SSLCertVerificationError(1, "unable to get local issuer"), "ca_file"),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "TLS could not be established"),
+        (OSError(24, "Too many open files"), "Too many open files"),
+    ],
+    ids=str,
+)
+async def test_the_first_cause_of_no_connection_has_words_of_its_own(
+    cause: Exception, advice: str
+) -> None:
+    """Only what may be the allow list's doing speaks of it."""
 
-    assert failures.failure_of(UnicodeError("x"), progress).reached is False
+    def refuse(request: httpx.Request) -> httpx.Response:
+        message = "All connection attempts failed"
+        raise httpx.ConnectError(message) from ExceptionGroup("failed", [cause])
 
-    connect = httpx.Request("CONNECT", "https://x.test")
-    request = type("Traced", (), {"method": connect.method.encode()})()
-    await progress.trace("http11.send_request_headers.started", {"request": request})
-    assert failures.failure_of(httpx.ReadError(""), progress).reason is Reason.CONNECT
+    failure = await fail(make_client(transport=httpx.MockTransport(refuse)))
 
-    assert progress.left_at is None
-    request.method = b"GET"
-    await progress.trace("http11.send_request_headers.started", {"request": request})
-    assert failures.failure_of(httpx.ReadError(""), progress).reason is Reason.INTERRUPTED
-    assert progress.left_at == 7.0
-
-
-def test_the_first_cause_is_told() -> None:
-    """ "Connection refused" helps more than "all attempts failed"."""
-    error = httpx.ConnectError("All connection attempts failed")
-    error.__cause__ = ExceptionGroup("failed", [OSError(111, "Connection refused")])
-
-    failure = failures.failure_of(error, failures.Progress(lambda: 7.0))
-
-    assert failure.detail.startswith("[Errno 111] Connection refused (")
+    assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
+    assert str(cause) in failure.detail
+    assert advice in failure.detail
+    assert ("allow list" in failure.detail) is (advice == "allow list")

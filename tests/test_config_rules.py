@@ -61,7 +61,7 @@ def test_every_message_is_used() -> None:
     folder = Path(exporter.config.__file__).parent
     code = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))
     named = set(re.findall(r'"(?:config\.)?(\w+)"', code))
-    families = ("kind_", "hint_", "token_file_", "server_", "name_", "skills_")
+    families = ("place_", "kind_", "hint_", "token_file_", "server_", "name_", "skills_")
     of_pydantic = {"missing", "tuple_type", "bool_type", "int_type", "greater_than_equal"}
     keys = {key.split(".")[1] for key in catalogue("en") if key.startswith("config.")}
 

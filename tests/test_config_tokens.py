@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from exporter.config import TokenSource, TokenUnreadable, load, token_digest
+from exporter.config import (
+    TokenSource,
+    TokenUnreadable,
+    from_environment,
+    load,
+    token_digest,
+)
 from exporter.config.plan import plan, render_plan
 from exporter.errors import ConfigError
 
@@ -175,3 +181,53 @@ def test_a_token_in_the_wrong_place_is_not_repeated(tmp_path: Path, keys: object
     # No chain of causes either: a traceback would print it.
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ('"{token}"', "a quote"),
+        ("'{token}'", "a quote"),
+        ('{token}"', "a quote"),
+        ("WOLKVOX_TOKEN={token}", "NAME=token"),
+        ("token={token}", "NAME=token"),
+        ('WOLKVOX_TOKEN="{token}"', "a quote"),
+        ('{{"token":"{token}"}}', "JSON"),
+        ('["{token}"]', "JSON"),
+        ("${{WOLKVOX_TOKEN}}", "placeholder"),
+        ("$WOLKVOX_TOKEN", "placeholder"),
+        ("$(cat/{token})", "placeholder"),
+        ("{{{{.Values.token}}}}", "placeholder"),
+        ("%TOKEN%", "placeholder"),
+        ("<token>", "placeholder"),
+        ("changeme", "placeholder"),
+        ("your-token-here", "placeholder"),
+        ("xxxxxxxx", "placeholder"),
+        ("***", "placeholder"),
+        ("wolkvox-token:{token}", "a header"),
+        ("Bearer:{token}", "a header"),
+        ("https://wv0013.wolkvox.com/{token}", "a header or a URL"),
+        ("/run/secrets/acme", "path"),
+        ("./secrets/acme", "path"),
+        ("N2IyMjc1NzM2NTcyMjIzYTIyNjM2YzY5NjU2ZTc0MjI3ZDJkMzIzMDMyMzY=", "base64"),
+        ("{token}", ""),
+        ("7b2275736572223a22636c69656e74227d2d3230323631313232303830303030", ""),
+        ("another-token", ""),
+        ("YWJj==", ""),
+    ],
+)
+def test_what_is_hardly_a_token_is_warned_about(tmp_path: Path, written: str, why: str) -> None:
+    """It is still sent: the warning says what is odd, and repeats nothing of it."""
+    token = written.format(token=CANARY)
+    file = tmp_path / "token"
+    file.write_text(token)
+    file.chmod(0o600)
+    source = {"WOLKVOX_SERVER": "0013", "WOLKVOX_SKILLS": "all"}
+    for warnings in (
+        from_environment({**source, "WOLKVOX_TOKEN": token}).warnings,
+        from_environment({**source, "WOLKVOX_TOKEN_FILE": str(file)}).warnings,
+    ):
+        assert len(warnings) == bool(why), warnings
+        assert why in "".join(warnings)
+        assert CANARY[:8] not in "".join(warnings)
+        assert not why or token not in "".join(warnings)

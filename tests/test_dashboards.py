@@ -51,6 +51,9 @@ UNUSED = {
     "wolkvox_query_interval_seconds": (
         "the boards show the interval of the operation; this is for rules of one's own"
     ),
+    "wolkvox_exporter_tls_handshake_failures_total": (
+        "a scrape that fails is alerted as such; this tells the person who looks why"
+    ),
     "wolkvox_exporter_log_lines_dropped_total": (
         "it explains a log with gaps to the person who reads it; the figures are as good"
     ),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter.errors import Reason
-from tests.e2e_api import Api, Asked, Reply, Script, found, row
+from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
 from tests.e2e_support import TOKEN, Launch, Life, Samples, operation, wait_for, write_config
 from tests.quirks import QUIRKS, TOO_LARGE, Quirk
 
@@ -30,6 +30,7 @@ STEADY = [quirk for quirk in QUIRKS if quirk not in LONERS]
 HANDS = 24
 # What a server does below HTTP: the bytes, how slowly, and the reason.
 GOOD = found(row()).wire()
+QUOTA = refused("TOKEN LIMIT EXCEEDED").wire()
 WIRE = (
     (Reply(raw=b""), Reason.INTERRUPTED),
     (Reply(raw=b"\r\n\r\n"), Reason.INTERRUPTED),
@@ -37,6 +38,7 @@ WIRE = (
     (Reply(raw=b"SSH-2.0-OpenSSH_9.2\r\n"), Reason.INTERRUPTED),
     (Reply(raw=b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200_000), Reason.INTERRUPTED),
     (Reply(raw=GOOD[:-9]), Reason.INTERRUPTED),
+    (Reply(raw=QUOTA.replace(b"ontent-Length: ", b"ontent-Length: 9")), Reason.QUOTA),
     (Reply(raw=GOOD, drip=0.05), Reason.TIMEOUT),
     (Reply(raw=b"HTTP/1.1 200 OK\r\n", drip=5.0), Reason.TIMEOUT),
 )
@@ -90,7 +92,9 @@ def test_all_odd_answers_over_a_socket(
     api = serve_api(dealer)
     config = write_config(
         tmp_path,
-        operation(api.url("odd"), *dealer.hands, name="odd", token=f"{TOKEN}odd"),
+        operation(
+            api.url("odd"), *dealer.hands, name="odd", token=f"{TOKEN}odd", stale_after="1m"
+        ),
         *(lone(api, "loner", number) for number in range(len(LONERS))),
         *(
             lone(api, "wire", number, timeout="2s" if reply.drip else "60s")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import html
+import http.client
 import json
 import re
 import signal
+import ssl
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +31,7 @@ from tests.e2e_support import (
     wait_for,
     write_config,
 )
+from tests.web_support import make_pair, trusting
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -259,6 +264,51 @@ def test_a_failure_makes_it_ready_too(launch: Launch, tmp_path: Path, serve_api:
     wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
     assert life.metrics().value("wolkvox_consecutive_failures") is not None
     assert life.metrics().value("wolkvox_up") == 0
+
+
+def test_a_refused_handshake_is_on_the_metrics_and_in_the_log(
+    launch: Launch, tmp_path: Path, config: Path
+) -> None:
+    """Who debugs a scrape that is refused finds its reason."""
+    server = make_pair(tmp_path, "server", "DNS:localhost")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: server.pem, key_file: server.key, min_version: TLS13}\n"
+    )
+    life = launch.serve(config, "--web.config.file", "web.yml", "--log.level", "debug")
+    port = int(life.addresses[0].rpartition(":")[2])
+    old = trusting(server)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def ask(context: ssl.SSLContext) -> str:
+        with contextlib.closing(
+            http.client.HTTPSConnection("localhost", port, context=context, timeout=10)
+        ) as connection:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+
+    name = "wolkvox_exporter_tls_handshake_failures_total"
+    assert Samples(ask(trusting(server))).value(name) == 0
+    with pytest.raises(ssl.SSLError, match="protocol version"):
+        ask(old)
+    assert Samples(ask(trusting(server))).value(name) == 1
+    (line,) = [line for line in life.log().splitlines() if "handshake" in line]
+    assert 'level=debug msg="TLS handshake failed" client=127.0.0.1 reason=' in line
+
+
+@pytest.mark.parametrize("telemetry", ["/metrics", "/a:b/c"])
+@pytest.mark.parametrize("prefix", ["/", "/wolkvox/", "/deep/er/"])
+def test_every_link_works_behind_a_prefix(
+    launch: Launch, config: Path, telemetry: str, prefix: str
+) -> None:
+    """A proxy that serves the exporter below a path of its own finds each page again."""
+    life = launch.serve(config, "--web.telemetry-path", telemetry)
+    here = f"http://proxy.example.net{prefix}"
+    links = re.findall(r'(?:href|src|action)="([^"]*)"', life.get("/").text)
+    assert len(links) >= 7
+    for link in links:
+        there = urllib.parse.urljoin(here, html.unescape(link))
+        assert there.startswith(here), link
+        assert life.get("/" + there.removeprefix(here)).status == 200, link
 
 
 def test_pages_and_methods(launch: Launch, config: Path) -> None:

@@ -1,20 +1,19 @@
-"""The health socket: it tells the truth of the loops, to its owner alone, and never hangs."""
+"""The sign of life of a running exporter, and what `healthcheck` makes of it."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import fcntl
+import os
 import signal
-import socket
-import stat
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from exporter.web.healthsocket import NAME, ask_health, exporter_runs, health_socket
+from exporter.errors import StartError, StorageError
+from exporter.state.locks import DirectoryLock
+from exporter.web.health import BEAT_SECONDS, NAME, STALE_SECONDS, ask_health, beat
 from tests.e2e_api import Api, Script, found, row
 from tests.e2e_support import Launch, operation, wait_for, write_config
 
@@ -23,92 +22,129 @@ Serve = Callable[[Script], Api]
 
 
 @pytest.fixture
-def directory() -> Iterator[Path]:
-    """A state directory whose path is short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="h-") as made:
-        yield Path(made)
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A state directory whose lock is held, as by an exporter."""
+    lock = DirectoryLock.take(tmp_path)
+    yield tmp_path
+    lock.release()
 
 
-async def ask(directory: Path) -> str | None:
-    """Ask from a thread, as another process would."""
-    return await asyncio.to_thread(ask_health, directory, 2.0)
+async def beats(directory: Path, *healthy: bool) -> None:
+    """As many beats as there are answers, at 1000 s, 1005 s, 1010 s."""
+    answers, now, given = list(healthy), 1000.0, True
+
+    def answer() -> bool:
+        nonlocal given
+        given = answers.pop(0)
+        return given
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        if given:
+            await asyncio.to_thread(wait_for, lambda: written(directory) == now, "the beat")
+        now += seconds
+        if not answers:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await beat(directory, answer, lambda: now, sleep)
 
 
-@pytest.mark.anyio
-async def test_healthy_and_not(directory: Path) -> None:
-    """The answer is that of the moment; afterwards nothing is left."""
-    healthy = True
-    with health_socket(directory, lambda: healthy):
-        assert await ask(directory) is None
-        assert stat.S_IMODE((directory / NAME).stat().st_mode) == 0o600
-        assert await asyncio.to_thread(exporter_runs, directory)
-        healthy = False
-        assert "stood still" in (await ask(directory) or "")
-    assert not (directory / NAME).exists()
-    assert "no exporter runs" in (await ask(directory) or "")
-    assert not exporter_runs(directory)
-
-
-@pytest.mark.anyio
-async def test_a_stale_socket(directory: Path) -> None:
-    """What a kill left behind refuses, and is replaced at the next start."""
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(directory / NAME))
-    assert "no exporter runs" in (await ask(directory) or "")
-    with health_socket(directory, lambda: True):
-        assert await ask(directory) is None
-
-
-@pytest.mark.anyio
-async def test_a_long_path(tmp_path: Path) -> None:
-    """A path beyond the kernel's 107 bytes is reached by way of its directory."""
-    deep = tmp_path / ("ñ" * 60) / ("d" * 60)
-    deep.mkdir(parents=True)
-    with health_socket(deep, lambda: True):
-        assert await ask(deep) is None
-        assert (deep / NAME).exists()
-    assert not (deep / NAME).exists()
-    assert "no exporter runs" in (await ask(deep / "nowhere") or "")
-
-
-def test_a_process_that_hangs(directory: Path) -> None:
-    """One that accepts and says nothing is not healthy, within the patience."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(directory / NAME))
-        listener.listen(1)
-        started = time.monotonic()
-        assert "does not answer" in (ask_health(directory, 0.1) or "")
-        assert time.monotonic() - started < 3
-        with socket.socket(socket.AF_UNIX) as waiting:
-            waiting.connect(str(directory / NAME))
-            # The queue is full by now: even the connection is not made.
-            assert "does not answer" in (ask_health(directory, 0.1) or "")
-            assert exporter_runs(directory)
-
-
-def test_a_process_that_says_nonsense(directory: Path) -> None:
-    """A connection that ends without a word means that the exporter is ending."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(directory / NAME))
-        listener.listen(1)
-
-        async def hang_up() -> str | None:
-            asked = asyncio.ensure_future(ask(directory))
-            connection, _ = await asyncio.to_thread(listener.accept)
-            connection.close()
-            return await asked
-
-        assert "just ending" in (asyncio.run(hang_up()) or "")
+def written(directory: Path) -> float:
+    """What the file holds; -1 before there is one."""
+    file = directory / NAME
+    return float(file.read_bytes() or -1) if file.exists() else -1
 
 
 @pytest.mark.anyio
-async def test_no_socket_is_no_end(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Where none can be made the exporter goes on, and the log says so."""
-    (directory / NAME).mkdir()
-    with caplog.at_level(logging.WARNING), health_socket(directory, lambda: True):
-        assert "no health socket" in caplog.text
-        assert await ask(directory) is not None
-    assert (directory / NAME).is_dir()
+async def test_each_beat_is_written(state: Path) -> None:
+    """The moment by the monotonic clock, in a file of the exporter's user alone."""
+    await beats(state, True, True)
+    assert (state / NAME).stat().st_mode & 0o777 == 0o600
+    assert ask_health(state, 1000.0 + BEAT_SECONDS) is None
+    assert ask_health(state, 999.0 + BEAT_SECONDS + STALE_SECONDS) is None
+    assert "stood still" in (ask_health(state, 1000.0 + BEAT_SECONDS + STALE_SECONDS) or "")
+
+
+@pytest.mark.anyio
+async def test_loops_that_stand_still_are_no_sign_of_life(state: Path) -> None:
+    """The beats stop, and go on with the loops."""
+    await beats(state, True, False, False)
+    assert written(state) == 1000
+    await beats(state, False, True)
+    assert written(state) == 1000 + BEAT_SECONDS
+
+
+@pytest.mark.anyio
+async def test_a_removed_file_is_made_again(state: Path) -> None:
+    """An emptied directory costs one beat."""
+    await beats(state, True)
+    (state / NAME).unlink()
+    await beats(state, True)
+    assert written(state) == 1000
+
+
+def test_a_stale_file_is_no_running_exporter(tmp_path: Path) -> None:
+    """What a kill left behind may be as fresh as can be: nobody holds the lock."""
+    assert "no exporter runs" in (ask_health(tmp_path / "nowhere", 1000.0) or "")
+    assert "no exporter runs" in (ask_health(tmp_path, 1000.0) or "")
+    DirectoryLock.take(tmp_path).release()
+    (tmp_path / NAME).write_text("000000001000\n")
+    assert "no exporter runs" in (ask_health(tmp_path, 1000.0) or "")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "000000002000\n", "nonsense\n", "nan\n", "inf\n", "\0" * 99]
+)
+def test_what_is_no_recent_moment_is_no_sign_of_life(state: Path, text: str) -> None:
+    """Of a boot before (in the future by now), cut off, or not ours; and it stays as it is."""
+    (state / NAME).write_text(text)
+    assert "stood still" in (ask_health(state, 1000.0) or "")
+    assert (state / NAME).read_text() == text
+
+
+def test_no_beat_yet(state: Path) -> None:
+    """An exporter that has just begun is not healthy before its loops move."""
+    assert "stood still" in (ask_health(state, 1000.0) or "")
+
+
+@pytest.mark.parametrize("disk", ["full", "refusing"])
+def test_a_disk_that_takes_nothing_is_no_reason_to_restart(state: Path, disk: str) -> None:
+    """The exporter serves on and cannot write its sign of life: neither can the check."""
+    if disk == "full":
+        (state / NAME).symlink_to("/dev/full")
+    else:
+        (state / NAME).mkdir()
+    assert ask_health(state, 1000.0) is None
+
+
+def test_a_directory_of_somebody_else_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check by another user cannot know."""
+
+    def refuse(*given: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)  # tests may run as root, whom nothing is refused
+    with pytest.raises(StorageError, match="cannot be read: Permission denied"):
+        ask_health(tmp_path, 1000.0)
+
+
+def test_looking_does_not_keep_an_exporter_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check beside a start holds the lock for a moment; the start waits for its end."""
+    DirectoryLock.take(tmp_path).release()
+    looking = [os.open(tmp_path, os.O_RDONLY)]
+    fcntl.flock(looking[0], fcntl.LOCK_SH)
+    monkeypatch.setattr(os, "sched_yield", lambda: os.close(looking.pop()))
+    held = DirectoryLock.take(tmp_path)
+    assert not looking
+    assert DirectoryLock.is_held(tmp_path)
+    with pytest.raises(StartError, match="another exporter runs"):
+        DirectoryLock.take(tmp_path)
+    held.release()
 
 
 @pytest.mark.e2e
@@ -118,24 +154,28 @@ def test_a_running_exporter(launch: Launch, tmp_path: Path, serve_api: Serve) ->
     config = write_config(tmp_path, operation(api.url()))
     hashed = "$2y$05$4PUtSHKmGVMPcLcAYKzX0eMqvSbGs7BmgmBfw1NpZqgGrG6ZxuVbW"
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{admin: {hashed}}}\n")
-    state = str(tmp_path / "state")
-    flags = ("--storage.path", state)
+    state = tmp_path / "state"
+    flags = ("--storage.path", str(state))
+
+    def healthy(*argv: str, **env: str) -> bool:
+        return launch(*argv, env=env).wait() == 0
+
     before = launch("healthcheck", *flags)
     assert before.wait() == 1
     assert "no exporter runs on the state directory" in before.log()
     life = launch.serve(config, *flags, "--web.config.file", "web.yml")
     assert life.get("/metrics").status == 401
-    wait_for((tmp_path / "state" / NAME).exists, "the socket")
-    assert launch(*flags, "healthcheck").wait() == 0
-    assert launch("healthcheck", env={"WOLKVOX_EXPORTER_STORAGE_PATH": state}).wait() == 0
-    assert launch("healthcheck", env={"STATE_DIRECTORY": state}).wait() == 0
+    wait_for((state / NAME).exists, "a sign of life")
+    wait_for(lambda: healthy("healthcheck", *flags), "a healthy exporter")
+    assert healthy(*flags, "healthcheck")
+    assert healthy("healthcheck", WOLKVOX_EXPORTER_STORAGE_PATH=str(state))
+    assert healthy("healthcheck", STATE_DIRECTORY=str(state))
     life.send(signal.SIGSTOP)
-    started = time.monotonic()
+    (state / NAME).write_text("000000000001\n")  # as if it had hung for long
     hung = launch("healthcheck", *flags)
     assert hung.wait() == 1
-    assert time.monotonic() - started < 5
-    assert "does not answer" in hung.log()
+    assert "stood still" in hung.log()
     life.send(signal.SIGCONT)
-    assert launch("healthcheck", *flags).wait() == 0
-    assert life.stop() == 0
-    assert launch("healthcheck", *flags).wait() == 1
+    wait_for(lambda: healthy("healthcheck", *flags), "a sign of life")
+    life.kill()
+    assert not healthy("healthcheck", *flags)

@@ -222,6 +222,27 @@ async def test_a_closing_poll_that_fails_outside_poll_hours(state_directory: Pat
     assert [window[1][8:] for window in stage.windows()[1:4]] == ["235959"] * 3
 
 
+@pytest.mark.parametrize("start", ["21:47:00", "21:47:35"])
+@in_virtual_time
+async def test_a_turn_that_comes_after_the_hours_is_not_taken(
+    state_directory: Path, start: str
+) -> None:
+    """A query that waited for its token until polling closed makes no request."""
+    stage = Stage(state_directory, f"2026-11-18 {start}", seconds=55.0)
+    hours = '"Mo-Su 06:00-22:00"'
+    operations = [
+        operation("4173 4174 4175", poll_hours=hours),
+        operation("4176 4177 4178 4179", name="twin", poll_hours=hours),  # the same token
+    ]
+    async with stage.run(*operations) as running:
+        await stage.until("2026-11-18 22:30")
+        assert len(stage.seen()) > 7
+        assert max(stage.clock_times()) < "22:00:00"
+        assert set(running.samples("wolkvox_up").values()) == {1}
+        await stage.until("2026-11-19 00:30")
+        assert [window[1] for window in stage.windows()[-7:]] == ["20261118235959"] * 7
+
+
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
 async def test_poll_hours_make_room_in_the_budget(state_directory: Path) -> None:

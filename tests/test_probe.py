@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -146,26 +148,32 @@ async def test_a_failure_says_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("text", "verdict"),
-    [("[Errno -2] Name or service not known", "server"), ("Connection refused", "connect")],
+    ("cause", "verdict", "advice"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "server", "manager.wolkvox.com"),
+        (ConnectionRefusedError(111, "Connection refused"), "connect", "allow list"),
+        (ssl.SSLCertVerificationError(1, "self-signed certificate"), "tls", "`ca_file`"),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "tls", "`ca_file`"),
+    ],
+    ids=["name", "refused", "certificate", "tls"],
 )
 @in_virtual_time
-async def test_no_connection(stage: Stage, text: str, verdict: str) -> None:
-    """A name that is not known points to `server`, a dropped connection to the allow list.
+async def test_no_connection(stage: Stage, cause: OSError, verdict: str, advice: str) -> None:
+    """A name points to `server`, TLS to `ca_file`, a dropped connection to the allow list.
 
     The other queries of the operation are spared the same failure, and nothing counts.
     """
 
     def answer(seen: Seen) -> httpx.Response:
-        raise httpx.ConnectError(text)
+        raise httpx.ConnectError("All connection attempts failed") from cause
 
     stage.api.answer = answer
     loaded = stage.configure(operation("4173 4180", interval="5m"))
     result = await probe(stage, loaded)
     assert verdicts(result) == [verdict, "after"]
-    assert text in in_words(result.queries[0])
+    assert advice in in_words(result.queries[0])
+    assert ("allow list" in in_words(result.queries[0])) is (verdict == "connect")
     assert Words("es").text("verdict.connect") in in_words(result.queries[1], "es")
-    assert text not in in_words(result.queries[1])
     assert len(stage.seen()) == 1
     assert verdicts(await probe(stage, loaded)) == [verdict, "after"]
     with opened(stage, loaded) as desks:
@@ -297,6 +305,18 @@ async def test_an_operation_without_skills(stage: Stage) -> None:
     stage.world.shift += timedelta(hours=1)
     stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
     assert verdicts(await probe(stage, loaded)) == ["unauthorized"]
+
+
+@in_virtual_time
+async def test_a_turn_that_comes_after_the_hours_is_not_taken(state_directory: Path) -> None:
+    """A probe that waited for the token until polling closed sends nothing."""
+    stage = Stage(state_directory, "2026-11-18 21:59:30", seconds=40.0)
+    hours = '"Mo-Su 06:00-22:00"'
+    async with stage.run(operation(poll_hours=hours)):
+        await stage.until("2026-11-18 21:59:40")
+        loaded = stage.configure(operation("4174", poll_hours=hours))
+        assert verdicts(await probe(stage, loaded, beside=True)) == ["hours"]
+    assert stage.clock_times() == ["21:59:30"]
 
 
 @in_virtual_time

@@ -25,7 +25,6 @@ from exporter.state import ledger as ledgers
 from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.ledger import ChannelLedger
 from exporter.state.totals import NO_COUNTERS
-from exporter.wolkvox.body import Body
 from proof import (
     fuzz,
     fuzz_answer,
@@ -311,16 +310,6 @@ def test_a_counter_that_falls_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ledgers, "_counted", sometimes)
     with pytest.raises(AssertionError, match="fell"):
         fuzz_answer.one(history("67", "90", "190"))
-
-
-def test_bodies_that_depend_on_their_pieces_are_noticed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The network cuts where it likes."""
-    feed = Body.feed
-    monkeypatch.setattr(Body, "feed", lambda self, chunk: feed(self, chunk.rstrip(b" }")))
-    with pytest.raises(AssertionError, match="pieces of a body"):
-        fuzz_answer.one(history("67"))
 
 
 def test_a_token_that_is_told_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -400,6 +400,38 @@ async def test_who_does_not_read_is_cut_off() -> None:
         assert (await (await server.connect()).get("/-/ready")).status == 200
 
 
+async def test_drops_of_reading_buy_no_time() -> None:
+    """The time to take an answer is that of the whole answer."""
+    app = create_app(FakePages(body=b"x" * 50_000_000))
+    limits = dataclasses.replace(QUICK, write_timeout=0.3)
+    async with running(app, limits=limits) as server:
+        client = await server.connect(small_window=True)
+        client.send(request("GET", "/metrics"))
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(5):
+                while piece := await client.reader.read(200_000):
+                    received += len(piece)
+                    await asyncio.sleep(0.005)
+
+        assert received < 50_000_000
+
+
+async def test_slow_readers_have_a_number() -> None:
+    """One more sends the one away that has taken nothing for longest."""
+    app = create_app(FakePages(body=b"x" * 20_000_000))
+    async with running(app, limits=Limits(readers=2)) as server:
+        slow = []
+        for _ in range(4):
+            slow.append(await server.connect(small_window=True))
+            slow[-1].send(request("GET", "/metrics"))
+            await slow[-1].reader.readuntil(b"\r\n\r\n")
+
+        assert [len(await read_rest(client)) == 20_000_000 for client in slow[:3]] == [
+            *(False, False, True)
+        ]
+
+
 async def test_a_slow_reader_who_catches_up_is_kept() -> None:
     """The clock of writing stops when the client has read."""
     app = create_app(FakePages(body=b"x" * 20_000_000))
@@ -409,6 +441,16 @@ async def test_a_slow_reader_who_catches_up_is_kept() -> None:
 
         assert len((await client.get("/metrics")).body) == 20_000_000
         assert (await client.get("/-/ready")).status == 200
+
+
+async def test_the_clock_of_an_answer_ends_with_it() -> None:
+    """A connection that has taken a big answer in time lives on."""
+    app = create_app(FakePages(body=b"x" * 20_000_000))
+    async with running(app, limits=Limits(write_timeout=2.0)) as server:
+        client = await server.connect(small_window=True)
+        assert len((await client.get("/metrics")).body) == 20_000_000
+
+        assert not await client.closed(2.5)
 
 
 async def read_rest(client: Client) -> bytes:

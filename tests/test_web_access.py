@@ -163,10 +163,12 @@ async def test_a_big_body_passes_tls_whole(open_site: Open, keys: Keys) -> None:
         assert (await site.get(tls=trusting(keys.server))).body == pages.body
 
 
-async def test_slow_readers_count_behind_tls_too(open_site: Open, keys: Keys) -> None:
-    """The cap on requests holds what waits encrypted; who catches up gets everything."""
+async def test_slow_readers_hold_nobody_up_behind_tls_either(
+    open_site: Open, keys: Keys
+) -> None:
+    """They hold no slot; who catches up gets everything."""
     pages = FakePages(body=os.urandom(20_000_000))
-    async with open_site(tls_section(keys.server), pages=pages, max_requests=2) as site:
+    async with open_site(tls_section(keys.server), pages=pages, max_requests=1) as site:
         slow = [
             await site.run.connect(trusting(keys.server), small_window=True) for _ in range(2)
         ]
@@ -175,7 +177,7 @@ async def test_slow_readers_count_behind_tls_too(open_site: Open, keys: Keys) ->
             await client.reader.readuntil(b"\r\n\r\n")
         other = await site.get(tls=trusting(keys.server))
 
-        assert other.status == 503
+        assert (other.status, other.body == pages.body) == (200, True)
         assert await slow[1].reader.readexactly(20_000_000) == pages.body
 
 
@@ -278,8 +280,8 @@ async def test_a_client_silent_after_its_handshake_is_closed(
 
 
 async def test_unfinished_handshakes_make_room(open_site: Open, keys: Keys) -> None:
-    """They count as waiting connections, and the oldest goes first."""
-    limits = Limits(connections=3)
+    """Few are under way at once, and the oldest goes first."""
+    limits = Limits(handshakes=3)
     async with open_site(tls_section(keys.server), limits=limits) as site:
         silent = [await site.run.connect() for _ in range(5)]
 
@@ -432,6 +434,85 @@ async def test_allowed_names_need_a_certificate(open_site: Open, keys: Keys) -> 
     async with open_site(text) as site:
         assert await refused(site, trusting(keys.server))
         assert (await site.get(tls=trusting(keys.server, keys.client))).status == 200
+
+
+def of_tls_1_2(context: ssl.SSLContext) -> ssl.SSLContext:
+    """The same, but no newer than this."""
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+REFUSED: dict[str, tuple[str, Callable[[Keys], ssl.SSLContext], str]] = {
+    "no certificate": ("", lambda keys: trusting(keys.server), "certificate required"),
+    "no certificate, 1.2": (
+        "",
+        lambda keys: of_tls_1_2(trusting(keys.server)),
+        "handshake failure",
+    ),
+    "another CA": ("", lambda keys: trusting(keys.server, keys.stranger), "unknown ca"),
+    "another CA, 1.2": (
+        "",
+        lambda keys: of_tls_1_2(trusting(keys.server, keys.stranger)),
+        "unknown ca",
+    ),
+    "an old version": (
+        "min_version: TLS13",
+        lambda keys: of_tls_1_2(trusting(keys.server, keys.client)),
+        "protocol version",
+    ),
+    "no name that is allowed": (
+        "client_allowed_sans: [other]",
+        lambda keys: trusting(keys.server, keys.client),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+async def test_a_refused_handshake_is_counted_logged_and_told_to_the_client(
+    open_site: Open, keys: Keys, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, with the client's address; an alert says why where there is one for it."""
+    caplog.set_level("DEBUG", "exporter")
+    lines, client, alert = REFUSED[why]
+    async with open_site(mutual(keys, *filter(None, [lines]))) as site:
+        with pytest.raises((OSError, asyncio.IncompleteReadError)) as caught:
+            await site.get(tls=client(keys))
+
+        assert alert in str(caught.value).replace("_", " ")
+        assert site.run.failed_handshakes == 1
+    (told,) = [record for record in caplog.records if "handshake" in record.getMessage()]
+    fields = vars(told)["fields"]
+    assert (told.levelname, fields["client"]) == ("DEBUG", "127.0.0.1")
+    assert fields["reason"]
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"\x16\x03\x01", b"\x00" * 500, b"GET / HTTP/1.1\r\n\r\n"]
+)
+async def test_a_handshake_that_comes_to_nothing_is_counted(
+    open_site: Open, keys: Keys, said: bytes
+) -> None:
+    """Silence, half a greeting, nonsense and plain HTTP."""
+    async with open_site(tls_section(keys.server), limits=QUICK) as site:
+        client = await site.run.connect()
+        client.send(said)
+        await read_to_end(client)
+
+        assert site.run.failed_handshakes == 1
+        assert (await site.get(tls=trusting(keys.server))).status == 200
+        assert site.run.failed_handshakes == 1
+
+
+async def test_a_handshake_broken_off_by_the_client_is_counted(
+    open_site: Open, keys: Keys
+) -> None:
+    """So is one whose client does not trust the server."""
+    async with open_site(tls_section(keys.server), limits=QUICK) as site:
+        for number in (1, 2):
+            assert await refused(site, trusting(keys.renewed))
+            assert (await site.get(tls=trusting(keys.server))).status == 200
+            assert site.run.failed_handshakes == number
 
 
 async def test_users_are_asked_for_on_every_page(open_site: Open) -> None:

@@ -113,6 +113,7 @@ class Running:
     """A server that runs, and connections to it."""
 
     def __init__(self, server: HttpServer, port: int) -> None:
+        self.failed_handshakes = 0
         self.server = server
         self.port = port
         self._stack = contextlib.AsyncExitStack()
@@ -149,13 +150,18 @@ async def running(
     """A server on a free port of loopback, until the end of the block."""
     sockets = bind([("127.0.0.1", 0)])
     port = sockets[0].getsockname()[1]
-    server = HttpServer(app or create_app(FakePages()), sockets, limits=limits, tls=tls)
+
+    def failed() -> None:
+        made.failed_handshakes += 1
+
+    app = app or create_app(FakePages())
+    server = HttpServer(app, sockets, limits=limits, tls=tls, handshake_failed=failed)
+    made = Running(server, port)
     serving = asyncio.create_task(server.serve())
-    run = Running(server, port)
     try:
-        yield run
+        yield made
     finally:
-        await run.close_clients()
+        await made.close_clients()
         server.stop()
         await asyncio.wait_for(serving, 5)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config.invalid import Invalid, may_show, nearest
-from exporter.config.model import Operation
+from exporter.config.model import TOKEN_KEYS, Operation
 from exporter.config.values import NAME_PATTERN, skill_key
 from exporter.config.yamlfile import Document, Loc, dotted
 from exporter.errors import Problem
@@ -176,13 +176,20 @@ def check_meant(one: Entry) -> None:
     if "token" in one.own:
         one.warn(("token",), "token_plain")
     if operation.token.exposed():
-        one.warn(("token_file",), "token_exposed", place=operation.token.describe())
+        one.warn(("token_file",), "token_exposed", place=operation.token.place())
+    if odd := operation.token.oddity():
+        key = next(key for key in TOKEN_KEYS if key in one.own)
+        one.warn((key,), odd.message, **odd.details)
     address = operation.base_url
     if ".wolkvox.com/" in address and not address.endswith("/api/v2/"):
         one.warn(("url",), "url_path")
     if offset := re.fullmatch(r"Etc/GMT([-+])([1-9][0-9]*)", operation.timezone.key):
         sign = "-" if offset[1] == "+" else "+"
         one.warn(("timezone",), "timezone_etc", offset=f"UTC{sign}{offset[2]}")
+    _check_channels(one, operation)
+
+
+def _check_channels(one: Entry, operation: Operation) -> None:
     for index, entry in enumerate(operation.sla):
         for number, channel in enumerate(entry.channels or ()):
             if channel not in KNOWN_CHANNELS:

@@ -51,7 +51,10 @@ class Invalid(ValueError):
     def text(self, language: str, *, variable: bool = False) -> str:
         """Return the message; `variable`: for a person who writes environment variables."""
         texts = catalogue(language)
-        words = dict(self.details)
+        words = {
+            name: value.text(language) if isinstance(value, Invalid) else value
+            for name, value in self.details.items()
+        }
         if "quoted" in words:
             words["quoted"] = shown(str(words["quoted"]), language)
         if "kind" in words:

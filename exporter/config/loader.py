@@ -239,7 +239,9 @@ def _resolve(one: Entry, directory: Path, environ: Mapping[str, str]) -> None:
             one.refuse(("ca_file",), wrong)
     if operation.token_env is not None:
         if operation.token_env not in environ:
-            one.refuse(("token_env",), Invalid("token_env_unset", quoted=operation.token_env))
+            one.refuse(
+                ("token_env",), Invalid("token_env_unset", place=operation.token.place())
+            )
         update["token_value"] = SecretStr(environ.get(operation.token_env, ""))
     one.operation = operation.model_copy(update=update)
     if one.broken.isdisjoint(TOKEN_KEYS):
@@ -247,7 +249,7 @@ def _resolve(one: Entry, directory: Path, environ: Mapping[str, str]) -> None:
             one.digest = token_digest(one.operation.token.read())
         except TokenUnreadable as error:
             key = next(key for key in TOKEN_KEYS if key in one.own)
-            one.refuse((key,), Invalid("said", said=str(error)))
+            one.refuse((key,), error.why)
 
 
 def _wrong_ca(path: Path) -> Invalid | None:
@@ -259,7 +261,7 @@ def _wrong_ca(path: Path) -> Invalid | None:
     except ssl.SSLError:
         return Invalid("ca_pem")
     except OSError as error:
-        return Invalid("ca_unreadable", why=error.strerror)
+        return Invalid("unreadable", why=error.strerror)
     return None
 
 

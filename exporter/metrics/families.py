@@ -151,6 +151,7 @@ OPERATION_FAMILIES = (
 
 EXPORTER_FAMILIES = (
     _own("exporter_storage_writable", "gauge", (), "1 if the state can be written, else 0; while it is 0 no request leaves.", _SELF),
+    _own("exporter_tls_handshake_failures_total", "counter", (), "TLS handshakes with the exporter's own server that failed: refused, broken off or not finished in time; each has a log line of level debug.", _SELF),
     _own("exporter_log_lines_dropped_total", "counter", (), "Log lines that were dropped because standard error did not take them.", _SELF),
     _own("exporter_build_info", "gauge", ("version", "revision", "python_version"), "Always 1; the labels tell what is running.", _SELF),
     _own("exporter_shard_index", "gauge", (), "Which shard this exporter is, from 0 (--shard.index).", _SELF),

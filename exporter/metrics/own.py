@@ -35,7 +35,7 @@ class ExporterTelemetry:
         self._shard = shard
         self._build = (version, revision, platform.python_version())
         self._writable = True
-        self._counts = {"log_lines_dropped_total": 0}
+        self._handshake_failures = self._log_lines_dropped = 0
         self._reload: tuple[bool, float] = (True, loaded_at)
         self._show()
 
@@ -60,11 +60,15 @@ class ExporterTelemetry:
             self._writable = writable
             self._show()
 
-    def counted(self, *, log_lines_dropped: int) -> None:
-        """Show what was counted elsewhere so far."""
-        counts = {"log_lines_dropped_total": log_lines_dropped}
-        if counts != self._counts:
-            self._counts = counts
+    def handshake_failed(self) -> None:
+        """Count a TLS handshake that failed."""
+        self._handshake_failures += 1
+        self._show()
+
+    def log_lines_dropped(self, count: int) -> None:
+        """Show how many log lines were dropped so far."""
+        if count != self._log_lines_dropped:
+            self._log_lines_dropped = count
             self._show()
 
     def reloaded(self, at: float) -> None:
@@ -82,7 +86,8 @@ class ExporterTelemetry:
         lines = {}
         for name, labels, value in (
             ("storage_writable", (), float(self._writable)),
-            *((name, (), float(count)) for name, count in self._counts.items()),
+            ("tls_handshake_failures_total", (), float(self._handshake_failures)),
+            ("log_lines_dropped_total", (), float(self._log_lines_dropped)),
             ("build_info", self._build, 1.0),
             ("shard_index", (), float(self._shard.index)),
             ("shards", (), float(self._shard.total)),

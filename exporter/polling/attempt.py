@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from exporter.config.hours import OpenHours
 from exporter.errors import StorageError, WolkvoxError
 from exporter.polling.budget import Budget
 from exporter.polling.observer import Observer
@@ -61,13 +62,21 @@ class Outcome:
     stored: Stored
 
 
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The token's turn came outside of the polling hours: nothing was sent."""
+
+    wait: float
+
+
 Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
 
 
 class Attempts:
     """Sends the requests of one operation by the rules that hold for every one of them.
 
-    One request at a time per token, in this process and beside others; the time of the
+    One request at a time per token, in this process and beside others; outside of the polling
+    hours none but the one that closes a day; the time of the
     attempt is on the disk before the request leaves; a connection that was never made is
     taken back, since the server cannot have seen it.
     """
@@ -77,6 +86,7 @@ class Attempts:
         *,
         operation: int,
         zone: ZoneInfo,
+        hours: OpenHours,
         client: WolkvoxClient,
         state: State,
         gate: TokenGate,
@@ -86,6 +96,7 @@ class Attempts:
     ) -> None:
         self._operation = operation
         self._zone = zone
+        self._hours = hours
         self._client = client
         self._state = state
         self._gate = gate
@@ -95,7 +106,7 @@ class Attempts:
 
     async def send(
         self, token: str, digest: str, order: Order, call: Call
-    ) -> Outcome | TooEarly | Spent | ForeignToken:
+    ) -> Outcome | Closed | TooEarly | Spent | ForeignToken:
         """Ask once, in the turn of the token with this digest.
 
         Raises StorageError, and then no request left.
@@ -103,6 +114,8 @@ class Attempts:
         async with self._gate.hold(digest):
             now = self._clock.now()
             closing = order.closing(now)
+            if closing is None and (wait := self._hours.wait(now)) > 0:
+                return Closed(wait)
             window = whole_day(closing) if closing else day_so_far(now, self._zone)
             attempt = self._attempt(order, digest, now, closing)
             granted = await self._state.write(lambda storage: storage.begin_attempt(attempt))

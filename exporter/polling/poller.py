@@ -14,7 +14,7 @@ from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling import schedule
-from exporter.polling.attempt import Attempts, Call, Departure, Order, Outcome
+from exporter.polling.attempt import Attempts, Call, Closed, Departure, Order, Outcome
 from exporter.polling.budget import Budget, Limits
 from exporter.polling.keeper import Disk, Keeper
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO, Observer
@@ -191,6 +191,8 @@ class Poller:
         elif isinstance(outcome, Spent):
             task.slot = self._clock.monotonic() + self._pace.until_next_day(now)
             self._pace.tell_budget()
+        elif isinstance(outcome, Closed):
+            task.slot = self._clock.monotonic() + self._pace.hold(task, self._clock.now())
         elif isinstance(outcome, ForeignToken):
             await self._unsent(task, interval, ANOTHERS, digest)
         else:

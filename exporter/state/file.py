@@ -114,7 +114,7 @@ def used_before(path: Path) -> bool:
     """Whether an exporter has worked in the directory of a state file that is missing."""
     if path.exists():
         return False
-    traces = ("locks", "exporter.lock", f"{path.name}-wal")
+    traces = ("locks", "alive", "exporter.lock", f"{path.name}-wal")
     return any((path.parent / name).exists() for name in traces) or any(
         path.parent.glob(f"{path.name}.damaged-*")
     )

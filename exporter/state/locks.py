@@ -38,7 +38,7 @@ class DirectoryLock:
                 "set --storage.path to a directory of the exporter's user"
             ) from error
         try:
-            free = _try_lock(descriptor)
+            free = _take_exclusively(descriptor)
         except StorageError as error:
             os.close(descriptor)
             raise StartError(f"the state directory {directory}: {error}") from error
@@ -49,6 +49,20 @@ class DirectoryLock:
                 "give this one its own with --storage.path"
             )
         return cls(descriptor)
+
+    @staticmethod
+    def is_held(directory: Path) -> bool:
+        """Whether an exporter runs on the directory; raises StorageError (no permission)."""
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise StorageError(f"{directory} cannot be read: {error.strerror}") from error
+        try:
+            return not _try_lock(descriptor, fcntl.LOCK_SH)
+        finally:
+            os.close(descriptor)
 
     def release(self) -> None:
         """Give the directory free for the next exporter."""
@@ -95,9 +109,20 @@ class TokenGate:
             return os.open(path, flags, 0o600)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _take_exclusively(descriptor: int) -> bool:
+    """Take the lock, unless an exporter holds it; who just looks (`is_held`) shares it."""
+    for _ in range(1000):
+        if _try_lock(descriptor):
+            return True
+        if not _try_lock(descriptor, fcntl.LOCK_SH):
+            return False
+        os.sched_yield()
+    return False
+
+
+def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return False

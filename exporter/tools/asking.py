@@ -25,7 +25,7 @@ from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling import schedule
-from exporter.polling.attempt import Attempts, Call, Departure, Order
+from exporter.polling.attempt import Attempts, Call, Closed, Departure, Order
 from exporter.polling.budget import Budget
 from exporter.polling.observer import Observer
 from exporter.polling.poller import ANOTHERS
@@ -158,6 +158,7 @@ class Desk:
         self._attempts = Attempts(
             operation=identity.id,
             zone=operation.timezone,
+            hours=self._hours,
             client=self.client,
             state=state,
             gate=self._turn,
@@ -191,6 +192,8 @@ class Desk:
         if isinstance(outcome, TooEarly):
             left = outcome.last_at + gap - self._clock.epoch()
             return Held(Why.RECENT, max(0.0, left), outcome.last_at)
+        if isinstance(outcome, Closed):
+            return Held(Why.HOURS, outcome.wait)
         if isinstance(outcome, ForeignToken):
             return Reply(None, WolkvoxError(Reason.UNAUTHORIZED, ANOTHERS, reached=False), 0)
         if isinstance(outcome, Spent):

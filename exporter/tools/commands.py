@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -196,12 +197,13 @@ def _pace(text: str) -> float:
 def healthcheck(context: click.Context, storage: str | None) -> None:
     """Exit with 0 where the exporter of this state directory lives, else with 1.
 
-    It asks the process itself through a socket in that directory, whatever addresses, TLS
-    and users the exporter serves with.
+    It reads the sign of life that the process writes there every few seconds, whatever
+    addresses, TLS and users the exporter serves with.
     """
-    from exporter.web.healthsocket import ask_health  # noqa: PLC0415 - as above
+    from exporter.web.health import ask_health  # noqa: PLC0415 - as above
 
-    problem = ask_health(_directory(context, storage))
+    now = time.monotonic()  # noqa: TID251 - the edge of the program
+    problem = ask_health(_directory(context, storage), now)
     if problem is not None:
         click.echo(problem, err=True)
     context.exit(0 if problem is None else 1)

@@ -18,6 +18,7 @@ from exporter.fleet import connect
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.service import system_clock
+from exporter.state.locks import DirectoryLock
 from exporter.times import Clock
 from exporter.tools import tables
 from exporter.tools.asking import Desk, Held, Means
@@ -26,14 +27,13 @@ from exporter.tools.probe import Prober, Result, failed, held_back
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, as_yaml, list_skills
 from exporter.tools.terminal import progress, run
-from exporter.web.healthsocket import exporter_runs
 
 
 def real_means(directory: Path) -> Means:
     """The real clock and connections, on a state directory."""
     # What the tools have to say they say themselves.
     logging.getLogger("exporter").setLevel(logging.ERROR)
-    return Means(system_clock(), connect, directory, partial(exporter_runs, directory))
+    return Means(system_clock(), connect, directory, partial(DirectoryLock.is_held, directory))
 
 
 # probe -----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from exporter.tools.denominator import Finding, find_denominator
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, list_skills
 from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.connection import CERTIFICATE_HINT, TLS_HINT
 from exporter.wolkvox.report import ChannelFigures, SkillReport, read_report
 from exporter.wolkvox.secrets import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
@@ -230,12 +231,17 @@ def held_back(operation: Operation, skill: Skill, held: Held, now: float) -> Pro
 
 def failed(operation: Operation, skill: Skill, error: WolkvoxError) -> Probed:
     """The verdict on a query that gave no answer."""
-    nameless = error.reason is Reason.CONNECT and _NO_SUCH_HOST.search(error.detail)
+    verdict = str(error.reason)
+    if error.reason is Reason.CONNECT:
+        if _NO_SUCH_HOST.search(error.detail):
+            verdict = "server"
+        elif any(hint in error.detail for hint in (CERTIFICATE_HINT, TLS_HINT)):
+            verdict = "tls"
     return Probed(
         operation.name,
         operation.server,
         skill,
-        "server" if nameless else str(error.reason),
+        verdict,
         reason=error.reason,
         detail=error.detail,
     )

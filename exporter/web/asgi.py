@@ -42,11 +42,8 @@ def request_header(scope: Scope, name: bytes) -> str | None:
 
 
 async def answer(send: Send, reply: Reply) -> None:
-    """Send the reply; returns once the client has taken all but the last 64 KiB or so."""
+    """Send the reply; the server cuts a large body into pieces and waits for its reader."""
     length = (b"content-length", b"%d" % len(reply.body))
     headers = [*reply.headers, *ALWAYS, length]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body, "more_body": True})
-    # The second, empty piece waits until the first has left the write buffer: whoever reads
-    # slowly goes on counting as a request under way, and so do the bytes kept for him.
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send({"type": "http.response.body", "body": reply.body})

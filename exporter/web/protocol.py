@@ -37,7 +37,9 @@ class Limits:
     idle_timeout: float = 75.0
     """For the next request on a connection that is kept open."""
     write_timeout: float = 60.0
-    """For the client to take what is written to it."""
+    """For the client to take a whole answer."""
+    readers: int = 40
+    """Answers that wait for their clients; one more ends the one that has waited longest."""
     handshake_timeout: float = 10.0
     """For a TLS handshake."""
     linger: float = 1.0
@@ -46,6 +48,10 @@ class Limits:
     """Requests waiting behind one that is being answered."""
     connections: int = 1500
     """Open at once; one more closes the one that has waited longest for its client."""
+    tls_connections: int = 300
+    """The same with TLS, where asyncio holds 256 KiB for each."""
+    handshakes: int = 100
+    """Under way at once; one more ends the oldest."""
     shutdown_timeout: float = 2.0
     """For the requests under way when the server is asked to stop."""
 
@@ -58,18 +64,35 @@ class Room(ServerState):
         self.limits = limits
         # Ordered: the first has waited longest.
         self.waiting: dict[Evictable, None] = {}
+        self.readers: dict[Evictable, None] = {}
+        self.handshakes: dict[Evictable, None] = {}
+        self.most = limits.connections
         self.emptied = asyncio.Event()
 
     def enter(self, newcomer: Evictable) -> None:
         """Note that this connection waits for its client, since now; make room for it."""
         self.waiting.pop(newcomer, None)
         self.waiting[newcomer] = None
-        if len(self.waiting) > self.limits.connections:
+        if len(self.waiting) > self.most:
             next(iter(self.waiting)).evict()
+
+    def begin_handshake(self, newcomer: Evictable) -> None:
+        """Note that a handshake is under way."""
+        self.handshakes[newcomer] = None
+        if len(self.handshakes) > self.limits.handshakes:
+            next(iter(self.handshakes)).evict()
+
+    def await_reader(self, slow: Evictable) -> None:
+        """Note that an answer waits for its client: each may hold a page of its own."""
+        self.readers[slow] = None
+        if len(self.readers) > self.limits.readers:
+            next(iter(self.readers)).evict()
 
     def leave(self, connection: Evictable) -> None:
         """It waits no more: it is being answered, or it is gone."""
         self.waiting.pop(connection, None)
+        self.readers.pop(connection, None)
+        self.handshakes.pop(connection, None)
 
 
 class Evictable:
@@ -286,16 +309,24 @@ class LimitedProtocol(HttpToolsProtocol, Evictable):
         super().on_response_complete()
         self._unset_keepalive_if_required()  # uvicorn's clock, which any byte stops
         self._await_client()
+        self._end_flush()
 
     def pause_writing(self) -> None:
-        """The client takes less than it is given: it has `write_timeout` to catch up."""
+        """The client takes less than it is given; its whole answer has `write_timeout`."""
         super().pause_writing()
+        self._room.await_reader(self)
         self._expect_flush()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """It has caught up, with this piece or with all of it."""
         super().resume_writing()
-        if self._flush is not None and not self.transport.is_closing():
+        self._room.readers.pop(self, None)
+        self._end_flush()
+
+    def _end_flush(self) -> None:
+        """Stop the clock of writing where an answer is written and taken."""
+        pending = self in self._room.readers or self._answering() or self.transport.is_closing()
+        if self._flush is not None and not pending:
             self._flush.cancel()
             self._flush = None
 

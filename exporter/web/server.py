@@ -29,7 +29,7 @@ from exporter.web.listen import (
     raise_open_files,
 )
 from exporter.web.protocol import LimitedProtocol, Limits, Room
-from exporter.web.tls import TlsConnection, TlsPolicy
+from exporter.web.tls import Handshake, TlsPolicy
 
 __all__ = ["HttpServer", "Limits", "address_of", "bind", "parse_listen_address"]
 
@@ -51,7 +51,8 @@ class HttpServer:
     """Serves one ASGI application on listening sockets, which it owns from then on.
 
     `tls` is asked for each new connection, so that a renewed certificate, or another client
-    CA, counts from the next connection on; None means plain HTTP.
+    CA, counts from the next connection on; None means plain HTTP. `handshake_failed` is
+    called for each handshake that fails.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class HttpServer:
         *,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         tls: Callable[[], TlsPolicy | None] = _no_tls,
+        handshake_failed: Callable[[], None] = _no_tls,
     ) -> None:
         self.addresses = tuple(address_of(listener) for listener in sockets)
         self._sockets = sockets
         self._tls = tls
+        self._handshake_failed = handshake_failed
         connections = raise_open_files(limits.connections)
         self._limits = dataclasses.replace(limits, connections=connections)
         self._config = _uvicorn_config(_fitted(app))
@@ -122,7 +125,12 @@ class HttpServer:
 
     def _accept(self) -> asyncio.BaseProtocol:
         policy = self._tls()
-        return self._http() if policy is None else TlsConnection(policy, self._room, self._http)
+        limits = self._limits
+        if policy is None:
+            self._room.most = limits.connections
+            return self._http()
+        self._room.most = min(limits.connections, limits.tls_connections)
+        return Handshake(policy, self._room, self._http, self._handshake_failed)
 
     def _http(self) -> LimitedProtocol:
         return LimitedProtocol(self._config, self._room)
@@ -132,9 +140,8 @@ class HttpServer:
         room = self._room
         for connection in list(room.connections):
             connection.shutdown()
-        for waiting in list(room.waiting):
-            if waiting not in room.connections:  # still in its TLS handshake
-                waiting.evict()
+        for handshake in list(room.handshakes):
+            handshake.evict()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 while room.connections:
@@ -152,20 +159,18 @@ class HttpServer:
 
 
 def _fitted(app: ASGIApp) -> ASGIApp:
-    """The application, fitted to how this server ends and encrypts."""
+    """The application, fitted to how this server ends and writes."""
 
     async def fitted(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["scheme"] == "https":
-            send = _in_pieces(send)
         # Cancelled when the server closes, connection and all: no error to log.
         with contextlib.suppress(asyncio.CancelledError):
-            await app(scope, receive, send)
+            await app(scope, receive, _in_pieces(send))
 
     return fitted
 
 
 def _in_pieces(send: Send) -> Send:
-    """Bodies cut up: encryption takes in the whole of a piece before it looks who reads."""
+    """Bodies cut up: a slow reader holds the page that all share, and no copy of its own."""
 
     async def sending(message: Message) -> None:
         body = memoryview(message.get("body", b""))

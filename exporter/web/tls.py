@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import ssl
-from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from exporter.logs import say
 from exporter.web.protocol import Evictable, LimitedProtocol, Room
+
+log = logging.getLogger(__name__)
 
 # What may lie encrypted and unsent before the answer waits for its client.
 _UNSENT_BYTES = 64 * 1024
@@ -49,80 +53,113 @@ def _comparable(name: object) -> object:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-class TlsConnection(SSLProtocol, Evictable):
-    """One connection, its handshake and its encryption; HTTP begins behind them.
+_refuse: ContextVar[Callable[[ssl.SSLError], None]] = ContextVar("refuse")
 
-    asyncio's own protocol, made here rather than by `create_server(ssl=...)` so that the
-    context is that of the moment, handshakes under way can be counted and ended, and a
-    silent client does not hold 256 KiB (the size of asyncio's buffer).
+
+class _TellingObject(ssl.SSLObject):
+    """TLS that reports a refused handshake and still sends the alert that says why.
+
+    asyncio closes at once at an error, with OpenSSL's alert unsent; where more is to be read
+    it sends first. It calls this in the context in which `start_tls` was called.
     """
 
-    max_size = 32 * 1024
-    _plain: asyncio.Transport
+    _report: Callable[[ssl.SSLError], None] | None = None
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake."""
+        self._report = self._report or _refuse.get()
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._report(error)
+            raise ssl.SSLWantReadError from error
+
+
+class Handshake(asyncio.Protocol, Evictable):
+    """One connection until its handshake is done: then HTTP takes over."""
 
     def __init__(
-        self, policy: TlsPolicy, room: Room, http: Callable[[], LimitedProtocol]
+        self,
+        policy: TlsPolicy,
+        room: Room,
+        http: Callable[[], LimitedProtocol],
+        failed: Callable[[], None],
     ) -> None:
+        self._policy = policy
         self._room = room
-        self._spoken = False
-        super().__init__(
-            asyncio.get_running_loop(),
-            _Threshold(self, policy, room, http),
-            policy.context,
-            cast("asyncio.Future[Any]", None),  # nobody waits; the annotations want more
-            server_side=True,
-            ssl_handshake_timeout=cast("int", room.limits.handshake_timeout),
-            ssl_shutdown_timeout=cast("int", room.limits.write_timeout),
-        )
+        self._http = http
+        self._failed = failed
+        self._early = b""
+        self._refused = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there; it waits for its handshake."""
-        self._plain = cast("asyncio.Transport", transport)
-        self._room.enter(self)
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there: nothing is read of it but by the handshake."""
+        self._transport = transport
+        transport.pause_reading()
+        self._room.begin_handshake(self)
+        self._task = asyncio.get_running_loop().create_task(self._shake_hands())
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """The client is gone, before or after its handshake."""
-        self._room.leave(self)
-        super().connection_lost(exc)
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have come; who speaks HTTP without TLS is told so, once."""
-        first, self._spoken = not self._spoken, True
-        if first and chr(self.get_buffer(-1)[0]).isupper():
-            self._plain.write(_NO_TLS)
-            self._plain.close()
-            return
-        super().buffer_updated(nbytes)
+    def data_received(self, data: bytes) -> None:
+        """Keep what comes between the end of the handshake and the beginning of HTTP."""
+        self._early += data
 
     def evict(self) -> None:
         """Close at once."""
         self._room.leave(self)
-        self._plain.abort()
+        self._refused = True
+        self._task.cancel()
+        self._transport.abort()
 
-
-class _Threshold(asyncio.Protocol):
-    """Where the handshake is over and HTTP has not begun: who may come in?"""
-
-    def __init__(
-        self,
-        connection: TlsConnection,
-        policy: TlsPolicy,
-        room: Room,
-        http: Callable[[], LimitedProtocol],
-    ) -> None:
-        self._connection = connection
-        self._policy = policy
-        self._room = room
-        self._http = http
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The handshake is done: HTTP takes over, or the connection ends."""
-        self._room.leave(self._connection)
-        if not self._policy.admits(transport.get_extra_info("peercert")):
+    async def _shake_hands(self) -> None:
+        _refuse.set(self._refuse)
+        limits, policy = self._room.limits, self._policy
+        policy.context.sslobject_class = _TellingObject
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                policy.context,
+                server_side=True,
+                ssl_handshake_timeout=limits.handshake_timeout,
+                ssl_shutdown_timeout=limits.write_timeout,
+            )
+        except OSError as error:
+            self._report(error)
+            return
+        finally:
+            self._room.leave(self)
+        if transport is None or transport.is_closing():
+            return
+        if not policy.admits(transport.get_extra_info("peercert")):
+            self._report("the certificate holds none of client_allowed_sans")
             transport.abort()
             return
         transport.set_write_buffer_limits(high=_UNSENT_BYTES)
         http = self._http()
         transport.set_protocol(http)
         http.connection_made(transport)
+        if self._early:
+            http.data_received(self._early)
+
+    def _refuse(self, error: ssl.SSLError) -> None:
+        """Let the client see why, and end the connection soon."""
+        if self._refused:
+            return
+        self._report(error)
+        if error.reason == "HTTP_REQUEST":
+            self._transport.write(_NO_TLS)
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._transport.write_eof)  # behind the alert
+        loop.call_later(self._room.limits.linger, self._transport.abort)
+
+    def _report(self, reason: object) -> None:
+        """Count and log it, once."""
+        if self._refused:
+            return
+        self._refused = True
+        self._failed()
+        client = self._transport.get_extra_info("peername") or ("unknown",)
+        reason = getattr(reason, "reason", None) or reason
+        say(log, logging.DEBUG, "TLS handshake failed", client=client[0], reason=reason)

@@ -1,46 +1,60 @@
-"""Asks the Wolkvox API over HTTP; decides neither when to ask nor what an answer means.
+"""Sends requests to the Wolkvox API; decides neither when to ask nor what an answer means.
 
 One client per operation and one request at a time: the caller takes turns. Every way in
 which a request can fail leaves here as a WolkvoxError with one reason, free of the token.
+The question behind it: can the server have seen (and counted) the request? Only what fails
+before the request's own headers begin to leave is certain not to have arrived.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
-import ipaddress
 import re
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
-from urllib.parse import urlencode
+from typing import Any, Final, Self
 
+import h11
 import httpx
 
-from exporter import __version__
-from exporter.errors import ConfigError, Problem, Reason, WolkvoxError
+from exporter.errors import Reason, WolkvoxError
 from exporter.wolkvox.answer import Failure, NoRows, Rows, read_answer
-from exporter.wolkvox.body import Body
-from exporter.wolkvox.failures import FOREIGN, Progress, failure_of, overdue
+from exporter.wolkvox.body import MAX_BODY, decode, too_large
+from exporter.wolkvox.connection import connector, hint
 from exporter.wolkvox.information import Skill, TokenInfo, read_skills, read_token_info
 from exporter.wolkvox.report import FieldError, SkillReport, read_report
 from exporter.wolkvox.secrets import scrub, scrub_body
 from exporter.wolkvox.text import one_line
 from exporter.wolkvox.windows import Window
 
-# Wolkvox closes idle connections after 5 s: reusing one at that moment loses an attempt.
-KEEPALIVE_EXPIRY: Final = 4.0
-_HEADERS: Final = {
-    "User-Agent": f"wolkvox-exporter/{__version__}",
-    "Accept": "application/json",
-    "Accept-Encoding": "gzip, deflate",
-    "Connection": "keep-alive",
-}
 _MAX_DETAIL = 400
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+# The nearest class in an exception's ancestry decides.
+_REASONS: Final[Mapping[type[BaseException], Reason]] = {
+    httpx.ConnectError: Reason.CONNECT,
+    httpx.ConnectTimeout: Reason.CONNECT,
+    httpx.PoolTimeout: Reason.CONNECT,
+    httpx.ProxyError: Reason.CONNECT,
+    httpx.UnsupportedProtocol: Reason.CONNECT,
+    httpx.TimeoutException: Reason.TIMEOUT,
+    # What only a wrong use of httpx can raise.
+    httpx.LocalProtocolError: Reason.INTERNAL,
+    httpx.InvalidURL: Reason.INTERNAL,
+    httpx.CookieConflict: Reason.INTERNAL,
+    httpx.StreamError: Reason.INTERNAL,
+    # The rest of httpx, then what is known to leak through it from below: resets and TLS
+    # alerts (OSError), names that IDNA refuses (ValueError), h11's own view of the protocol,
+    # what several attempts at connecting raise together (ExceptionGroup).
+    httpx.HTTPError: Reason.INTERRUPTED,
+    TimeoutError: Reason.TIMEOUT,
+    OSError: Reason.INTERRUPTED,
+    ValueError: Reason.INTERRUPTED,
+    h11.ProtocolError: Reason.INTERRUPTED,
+    ExceptionGroup: Reason.INTERRUPTED,
+}
+_FOREIGN: Final = tuple(_REASONS)
 Witness = Callable[[int, str | None, bytes], None]
 
 
@@ -49,7 +63,7 @@ def unseen(status: int, content_type: str | None, body: bytes) -> None:
 
 
 class WolkvoxClient:
-    """The three questions of one operation, as an async context manager.
+    """The three reports of one operation, as an async context manager.
 
     `timeout` is the deadline of a whole request in seconds. `proxy` beats the environment,
     which is read only with `trust_env` and never for a loopback address. Raises ConfigError
@@ -71,15 +85,10 @@ class WolkvoxClient:
     ) -> None:
         self.witness: Witness = unseen
         self.left_at: float | None = None
-        self._base_url = base_url
         self._timeout = timeout
         self._monotonic = monotonic
-        self._connect = functools.partial(
-            _http_client,
-            tls=tls_context(ca_file),
-            proxy=proxy,
-            trust_env=not _is_loopback(base_url) and trust_env,
-            transport=transport,
+        self._connect = connector(
+            base_url, ca_file=ca_file, proxy=proxy, trust_env=trust_env, transport=transport
         )
         self._http = self._connect()
 
@@ -119,7 +128,7 @@ class WolkvoxClient:
         )
 
     async def token_info(self, token: str) -> TokenInfo:
-        """The day's calls as Wolkvox counts them; asking costs one of them."""
+        """The day's requests as Wolkvox counts them; this one counts as well."""
         params = {"api": "token_info"}
         return read_token_info(await self._ask(token, "information.php", params))
 
@@ -132,79 +141,59 @@ class WolkvoxClient:
         self, token: str, path: str, params: Mapping[str, str]
     ) -> tuple[object, ...]:
         """The rows of one answer; raises WolkvoxError, which holds no foreign exception."""
-        failure: WolkvoxError | None = None
         self.left_at = None
-        try:
-            answer = await self._exchange(token, path, params)
-        except WolkvoxError as error:
-            failure = error
-        if failure is None:
-            return answer
-        # Raised outside of `except`: a context would keep the request and with it the token.
-        detail = one_line(scrub(failure.detail, token), _MAX_DETAIL)
-        raise WolkvoxError(failure.reason, detail, reached=failure.reached)
-
-    async def _exchange(
-        self, token: str, path: str, params: Mapping[str, str]
-    ) -> tuple[object, ...]:
         if not _HEADER_VALUE.fullmatch(token):
             text = "the token is empty or holds characters that no header may: nothing was sent"
             raise WolkvoxError(Reason.UNAUTHORIZED, text, reached=False)
-        status, content_type, body = await self._request(token, path, params)
-        body = scrub_body(body, token)
-        self.witness(status, content_type, body)
-        match read_answer(status, content_type, body):
-            case Rows(rows):
-                return rows
-            case NoRows():
-                return ()
-            case Failure(reason, detail):
-                raise WolkvoxError(reason, detail)
+        try:
+            status, content_type, body = await self._request(token, path, params)
+        except WolkvoxError as error:
+            reason, detail, reached = error.reason, error.detail, error.reached
+        else:
+            body = scrub_body(body, token)
+            self.witness(status, content_type, body)
+            match read_answer(status, content_type, body):
+                case Rows(rows):
+                    return rows
+                case NoRows():
+                    return ()
+                case Failure(reason, detail):
+                    reached = True
+        # Raised outside of `except`: a context would keep the request and with it the token.
+        raise WolkvoxError(reason, one_line(scrub(detail, token), _MAX_DETAIL), reached=reached)
 
     async def _request(
         self, token: str, path: str, params: Mapping[str, str]
     ) -> tuple[int, str | None, bytes]:
         """Status, Content-Type and decoded body, within the deadline."""
-        progress = Progress(self._monotonic)
-        started = self._monotonic()
+        exchange = _Exchange(self._timeout, self._monotonic)
         whole = False
-        deadline = asyncio.timeout(self._timeout)
         try:
-            async with deadline:
-                # Made whole here: the client would copy and merge what is known already.
-                request = httpx.Request(
-                    "GET",
-                    f"{self._base_url}{path}?{urlencode(params)}",
-                    headers={**_HEADERS, "wolkvox-token": token},
-                    extensions={"trace": progress.trace},
-                )
-                answer = await self._receive(request)
-                whole = True
-                return answer
-        except FOREIGN as error:
-            late = isinstance(error, TimeoutError) and deadline.expired()
-            failure = overdue(self._timeout, progress) if late else failure_of(error, progress)
-        finally:
-            self.left_at = progress.left_at
-            if not whole:
-                await progress.close()
-                await self._start_afresh()
-        elapsed = max(self._monotonic() - started, 0.0)
-        text = f"{failure.detail}, after {elapsed:.1f} s"
-        raise WolkvoxError(failure.reason, text, reached=failure.reached)
-
-    async def _receive(self, request: httpx.Request) -> tuple[int, str | None, bytes]:
-        response = await self._http.send(request, stream=True)
-        try:
-            body = await _read_body(response)
+            with exchange.one_reason():
+                async with (
+                    asyncio.timeout(self._timeout),
+                    self._http.stream(
+                        "GET",
+                        path,
+                        params=params,
+                        headers={"wolkvox-token": token},
+                        extensions={"trace": exchange.trace},
+                    ) as response,
+                ):
+                    await exchange.read(response)
+            answer = exchange.answer()
+            whole = True
         except WolkvoxError:
-            # An error page may be as large and broken as it likes: its status says enough.
-            if response.status_code == httpx.codes.OK:
+            if not exchange.refused:
                 raise
-            body = b""
+            # An error's status, and what was read before it broke off, say enough.
+            answer = exchange.answer()
         finally:
-            await response.aclose()
-        return response.status_code, response.headers.get("content-type"), body
+            self.left_at = exchange.left_at
+            if not whole:
+                await exchange.close()
+                await self._start_afresh()
+        return answer
 
     async def _start_afresh(self) -> None:
         """Throws the connection pool away after a failure.
@@ -213,109 +202,110 @@ class WolkvoxClient:
         the TLS handshake: with one place only, all later requests would wait for ever.
         """
         broken, self._http = self._http, self._connect()
-        with contextlib.suppress(*FOREIGN):
+        with suppress(*_FOREIGN):
             await broken.aclose()
 
 
-def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """A verifying context with the default authorities and those of `ca_file`.
+class _Exchange:
+    """One request and its answer, as far as they came.
 
-    Shared by all clients with the same file, as long as the file stays the same: a context
-    takes about 20 ms and 1 MB. Raises ConfigError where it cannot be loaded.
+    `left_at` is the monotonic second at which the headers were handed over, if they were.
     """
-    try:
-        if ca_file is None:
-            return _load_tls_context(None, 0, 0)
-        stat = ca_file.stat()
-        return _load_tls_context(ca_file, stat.st_mtime_ns, stat.st_size)
-    except OSError as error:
-        name = str(ca_file) if ca_file else "the default trust store (see SSL_CERT_FILE)"
-        reason = f"{name} cannot be loaded: {error.strerror or error}"
-        raise ConfigError([Problem("ca_file", reason)]) from None
+
+    def __init__(self, timeout: float, monotonic: Callable[[], float]) -> None:
+        self.left_at: float | None = None
+        self._timeout = timeout
+        self._monotonic = monotonic
+        self._started = monotonic()
+        self._peer = ""
+        self._connecting = self._sent = False
+        self._sockets: list[Any] = []
+        self._response: httpx.Response | None = None
+        self._raw = bytearray()
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note an event of httpcore; the CONNECT sent to a proxy is not yet the request."""
+        if event.endswith("connect_tcp.started"):
+            self._peer = f"{info['host']}:{info['port']}: "
+        elif event.endswith("connect_tcp.complete"):
+            self._sockets.append(info["return_value"])
+        elif event.endswith("send_request_headers.started"):
+            self._sent = info["request"].method != b"CONNECT"
+        if not self._sent:
+            self._connecting = True
+        elif "send_request_headers" in event:  # as it begins, and as it ends
+            self.left_at = self._monotonic()
+
+    async def read(self, response: httpx.Response) -> None:
+        """Read the raw body; raises WolkvoxError where it is too large."""
+        self._response = response
+        async for chunk in response.aiter_raw():
+            self._raw += chunk
+            if len(self._raw) > MAX_BODY:
+                raise too_large(MAX_BODY)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the status is known and says that the answer is an error."""
+        response = self._response
+        return response is not None and response.status_code != httpx.codes.OK
+
+    def answer(self) -> tuple[int, str | None, bytes]:
+        """Status, Content-Type and the body; that of an error as it is where it is broken."""
+        assert self._response is not None  # noqa: S101 - `read` has set it
+        headers, body = self._response.headers, bytes(self._raw)
+        try:
+            body = decode(body, headers.get("content-encoding"))
+        except WolkvoxError:
+            if not self.refused:
+                raise
+        return self._response.status_code, headers.get("content-type"), body
+
+    async def close(self) -> None:
+        """Close what was opened: httpcore forgets a socket cancelled during the handshake."""
+        for opened in self._sockets:
+            with suppress(*_FOREIGN):
+                await opened.aclose()
+
+    @contextmanager
+    def one_reason(self) -> Iterator[None]:
+        """Turn every foreign exception into a WolkvoxError; its text is not yet scrubbed."""
+        try:
+            yield
+        except _FOREIGN as error:
+            failure = self._failure(error)
+            after = f", after {max(self._monotonic() - self._started, 0.0):.1f} s"
+            raise WolkvoxError(
+                failure.reason, failure.detail + after, reached=failure.reached
+            ) from None
+
+    def _failure(self, error: BaseException) -> WolkvoxError:
+        reason = next(_REASONS[kind] for kind in type(error).__mro__ if kind in _REASONS)
+        late = type(error) is TimeoutError
+        cause = error if late else _first_cause(error)
+        if reason is Reason.CONNECT or (self._connecting and not self._sent):
+            text = f"no connection within {self._timeout:g} s" if late else _text(cause)
+            advice = f" ({found})" if (found := hint(cause)) else ""
+            return WolkvoxError(Reason.CONNECT, self._peer + text + advice, reached=False)
+        if late:
+            return WolkvoxError(reason, f"no whole answer within {self._timeout:g} s")
+        return WolkvoxError(reason, f"{type(error).__name__}: {_text(cause)}")
 
 
-@functools.lru_cache(maxsize=32)
-def _load_tls_context(ca_file: Path | None, _mtime: int, _size: int) -> ssl.SSLContext:
-    context = httpx.create_ssl_context()
-    if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
-    return context
+def _first_cause(error: BaseException) -> BaseException:
+    """What began it: "Connection refused", not "All attempts failed"."""
+    found, current = error, error
+    for _ in range(10):
+        inner = current.__cause__ or current.__context__
+        if isinstance(inner, BaseExceptionGroup):
+            inner = inner.exceptions[0]
+        if inner is None:
+            break
+        current = inner
+        if isinstance(current, OSError) and str(current):
+            found = current
+    return found
 
 
-class _NoCookies(httpx.Cookies):
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Take none from an answer: looking for them costs more than reading it."""
-
-
-class _Cookieless(httpx.AsyncClient):
-    """A client that neither keeps cookies nor sends any."""
-
-    cookies = _NoCookies()  # type: ignore[override]
-
-
-def _http_client(
-    *,
-    tls: ssl.SSLContext,
-    proxy: str | None,
-    trust_env: bool,
-    transport: httpx.AsyncBaseTransport | None,
-) -> httpx.AsyncClient:
-    """A client with one connection; ConfigError where a proxy cannot be used."""
-    whose = "the proxy" if proxy else "a proxy of the environment"
-    try:
-        return _Cookieless(
-            verify=tls,
-            proxy=_proxy(proxy, tls) if proxy else None,
-            trust_env=trust_env,
-            transport=transport,
-            timeout=None,  # a deadline for the whole request stands around it
-            limits=httpx.Limits(
-                max_connections=1,
-                max_keepalive_connections=1,
-                keepalive_expiry=KEEPALIVE_EXPIRY,
-            ),
-            follow_redirects=False,
-            event_hooks={"response": [_refuse_redirect]},
-        )
-    except ImportError:
-        reason = f"{whose} speaks SOCKS, which needs the package socksio"
-    except (ValueError, httpx.InvalidURL):
-        # Their texts may quote the URL, and with it the proxy's password.
-        reason = f"{whose} has no usable URL (http://host:port or https://host:port)"
-    raise ConfigError([Problem("proxy", reason)])
-
-
-def _proxy(url: str, tls: ssl.SSLContext) -> httpx.Proxy:
-    proxy = httpx.Proxy(url)
-    return httpx.Proxy(url, ssl_context=tls) if proxy.url.scheme == "https" else proxy
-
-
-async def _refuse_redirect(response: httpx.Response) -> None:
-    """Stops before httpx reads where a redirect leads to: the token would travel there."""
-    if response.is_redirect:
-        where = one_line(response.headers.get("location", "nowhere"), 100)
-        text = f"HTTP {response.status_code} to {where}: redirects are not followed"
-        raise WolkvoxError(Reason.REDIRECT, text)
-
-
-async def _read_body(response: httpx.Response) -> bytes:
-    if response.is_stream_consumed:  # a transport in memory has read and decoded it itself
-        body = Body(None)
-        body.feed(response.content)
-        return body.finish()
-    body = Body(response.headers.get("content-encoding"))
-    async for chunk in response.aiter_raw():
-        body.feed(chunk)
-    return body.finish()
-
-
-def _is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine itself; ConfigError where it is no URL."""
-    try:
-        host = httpx.URL(url).host
-    except httpx.InvalidURL:
-        raise ConfigError([Problem("url", "is not a URL")]) from None
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
