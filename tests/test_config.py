@@ -181,6 +181,13 @@ def test_a_problem_of_the_defaults_is_reported_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("defaults", ["", "3", "[interval]"])
+def test_defaults_are_a_mapping(defaults: str) -> None:
+    """Nothing and anything else are one problem; the operations are judged without them."""
+    text = f"defaults: {defaults}\n" + text_of(written(interval=5))
+    assert places(problems_of(text)) == [(1, "", "defaults"), (3, "operation acme", "interval")]
+
+
 def test_a_wrong_default_that_no_operation_takes_is_a_problem_too() -> None:
     """Every operation has a key of its own, and the default is still wrong."""
     text = text_of(written(timezone="America/Lima"), defaults="timezone: Limma")
