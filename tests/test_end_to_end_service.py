@@ -291,7 +291,7 @@ def test_a_refused_handshake_is_on_the_metrics_and_in_the_log(
     with pytest.raises(ssl.SSLError, match="protocol version"):
         ask(old)
     assert Samples(ask(trusting(server))).value(name) == 1
-    (line,) = [line for line in life.log().splitlines() if "handshake" in line]
+    (line,) = [line for line in life.log().splitlines() if "TLS handshake" in line]
     assert 'level=debug msg="TLS handshake failed" client=127.0.0.1 reason=' in line
 
 
