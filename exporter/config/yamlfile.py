@@ -26,6 +26,8 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is not in ever
 Loc = tuple[int | str, ...]
 
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_WHOLE = re.compile(r"[-+]?(?:(0[0-9]{1,17})|[0-9]{1,18})")
+_DECIMAL = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{0,18}([eE][-+]?[0-9]{1,3})?")
 # By a word of the parser's context or problem; `True`: the line is where that context began.
 _PARSER_WORDS = (
     ("tab character", "yaml_tab", False),
@@ -233,8 +235,6 @@ def plain(text: str) -> object:
         return text.lower() == "true"
     if text[-1] not in "0123456789.":
         return text
-    if re.fullmatch(r"[-+]?[0-9]{1,18}", text, re.ASCII):
-        return Unquoted(text) if re.match(r"[-+]?0[0-9]", text) else int(text)
-    if re.fullmatch(r"[-+]?[0-9]{1,18}\.[0-9]{0,18}([eE][-+]?[0-9]{1,3})?", text, re.ASCII):
-        return float(text)
-    return text
+    if whole := _WHOLE.fullmatch(text):
+        return Unquoted(text) if whole[1] else int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
