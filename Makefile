@@ -60,8 +60,7 @@ format: $(STAMP) ## Format the code and fix what can be fixed
 
 docs: $(STAMP) ## Generate the reference pages and the schema from the code
 	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
-	$(BIN)/python -m exporter.config.reference docs/configuration.md
-	$(BIN)/python -m exporter.config.schema > docs/wolkvox.schema.json
+	$(BIN)/python -m exporter.config.reference docs/configuration.md docs/wolkvox.schema.json
 	$(BIN)/python -m scripts.dashboards
 
 pictures: $(STAMP) ## Draw the boards anew for the documentation (needs Debian's prometheus)

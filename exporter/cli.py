@@ -250,11 +250,10 @@ def simulate(context: click.Context, listen: str, seed: int, timezone: str) -> N
 @click.pass_context  # fmt: skip
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
     """Print the configuration, every default written out and no secret in it."""
-    from exporter.config import redacted  # noqa: PLC0415 - for this alone
-    from exporter.config import schema as form  # noqa: PLC0415
+    from exporter.config import redacted, reference  # noqa: PLC0415 - for this alone
 
     if schema:
-        click.echo(form.text(), nl=False)
+        click.echo(reference.schema_text(), nl=False)
         return
     above = context.parent.params if context.parent is not None else {}
     shard = read_shard(above.get("shard_index"), above.get("shard_total", 1))

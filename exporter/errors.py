@@ -41,13 +41,22 @@ class ExporterError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in the configuration: where (`operations.0.interval`) and why."""
+    """One thing wrong in the configuration: where, and why.
+
+    `path` is a place in its file or operation (`skills.0.name`), a flag or a variable; `line`
+    counts from 1; `operation` is `operation acme` or, without a usable name, `operation #2`.
+    """
 
     path: str
     reason: str
+    file: str = ""
+    line: int = 0
+    operation: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}" if self.path else self.reason
+        file = f"{self.file}:{self.line}" if self.line else self.file
+        inside = ", ".join(filter(None, (self.operation, self.path)))
+        return ": ".join(filter(None, (file, inside, self.reason)))
 
 
 class ConfigError(ExporterError):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from exporter.config import Configuration, Operation
 from exporter.config.hours import OpenHours
-from exporter.errors import ConfigError, Problem
+from exporter.errors import ConfigError
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import QueryRenderer
@@ -58,15 +58,13 @@ def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
             operation.base_url,
             timeout=operation.timeout,
             ca_file=operation.ca_file,
-            proxy=operation.proxy,
+            proxy=operation.proxy.get_secret_value() if operation.proxy else None,
             trust_env=not operation.loopback,
             monotonic=clock.monotonic,
         )
     except ConfigError as error:
-        named = [
-            Problem(f"operation {operation.name}, {problem.path}", problem.reason)
-            for problem in error.problems
-        ]
+        name = f"operation {operation.name}"
+        named = [replace(problem, operation=name) for problem in error.problems]
         raise ConfigError(named) from None
 
 

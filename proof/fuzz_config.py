@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from exporter.config import Configuration
-from exporter.config.loading import load
+from exporter.config import Configuration, load
 from exporter.config.plan import plan, render_plan
 from exporter.config.redacted import redacted
 from exporter.config.tokens import TokenUnreadable

@@ -9,16 +9,16 @@ from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.config import ServiceLevel, SlaEntry
 from exporter.metrics.sla import Targets
 from exporter.state.snapshot import QueryStatus
 from exporter.times import Clock
 from exporter.web.status import ExporterView, OperationView
 from exporter.web.status_page import StatusPage
+from tests.config_support import sla
 from tests.statuses import NOW
 
 BOGOTA = ZoneInfo("America/Bogota")
-SLA = (SlaEntry(service_level=ServiceLevel(20, 0.8), abandonment_max=0.05, asa_max=30.0),)
+SLA = "{service_level: {within: 20s, target: 80%}, abandonment: {max: 5%}, asa: {max: 30s}}"
 EXPORTER = ExporterView(
     version="1.2.3",
     revision="abc1234",
@@ -30,9 +30,9 @@ EXPORTER = ExporterView(
 VOID = frozenset({"meta", "br", "link", "img", "input"})
 
 
-def targets(*entries: SlaEntry) -> Targets:
-    """The targets of an operation with single skills."""
-    return Targets(entries, BOGOTA, single_skills=True)
+def targets(entries: str = "") -> Targets:
+    """The targets of an operation with single skills, in YAML."""
+    return Targets(sla(entries), BOGOTA, single_skills=True)
 
 
 OPERATION = OperationView(

@@ -166,13 +166,14 @@ def test_config_check_prints_the_plan_and_asks_nothing(
 
 
 def test_config_check_lists_every_problem(launch: Launch, tmp_path: Path) -> None:
-    """Each problem of a bad file is a line `path: reason` on stderr, and the exit code is 2."""
+    """Each problem is a line `FILE:LINE: operation, path: reason` on stderr, the code is 2."""
     bad = operation("", name="a b", interval="5", timezone="America/Nowhere", colour="red")
     path = write_config(tmp_path, bad)
     lines = complaints(launch("--config.file", str(path), "--config.check"), 2)
-    paths = {line.removeprefix("error: ").split(": ")[0] for line in lines}
+    places = [line.removeprefix(f"error: {path}:").split(": ")[:2] for line in lines]
     expected = {"name", "url", "interval", "timezone", "colour"}
-    assert paths == {f"operations.0.{key}" for key in expected}
+    assert {place for _, place in places} == {f"operation #1, {key}" for key in expected}
+    assert all(line.isdecimal() for line, _ in places)
 
 
 @pytest.mark.parametrize("flags", [["--config.check"], LOOPBACK])
@@ -197,7 +198,8 @@ def test_token_files_that_cannot_be_used(
     text = operation(NOWHERE, interval="5m").replace(f"token: {TOKEN}", "token_file: token")
     path = write_config(tmp_path, text)
     (line,) = complaints(launch("--config.file", str(path), *flags), 2)
-    assert line.startswith("error: operations.0.token_file: ")
+    assert line.startswith(f"error: {path}:")
+    assert ": operation acme, token_file: " in line
     assert reason in line
     assert TOKEN[:8] not in line
 

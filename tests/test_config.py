@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import certifi
 import pytest
+from pydantic import SecretStr
 
 from exporter.config import (
-    ServiceLevel,
     Skill,
-    SlaEntry,
     format_duration,
     from_environment,
     in_environment,
     load,
 )
 from exporter.config.addresses import is_loopback, proxy, server, url
-from exporter.config.values import duration, kind, percent, shown
-from exporter.errors import ConfigError
+from exporter.config.invalid import kind, shown
+from exporter.config.values import duration, percent
+from exporter.errors import ConfigError, Problem
+from tests.config_support import (
+    TOKENS,
+    configuration,
+    operation,
+    problems_of,
+    text_of,
+    written,
+)
 
 Write = Callable[..., Path]
-ENVIRON = {"ACME_TOKEN": "canary-0123456789", "OTHER_TOKEN": "canary-9876543210"}
-ONE = "name: {name}, server: '0013', token_env: {token}, skills: [{{id: 4173}}]"
 
-
-def operation(more: str = "", name: str = "acme", token: str = "ACME_TOKEN") -> str:
-    """Write one operation in flow style, with more keys."""
-    return "  - {" + ONE.format(name=name, token=token) + (f", {more}" if more else "") + "}\n"
+Place = tuple[int, str, str]
 
 
 @pytest.fixture
@@ -38,24 +41,28 @@ def write(tmp_path: Path) -> Write:
 
     def _write(*operations: str, defaults: str = "", name: str = "wolkvox.yml") -> Path:
         file = tmp_path / name
-        head = f"defaults: {{{defaults}}}\n" if defaults else ""
-        file.write_text(f"{head}operations:\n{''.join(operations)}", encoding="utf-8")
+        file.write_text(text_of(*operations, defaults=defaults), encoding="utf-8")
         return file
 
     return _write
 
 
-def problems(*paths: Path) -> list[str]:
+def refused(*paths: Path, environ: Mapping[str, str] = TOKENS) -> list[Problem]:
     """Return what is wrong with these files."""
     with pytest.raises(ConfigError) as caught:
-        load(paths, ENVIRON)
-    return [str(problem) for problem in caught.value.problems]
+        load(paths, environ)
+    return list(caught.value.problems)
 
 
-def test_the_least_an_operation_says(write: Write) -> None:
+def places(problems: Iterable[Problem]) -> list[Place]:
+    """Return where problems are: line, operation, path."""
+    return [(one.line, one.operation, one.path) for one in problems]
+
+
+def test_the_least_an_operation_says() -> None:
     """Four keys make an operation; the rest has the documented defaults."""
-    configuration = load([write(operation())], ENVIRON)
-    [one] = configuration.operations
+    made = configuration()
+    [one] = made.operations
     assert (one.name, one.server, one.loopback) == ("acme", "wv0013", False)
     assert one.base_url == "https://wv0013.wolkvox.com/api/v2/"
     assert one.timezone == ZoneInfo("America/Bogota")
@@ -64,73 +71,65 @@ def test_the_least_an_operation_says(write: Write) -> None:
     assert (one.token_info, one.discover, one.sla, dict(one.labels)) == (False, False, (), {})
     assert one.skills == (Skill("4173", "4173", None),)
     assert one.token.read().get_secret_value() == "canary-0123456789"
-    assert configuration.warnings == ()
-    assert one.proxy_shown is None
+    assert made.warnings == ()
 
 
 def test_everything_an_operation_may_say(write: Write, tmp_path: Path) -> None:
     """Each key arrives with its meaning: seconds, ratios, absolute paths."""
     (tmp_path / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
-    keys = (
-        "timezone: America/Lima, interval: 10m, timeout: 90s, stale_after: 1h, labels: {a: b},"
-        " daily_requests: 1000, poll_hours: 'Mo-Sa 06:00-22:00', ca_file: ca.pem,"
-        " proxy: 'http://me:secret@proxy.example:3128', token_info: true,"
-        " sla: [{channels: [chat], skills: [4173], service_level: {within: 20s, target: 80 %},"
-        " abandonment: {max: 5.5%}, asa: {max: 1m30s}, min_interactions: 0,"
-        " hours: 'Mo-Fr 07:00-19:00; PH off', country: CO}]"
+    text = written(
+        timezone="America/Lima",
+        interval="10m",
+        timeout="90s",
+        stale_after="1h",
+        labels="{a: b}",
+        daily_requests=1000,
+        poll_hours="'Mo-Sa 06:00-22:00'",
+        ca_file="ca.pem",
+        proxy="'http://me:secret@proxy.example:3128'",
+        token_info="true",
+        sla="[{channels: [chat-web], skills: [4173],"
+        " service_level: {within: 20s, target: 80 %}, abandonment: {max: 5.5%},"
+        " asa: {max: 1m30s}, min_interactions: 0,"
+        " hours: 'Mo-Fr 07:00-19:00; PH off', country: CO}]",
     )
-    [one] = load([write(operation(keys))], ENVIRON).operations
+    [one] = load([write(text)], TOKENS).operations
     assert one.timezone == ZoneInfo("America/Lima")
     assert (one.interval, one.timeout, one.stale_after) == (600, 90, 3600)
     assert (one.daily_requests, one.poll_hours) == (1000, "Mo-Sa 06:00-22:00")
     assert one.ca_file == tmp_path / "ca.pem"
-    assert one.proxy == "http://me:secret@proxy.example:3128"
-    assert one.proxy_shown == "http://proxy.example:3128"
+    assert one.proxy == SecretStr("http://me:secret@proxy.example:3128")
     assert "secret" not in repr(one)
     assert (one.token_info, dict(one.labels)) == (True, {"a": "b"})
-    assert one.sla == (
-        SlaEntry(
-            channels=("chat",),
-            skills=("4173",),
-            service_level=ServiceLevel(20, 0.8),
-            abandonment_max=0.055,
-            asa_max=90,
-            min_interactions=0,
-            hours="Mo-Fr 07:00-19:00; PH off",
-            country="CO",
-        ),
-    )
+    [entry] = one.sla
+    assert (entry.channels, entry.skills) == (("chat-web",), ("4173",))
+    assert entry.service_level is not None
+    assert (entry.service_level.within, entry.service_level.target) == (20, 0.8)
+    assert (entry.abandonment_max, entry.asa_max, entry.min_interactions) == (0.055, 90, 0)
+    assert (entry.hours, entry.country) == ("Mo-Fr 07:00-19:00; PH off", "CO")
 
 
-def test_skills_are_listed_or_discovered(write: Write, tmp_path: Path) -> None:
+def test_skills_are_listed_or_discovered() -> None:
     """Ids are texts whatever YAML makes of them; names default to the id."""
     skills = "[{id: 4173, name: Ventas}, {id: '7'}, {id: all}, {id: 8, interval: 15m}]"
-    text = f"operations: [{{name: a, server: wv0013, token_env: ACME_TOKEN, skills: {skills}}}]"
-    file = tmp_path / "skills.yml"
-    file.write_text(text, encoding="utf-8")
-    [one] = load([file], ENVIRON).operations
-    assert one.skills == (
+    assert operation(skills=skills).skills == (
         Skill("4173", "Ventas"),
         Skill("7", "7"),
         Skill("all", "all"),
         Skill("8", "8", 900),
     )
-    file.write_text(text.replace(skills, "discover"), encoding="utf-8")
-    [one] = load([file], ENVIRON).operations
-    assert (one.discover, one.skills) == (True, ())
+    found = operation(skills="discover")
+    assert (found.discover, found.skills) == (True, ())
 
 
-def test_defaults_are_overridden_key_by_key(write: Write) -> None:
+def test_defaults_are_overridden_key_by_key() -> None:
     """An operation's own key replaces the default as a whole; only labels are added up."""
-    defaults = (
-        "interval: 10m, timezone: America/Lima, labels: {a: x, b: x}, sla: [{asa: {max: 30s}}]"
-    )
-    file = write(
-        operation("interval: 15m, labels: {b: y}, sla: []"),
-        operation(name="other", token="OTHER_TOKEN"),
-        defaults=defaults,
-    )
-    first, second = load([file], ENVIRON).operations
+    first, second = configuration(
+        written(interval="15m", labels="{b: y}", sla="[]"),
+        written("other", token_env="OTHER_TOKEN"),
+        defaults="interval: 10m, timezone: America/Lima, labels: {a: x, b: x},"
+        " sla: [{asa: {max: 30s}}]",
+    ).operations
     assert (first.interval, second.interval) == (900, 600)
     assert (first.stale_after, second.stale_after) == (2700, 1800)
     assert first.timezone == second.timezone == ZoneInfo("America/Lima")
@@ -141,135 +140,266 @@ def test_defaults_are_overridden_key_by_key(write: Write) -> None:
     assert (len(first.sla), len(second.sla)) == (0, 1)
 
 
-def test_a_problem_of_the_defaults_is_told_once(write: Write) -> None:
-    """What is wrong in the defaults is told there, and hides nothing of the operations."""
-    file = write(
-        operation("timeout: 5"), operation(name="a b"), defaults="interval: 1m, sla: 3"
+def test_operations_that_say_the_same_are_equal() -> None:
+    """A reload keeps what did not change: any key that differs makes another operation."""
+    keys = {
+        "skills": "[{id: 1}]",
+        "interval": "10m",
+        "proxy": "'http://u:p@proxy.example:1'",
+        "labels": "{a: b}",
+        "sla": "[{asa: {max: 30s}}]",
+        "token_env": "OTHER_TOKEN",
+        "timezone": "America/Lima",
+        "stale_after": "20m",
+    }
+    assert operation() == operation(interval="5m", stale_after="900s")
+    for key, value in keys.items():
+        assert operation() != operation(**{key: value}), key
+        assert operation(**{key: value}) == operation(**{key: value}), key
+    token = written(token_env=None, token="canary-01")
+    assert configuration(token).operations == configuration(token).operations
+    other = written(token_env=None, token="canary-02")
+    assert configuration(token).operations != configuration(other).operations
+
+
+def test_a_problem_of_the_defaults_is_reported_once() -> None:
+    """What is wrong in the defaults is reported there, and hides nothing of the operations."""
+    found = problems_of(
+        text_of(
+            written(timeout=5),
+            written("a b", token_env="OTHER_TOKEN"),
+            defaults="interval: 1m, sla: 3, labels: {x: [], job: y}, shard: 1",
+        )
     )
-    assert problems(file) == [
-        "defaults.sla: must be a list, not a number, as in - asa: {max: 30s}",
-        "operations.0.timeout: 5 has no unit: write a duration such as 5s or 5m",
-        "defaults.interval: 1m is too short: write 5m (300s) or more"
-        " (less is for loopback addresses only)",
-        'operations.1.name: "a b" cannot be a name: use up to 128 of the characters'
-        " a-z, A-Z, 0-9, _, . and -",
+    assert places(found) == [
+        (1, "", "defaults.labels.x"),
+        (1, "", "defaults.labels.job"),
+        (1, "", "defaults.sla"),
+        (1, "", "defaults.interval"),
+        (3, "operation acme", "timeout"),
+        (4, "operation #2", "name"),
     ]
 
 
-def test_one_wrong_key_hides_no_other_problem(write: Write) -> None:
+@pytest.mark.parametrize("defaults", ["", "3", "[interval]"])
+def test_defaults_are_a_mapping(defaults: str) -> None:
+    """Nothing and anything else are one problem; the operations are judged without them."""
+    text = f"defaults: {defaults}\n" + text_of(written(interval=5))
+    assert places(problems_of(text)) == [(1, "", "defaults"), (3, "operation acme", "interval")]
+
+
+def test_a_wrong_default_that_no_operation_takes_is_a_problem_too() -> None:
+    """Every operation has a key of its own, and the default is still wrong."""
+    text = text_of(written(timezone="America/Lima"), defaults="timezone: Limma")
+    assert places(problems_of(text)) == [(1, "", "defaults.timezone")]
+
+
+def test_a_default_is_judged_with_the_operation_that_takes_it() -> None:
+    """A default that is right alone may be wrong beside a key of an operation."""
+    text = text_of(written(interval="20m"), defaults="stale_after: 15m")
+    assert places(problems_of(text)) == [(1, "", "defaults.stale_after")]
+    made = configuration(written(interval="20m", stale_after="1h"), defaults="stale_after: 15m")
+    assert made.operations[0].stale_after == 3600
+
+
+def test_one_wrong_key_hides_no_other_problem() -> None:
     """What is wrong inside a list is left out, and the rest of the list is still checked."""
-    file = write(
-        "  - {name: a, server: wv0013, token_env: ACME_TOKEN, interval: 1, timeout: 1h,"
-        " skills: [{id: 1, nam: x}, {id: 1, interval: 5}, {id: 2, interval: 1m}],"
-        " sla: [{skills: [9], asa: {max: 5}, labels: {}},"
-        " {hours: PH off, abandonment: {max: }}]}\n"
+    text = text_of(
+        written(
+            "a",
+            interval=1,
+            timeout="1h",
+            skills="[{id: 1, nam: x}, {id: 1, interval: 5}, {id: 2, interval: 1m}]",
+            sla="[{skills: [9], asa: {max: 5}, labels: {}},"
+            " {hours: PH off, abandonment: {max: }}]",
+        )
     )
-    assert [line.split(":")[0] for line in problems(file)] == [
-        "operations.0.sla.1.abandonment.max",
-        "operations.0.interval",
-        "operations.0.skills.0.nam",
-        "operations.0.skills.1.interval",
-        "operations.0.sla.0.asa.max",
-        "operations.0.sla.0.labels",
-        "operations.0.timeout",
-        "operations.0.skills.1.id",
-        "operations.0.skills.2.interval",
-        "operations.0.sla.0.skills.0",
-    ]
+    assert {path for _, _, path in places(problems_of(text))} == {
+        "interval",
+        "timeout",
+        "skills.0.nam",
+        "skills.1.id",
+        "skills.1.interval",
+        "skills.2.interval",
+        "sla.0.asa.max",
+        "sla.0.labels",
+        "sla.0.skills.0",
+        "sla.1.abandonment.max",
+    }
 
 
-def test_very_many_problems_take_no_time(tmp_path: Path) -> None:
-    """Thousands of problems in one list are told without comparing each with each."""
-    file = tmp_path / "many.yml"
-    file.write_text(f"operations: [{{sla: [{'~,' * 5_000}]}}]", encoding="utf-8")
-    assert len(problems(file)) == 5_000 + 4
+def test_very_many_problems_take_no_time() -> None:
+    """Thousands of problems in one list are reported without comparing each with each."""
+    assert len(problems_of(f"operations: [{{sla: [{'~,' * 5_000}]}}]")) == 5_000 + 4
 
 
 def test_several_files_add_up(write: Write, tmp_path: Path) -> None:
     """A directory means its *.yml in order; defaults are for the operations of their file."""
-    write(operation(name="b", token="OTHER_TOKEN"), name="b.yml")
-    write(operation(name="a"), defaults="interval: 10m", name="a.yml")
+    write(written("b", token_env="OTHER_TOKEN"), name="b.yml")
+    write(written("a"), defaults="interval: 10m", name="a.yml")
     write("nonsense", name=".hidden.yml")
     write("nonsense", name="c.yaml")
-    configuration = load([tmp_path], ENVIRON)
-    assert [(one.name, one.interval) for one in configuration.operations] == [
-        ("a", 600),
-        ("b", 300),
-    ]
-    assert (
-        f"{tmp_path}/c.yaml: is not read: its name must end in .yml" in configuration.warnings
-    )
+    made = load([tmp_path], TOKENS)
+    assert [(one.name, one.interval) for one in made.operations] == [("a", 600), ("b", 300)]
+    [warning] = made.warnings
+    assert warning.startswith(f"{tmp_path}/c.yaml: ")
+    assert ".yml" in warning
 
 
 def test_problems_of_several_files_name_the_file(write: Write, tmp_path: Path) -> None:
-    """All problems of all files come at once, each with its file."""
-    first = write(operation(), name="a.yml")
-    second = write(operation("interval: 5"), name="b.yml")
+    """All problems of all files come at once, each with its file, in the order of the files."""
+    first = write(written(), name="a.yml")
+    second = write(written(interval=5), name="b.yml")
     third = tmp_path / "c.yml"
     third.write_text("operations: [", encoding="utf-8")
     (tmp_path / "empty").mkdir()
-    told = problems(first, second, third, tmp_path / "empty", tmp_path / "none.yml")
-    assert told[0] == f"{tmp_path}/empty: the directory holds no file *.yml"
-    assert told[1].startswith(f"{third}: line 1, column 14: is not YAML")
-    assert told[2] == f"{tmp_path}/none.yml: the file does not exist"
-    assert told[3].startswith(f"{second}: operations.0.interval: 5 has no unit")
-    assert told[4] == (
-        f'{second}: operations.0.name: "acme" is already the name of {first}: operations.0'
-    )
-    assert len(told) == 5
+    nowhere = tmp_path / "none.yml"
+    found = refused(first, second, third, tmp_path / "empty", nowhere)
+    assert [(one.file, one.line, one.path) for one in found] == [
+        (f"{tmp_path}/empty", 0, ""),
+        (str(second), 2, "interval"),
+        (str(second), 2, "name"),
+        (str(third), 1, ""),
+        (str(nowhere), 0, ""),
+    ]
+    assert f"{first}:2" in found[2].reason
 
 
 def test_paths_that_are_none() -> None:
     """No path and a path that cannot exist are problems, not crashes."""
-    assert problems() == ["no configuration file is given"]
-    assert "null" in problems(Path("a\0b"))[0]
+    assert len(refused()) == 1
+    [problem] = refused(Path("a\0b"))
+    assert "null" in problem.reason
 
 
-def test_shared_tokens_are_grouped(write: Write) -> None:
+def test_a_problem_names_file_line_and_operation(write: Write) -> None:
+    """Whoever edits a long file finds the line; `op37` stands there, not its number."""
+    many = [written(f"op{n}", server=f"wv{n:04d}", token_env="T") for n in range(40)]
+    many[37] = many[37].replace("id: 4173", "id: 4173, nombre: x")
+    many[38] = many[38].replace("name: op38, ", "")
+    file = write(*many)
+    told = [str(problem) for problem in refused(file, environ={"T": "canary"})]
+    assert told[0].startswith(f"{file}:39: operation op37, skills.0.nombre: is not a known key")
+    assert told[1].startswith(f"{file}:40: operation #39, name: is missing")
+
+
+def test_messages_are_in_spanish_where_the_locale_is() -> None:
+    """The first variable that is set decides, as for every program."""
+    text = text_of(written(interval=5, timezone="Limma", colour="red"))
+    spanish = [one.reason for one in problems_of(text, {**TOKENS, "LANG": "es_CO.UTF-8"})]
+    english = [one.reason for one in problems_of(text, {**TOKENS, "LC_ALL": "C", "LANG": "es"})]
+    assert len(spanish) == len(english) == 3
+    assert all("no es" in one or "no tiene" in one for one in spanish)
+    assert all("is not" in one or "has no" in one for one in english)
+
+
+def test_shared_tokens_are_grouped() -> None:
     """Operations with the same token are known to share it, and may state one ceiling."""
-    file = write(
-        operation("daily_requests: 1000"),
-        operation(name="other", token="OTHER_TOKEN"),
-        operation("daily_requests: 1000", name="twin").replace("4173", "4174"),
+    made = configuration(
+        written(daily_requests=1000),
+        written("other", token_env="OTHER_TOKEN"),
+        written("twin", daily_requests=1000, server="wv0014"),
+        written("sister", daily_requests=1000, skills="[{id: 4190}]"),
     )
-    configuration = load([file], ENVIRON)
-    assert configuration.shared_tokens == (("acme", "twin"),)
-    assert configuration.warnings == ()
+    assert made.shared_tokens == (("acme", "twin", "sister"),)
+    assert made.warnings == ()
 
 
-@pytest.mark.parametrize("skills", ["[{id: 4173}]", "discover"])
-def test_one_token_asks_a_skill_of_a_server_once(write: Write, skills: str) -> None:
-    """Two operations that would ask the same are an error, which names the skill and both."""
-    twin = operation(name="twin").replace("[{id: 4173}]", skills)
-    file = write(operation(), operation(name="other", token="OTHER_TOKEN"), twin)
-    found = problems(file)
-    assert [problem.split(":")[0] for problem in found] == ["operations.2.skills"]
-    assert "acme" in found[0]
-    assert ("4173" in found[0]) == (skills != "discover")
+def test_one_token_polls_a_skill_of_a_server_once() -> None:
+    """Twice the same query would be one by its identity, and cost twice."""
+    same = text_of(written(), written("twin", skills="[{id: 1}, {id: '04173'}]"))
+    assert places(problems_of(same)) == [(3, "operation twin", "skills.1.id")]
+    for first, second in (("discover", "[{id: 1}]"), ("[{id: 1}]", "discover")):
+        text = text_of(written(skills=first), written("twin", skills=second))
+        assert places(problems_of(text)) == [(3, "operation twin", "skills")]
 
 
-def test_targets_in_defaults_may_name_skills_of_any_operation(write: Write) -> None:
+def test_targets_in_defaults_may_name_skills_of_any_operation() -> None:
     """A skill in the targets of the defaults need not be in every operation."""
-    file = write(operation(), defaults="sla: [{skills: [4173], asa: {max: 30s}}]")
-    assert load([file], ENVIRON).operations[0].sla[0].skills == ("4173",)
-    text = file.read_text(encoding="utf-8").replace("[{id: 4173}]", "discover")
-    file.write_text(text, encoding="utf-8")
-    assert load([file], ENVIRON).operations[0].discover
+    targets = "sla: [{skills: [4173], asa: {max: 30s}}]"
+    [one] = configuration(written(), defaults=targets).operations
+    assert one.sla[0].skills == ("4173",)
+    [one] = configuration(written(skills="discover"), defaults=targets).operations
+    assert one.discover
 
 
-def test_what_is_likely_a_mistake_is_warned_about(write: Write, tmp_path: Path) -> None:
-    """A plain token, an odd path and targets without effect are told."""
-    file = tmp_path / "odd.yml"
-    file.write_text(
-        "operations: [{name: a, url: 'https://wv0013.wolkvox.com', token: canary-01,"
-        " skills: [{id: all}, {id: 1}], sla: [{skills: [all], asa: {max: 30s}}]}]",
-        encoding="utf-8",
+def warnings_of(*operations: str) -> list[tuple[str, str]]:
+    """Return the warnings of operations: place and reason."""
+    found = [one.split(":", 3) for one in configuration(*operations).warnings]
+    return [(place.strip(), reason) for _, _, place, reason in found]
+
+
+def test_what_is_likely_a_mistake_is_warned_about() -> None:
+    """A plain token and an odd path."""
+    text = written(
+        "a", server=None, url="'https://wv0013.wolkvox.com'", token_env=None, token="c"
     )
-    assert load([file], {}).warnings == (
-        "operations.0.token: stands in plain text here; token_file keeps it apart",
-        "operations.0.url: Wolkvox answers below /api/v2/, which is not in it",
-        "operations.0.sla: targets for all have no effect where single skills are polled too",
-    )
+    assert [place for place, _ in warnings_of(text)] == [
+        "operation a, token",
+        "operation a, url",
+    ]
+
+
+def test_a_channel_that_wolkvox_does_not_document_is_warned_about() -> None:
+    """With the channel that was meant; `unknown` is the exporter's own."""
+    text = written(sla="[{channels: [voz, whatsapp, inbound, unknown, xyz], asa: {max: 30s}}]")
+    voice, chat, odd = warnings_of(text)
+    assert voice[0] == "operation acme, sla.0.channels.0"
+    assert '"inbound"' in voice[1]
+    assert '"chat-whatsapp"' in chat[1]
+    assert "xyz" in odd[1]
+    assert "did you mean" not in odd[1]
+
+
+@pytest.mark.parametrize(
+    ("sla", "warned"),
+    [
+        ("{service_level: {within: 20s, target: 80%}}", True),
+        ("{channels: [inbound], service_level: {within: 20s, target: 80%}}", False),
+        ("{abandonment: {max: 5%}, asa: {max: 1h}}", False),
+        (
+            "{service_level: {within: 20s, target: 80%}}, {channels: [chat-email, omni-email,"
+            " omni-facebook_page, omni-instagram, omni-twitter],"
+            " service_level: {within: 30s, target: 1%}}",
+            False,
+        ),
+        (
+            "{service_level: {within: 20s, target: 80%}}, {channels: [omni-email],"
+            " service_level: {within: 30s, target: 1%}}",
+            True,
+        ),
+    ],
+)
+def test_seconds_that_hold_for_mail_are_warned_about(sla: str, warned: bool) -> None:
+    """A target without channels reaches those where an answer takes hours."""
+    told = [place for place, _ in warnings_of(written(sla=f"[{sla}]"))]
+    assert told == (["operation acme, sla.0"] if warned else [])
+
+
+@pytest.mark.parametrize("zone", ["GMT-5", "UTC-05:00", "-5", "Etc/GMT-05:00", "gmt + 3"])
+def test_an_offset_is_answered_with_a_place(zone: str) -> None:
+    """`Etc/GMT-5` would be UTC+5: it is never what anybody means."""
+    [problem] = problems_of(text_of(written(timezone=f"'{zone}'")))
+    assert problem.path == "timezone"
+    assert "place" in problem.reason
+    assert "did you mean" not in problem.reason
+
+
+def test_no_zone_is_advised_that_is_no_place() -> None:
+    """Neither Etc nor UTC are near to anything."""
+    for zone in ("UCT5", "Etc/GTM-5", "utc", "GMT5"):
+        [problem] = problems_of(text_of(written(timezone=zone)))
+        assert 'did you mean "Etc' not in problem.reason
+        assert 'did you mean "U' not in problem.reason
+        assert 'did you mean "G' not in problem.reason
+
+
+def test_a_zone_that_counts_the_other_way_round_is_warned_about() -> None:
+    """`Etc/GMT+5` is right for Bogota, and looks wrong; `Etc/GMT-5` is the reverse."""
+    assert warnings_of(written(timezone="Etc/GMT+5"))[0][0] == "operation acme, timezone"
+    assert "UTC-5" in warnings_of(written(timezone="Etc/GMT+5"))[0][1]
+    assert "UTC+5" in warnings_of(written(timezone="Etc/GMT-5"))[0][1]
+    assert warnings_of(written(timezone="Etc/GMT")) == []
 
 
 def test_short_intervals_are_for_loopback_only(tmp_path: Path) -> None:
@@ -313,13 +443,12 @@ def test_other_durations_are_refused(value: object) -> None:
         duration(value)
 
 
-def test_a_number_that_yaml_misreads_is_no_duration(tmp_path: Path) -> None:
-    """A number with leading zeros gets the same hint as any bare number."""
-    text = "defaults: {interval: 0300, labels: {site2: 1}}"
-    (tmp_path / "a.yml").write_text(text, encoding="utf-8")
-    told = problems(tmp_path / "a.yml")
-    assert "defaults.interval: has no unit" in told[0]
-    assert told[1] == "defaults.labels.site2: must be text, not a number: write it in quotes"
+def test_a_number_that_yaml_misreads_is_no_duration() -> None:
+    """A number with leading zeros gets the same hint as any bare number; as text it is text."""
+    [problem] = problems_of(text_of(defaults="interval: 0300"))
+    assert problem.path == "defaults.interval"
+    assert "has no unit" in problem.reason
+    assert operation(labels="{site: 007}").labels == {"site": "007"}
 
 
 @pytest.mark.parametrize(
@@ -393,9 +522,9 @@ def test_percentages_are_exact_ratios() -> None:
 
 def test_values_are_named_by_kind_and_quoted_with_care() -> None:
     """Messages say what YAML made of a value; long and token-like text is not repeated."""
-    samples: list[object] = [None, True, 1, [], {}, "x"]
+    samples: list[object] = [None, True, 1, 1.5, [], {}, "x"]
     kinds = [kind(value) for value in samples]
-    assert kinds == ["nothing", "true or false", "a number", "a list", "a mapping", "text"]
+    assert kinds == ["nothing", "bool", "number", "float", "list", "mapping", "text"]
     assert shown("caf\u00e9\x07") == '"café\\x07"'
     assert shown("7b" + "0" * 30) == shown("a b " * 30) == "this text"
 
@@ -449,9 +578,9 @@ def test_variables_may_name_a_file_a_zone_and_discovery(tmp_path: Path) -> None:
         (
             {},
             [
-                "WOLKVOX_SERVER: is not set: set it to 0013, wv0013 or a URL",
-                "WOLKVOX_TOKEN: is not set: set WOLKVOX_TOKEN or WOLKVOX_TOKEN_FILE",
-                "WOLKVOX_SKILLS: is not set: set it as in 4173=Ventas,all",
+                ("WOLKVOX_SERVER", "set it to 0013, wv0013 or a URL"),
+                ("WOLKVOX_TOKEN_FILE", "set WOLKVOX_TOKEN or WOLKVOX_TOKEN_FILE"),
+                ("WOLKVOX_SKILLS", "4173=Ventas,all"),
             ],
         ),
         (
@@ -462,14 +591,11 @@ def test_variables_may_name_a_file_a_zone_and_discovery(tmp_path: Path) -> None:
                 "WOLKVOX_TIMEZONE": "Lima",
             },
             [
-                'WOLKVOX_TIMEZONE: "Lima" is not a time zone such as America/Bogota'
-                ' (did you mean "America/Lima"?)',
-                "WOLKVOX_SKILLS: must be the number of a skill, such as 4173, or all",
-                "WOLKVOX_SKILLS: must not be empty",
-                'WOLKVOX_SERVER: must be the four digits of the server, "0013" or wv0013;'
-                " an address begins with https://",
-                "WOLKVOX_TOKEN: the environment variable WOLKVOX_TOKEN holds more than a token:"
-                " a blank, a line break or a special character",
+                ("WOLKVOX_SERVER", "an address begins with https://"),
+                ("WOLKVOX_TIMEZONE", 'did you mean "America/Lima"'),
+                ("WOLKVOX_SKILLS", "number of a skill"),
+                ("WOLKVOX_SKILLS", "must not be empty"),
+                ("WOLKVOX_TOKEN", "holds more than a token"),
             ],
         ),
         (
@@ -480,21 +606,26 @@ def test_variables_may_name_a_file_a_zone_and_discovery(tmp_path: Path) -> None:
                 "WOLKVOX_SKILLS": "all,all",
             },
             [
-                "WOLKVOX_TOKEN: is set as well: set only one of"
-                " WOLKVOX_TOKEN or WOLKVOX_TOKEN_FILE",
-                "WOLKVOX_SKILLS: all stands twice: it is already skills.0",
+                ("WOLKVOX_TOKEN", "set only one"),
+                ("WOLKVOX_SKILLS", "stands twice"),
             ],
         ),
     ],
     ids=["nothing", "wrong", "both"],
 )
 def test_problems_of_variables_name_the_variable(
-    environ: dict[str, str], told: list[str]
+    environ: dict[str, str], told: list[tuple[str, str]]
 ) -> None:
-    """All problems at once here too, each with the variable to change."""
+    """All problems at once here too, each as `VARIABLE: reason`."""
     with pytest.raises(ConfigError) as caught:
         from_environment(environ)
-    assert [str(problem) for problem in caught.value.problems] == told
+    found = caught.value.problems
+    assert sorted(one.path for one in found) == sorted(variable for variable, _ in told)
+    for variable, words in told:
+        line = next(
+            (str(one) for one in found if one.path == variable and words in one.reason), ""
+        )
+        assert line.startswith(f"{variable}: "), (variable, words)
 
 
 def test_an_environment_without_variables_describes_nothing() -> None:
@@ -502,19 +633,22 @@ def test_an_environment_without_variables_describes_nothing() -> None:
     assert not in_environment({"WOLKVOX_TIMEZONE": "America/Lima", "WOLKVOX_TOKEN": ""})
 
 
-def test_misspelt_keys_are_answered_with_the_nearest(write: Write) -> None:
+def test_misspelt_keys_are_answered_with_the_nearest() -> None:
     """The hint names a key, on every level, and nothing else."""
-    text = (
-        "operations:\n  - {name: a, sever: '1', server: '0013', token_env: T,"
-        " skills: [{idd: 1, id: 2}], sla: [{asaa: {max: 30s}, asa: {maxi: 1s, max: 2s}}]}\n"
-        "default: {}\n"
+    text = text_of(
+        written(
+            sever="'1'",
+            skills="[{idd: 1, id: 2}]",
+            sla="[{asaa: {max: 30s}, asa: {maxi: 1s, max: 2s}}]",
+        )
     )
-    with pytest.raises(ConfigError) as caught:
-        load([write(text)], {"T": "token"})
-
-    hints = {problem.path: problem.reason for problem in caught.value.problems}
-    assert hints["operations.0.sever"] == 'is not a known key (did you mean "server"?)'
-    assert hints["operations.0.skills.0.idd"] == 'is not a known key (did you mean "id"?)'
-    assert hints["operations.0.sla.0.asaa"] == 'is not a known key (did you mean "asa"?)'
-    assert hints["operations.0.sla.0.asa.maxi"] == 'is not a known key (did you mean "max"?)'
-    assert hints["default"] == 'is not a known key (did you mean "defaults"?)'
+    hints = {problem.path: problem.reason for problem in problems_of(f"{text}default: {{}}\n")}
+    meant = {
+        "sever": "server",
+        "skills.0.idd": "id",
+        "sla.0.asaa": "asa",
+        "sla.0.asa.maxi": "max",
+        "default": "defaults",
+    }
+    for path, key in meant.items():
+        assert hints[path] == f'is not a known key (did you mean "{key}"?)'

@@ -13,42 +13,45 @@ from typing import Any
 import pytest
 
 from exporter.config import load
-from exporter.config.form import OperationForm
-from exporter.config.reference import rewrite, tables
-from exporter.config.schema import schema
+from exporter.config.invalid import keys
+from exporter.config.model import Operation, SlaEntry
+from exporter.config.reference import rewrite, schema, tables
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
 def test_the_schema_is_that_of_the_code() -> None:
-    """Regenerate with: python -m exporter.config.schema > docs/wolkvox.schema.json."""
+    """Regenerate with: make docs."""
     committed = json.loads((DOCS / "wolkvox.schema.json").read_text(encoding="utf-8"))
     assert committed == schema()
 
 
 def test_the_reference_is_that_of_the_code() -> None:
-    """Regenerate with: python -m exporter.config.reference docs/configuration.md."""
+    """Regenerate with: make docs."""
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
     assert page == rewrite(page)
     assert tables() in page
-    for key in OperationForm.model_fields:
+    for key in keys()["Operation"]:
         assert f"| `{key}` |" in page
 
 
-def test_both_are_written_by_commands(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The commands named in the docstrings work."""
-    for name in ("schema", "reference"):
-        monkeypatch.delitem(sys.modules, f"exporter.config.{name}")
-    runpy.run_module("exporter.config.schema", run_name="__main__")
-    assert json.loads(capsys.readouterr().out) == schema()
-    page = tmp_path / "page.md"
+@pytest.mark.parametrize("model", [Operation, SlaEntry])
+def test_every_key_is_described(model: type[Operation] | type[SlaEntry]) -> None:
+    """A key that is added to the configuration is added to its reference."""
+    fields = model.model_fields.items()
+    assert {field.alias or name for name, field in fields} == set(keys()[model.__name__])
+
+
+def test_both_are_written_by_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command of `make docs` writes tables into a page, and the schema."""
+    page, file = tmp_path / "page.md", tmp_path / "wolkvox.schema.json"
     page.write_text(
         "a\n<!-- keys: begin (generated) -->\noutdated\n<!-- keys: end -->\nb\n", "utf-8"
     )
-    monkeypatch.setattr(sys, "argv", ["reference", str(page)])
+    monkeypatch.delitem(sys.modules, "exporter.config.reference")
+    monkeypatch.setattr(sys, "argv", ["reference", str(page), str(file)])
     runpy.run_module("exporter.config.reference", run_name="__main__")
+    assert json.loads(file.read_text(encoding="utf-8")) == schema()
     assert "outdated" not in page.read_text(encoding="utf-8")
     assert tables() in page.read_text(encoding="utf-8")
 
@@ -78,7 +81,7 @@ def test_the_schema_helps_editors() -> None:
     for definition in made["$defs"].values():
         assert definition["additionalProperties"] is False
         assert definition["title"]
-    operation = made["$defs"]["OperationForm"]
+    operation = made["$defs"]["Operation"]
     assert next(iter(operation["properties"])) == "name"
     assert operation["required"] == ["name"]
     assert [len(choice["oneOf"]) for choice in operation["allOf"]] == [2, 3]
@@ -119,7 +122,7 @@ def test_the_example_is_right(example: Path) -> None:
 def test_the_example_shows_every_key() -> None:
     """Each key of an operation stands in the example, some of them as a comment."""
     text = (DOCS / "example.yml").read_text(encoding="utf-8")
-    for key in set(OperationForm.model_fields) - {"token"}:
+    for key in set(keys()["Operation"]) - {"token"}:
         assert f"{key}:" in text
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from exporter.config import Configuration, Operation, Skill, TokenSource
+from exporter.config import Configuration
 from exporter.config.plan import (
     DAY,
     Load,
@@ -20,23 +18,21 @@ from exporter.config.plan import (
     render_plan,
     stretch,
 )
+from tests.config_support import configuration, written
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SKILLS = tuple(Skill(str(number), str(number)) for number in range(1, 11))
+TEN = f"[{', '.join(f'{{id: {number}}}' for number in range(1, 11))}]"
 
 
-def make(name: str = "acme", **keys: object) -> Operation:
-    """Build an operation of one skill."""
-    values: dict[str, object] = {
-        "name": name,
-        "base_url": "https://wv0013.wolkvox.com/api/v2/",
-        "server": "wv0013",
-        "loopback": False,
-        "token": TokenSource(file=Path("/run/secrets/acme"), value=SecretStr("x")),
-        "timezone": ZoneInfo("America/Bogota"),
-        "skills": SKILLS[:1],
-    }
-    return Operation(**(values | keys))  # type: ignore[arg-type]
+def make(*operations: str) -> Configuration:
+    """Load operations, each on a server of its own."""
+    apart = [one.replace("0013", f"00{n:02d}", 1) for n, one in enumerate(operations, start=13)]
+    return configuration(*(apart or [written()]))
+
+
+def own(name: str, **keys: object) -> str:
+    """Write an operation with a token of its own."""
+    return written(name, token_env=None, token=f"7b{name}", **keys)
 
 
 @pytest.mark.parametrize(
@@ -94,26 +90,27 @@ def test_what_is_stretched_fits_and_is_no_longer_than_needed(
 
 def test_a_day_around_the_clock_is_288_calls() -> None:
     """The call that closes the day takes the place of the first poll of the next one."""
-    [token] = plan(Configuration((make(),)), NOW).tokens
+    [token] = plan(make(), NOW).tokens
     assert (token.calls, token.ceiling, token.stretched, token.fits) == (288, None, 300, True)
 
 
 def test_everything_that_calls_is_counted() -> None:
     """token_info counts 24, discovery 1; slower skills count less."""
-    skills = (Skill("1", "1"), Skill("2", "2", 900))
-    operation = make(skills=skills, token_info=True, discover=True)
-    [token] = plan(Configuration((operation,)), NOW).tokens
-    assert token.calls == 288 + 96 + 24 + 1
+    listed = written(skills="[{id: 1}, {id: 2, interval: 15m}]", token_info="true")
+    found = own("other", skills="discover", token_info="true")
+    first, second = plan(make(listed, found), NOW).tokens
+    assert first.calls == 288 + 96 + 24
+    assert second.calls == 24 + 1
 
 
 def test_poll_hours_count_the_busiest_day_and_the_closing_call() -> None:
     """Ten hours on the longest day are 120 calls, and one closes the day."""
-    operation = make(poll_hours="Mo-Fr 08:00-18:00; Sa 08:00-12:00")
-    [token] = plan(Configuration((operation,)), NOW).tokens
+    hours = "'Mo-Fr 08:00-18:00; Sa 08:00-12:00'"
+    [token] = plan(make(written(poll_hours=hours)), NOW).tokens
     assert token.calls == 121
-    [always] = plan(Configuration((make(poll_hours="24/7"),)), NOW).tokens
+    [always] = plan(make(written(poll_hours="24/7")), NOW).tokens
     assert always.calls == 288
-    [never] = plan(Configuration((make(poll_hours="24/7 off", daily_requests=1),)), NOW).tokens
+    [never] = plan(make(written(poll_hours="24/7 off", daily_requests=1)), NOW).tokens
     assert (never.calls, never.stretched) == (1, 300)
 
 
@@ -131,7 +128,7 @@ def test_closing_a_day_costs_a_call_where_no_poll_is_due_at_midnight(
     hours: str, calls: int
 ) -> None:
     """The call that closes the day comes on top where polling is closed at midnight."""
-    [token] = plan(Configuration((make(poll_hours=hours),)), NOW).tokens
+    [token] = plan(make(written(poll_hours=f"'{hours}'")), NOW).tokens
     assert token.calls == calls
 
 
@@ -149,21 +146,19 @@ def test_days_of_clock_changes_are_measured_in_real_time(
     week: str, zone: str, calls: int
 ) -> None:
     """The busiest day of the coming week may have 25 hours to poll in."""
-    operation = make(poll_hours="24/7", timezone=ZoneInfo(zone))
-    now = datetime.fromisoformat(f"{week} 12:00").replace(tzinfo=operation.timezone)
-    [token] = plan(Configuration((operation,)), now).tokens
+    now = datetime.fromisoformat(f"{week} 12:00").replace(tzinfo=ZoneInfo(zone))
+    [token] = plan(make(written(poll_hours="24/7", timezone=zone)), now).tokens
     assert token.calls == calls
 
 
 def test_operations_with_one_token_share_one_day() -> None:
     """Their calls are added up against the one ceiling."""
-    operations = (
-        make(daily_requests=500),
-        make(name="other", daily_requests=100),
-        make(name="twin", daily_requests=500),
+    made = make(
+        written(daily_requests=500),
+        own("other", daily_requests=100),
+        written("twin", daily_requests=500),
     )
-    configuration = Configuration(operations, shared_tokens=(("acme", "twin"),))
-    together, alone = plan(configuration, NOW).tokens
+    together, alone = plan(made, NOW).tokens
     assert [one.operation.name for one in together.operations] == ["acme", "twin"]
     assert together.calls == 576
     assert together.stretched == pytest.approx(2 * DAY / 500)
@@ -172,7 +167,7 @@ def test_operations_with_one_token_share_one_day() -> None:
 
 def test_many_calls_without_a_ceiling_are_warned_about() -> None:
     """More than one licence allows is told where no ceiling is set."""
-    made = plan(Configuration((make(skills=SKILLS), make(name="small"))), NOW)
+    made = plan(make(written(skills=TEN), own("small")), NOW)
     assert made.warnings == (
         "acme: 2880 calls a day are planned, and a licence allows 1000: set daily_requests to"
         " what yours allow",
@@ -181,29 +176,28 @@ def test_many_calls_without_a_ceiling_are_warned_about() -> None:
 
 def test_the_plan_is_a_readable_table() -> None:
     """One line for each operation: what it costs, what it may cost, and what follows."""
-    operations = (
-        make(daily_requests=1000),
-        make(name="big", skills=SKILLS, daily_requests=1000),
-        make(name="bigger", skills=SKILLS),
-        make(name="none", token_info=True, daily_requests=24),
-        make(name="found", skills=(), discover=True, daily_requests=1000),
-        make(name="unknown", skills=(), discover=True),
-        make(name="one", skills=(Skill("1", "1", 900),), daily_requests=2000),
-        make(name="two", daily_requests=2000),
+    made = make(
+        own("acme", daily_requests=1000),
+        own("big", skills=TEN, daily_requests=1000),
+        own("bigger", skills=TEN),
+        own("none", token_info="true", daily_requests=24),
+        own("found", skills="discover", daily_requests=1000),
+        own("unknown", skills="discover"),
+        written("one", skills="[{id: 1, interval: 15m}]", daily_requests=2000),
+        written("two", daily_requests=2000),
     )
-    configuration = Configuration(operations, shared_tokens=(("one", "two"),))
-    table = render_plan(plan(configuration, NOW))
+    table = render_plan(plan(made, NOW))
     assert [" ".join(line.split()) for line in table.splitlines()] == [
         "operation server zone queries interval calls/day budget",
         "acme wv0013 America/Bogota 1 5m 288 1000 fits",
-        "big wv0013 America/Bogota 10 5m 2880 1000 stretched to 14m24s",
-        "bigger wv0013 America/Bogota 10 5m 2880 - over 1000, no ceiling is set",
-        "none wv0013 America/Bogota 1 5m 312 24 does not fit: nothing is left for polling",
-        "found wv0013 America/Bogota discover 5m 1 + 288 a skill 1000 fits, room for 3 skills",
-        "unknown wv0013 America/Bogota discover 5m 1 + 288 a skill - no ceiling is set",
-        "one wv0013 America/Bogota 1 5m (some differ) 96 2000"
+        "big wv0014 America/Bogota 10 5m 2880 1000 stretched to 14m24s",
+        "bigger wv0015 America/Bogota 10 5m 2880 - over 1000, no ceiling is set",
+        "none wv0016 America/Bogota 1 5m 312 24 does not fit: nothing is left for polling",
+        "found wv0017 America/Bogota discover 5m 1 + 288 a skill 1000 fits, room for 3 skills",
+        "unknown wv0018 America/Bogota discover 5m 1 + 288 a skill - no ceiling is set",
+        "one wv0019 America/Bogota 1 5m (some differ) 96 2000"
         " one, two share a token: 384 together; fits",
-        "two wv0013 America/Bogota 1 5m 288 2000 one, two share a token: 384 together; fits",
+        "two wv0020 America/Bogota 1 5m 288 2000 one, two share a token: 384 together; fits",
         "warning: bigger: 2880 calls a day are planned, and a licence allows 1000:"
         " set daily_requests to what yours allow",
     ]

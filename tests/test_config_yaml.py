@@ -10,21 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import load, yamlfile
-from exporter.config.form import (
-    AbandonmentForm,
-    FileForm,
-    OperationForm,
-    ServiceLevelForm,
-    SkillForm,
-    SlaForm,
-)
-from exporter.config.values import Unquoted
-from exporter.config.yamlfile import MAX_BYTES, parse_yaml, read_yaml
+from exporter.config.invalid import Unquoted, keys
+from exporter.config.yamlfile import MAX_BYTES, Document, read_yaml
 from exporter.errors import ConfigError
 
 GOOD = 'operations: [{name: a, server: "0013", token: canary-01, skills: [{id: 1}]}]'
-FORMS = (FileForm, OperationForm, SkillForm, SlaForm, ServiceLevelForm, AbandonmentForm)
-KEYS = sorted({key for form in FORMS for key in form.model_fields})
+KEYS = sorted({key for model in keys().values() for key in model})
+
+
+def parsed(directory: Path, text: str) -> Document:
+    """Read a text as a file."""
+    file = directory / "any.yml"
+    file.write_text(text, encoding="utf-8")
+    return read_yaml(file)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +30,7 @@ KEYS = sorted({key for form in FORMS for key in form.model_fields})
     [
         ("NO", "NO"),
         ("yes", "yes"),
+        ("on", "on"),
         ("true", True),
         ("False", False),
         ("0013", Unquoted("0013")),
@@ -40,9 +39,11 @@ KEYS = sorted({key for form in FORMS for key in form.model_fields})
         ("0", 0),
         ("-5", -5),
         ("0.8", 0.8),
+        ("1e3", "1e3"),
         ("1:30", "1:30"),
+        ("12:30", "12:30"),
         ("0x_", "0x_"),
-        ("2026-99-99", "2026-99-99"),
+        ("2026-11-22", "2026-11-22"),
         ("9" * 30, "9" * 30),
         ("~", None),
         ("", None),
@@ -50,12 +51,16 @@ KEYS = sorted({key for form in FORMS for key in form.model_fields})
         ("!!str 0013", "0013"),
         ("{a: &x [1], b: *x}", {"a": [1], "b": [1]}),
         ("{a: &x {k: 1}, b: {<<: *x, k: 2}}", {"a": {"k": 1}, "b": {"k": 2}}),
+        ("{b: {<<: [{k: 1}, {k: 2, l: 3}]}}", {"b": {"k": 1, "l": 3}}),
+        ("{4173: Ventas, true: x}", {"4173": "Ventas", "true": "x"}),
     ],
 )
-def test_scalars_mean_what_they_look_like(text: str, value: object) -> None:
+def test_scalars_mean_what_they_look_like(tmp_path: Path, text: str, value: object) -> None:
     """Scalars follow YAML 1.2: nothing turns into a date, a Norwegian no or an octal."""
-    assert parse_yaml(text).value == value
-    assert parse_yaml(text).duplicates == ()
+    document = parsed(tmp_path, text)
+    assert document.value == value
+    assert type(document.value) is type(value)
+    assert document.duplicates == ()
 
 
 @pytest.mark.parametrize(
@@ -70,19 +75,28 @@ def test_scalars_mean_what_they_look_like(text: str, value: object) -> None:
         "!!python/object:os.system {}",
         "!!timestamp 2026-99-99",
         "? [a]\n: b",
-        "? 1\n: b",
         "a: &a [*a]",
         "\x07",
         "a: [",
         "'",
-        "a: &x 1\nb: &x 2\nc: *y",
+        "a: &x 1\nc: *y",
         "<<: 1",
     ],
 )
-def test_what_is_no_plain_document_is_refused(text: str) -> None:
+def test_what_is_no_plain_document_is_refused(tmp_path: Path, text: str) -> None:
     """Tags, broken numbers, keys that are no text and aliases of themselves are errors."""
-    with pytest.raises(yaml.YAMLError):
-        parse_yaml(text)
+    with pytest.raises(ConfigError) as caught:
+        parsed(tmp_path, text)
+    [problem] = caught.value.problems
+    assert problem.line
+
+
+def test_every_key_and_item_has_its_line(tmp_path: Path) -> None:
+    """What is not written has the line of what holds it; of a key that stands twice, each."""
+    document = parsed(tmp_path, "a:\n  - b: 1\n    c: {d: 2}\n\n  - x\na: 3\n")
+    places = [(), ("a", 0), ("a", 0, "b"), ("a", 0, "c", "d", "e"), ("a", 1, "none"), ("z",)]
+    assert [document.line(loc) for loc in places] == [0, 2, 2, 3, 5, 0]
+    assert document.duplicates == ((("a",), 6),)
 
 
 def test_aliases_that_explode_are_refused(tmp_path: Path) -> None:
@@ -148,14 +162,21 @@ def test_a_file_of_four_mebibytes_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: \xff", "line 1: the file is not UTF-8 text"),
-        (b"a: 1\n\x00", "is not YAML: it holds a character that must not stand in a text"),
-        (b"[" * 2000, "lists and mappings are nested too deeply"),
-        (b"#" * (MAX_BYTES + 1), "the file is larger than 4 MiB"),
-        (b"a: 1\n\tb: 2", "must stand in quotes"),
-        (b"a: '\\q' \"", "is not YAML"),
+        (b"a: \xff", ":1: the file is not UTF-8 text"),
+        (b"a: 1\n\x00", ":2: is not YAML: it holds a character"),
+        (b"[" * 2000, ":1: lists and mappings are nested too deeply"),
+        (b"#" * (MAX_BYTES + 1), ": the file is larger than 4 MiB"),
+        (b"a: 1\n\tb: 2", ":2: is not YAML at column 1: a tab"),
+        (b"a: '\\q' \"", ":1: is not YAML"),
         (b'a: "\\q"', "a backslash means something"),
-        (b"a\nb: 1", "is not YAML"),
+        (b"a\nb: 1", ":2: is not YAML"),
+        (b"a: 'x\nb: 2\n", ":1: is not YAML: the quote at column 4"),
+        (b"a: 1\nb: {c: [1, 2}\n", ":2: is not YAML: the bracket at column 8"),
+        (b"a: 1\nb: @x", "a sign such as @"),
+        (b"a: 1\nb\n", ":2: is not YAML at column 1: a key must end with a colon"),
+        (b"a:\n  b: 1\n c: 2", ":3: is not YAML at column 2: the indentation"),
+        (b"a: 1\n---\nb: 2", ":2: one file holds one document"),
+        (b"%YAML 9.9\n---\na: 1", "is not YAML"),
     ],
 )
 def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -165,7 +186,7 @@ def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, message: str)
     with pytest.raises(ConfigError) as caught:
         load([file], {})
     [problem] = caught.value.problems
-    assert str(problem).startswith(f"{file}: ")
+    assert str(problem).startswith(f"{file}:")
     assert message in str(problem)
     assert "\n" not in str(problem)
 
@@ -278,16 +299,16 @@ def test_no_structure_raises_anything_else(
     load_bytes(tmp_path, yaml.safe_dump(document).encode())
 
 
-def _outcome(text: str) -> object:
-    """What a text reads as, as something to compare; errors by their kind alone."""
+def _outcome(directory: Path, text: str) -> object:
+    """What a text reads as, as something to compare; all errors are the same."""
     try:
-        document = parse_yaml(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        return type(error) is RecursionError
-    return repr(document)
+        document = parsed(directory, text)
+    except ConfigError:
+        return "error"
+    return repr((document.value, document.lines, document.duplicates))
 
 
-def test_both_parsers_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_parsers_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether PyYAML was built with libyaml or not, every file shipped means the same."""
     files = [*Path("docs").rglob("*.y*ml"), *Path("deploy").rglob("*.y*ml")]
     texts = [text for file in files if "{{" not in (text := file.read_text(encoding="utf-8"))]
@@ -295,19 +316,20 @@ def test_both_parsers_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         "a: {id: 0013, name: 'x'}\na: no\n",
         "k: &x [1, 2.5, ~, true]\nl: *x\n",
         "a: b: c",
-        *("a: 1\t", "a:\t1", "[1,\t2]", "a: 1\n\ufeffb: 2"),
+        "a:\n\t- 1",
+        "- |\n  long\n- >-\n  text\n",
     ]
-    before = [_outcome(text) for text in texts]
-    monkeypatch.setattr(yamlfile, "_FastLoader", None)
+    before = [_outcome(tmp_path, text) for text in texts]
+    monkeypatch.setattr(yamlfile, "LOADER", yaml.SafeLoader)
 
     assert len(texts) > 10
-    assert before == [_outcome(text) for text in texts]
+    assert before == [_outcome(tmp_path, text) for text in texts]
 
 
 @pytest.mark.parametrize(
     "text", ["[" * 200_000, "- " * 200_000, "{a: " * 100_000, "? " * 200_000]
 )
-def test_deep_nesting_ends_no_process(text: str) -> None:
-    """libyaml's own composer would overflow the stack of the process."""
-    with pytest.raises(RecursionError):
-        parse_yaml(text)
+def test_deep_nesting_ends_no_process(tmp_path: Path, text: str) -> None:
+    """Neither the stack of libyaml nor that of Python overflows."""
+    with pytest.raises(ConfigError):
+        parsed(tmp_path, text)

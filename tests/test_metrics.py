@@ -19,7 +19,6 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from exporter.config import ServiceLevel, SlaEntry
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Scoped
@@ -34,20 +33,16 @@ from exporter.polling.observer import Timing
 from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import ChannelFigures, FieldError, SkillReport
+from tests.config_support import sla
 from tests.needs import run
 from tests.statuses import CHAT, NOW, VOICE, never, status
 
 BOGOTA = ZoneInfo("America/Bogota")
 TARGETS = Targets(
-    (
-        SlaEntry(
-            channels=("inbound",),
-            service_level=ServiceLevel(20, 0.8),
-            abandonment_max=0.05,
-            asa_max=30.0,
-            hours="Mo-Fr 07:00-19:00; PH off",
-            country="CO",
-        ),
+    sla(
+        "{channels: [inbound], service_level: {within: 20s, target: 80%},"
+        " abandonment: {max: 5%}, asa: {max: 30s}, hours: 'Mo-Fr 07:00-19:00; PH off',"
+        " country: CO}"
     ),
     BOGOTA,
     single_skills=True,

@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from exporter.cli import command
-from exporter.config import Configuration, Operation, TokenSource
+from exporter.config import Configuration
 from exporter.errors import ConfigError
 from exporter.sharding import WHOLE, Shard, own_part, read_shard, shard_of
+from tests.config_support import loaded, text_of, written
 from tests.e2e_support import Launch, write_config
-from tests.e2e_support import operation as written
+from tests.e2e_support import operation as e2e_operation
 
 pytest_plugins = ("tests.e2e_fixtures",)
 
-servers = st.from_regex(r"[0-9]{4}", fullmatch=True).map(
-    lambda digits: f"https://wv{digits}.wolkvox.com/api/v2/"
-)
+servers = st.from_regex(r"[0-9]{4}", fullmatch=True)
 totals = st.integers(1, 12)
 some = settings(max_examples=50)
 
 
-def operation(name: str, base_url: str, shard: int | None = None) -> Operation:
-    """An operation of which only what matters here is said."""
-    token = TokenSource(value=SecretStr(f"7b{name}"))
-    zone = ZoneInfo("America/Bogota")
-    return Operation(name, base_url, "wv0013", False, token, zone, shard=shard)
+def configuration(*operations: tuple[str, str, int | None]) -> Configuration:
+    """Operations of a name, a server and a pin, each with a token of its own."""
+    texts = [
+        written(
+            name,
+            server=f"'{server}'",
+            token_env=None,
+            token=f"7b{name}",
+            skills=f"[{{id: {number}}}]",
+            shard=pin,
+        )
+        for number, (name, server, pin) in enumerate(operations, start=1)
+    ]
+    return loaded(text_of(*texts)) if texts else Configuration(())
 
 
-def configuration(*base_urls: str) -> Configuration:
-    """One operation for each base URL, in this order."""
-    return Configuration(tuple(operation(f"o{n}", url) for n, url in enumerate(base_urls)))
+def on(*servers: str) -> Configuration:
+    """One operation for each server, in this order."""
+    return configuration(*((f"o{n}", server, None) for n, server in enumerate(servers)))
+
+
+def url(server: str) -> str:
+    """The address of a server."""
+    return f"https://wv{server}.wolkvox.com/api/v2/"
 
 
 def names(found: Configuration) -> list[str]:
@@ -45,10 +56,10 @@ def names(found: Configuration) -> list[str]:
 
 
 @some
-@given(st.lists(servers, max_size=30), totals)
-def test_each_operation_has_exactly_one_owner(base_urls: list[str], total: int) -> None:
+@given(digits=st.lists(servers, max_size=30), total=totals)
+def test_each_operation_has_exactly_one_owner(digits: list[str], total: int) -> None:
     """The shards' parts are the whole, without overlap, in the order of the configuration."""
-    whole = configuration(*base_urls)
+    whole = on(*digits)
     parts = [own_part(whole, Shard(index, total)) for index in range(total)]
 
     assert sorted(name for part in parts for name in names(part)) == sorted(names(whole))
@@ -58,21 +69,21 @@ def test_each_operation_has_exactly_one_owner(base_urls: list[str], total: int) 
 
 @some
 @given(st.lists(servers, max_size=30), totals)
-def test_one_shard_more_moves_only_what_it_takes(base_urls: list[str], total: int) -> None:
+def test_one_shard_more_moves_only_what_it_takes(digits: list[str], total: int) -> None:
     """A server changes its owner only to the new shard, and back when that goes again."""
-    for base_url in base_urls:
-        before, after = shard_of(base_url, total), shard_of(base_url, total + 1)
+    for server in digits:
+        before, after = shard_of(url(server), total), shard_of(url(server), total + 1)
         assert after in {before, total}
 
 
 @some
-@given(servers, totals, st.lists(st.text("0123456789abcdef", min_size=8), min_size=2))
-def test_a_new_token_moves_nothing(base_url: str, total: int, tokens: list[str]) -> None:
+@given(servers, totals, st.integers(2, 8))
+def test_a_new_token_moves_nothing(server: str, total: int, count: int) -> None:
     """Two operations of one server have one owner, whatever their names and tokens."""
-    whole = configuration(*[base_url] * len(tokens))
+    whole = on(*[server] * count)
     parts = [own_part(whole, Shard(index, total)).operations for index in range(total)]
 
-    assert sorted(map(len, parts)) == [0] * (total - 1) + [len(tokens)]
+    assert sorted(map(len, parts)) == [0] * (total - 1) + [count]
 
 
 def test_the_division_is_fair() -> None:
@@ -93,10 +104,9 @@ def test_the_division_never_changes() -> None:
 
 def test_a_pin_beats_the_hash_for_all_of_a_server() -> None:
     """`shard` of one operation takes along the others of its server."""
-    url = "https://wv0013.wolkvox.com/api/v2/"
-    free = shard_of(url, 3)
+    free = shard_of(url("0013"), 3)
     elsewhere = (free + 1) % 3
-    whole = Configuration((operation("a", url), operation("b", url, elsewhere)))
+    whole = configuration(("a", "0013", None), ("b", "0013", elsewhere))
 
     assert names(own_part(whole, Shard(elsewhere, 3))) == ["a", "b"]
     assert names(own_part(whole, Shard(free, 3))) == []
@@ -112,10 +122,7 @@ def test_a_pin_beats_the_hash_for_all_of_a_server() -> None:
 )
 def test_pins_that_cannot_be_kept(pins: tuple[int, ...], reason: str) -> None:
     """A shard that does not exist, or two for one server, is refused by every shard."""
-    url = "https://wv0013.wolkvox.com/api/v2/"
-    whole = Configuration(
-        tuple(operation(name, url, pin) for name, pin in zip("abc", pins, strict=False))
-    )
+    whole = configuration(*(("abc"[n], "0013", pin) for n, pin in enumerate(pins)))
     for index in range(3):
         with pytest.raises(ConfigError) as caught:
             own_part(whole, Shard(index, 3))
@@ -124,14 +131,13 @@ def test_pins_that_cannot_be_kept(pins: tuple[int, ...], reason: str) -> None:
 
 def test_one_token_is_never_used_by_two_shards() -> None:
     """Operations of two servers with one token must be pinned together."""
-    urls = [f"https://wv{n:04d}.wolkvox.com/api/v2/" for n in (2, 3)]
-    assert shard_of(urls[0], 3) != shard_of(urls[1], 3)
-    apart = Configuration(configuration(*urls).operations, (), (("o0", "o1"),))
+    assert shard_of(url("0002"), 3) != shard_of(url("0003"), 3)
+    shared = [written(f"o{n}", server=f"'000{n + 2}'") for n in range(2)]
+    apart = loaded(text_of(*shared))
     with pytest.raises(ConfigError, match="o0 and o1 use one token"):
         own_part(apart, Shard(0, 3))
 
-    pinned = tuple(operation(f"o{n}", url, 1) for n, url in enumerate(urls))
-    together = Configuration(pinned, (), (("o0", "o1"),))
+    together = loaded(text_of(*(one.replace("}]", "}], shard: 1") for one in shared)))
     assert names(own_part(together, Shard(1, 3))) == ["o0", "o1"]
 
 
@@ -201,8 +207,8 @@ def test_each_process_polls_its_own(launch: Launch, tmp_path: Path) -> None:
     """Three shards of one configuration: each operation has one of them, one shard idles."""
     config = write_config(
         tmp_path,
-        written("http://127.0.0.1:9/a/", name="acme", shard="0"),
-        written("http://127.0.0.1:9/b/", name="globex", token="7b0b", shard="2"),
+        e2e_operation("http://127.0.0.1:9/a/", name="acme", shard="0"),
+        e2e_operation("http://127.0.0.1:9/b/", name="globex", token="7b0b", shard="2"),
     )
     flags = ("--shard.total", "3", "--shard.index")
     lives = [
@@ -224,7 +230,7 @@ def test_each_process_polls_its_own(launch: Launch, tmp_path: Path) -> None:
 @pytest.mark.e2e
 def test_a_shard_that_does_not_exist_polls_nothing(launch: Launch, tmp_path: Path) -> None:
     """A pod beyond the number of shards ends with 2 and a line that says why."""
-    config = write_config(tmp_path, written("http://127.0.0.1:9/a/"))
+    config = write_config(tmp_path, e2e_operation("http://127.0.0.1:9/a/"))
     life = launch.serve(config, env={"WOLKVOX_EXPORTER_SHARD_INDEX": "wolkvox-exporter-1"})
 
     assert life.wait() == 2

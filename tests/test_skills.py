@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import load
-from exporter.config.yamlfile import parse_yaml
+from exporter.config.yamlfile import read_yaml
 from exporter.errors import WolkvoxError
 from exporter.messages import Words
 from exporter.tools.asking import Held, Why
@@ -55,7 +56,10 @@ def rows(*names: str) -> list[dict[str, str]]:
 
 def read_back(text: str) -> list[tuple[str, str]]:
     """What the configuration's own reader makes of the list."""
-    listed = parse_yaml(text).value
+    with tempfile.TemporaryDirectory(prefix="wolkvox-tests-") as directory:
+        file = Path(directory) / "skills.yml"
+        file.write_text(text, encoding="utf-8")
+        listed = read_yaml(file).value
     assert isinstance(listed, list)
     return [(str(one["id"]), one["name"]) for one in listed]
 

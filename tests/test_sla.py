@@ -8,21 +8,28 @@ from zoneinfo import ZoneInfo
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import ServiceLevel, SlaEntry
+from exporter.config import ServiceLevel
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Target, Targets
 from exporter.state.snapshot import QueryStatus
+from tests.config_support import sla
 from tests.statuses import CHAT, NOW, VOICE, never, status
 
 BOGOTA = ZoneInfo("America/Bogota")
-SL = ServiceLevel(20, 0.8)
-HOURS = "Mo-Fr 07:00-19:00; PH off"
+SL = "service_level: {within: 20s, target: 80%}"
+HOURS = "hours: 'Mo-Fr 07:00-19:00; PH off', country: CO"
 
 
-def targets(*entries: SlaEntry, single_skills: bool = True) -> Targets:
-    """The targets of an operation in Bogota."""
-    return Targets(entries, BOGOTA, single_skills=single_skills)
+def targets(*entries: str, single_skills: bool = True) -> Targets:
+    """The targets of an operation in Bogota; entries are the keys of each, in YAML."""
+    text = ", ".join(f"{{{entry}}}" for entry in entries)
+    return Targets(sla(text), BOGOTA, single_skills=single_skills)
+
+
+def read(within: str, target: str) -> ServiceLevel | None:
+    """The target of a service level."""
+    return sla(f"{{service_level: {{within: {within}, target: {target}}}}}")[0].service_level
 
 
 def moment(text: str) -> float:
@@ -56,29 +63,28 @@ class Page:
 def test_later_entry_overrides_indicator_by_indicator() -> None:
     """What a later entry does not mention stays as an earlier one said."""
     of = targets(
-        SlaEntry(service_level=SL, abandonment_max=0.05, asa_max=30.0, min_interactions=50),
-        SlaEntry(channels=("inbound",), skills=("4173",), abandonment_max=0.03, hours="24/7"),
-        SlaEntry(channels=("chat-web",), service_level=ServiceLevel(30, 0.9)),
+        f"{SL}, abandonment: {{max: 5%}}, asa: {{max: 30s}}, min_interactions: 50",
+        "channels: [inbound], skills: [4173], abandonment: {max: 3%}, hours: 24/7",
+        "channels: [chat-web], service_level: {within: 30s, target: 90%}",
     )
 
-    assert of.of("4173", "inbound") == Target(SL, 0.03, 30.0, 50, "24/7", None)
-    assert of.of("4180", "inbound") == Target(SL, 0.05, 30.0, 50, None, None)
-    assert of.of("4180", "chat-web") == Target(
-        ServiceLevel(30, 0.9), 0.05, 30.0, 50, None, None
-    )
+    twenty, thirty = read("20s", "80%"), read("30s", "90%")
+    assert of.of("4173", "inbound") == Target(twenty, 0.03, 30.0, 50, "24/7", None)
+    assert of.of("4180", "inbound") == Target(twenty, 0.05, 30.0, 50, None, None)
+    assert of.of("4180", "chat-web") == Target(thirty, 0.05, 30.0, 50, None, None)
 
 
 def test_entry_with_hours_alone_makes_no_target() -> None:
     """Hours, country and minimum belong to indicators; without one there is no target."""
-    of = targets(SlaEntry(hours=HOURS, country="CO", min_interactions=5))
+    of = targets(f"{HOURS}, min_interactions: 5")
 
     assert of.of("4173", "inbound") is None
 
 
 def test_minimum_is_twenty_unless_said() -> None:
     """min_interactions defaults to 20; 0 is a value too."""
-    plain = targets(SlaEntry(asa_max=30.0)).of("4173", "inbound")
-    zero = targets(SlaEntry(asa_max=30.0, min_interactions=0)).of("4173", "inbound")
+    plain = targets("asa: {max: 30s}").of("4173", "inbound")
+    zero = targets("asa: {max: 30s}, min_interactions: 0").of("4173", "inbound")
 
     assert plain is not None
     assert plain.min_interactions == 20
@@ -88,18 +94,24 @@ def test_minimum_is_twenty_unless_said() -> None:
 
 def test_all_has_no_target_beside_single_skills() -> None:
     """`all` would alert a second time for the same interactions."""
-    entry = SlaEntry(service_level=SL)
+    assert targets(SL).of("all", "inbound") is None
+    assert targets(SL, single_skills=False).of("all", "inbound") is not None
 
-    assert targets(entry).of("all", "inbound") is None
-    assert targets(entry, single_skills=False).of("all", "inbound") is not None
+
+def test_all_has_targets_of_entries_that_name_it() -> None:
+    """Beside single skills, an entry for `skills: [all]` is meant, and the others are not."""
+    of = targets(SL, "skills: [all], asa: {max: 30s}").of("all", "inbound")
+
+    assert of is not None
+    assert (of.service_level, of.asa_max) == (None, 30.0)
 
 
 def test_targets_stand_for_each_live_pair() -> None:
     """A series for each pair that has data and a target, none for the others."""
     page = Page(
         targets(
-            SlaEntry(channels=("inbound",), service_level=SL, abandonment_max=0.05),
-            SlaEntry(skills=("9",), asa_max=25.0),
+            f"channels: [inbound], {SL}, abandonment: {{max: 5%}}",
+            "skills: [9], asa: {max: 25s}",
         ),
         status(VOICE, CHAT),
         status(CHAT, skill_id="9"),
@@ -121,7 +133,7 @@ def test_targets_stand_for_each_live_pair() -> None:
 
 def test_targets_come_and_go_with_the_data() -> None:
     """At the expiry of the query its targets vanish, with the next success they return."""
-    page = Page(targets(SlaEntry(service_level=SL, hours="24/7")), status(VOICE))
+    page = Page(targets(f"{SL}, hours: 24/7"), status(VOICE))
     name = "wolkvox_sla_service_level_target_ratio"
 
     page.now = NOW + 839.0
@@ -149,7 +161,7 @@ def test_targets_come_and_go_with_the_data() -> None:
 )
 def test_opening_hours_and_holidays(at: str, is_open: float) -> None:
     """Hours hold in the operation's zone, and PH means the country's public holidays."""
-    of = targets(SlaEntry(service_level=SL, hours=HOURS, country="CO"))
+    of = targets(f"{SL}, {HOURS}")
     page = Page(of, status(VOICE, stale_after=40 * 86400.0))
     page.now = moment(at)
 
@@ -159,8 +171,8 @@ def test_opening_hours_and_holidays(at: str, is_open: float) -> None:
 def test_open_changes_at_the_scrape_without_a_poll() -> None:
     """The gauge follows the clock to the second, whatever the last poll was."""
     of = targets(
-        SlaEntry(channels=("inbound",), service_level=SL, hours=HOURS, country="CO"),
-        SlaEntry(channels=("chat-whatsapp",), asa_max=60.0, hours="Mo-Su 12:00-12:05"),
+        f"channels: [inbound], {SL}, {HOURS}",
+        "channels: [chat-whatsapp], asa: {max: 60s}, hours: 'Mo-Su 12:00-12:05'",
     )
     page = Page(of, status(VOICE, CHAT, stale_after=40 * 86400.0))
     voice, chat = ("4173", "inbound"), ("4173", "chat-whatsapp")

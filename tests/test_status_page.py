@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.config import ServiceLevel, SlaEntry
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import Words
@@ -37,7 +36,7 @@ from tests.statuses import CHAT, NOW, VOICE, never, status
 from tests.web_support import running
 
 ERROR = (Reason.CONNECT, "Connection refused")
-AIMED = replace(OPERATION, targets=targets(*SLA))
+AIMED = replace(OPERATION, targets=targets(SLA))
 CLOSED = replace(OPERATION, poll_hours="Mo-Fr 08:00-10:00", hours_open=(False, NOW + 3600))
 PAUSED = replace(OPERATION, pause=(Reason.QUOTA, NOW + 1200))
 SPENT = replace(OPERATION, used=1000)
@@ -126,7 +125,7 @@ def test_targets_stand_beside_their_figures() -> None:
 @pytest.mark.parametrize("within", [10, 20, 30])
 def test_the_service_level_of_the_target_is_the_one_marked(within: int) -> None:
     """Only the column of the threshold that the target names carries the mark."""
-    entry = SlaEntry(service_level=ServiceLevel(within, 0.8))
+    entry = f"{{service_level: {{within: {within}s, target: 80%}}}}"
     operation = replace(OPERATION, targets=targets(entry))
     (row,) = page(status(VOICE), operations=[operation]).all("tr", klass="row")
 

@@ -396,7 +396,7 @@ OTHER_PROBLEMS = [
     (f"rate_limit: {{interval: {'1h' * 30}}}", "rate_limit.interval: must be a duration"),
     ("rate_limit: {burst: -1}", "rate_limit.burst: must be 0 or more"),
     ("rate_limit: {burst: many}", "rate_limit.burst: must be a whole number"),
-    ("rate_limit: {}\nrate_limit: {}", "the key rate_limit stands twice"),
+    ("rate_limit: {}\nrate_limit: {}", "rate_limit: stands twice"),
     ("a: [", "is not YAML"),
 ]
 

@@ -1,11 +1,10 @@
 """The addresses of the configuration: one text -> one endpoint or proxy; connects to nothing.
 
-As in `values`, every function raises ValueError with a sentence for people, here without
-repeating any of an address: it may hold a password.
+As in `values`, every function raises `Invalid`, here without repeating any of an address: it
+may hold a password.
 """
 
 # Pydantic turns a ValueError into a problem of its key, but lets a TypeError through:
-# ruff: noqa: TRY004
 
 from __future__ import annotations
 
@@ -13,9 +12,11 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from exporter.config.values import Unquoted, text
+from exporter.config.invalid import Invalid, Unquoted
+from exporter.config.values import text
 
 SERVER_PATTERN = r"^([wW][vV])?[0-9]{4}$"
+URL_PATTERN = "^[hH][tT][tT][pP][sS]?://"
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[0-9a-z](?:[0-9a-z.-]*[0-9a-z])?)"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/[0-9a-z._~-]*)*)",
@@ -37,15 +38,11 @@ class Endpoint:
 def server(value: object) -> Endpoint:
     """Read `0013` or `wv0013` as the address of Wolkvox's own server."""
     if isinstance(value, (int, Unquoted)) and not isinstance(value, bool):
-        written = value.text if isinstance(value, Unquoted) else f"{value:04d}"
-        raise ValueError(
-            f'write it in quotes, "{written}":'
-            " YAML reads a bare number with leading zeros as octal (0013 as 11)"
-        )
+        written = value if isinstance(value, Unquoted) else f"{value:04d}"
+        raise Invalid("server_number", written=written)
     name = text(value)
     if not re.fullmatch(SERVER_PATTERN, name):
-        hint = "; an address belongs in the key url" if "." in name or "/" in name else ""
-        raise ValueError(f'must be the four digits of the server, "0013" or wv0013{hint}')
+        raise Invalid("server_address" if "." in name or "/" in name else "server")
     return url(f"https://wv{name[-4:]}.wolkvox.com/api/v2/")
 
 
@@ -54,13 +51,13 @@ def url(value: object) -> Endpoint:
     address = text(value)
     found = _URL.fullmatch(address)
     if found is None or int(found["port"] or 1) not in range(1, 65536):
-        raise ValueError(_why_no_url(address))
+        raise Invalid(_why_no_url(address))
     scheme, host = found["scheme"].lower(), found["host"].lower()
     loopback = is_loopback(host)
     if scheme == "http" and not loopback:
-        raise ValueError("must be https: plain http is for loopback addresses only")
+        raise Invalid("url_http")
     if any(part in {".", ".."} for part in found["path"].split("/")):
-        raise ValueError("must not hold . or .. as a part of its path")
+        raise Invalid("url_dots")
     default_port = "443" if scheme == "https" else "80"
     port = "" if found["port"] in {None, default_port} else f":{int(found['port'])}"
     path = found["path"].rstrip("/") + "/"
@@ -87,23 +84,19 @@ def is_loopback(host: str) -> bool:
 
 
 def _why_no_url(address: str) -> str:
-    """Say what keeps an address from being a base URL, without repeating it."""
+    """Name the message about what keeps an address from being a base URL."""
     if not re.match(r"https?://", address, re.IGNORECASE):
-        return (
-            "must begin with https:// and name a host, as in https://wv0013.wolkvox.com/api/v2/"
-        )
+        return "url_scheme"
     if "@" in address:
-        return "must not hold a user or a password: the token has its own keys"
-    if "?" in address or "#" in address:
-        return "must end with its path: no ? and no #"
-    return "is not a URL such as https://wv0013.wolkvox.com/api/v2/"
+        return "url_user"
+    return "url_query" if "?" in address or "#" in address else "url"
 
 
 def proxy(value: object) -> str:
     """Take the URL of an http or https proxy; it may hold a password and is never shown."""
     address = text(value)
     if address.lower().startswith("socks"):
-        raise ValueError("socks proxies are not supported: give an http:// or https:// proxy")
+        raise Invalid("proxy_socks")
     credentials = r"(?:[0-9a-z._~!$&'()*+,;=%-]*(?::[0-9a-z._~!$&'()*+,;=%:-]*)?@)?"
     bare = re.sub(f"^(https?://){credentials}", r"\1", address, flags=re.I | re.A)
     found = _URL.fullmatch(bare)
@@ -112,8 +105,5 @@ def proxy(value: object) -> str:
         or found["path"].strip("/")
         or int(found["port"] or 1) not in range(1, 65536)
     ):
-        raise ValueError(
-            "must be the URL of an http or https proxy, such as http://proxy.example:3128"
-            " (special characters of a password percent-encoded)"
-        )
+        raise Invalid("proxy")
     return address

@@ -19,7 +19,8 @@ from opening_hours import (  # type: ignore[attr-defined]
     UnknownCountryError,
 )
 
-from exporter.config.values import shown, text
+from exporter.config.invalid import shown
+from exporter.config.values import text
 from exporter.wolkvox.windows import clock_change, instant_of
 
 A_DAY = timedelta(days=1)

@@ -1,6 +1,7 @@
-"""The form of the configuration as tables for docs/configuration.md; explains no concept.
+"""What keys.toml says of each key: as tables for people, and as a JSON Schema for editors.
 
-Rewrite the tables in place: python -m exporter.config.reference docs/configuration.md
+python -m exporter.config.reference docs/configuration.md    rewrites its tables in place
+python -m exporter.config.reference docs/wolkvox.schema.json writes the schema
 """
 
 from __future__ import annotations
@@ -9,91 +10,121 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
-from pydantic.fields import FieldInfo
-
-from exporter.config.form import (
-    OPERATION_ONLY,
-    AbandonmentForm,
-    AsaForm,
-    DefaultsForm,
-    FileForm,
-    Form,
-    OperationForm,
-    ServiceLevelForm,
-    SkillForm,
-    SlaForm,
-)
+from exporter.config.invalid import HOLDERS, as_yaml, keys
+from exporter.config.model import ADDRESS_KEYS, OWN_KEYS, TOKEN_KEYS, Operation
+from exporter.config.yamlfile import plain
 
 BEGIN, END = "<!-- keys: begin (generated) -->\n", "<!-- keys: end -->\n"
-# One of each group must be given.
-_CHOICES = {
-    "server": "`server` or `url`",
-    "url": "`server` or `url`",
-    "token_file": "one of `token*`",
-    "token_env": "one of `token*`",
-    "token": "one of `token*`",
+_TITLES = {
+    "Defaults": "Defaults",
+    "Operation": "Operation",
+    "Skill": "Skill",
+    "SlaEntry": "Targets",
+    "ServiceLevel": "Service level",
+    "Abandonment": "Abandonment",
+    "Asa": "Average speed of answer",
 }
 
 
 def tables() -> str:
-    """Return the reference as Markdown: a table of key, default and meaning for each form."""
-    own = {k: f for k, f in OperationForm.model_fields.items() if k in OPERATION_ONLY}
-    parts = [
-        _table("The file", FileForm.model_fields),
-        _table("`operations[]`: what only an operation has", own),
-        _table("`operations[]` and `defaults`", DefaultsForm.model_fields),
-        _table("`skills[]`", SkillForm.model_fields),
-        _table("`sla[]`", {**SlaForm.model_fields, **_nested()}),
+    """Return the reference as Markdown: a table of key, default and meaning for each model."""
+    said = keys()
+    own = {key: said["Operation"][key] for key in OWN_KEYS}
+    shared = {key: one for key, one in said["Operation"].items() if key not in OWN_KEYS}
+    nested = {
+        f"{key}.{inner}": one
+        for (holder, key), model in HOLDERS.items()
+        if holder == "SlaEntry"
+        for inner, one in said[model].items()
+    }
+    return "\n".join(
+        _table(title, rows)
+        for title, rows in (
+            ("The file", said["File"]),
+            ("`operations[]`: what only an operation has", own),
+            ("`operations[]` and `defaults`", shared),
+            ("`skills[]`", said["Skill"]),
+            ("`sla[]`", {**said["SlaEntry"], **nested}),
+        )
+    )
+
+
+def _table(title: str, rows: dict[str, dict[str, Any]]) -> str:
+    head = f"### {title}\n\n| key | default | meaning |\n|---|---|---|\n"
+    return head + "".join(
+        f"| `{key}` | {one.get('default', '')} | {one['text']}{_example(one)} |\n"
+        for key, one in rows.items()
+    )
+
+
+def _example(one: dict[str, Any]) -> str:
+    return f" Example: `{as_yaml(one['example'])}`." if "example" in one else ""
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of one file."""
+    operation = Operation.model_json_schema(ref_template="#/$defs/{model}")
+    models = {**operation.pop("$defs"), "Operation": operation}
+    for name, model in models.items():
+        own = model["properties"]
+        model["properties"] = {
+            key: _property(own[key], one) for key, one in keys()[name].items()
+        }
+    operation["properties"]["labels"]["additionalProperties"] = False
+    skills = operation["properties"]["skills"]
+    listed = {"type": "array", "minItems": 1, "items": skills.pop("items")}
+    del skills["type"]
+    skills["anyOf"] = [listed, {"const": "discover"}]
+    operation["required"] = ["name"]
+    operation["allOf"] = [
+        {"oneOf": [{"required": [key]} for key in choice]}
+        for choice in (ADDRESS_KEYS, TOKEN_KEYS)
     ]
-    return "\n".join(parts)
-
-
-def _nested() -> dict[str, FieldInfo]:
-    """The keys below those of a target, with dots."""
-    forms: dict[str, type[Form]] = {
-        "service_level": ServiceLevelForm,
-        "abandonment": AbandonmentForm,
-        "asa": AsaForm,
+    shared = {k: v for k, v in operation["properties"].items() if k not in OWN_KEYS}
+    models["Defaults"] = {
+        "type": "object",
+        "description": "What the operations of the same file have in common.",
+        "properties": shared,
+        "additionalProperties": False,
+    }
+    file = keys()["File"]
+    references: dict[str, dict[str, Any]] = {
+        "defaults": {"$ref": "#/$defs/Defaults"},
+        "operations": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Operation"}},
     }
     return {
-        f"{name}.{key}": field
-        for name, form in forms.items()
-        for key, field in form.model_fields.items()
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "wolkvox-exporter configuration",
+        "type": "object",
+        "properties": {key: _property(references[key], one) for key, one in file.items()},
+        "additionalProperties": False,
+        "required": ["operations"],
+        "$defs": {name: {**models[name], "title": title} for name, title in _TITLES.items()},
     }
 
 
-def _table(title: str, fields: dict[str, FieldInfo]) -> str:
-    rows = "".join(_row(key, field) for key, field in fields.items())
-    return f"### {title}\n\n| key | default | meaning |\n|---|---|---|\n{rows}"
+def _property(made: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    """Add what is said of a key to its type; drop titles, null and Python's own default."""
+    choices = [one for one in made.get("anyOf", []) if one != {"type": "null"}]
+    kept = {k: v for k, v in made.items() if k not in {"title", "default", "anyOf"}}
+    if len(choices) == 1:
+        kept = {**choices[0], **kept}
+    elif choices:
+        kept["anyOf"] = choices
+    default, text = said.get("default", ""), said["text"]
+    if re.fullmatch("`[^`]+`", default):
+        kept["default"] = plain(default.strip("`"))
+    elif default and default != "required" and "`" not in default:
+        text += f" Default: {default}."
+    examples = {"examples": [said["example"]]} if "example" in said else {}
+    return {**kept, "description": text, **examples}
 
 
-def _row(key: str, field: FieldInfo) -> str:
-    example = f" Example: `{_flow(field.examples[0])}`." if field.examples else ""
-    return f"| `{key}` | {_default(key, field)} | {field.description}{example} |\n"
-
-
-def _default(key: str, field: FieldInfo) -> str:
-    extra = field.json_schema_extra
-    if isinstance(extra, dict) and "x-default" in extra:
-        return str(extra["x-default"])
-    if isinstance(extra, dict) and "default" in extra:
-        return f"`{_flow(extra['default'])}`"
-    if field.is_required() or key in {"name", "skills"}:
-        return "required"
-    return _CHOICES.get(key, "")
-
-
-def _flow(value: object) -> str:
-    """Write an example as it would stand in the file, on one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    needs_quotes = isinstance(value, str) and re.search(r"^0[0-9]+$|: |; ", value)
-    return json.dumps(value) if needs_quotes else str(value)
+def schema_text() -> str:
+    """Return the schema as the committed file holds it."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def rewrite(page: str) -> str:
@@ -104,5 +135,6 @@ def rewrite(page: str) -> str:
 
 
 if __name__ == "__main__":
-    file = Path(sys.argv[1])
-    file.write_text(rewrite(file.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in map(Path, sys.argv[1:]):
+        made = schema_text() if file.suffix == ".json" else rewrite(file.read_text("utf-8"))
+        file.write_text(made, encoding="utf-8")

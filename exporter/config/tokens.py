@@ -6,52 +6,50 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from exporter.config.values import may_show
+from exporter.config.invalid import Invalid, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_LENGTH = 4096
 # What is pasted in the place of a token; those of Wolkvox are hexadecimal.
 _ODD = (
-    (r"""["'`].*|.*["'`]""", "begins or ends with a quote, which is sent as a part of it"),
+    (r"""["'`].*|.*["'`]""", "token_quote"),
     (
         r"\$.*|.*\$\{.*|.*\{\{.*|%.*%|<.*>|\*+|x{5,}|change[_-]?me|(?:your|tu|su)[_-].*",
-        "looks like a placeholder that was not filled in",
+        "token_placeholder",
     ),
-    (r"[a-z_]\w*=[^=].*", "looks like NAME=token: write the token alone"),
-    (r"[\[{].*", "looks like JSON: write the token alone"),
-    (r"[a-z][\w-]*:.*", "looks like a header or a URL: write the token alone"),
-    (r"(?:~|\.{1,2})?/.+/.*", "looks like the path of a file: that belongs in token_file"),
-    (r"N2I[\w+/]{40,}=*", "looks like a token in base64: write it decoded"),
+    (r"[a-z_]\w*=[^=].*", "token_assignment"),
+    (r"[\[{].*", "token_json"),
+    (r"[a-z][\w-]*:.*", "token_header"),
+    (r"(?:~|\.{1,2})?/.+/.*", "token_path"),
+    (r"N2I[\w+/]{40,}=*", "token_base64"),
 )
 
 
 class TokenUnreadable(ConfigError):
     """The token cannot be read just now; the text names the place, never the content."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__([Problem("", reason)])
+    def __init__(self, why: Invalid) -> None:
+        super().__init__([Problem("", str(why))])
+        self.why = why
 
 
 def clean_token(raw: str) -> str:
-    """Strip a token; raise ValueError where it cannot be the value of a header.
+    """Strip a token; raise Invalid where it cannot be the value of a header.
 
     The API takes it in the header `wolkvox-token`: printable ASCII without blanks.
     """
     token = raw.strip()
     if not token:
-        raise ValueError("is empty")
+        raise Invalid("token_empty")
     if len(token) > MAX_LENGTH:
-        raise ValueError(f"holds more than {MAX_LENGTH:,} characters: that is no token")
+        raise Invalid("token_long", limit=f"{MAX_LENGTH:,}")
     if any(not "!" <= character <= "~" for character in token):
-        raise ValueError(
-            "holds more than a token: a blank, a line break or a special character"
-        )
+        raise Invalid("token_characters")
     return token
 
 
@@ -70,11 +68,21 @@ class TokenSource:
 
     def describe(self) -> str:
         """Name the place for people, without the token."""
+        return str(self.place())
+
+    def place(self) -> Invalid:
+        """Return the place as a detail of a message; what may be a token is not in it."""
         if self.file is not None:
-            return f"the file {_shown_path(self.file)}"
-        if self.variable is not None:
-            return f"the environment variable {_shown_variable(self.variable)}"
-        return "the configuration"
+            odd = [one for one in (*self.file.parents, self.file) if not may_show(one.name)]
+            # A token may hold a slash and look like folders: the first part counts.
+            first = min(odd, key=lambda one: len(one.parts), default=None)
+            if first is not None:
+                return Invalid("place_file_hidden", folder=first.parent)
+            return Invalid("place_file", file=self.file)
+        if self.variable is None:
+            return Invalid("place_configuration")
+        hidden = "" if may_show(self.variable) else "_hidden"
+        return Invalid(f"place_variable{hidden}", variable=self.variable)
 
     def read(self) -> SecretStr:
         """Return the token of this moment: a file is read anew each time.
@@ -84,11 +92,11 @@ class TokenSource:
         if self.file is None:
             raw = self.value.get_secret_value() if self.value is not None else ""
         else:
-            raw = _read_file(self.file, self.describe)
+            raw = self._content(self.file)
         try:
             return SecretStr(clean_token(raw))
-        except ValueError as exc:
-            raise TokenUnreadable(f"{self.describe()} {exc}") from None
+        except Invalid as why:
+            raise self._unreadable(why) from None
 
     def digest(self) -> str | None:
         """Return the digest of the token of this moment; None where there is none."""
@@ -97,15 +105,15 @@ class TokenSource:
         except TokenUnreadable:
             return None
 
-    def oddity(self) -> str | None:
-        """Say why the token is hardly one, without repeating it; None where it may be."""
+    def oddity(self) -> Invalid | None:
+        """Return why the token is hardly one, without repeating it; None where it may be."""
         try:
             token = self.read().get_secret_value()
         except TokenUnreadable:
             return None
         for pattern, why in _ODD:
             if re.fullmatch(pattern, token, re.ASCII | re.IGNORECASE):
-                return why
+                return Invalid("token_at", place=self.place(), why=Invalid(why))
         return None
 
     def exposed(self) -> bool:
@@ -123,41 +131,29 @@ class TokenSource:
         except OSError:
             return False
 
+    def _unreadable(self, why: Invalid) -> TokenUnreadable:
+        return TokenUnreadable(Invalid("token_unreadable", place=self.place(), why=why))
 
-def _read_file(path: Path, describe: Callable[[], str]) -> str:
-    try:
-        # Anything but a plain file may block for ever (a pipe) or never end (a device).
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise TokenUnreadable(f"{describe()} is not a plain file")
-        # Before each request: a file object costs five times as much.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    def _content(self, path: Path) -> str:
         try:
-            content = b""
-            while len(content) <= MAX_LENGTH and (piece := os.read(descriptor, 4096)):
-                content += piece
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError:
-        raise TokenUnreadable(f"{describe()} does not exist") from None
-    except (OSError, ValueError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else "the name holds a null character"
-        raise TokenUnreadable(f"{describe()} cannot be read ({why})") from None
-    # Latin-1 never fails; what is not ASCII is refused by clean_token.
-    return content.decode(
-        "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "latin-1", "replace"
-    )
-
-
-def _shown_path(path: Path) -> str:
-    """A path for people; a token pasted where its file's name belongs is not repeated.
-
-    A token may hold a slash and look like folders: what follows the first odd part is left out.
-    """
-    for folder in reversed((path, *path.parents)):
-        if not may_show(folder.name):
-            return f"in {folder.parent} (name not shown)"
-    return str(path)
-
-
-def _shown_variable(name: str) -> str:
-    return name if may_show(name) else "(name not shown)"
+            # Anything but a plain file may block for ever (a pipe) or never end (a device).
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise self._unreadable(Invalid("token_no_file"))
+            # Before each request: a file object costs five times as much.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                content = b""
+                while len(content) <= MAX_LENGTH and (piece := os.read(descriptor, 4096)):
+                    content += piece
+            finally:
+                os.close(descriptor)
+        except FileNotFoundError:
+            raise self._unreadable(Invalid("token_not_there")) from None
+        except OSError as error:
+            raise self._unreadable(Invalid("unreadable", why=error.strerror)) from None
+        except ValueError:
+            raise self._unreadable(Invalid("token_null")) from None
+        # Latin-1 never fails; what is not ASCII is refused by clean_token.
+        return content.decode(
+            "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "latin-1", "replace"
+        )

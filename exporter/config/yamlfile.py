@@ -1,272 +1,240 @@
-"""One YAML file -> plain lists, mappings and scalars; knows nothing of what they mean.
+"""One YAML file -> plain lists, mappings and scalars, and the line of each key.
 
-PyYAML's safe loader made stricter: duplicate keys are told, tags and self-containing or
-exploding aliases are refused, and scalars follow YAML 1.2, where NO is text and only true
-and false are booleans. Numbers with leading zeros become `Unquoted`.
+Scalars follow YAML 1.2: NO, 12:30 and dates are text, and so is 0013, as `Unquoted`. A key
+that stands twice is reported, tags are refused, and aliases are bounded. The parser's own
+messages are not used: they may quote the text around an error, hence a token.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
-from yaml.composer import Composer
-from yaml.constructor import ConstructorError, SafeConstructor
-from yaml.parser import Parser
-from yaml.reader import Reader
-from yaml.resolver import Resolver
-from yaml.scanner import Scanner
 
-from exporter.config.values import Unquoted, may_show
+from exporter.config.invalid import Invalid, Unquoted, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_BYTES = 4 * 1024 * 1024
-MAX_UNFOLDED = 500_000  # nodes that aliases repeat, above those that are written
+MAX_ALIASED = 500_000
+MAX_DEPTH = 50
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is not in every build
+
+Loc = tuple[int | str, ...]
+
+_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_WHOLE = re.compile(r"[-+]?(?:(0[0-9]{1,17})|[0-9]{1,18})")
+_DECIMAL = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{0,18}([eE][-+]?[0-9]{1,3})?")
+# By a word of the parser's context or problem; `True`: the line is where that context began.
+_PARSER_WORDS = (
+    ("tab character", "yaml_tab", False),
+    ("quoted scalar found unexpected end", "yaml_quote", True),
+    ("escape", "yaml_escape", False),
+    ("cannot start any token", "yaml_sign", False),
+    ("not allowed", "yaml_colon", False),
+    ("simple key", "yaml_key", True),
+    ("flow", "yaml_bracket", True),
+    ("tag", "yaml_tag", False),
+    ("block", "yaml_indentation", False),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says, and the keys that stand twice in one mapping (`line 3, …`)."""
+    """What a file holds, the line of each key and list item, and the keys that stand twice."""
 
-    value: object
-    duplicates: tuple[str, ...]
+    path: Path
+    value: Any
+    lines: dict[Loc, int]
+    duplicates: tuple[tuple[Loc, int], ...]
+
+    def line(self, loc: Loc) -> int:
+        """Return the line of the innermost part of a place that was written."""
+        while loc and loc not in self.lines:
+            loc = loc[:-1]
+        return self.lines.get(loc, 0)
+
+    def problem(self, loc: Loc, reason: str, line: int = 0) -> Problem:
+        """Return a problem at a place of this file."""
+        return Problem(dotted(loc), reason, str(self.path), line or self.line(loc))
 
 
-def read_yaml(path: Path) -> Document:
+def dotted(loc: Loc) -> str:
+    """Write a place as `skills.0.name`; what may be a misplaced token is not repeated."""
+    return ".".join(
+        str(part) if isinstance(part, int) or part.isdigit() or is_plain_key(part) else "(key)"
+        for part in loc
+    )
+
+
+def is_plain_key(key: str) -> bool:
+    """Return whether a key may be repeated to people: others may be misplaced tokens."""
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,31}", key) is not None and may_show(key)
+
+
+def read_yaml(path: Path, language: str = "en") -> Document:
     """Read one file; raise ConfigError with one problem where it is no YAML document."""
+    try:
+        text = _content(path)
+        composer = _Composer(text)
+        value = composer.document()
+        return Document(path, value, composer.lines, tuple(composer.duplicates))
+    except Invalid as error:
+        wrong = error
+    except yaml.MarkedYAMLError as error:
+        wrong = _explained(error, text)
+    line = wrong.line if isinstance(wrong, _NoYaml) else 0
+    raise ConfigError([Problem("", wrong.text(language), str(path), line)])
+
+
+def _content(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise _broken(path, "the file does not exist") from None
-    except (OSError, ValueError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else "its name holds a null character"
-        raise _broken(path, f"the file cannot be read ({why})") from None
+        raise Invalid("file_missing") from None
+    except OSError as error:
+        raise Invalid("file_unreadable", why=error.strerror) from None
+    except ValueError:
+        raise Invalid("file_null") from None
     if len(content) > MAX_BYTES:
-        raise _broken(path, "the file is larger than 4 MiB")
+        raise Invalid("file_large")
     try:
-        return parse_yaml(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as exc:
-        line = content.count(b"\n", 0, exc.start) + 1
-        raise _broken(path, f"line {line}: the file is not UTF-8 text") from None
-    except yaml.YAMLError as exc:
-        raise _broken(path, _explain(exc)) from None
-    except RecursionError:
-        raise _broken(path, "lists and mappings are nested too deeply") from None
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _NoYaml("file_bytes", content.count(b"\n", 0, error.start)) from None
 
 
-def parse_yaml(text: str) -> Document:
-    """Parse one document; raise yaml.YAMLError (or RecursionError) where it is none.
+class _NoYaml(Invalid):
+    """Where and why a file is no document for us; `line` and `column` count from 0 here."""
 
-    libyaml reads eight times as fast; what it objects to is read again by PyYAML's own
-    parser, whose errors are known (`_PARSER_WORDS`). Tabs and byte order marks inside the
-    text are left to that one: libyaml takes some that it refuses.
-    """
-    if _FastLoader is not None and not set("\t\ufeff") & set(text):
-        try:
-            return _parsed(_FastLoader(text))
-        except yaml.YAMLError:
-            pass
-    return _parsed(_Loader(text))
+    def __init__(self, message: str, line: int, column: int = 0) -> None:
+        super().__init__(message, column=column + 1)
+        self.line = line + 1
 
 
-def _parsed(loader: _Strict) -> Document:
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return Document(None, ())
-        _refuse_explosion(node)
-        value = loader.construct_document(node)
-    finally:
-        loader.dispose()
-    return Document(value, tuple(loader.duplicates))
+def _at(message: str, mark: Any) -> _NoYaml:
+    return _NoYaml(message, mark.line, mark.column)
 
 
-class _Strict(Composer, SafeConstructor, Resolver):
-    """Events to values, with YAML 1.2's scalars and a memory for duplicate keys.
-
-    Where the events come from is for its children to say.
-    """
-
-    yaml_implicit_resolvers = {}  # noqa: RUF012  # as PyYAML declares it
-    yaml_constructors = {}  # noqa: RUF012
-
-    def __init__(self) -> None:
-        Composer.__init__(self)
-        SafeConstructor.__init__(self)
-        Resolver.__init__(self)
-        self.duplicates: list[str] = []
-
-    def dispose(self) -> None:
-        """Free what the parser holds; overridden by it."""
-        raise NotImplementedError
-
-    def construct_document(self, node: yaml.Node) -> object:
-        value: object = super().construct_document(node)
-        return value
-
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[object, object]:
-        """Note duplicate keys before `<<` adds more: overriding a merged key is fine."""
-        seen: set[str] = set()
-        for key, _value in node.value:
-            if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
-                raise ConstructorError(
-                    None, None, "a key must be text: write it in quotes", key.start_mark
-                )
-            if key.value in seen:
-                named = f" {key.value}" if is_plain_key(key.value) else ""
-                self.duplicates.append(f"{_place(key.start_mark)}: the key{named} stands twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+def _explained(error: yaml.MarkedYAMLError, text: str) -> _NoYaml:
+    """Say what the parser found in our own words; its end of a text may be a line too far."""
+    mark: Any = error.problem_mark
+    words = f"{error.context} {error.problem}"
+    known = (one for one in _PARSER_WORDS if one[0] in words)
+    _, message, begins = next(known, ("", "yaml_other", False))
+    begin: Any = error.context_mark or mark if begins else mark
+    lines = text.rstrip("\n").split("\n")
+    if lines[min(mark.line, len(lines) - 1)].startswith("\t", mark.column):
+        message, begin = "yaml_tab", mark
+    return _NoYaml(message, min(begin.line, len(lines) - 1), begin.column)
 
 
-class _Loader(Reader, Scanner, Parser, _Strict):
-    """Reads with the parser that is written in Python."""
+class _Composer:
+    """Events to values; keeps the lines of keys and what aliases unfold to."""
 
     def __init__(self, text: str) -> None:
-        Reader.__init__(self, text)
-        Scanner.__init__(self)
-        Parser.__init__(self)
-        _Strict.__init__(self)
+        if odd := _NOT_TEXT.search(text):
+            raise _NoYaml("yaml_character", text.count("\n", 0, odd.start()))
+        self._events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
+        self._anchors: dict[str, tuple[object, int]] = {}
+        self._nodes = self._aliased = 0
+        self.lines: dict[Loc, int] = {}
+        self.duplicates: list[tuple[Loc, int]] = []
+
+    def document(self) -> object:
+        """Return the value of the one document; None where there is none."""
+        value, found = None, False
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent) and found:
+                raise _at("yaml_documents", event.start_mark)
+            if isinstance(event, yaml.NodeEvent):
+                value, found = self._node(event, ()), True
+        return value
+
+    def _node(self, event: Any, loc: Loc) -> object:
+        before, self._nodes = self._nodes, self._nodes + 1
+        if isinstance(event, yaml.AliasEvent):
+            return self._unfolded(event)
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event)
+        elif event.tag is not None:
+            raise _at("yaml_tag", event.start_mark)
+        elif len(loc) >= MAX_DEPTH:
+            raise _at("yaml_deep", event.start_mark)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._sequence(loc)
+        else:
+            value = self._mapping(loc)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value, self._nodes - before
+        return value
+
+    def _unfolded(self, event: Any) -> object:
+        if event.anchor not in self._anchors:
+            raise _at("yaml_alias", event.start_mark)
+        value, nodes = self._anchors[event.anchor]
+        self._nodes += nodes
+        self._aliased += nodes
+        if self._aliased > MAX_ALIASED:
+            raise _at("yaml_aliases", event.start_mark)
+        return value
+
+    def _sequence(self, loc: Loc) -> list[object]:
+        found: list[object] = []
+        event: Any
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            place = (*loc, len(found))
+            self.lines[place] = event.start_mark.line + 1
+            found.append(self._node(event, place))
+        return found
+
+    def _mapping(self, loc: Loc) -> dict[str, object]:
+        found: dict[str, object] = {}
+        merged: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            mark: Any = event.start_mark
+            if not isinstance(event, yaml.ScalarEvent):
+                raise _at("yaml_key_text", mark)
+            place, line = (*loc, event.value), mark.line + 1
+            value = self._node(next(self._events), place)
+            if event.value == "<<" and event.implicit[0]:
+                merged += value if isinstance(value, list) else [value]
+                if not all(isinstance(one, dict) for one in merged):
+                    raise _at("yaml_merge", event.start_mark)
+                continue
+            if event.value in found:
+                self.duplicates.append((place, line))
+            self.lines[place] = line
+            found[event.value] = value
+        for one in merged:
+            found = {**one, **found}
+        return found
 
 
-def _fast_loader() -> Callable[[str], _Strict] | None:
-    """The same over libyaml, where PyYAML was built with it.
+def _scalar(event: Any) -> object:
+    """Read a scalar: quoted or tagged as text it is text, else what YAML 1.2 makes of it."""
+    if event.tag in {"!", "tag:yaml.org,2002:str"} or (
+        event.tag is None and not event.implicit[0]
+    ):
+        return event.value
+    value = plain(event.value)
+    if event.tag not in {None, f"tag:yaml.org,2002:{type(value).__name__}"}:
+        raise _at("yaml_tag", event.start_mark)
+    return value
 
-    Composing stays in Python: libyaml's own ends the process on deeply nested lists.
-    """
-    if not yaml.__with_libyaml__:
+
+def plain(text: str) -> object:
+    """Return what YAML 1.2 makes of a scalar without quotes."""
+    if text in {"", "~", "null", "Null", "NULL"}:
         return None
-    from yaml._yaml import CParser  # noqa: PLC0415 - it may be missing
-
-    class Loader(_Strict, CParser):
-        def __init__(self, text: str) -> None:
-            CParser.__init__(self, text)
-            _Strict.__init__(self)
-
-        def dispose(self) -> None:
-            CParser.dispose(self)
-
-    return Loader
-
-
-_FastLoader = _fast_loader()
-
-
-def is_plain_key(key: str) -> bool:
-    """Tell whether a key may be repeated to people: others may be misplaced tokens."""
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,31}", key) is not None and may_show(key)
-
-
-def _scalar(loader: _Strict, node: yaml.ScalarNode) -> object:
-    """Read a scalar whose tag was put there by its form or by `!!int` and the like."""
-    if not isinstance(node, yaml.ScalarNode):  # `!!int [1]`
-        raise ConstructorError(None, None, "is no single value", node.start_mark)
-    written = node.value
-    kind = node.tag.rpartition(":")[2]
-    try:
-        if kind == "int":
-            return Unquoted(written) if re.match(r"[-+]?0[0-9]", written) else int(written)
-        if kind == "float":
-            return float(written.replace(".inf", "inf").replace(".nan", "nan"))
-    except ValueError:
-        raise ConstructorError(None, None, "is not a number", node.start_mark) from None
-    if kind == "bool":
-        return written.lower() == "true"
-    return None
-
-
-def _register() -> None:
-    """Teach the loader its scalars; everything with another tag is refused."""
-    table = (
-        ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
-        ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-        ("int", r"[-+]?[0-9]{1,18}", list("-+0123456789")),
-        ("float", r"[-+]?[0-9]{1,18}\.[0-9]{0,18}([eE][-+]?[0-9]{1,3})?", list("-+0123456789")),
-        ("merge", r"<<", ["<"]),
-    )
-    for kind, pattern, first in table:
-        tag = f"tag:yaml.org,2002:{kind}"
-        _Strict.add_implicit_resolver(tag, re.compile(f"^(?:{pattern})$"), first)
-        if kind != "merge":
-            _Strict.yaml_constructors[tag] = _scalar
-    safe = yaml.SafeLoader.yaml_constructors
-    for known in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"):
-        _Strict.yaml_constructors[known] = safe[known]
-    # PyYAML's entry for every other tag, which raises.
-    _Strict.yaml_constructors[None] = safe[None]
-
-
-_register()
-
-
-def _refuse_explosion(root: yaml.Node) -> None:
-    """Refuse aliases that would add more than MAX_UNFOLDED nodes, or a node inside itself."""
-    sizes: dict[int, int] = {}
-    inside: set[int] = set()
-
-    def size(node: yaml.Node) -> int:
-        known = sizes.get(id(node))
-        if known is not None:
-            return known
-        if id(node) in inside:
-            raise ConstructorError(None, None, "an alias (*) contains itself", node.start_mark)
-        inside.add(id(node))
-        total = 1
-        if isinstance(node, yaml.SequenceNode):
-            total += sum(size(item) for item in node.value)
-        elif isinstance(node, yaml.MappingNode):
-            total += sum(size(key) + size(value) for key, value in node.value)
-        if total - len(sizes) > MAX_UNFOLDED:
-            raise ConstructorError(
-                None, None, "there is too much in it (aliases unfolded)", node.start_mark
-            )
-        inside.discard(id(node))
-        sizes[id(node)] = total
-        return total
-
-    size(root)
-
-
-def _place(mark: yaml.Mark) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}"
-
-
-# The parser's own words may quote the text around an error, hence a token: they are replaced.
-_PARSER_WORDS = (
-    ("undefined alias", "text that begins with * must stand in quotes (it reads as an alias)"),
-    ("tag", "text that begins with ! must stand in quotes (it reads as a tag)"),
-    ("duplicate anchor", "an anchor (&) of this name stands twice"),
-    ("escape", "a backslash means something inside \"…\": use '…' instead"),
-    ("cannot start any token", "a tab or a sign such as @, ` or % must stand in quotes"),
-    (
-        "not allowed here",
-        "a colon with a blank after it must stand in quotes; or is it indented wrongly?",
-    ),
-    ("simple key", "a key must end with a colon and stand on one line"),
-    ("single document", "one file holds one document: the second --- must go"),
-)
-
-
-def _explain(exc: yaml.YAMLError) -> str:
-    """Say where and why a text is not YAML, without repeating any of it."""
-    if not isinstance(exc, yaml.MarkedYAMLError):
-        return "is not YAML: it holds a character that must not stand in a text"
-    mark = exc.problem_mark or exc.context_mark
-    place = f"{_place(mark)}: " if mark else ""
-    problem = exc.problem or ""
-    if isinstance(exc, ConstructorError) and "tag" not in problem:
-        return f"{place}{problem}"
-    words = next(
-        (text for sign, text in _PARSER_WORDS if sign in f"{exc.context} {problem}"), None
-    )
-    return f"{place}is not YAML: {words or 'brackets, quotes or the indentation do not match'}"
-
-
-def _broken(path: Path, reason: str) -> ConfigError:
-    return ConfigError([Problem(str(path), reason)])
+    if text in {"true", "True", "TRUE", "false", "False", "FALSE"}:
+        return text.lower() == "true"
+    if text[-1] not in "0123456789.":
+        return text
+    if whole := _WHOLE.fullmatch(text):
+        return Unquoted(text) if whole[1] else int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.config import DEFAULT_MIN_INTERACTIONS, ServiceLevel, SlaEntry
 from exporter.config.hours import OpenHours
+from exporter.config.values import ALL_SKILLS
 
 T = TypeVar("T")
 
@@ -34,7 +35,8 @@ class Targets:
     """The `sla` section of one operation.
 
     Entries apply in their order, a later one overriding an earlier one indicator by
-    indicator. `all` has no target where single skills are polled too: it would alert twice.
+    indicator. Where single skills are polled too, `all` has the targets of entries that name
+    it alone: the others would alert twice.
     """
 
     def __init__(
@@ -46,9 +48,7 @@ class Targets:
 
     def of(self, skill_id: str, channel: str) -> Target | None:
         """The target of a pair, None where no indicator is set for it."""
-        if not self._entries or (skill_id == "all" and self._single_skills):
-            return None
-        entries = [entry for entry in self._entries if _applies(entry, skill_id, channel)]
+        entries = [entry for entry in self._entries if self._applies(entry, skill_id, channel)]
         least = _last(entry.min_interactions for entry in entries)
         target = Target(
             service_level=_last(entry.service_level for entry in entries),
@@ -61,15 +61,16 @@ class Targets:
         indicators = (target.service_level, target.abandonment_max, target.asa_max)
         return None if all(one is None for one in indicators) else target
 
+    def _applies(self, entry: SlaEntry, skill_id: str, channel: str) -> bool:
+        if entry.channels is not None and channel not in entry.channels:
+            return False
+        if entry.skills is not None:
+            return skill_id in entry.skills
+        return skill_id != ALL_SKILLS or not self._single_skills
+
     def open(self, target: Target, now: float) -> tuple[bool, float | None]:
         """Whether it is opening time at epoch `now`, and until when (None: for good)."""
         return _open_hours(target.hours, self._zone, target.country).state(now)
-
-
-def _applies(entry: SlaEntry, skill_id: str, channel: str) -> bool:
-    return (entry.skills is None or skill_id in entry.skills) and (
-        entry.channels is None or channel in entry.channels
-    )
 
 
 def _last(values: Iterable[T | None]) -> T | None:

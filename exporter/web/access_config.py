@@ -30,7 +30,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from exporter.config.values import did_you_mean
+from exporter.config.invalid import did_you_mean
 from exporter.config.yamlfile import is_plain_key, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.web.asgi import Headers
@@ -228,7 +228,9 @@ def load_web_config(path: Path) -> WebConfig:
     """Read and check the file and the files it names; ConfigError lists all problems."""
     files = {path: stamp(path)}
     document = read_yaml(path)
-    problems = [Problem(str(path), duplicate) for duplicate in document.duplicates]
+    problems = [
+        document.problem(loc, "stands twice", line) for loc, line in document.duplicates
+    ]
     form = _read_form(document.value, problems)
     loading = _Loading(path.parent, problems, files)
     rate = form.rate_limit
