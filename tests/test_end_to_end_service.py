@@ -300,6 +300,7 @@ def test_every_link_works_behind_a_prefix(
 ) -> None:
     """A proxy that serves the exporter below a path of its own finds each page again."""
     life = launch.serve(config, "--web.telemetry-path", telemetry)
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
     here = f"http://proxy.example.net{prefix}"
     links = re.findall(r'(?:href|src|action)="([^"]*)"', life.get("/").text)
     assert len(links) >= 7
