@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from exporter import __version__
 from exporter.config import Configuration
-from exporter.config.redacted import redacted
+from exporter.config.model import redacted
 from exporter.fleet import Fleet
 from exporter.logs import SECRETS, dropped
 from exporter.metrics.exposition import Exposition
