@@ -30,10 +30,9 @@ from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
 from exporter.sharding import WHOLE, Shard
 from exporter.site import DOCUMENTS, Site
-from exporter.state.journal import Journal
 from exporter.state.locks import DirectoryLock, TokenGate
-from exporter.state.snapshot import Snapshot
-from exporter.state.storage import Storage
+from exporter.state.models import Snapshot
+from exporter.state.storage import Storage, ThreadedState
 from exporter.times import Clock
 from exporter.web.app import check_telemetry_path, create_app
 from exporter.web.health import beat
@@ -177,7 +176,7 @@ class _Process:
             self._page, __version__, revision, self._clock.epoch(), settings.shard
         )
         self._snapshot = Snapshot()
-        self._journal = Journal(storage)
+        self._state = ThreadedState(storage)
         self._manager = ServiceManager.of(os.environ)
         self._stopped = False
 
@@ -212,7 +211,7 @@ class _Process:
         except BaseExceptionGroup as crash:
             return self._crashed(crash)
         finally:
-            self._journal.close()
+            self._state.close()
         say(log, logging.INFO, "stopped")
         return 0
 
@@ -235,7 +234,7 @@ class _Process:
         return Means(
             clock=self._clock,
             rng=random.Random(),  # noqa: S311 - jitter
-            state=self._journal,
+            state=self._state,
             gate=TokenGate(self._settings.storage, self._clock),
             page=self._page,
             snapshot=self._snapshot,

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from exporter import __version__
 from exporter.config import Configuration
-from exporter.config.redacted import redacted
+from exporter.config.model import redacted
 from exporter.fleet import Fleet
 from exporter.logs import SECRETS, dropped
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
-from exporter.state.snapshot import Snapshot
+from exporter.state.models import Snapshot
 from exporter.times import Clock
 from exporter.web.app import Document
 from exporter.web.negotiation import Format

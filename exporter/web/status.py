@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from exporter.errors import Reason
 from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
-from exporter.state.snapshot import QueryStatus
+from exporter.state.models import QueryStatus
 from exporter.wolkvox.report import ChannelFigures
 from exporter.wolkvox.text import one_line
 from exporter.wolkvox.windows import local_day

@@ -14,7 +14,7 @@ from typing import Final
 
 from exporter.logs import SECRETS
 from exporter.messages import LANGUAGES, Words
-from exporter.state.snapshot import QueryStatus
+from exporter.state.models import QueryStatus
 from exporter.times import Clock
 from exporter.web.negotiation import choose_language
 from exporter.web.status import COLUMNS, ExporterView, OperationView, build_page
