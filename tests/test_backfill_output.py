@@ -20,7 +20,7 @@ from exporter.tools.backfill_output import (
     stamps_of,
     write_openmetrics,
 )
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 BOGOTA = ZoneInfo("America/Bogota")
 TARGET = {"job": "wolkvox", "instance": "127.0.0.1:19655"}

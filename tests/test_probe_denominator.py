@@ -7,7 +7,7 @@ import random
 import pytest
 
 from exporter.tools.denominator import Denominator, Finding, find_denominator
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 
 def figures(inbound: int, answered: int, *levels: float | None) -> ChannelFigures:

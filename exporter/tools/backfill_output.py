@@ -19,13 +19,12 @@ from exporter.errors import StorageError
 from exporter.metrics.history import QueryHistory, history
 from exporter.state.ledger import KEEP_DAYS
 from exporter.tools.backfill_progress import Key
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures, without_row
 from exporter.wolkvox.windows import day_start
 
 EVERY = 300  # seconds between stamps: what Prometheus looks back for
 # A running Prometheus holds these in its head block; a block over it would cut that off.
 HEAD = timedelta(hours=3)
-_NOTHING = (None,) * 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def completed(
             continue
         seen |= dict.fromkeys((row.channel for row in rows), day)
         lacking = {
-            name: ChannelFigures(name, 0, 0, 0, *_NOTHING)
+            name: without_row(name)
             for name, last in seen.items()
             if day - last <= timedelta(days=KEEP_DAYS) and last != day
         }

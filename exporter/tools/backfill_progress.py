@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from exporter.errors import StartError, StorageError
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 FORMAT = "wolkvox-exporter backfill 1"
 Key = tuple[str, date]

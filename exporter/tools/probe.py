@@ -20,7 +20,8 @@ from exporter.tools.denominator import Finding, find_denominator
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, list_skills
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.report import ChannelFigures, SkillReport, read_report
+from exporter.wolkvox.columns import ChannelFigures
+from exporter.wolkvox.report import SkillReport, read_report
 from exporter.wolkvox.secrets import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
 

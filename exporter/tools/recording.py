@@ -19,7 +19,7 @@ from exporter import __version__
 from exporter.config import Operation, Skill
 from exporter.errors import Reason, StartError
 from exporter.logs import SECRETS
-from exporter.wolkvox.report import FIELDS
+from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.windows import Window
 
 FORMAT = "wolkvox-exporter recording"

@@ -18,17 +18,12 @@ import click
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.tools.probe import Probed, Result
-from exporter.web.status import COLUMNS
-from exporter.wolkvox.report import UNKNOWN_CHANNEL, ChannelFigures
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
+from exporter.wolkvox.report import UNKNOWN_CHANNEL
 from exporter.wolkvox.text import one_line
 
 SHAPE = 1
 _CELL, _NARROWEST = 40, 8
-_API_COLUMNS = (
-    *("inbound_calls", "answer_calls", "abandon_calls"),
-    *("service_level_10seg", "service_level_20seg", "service_level_30seg"),
-    *("abandon", "asa", "ata"),
-)
 
 
 def plain(result: Result, words: Words) -> str:
@@ -57,15 +52,15 @@ _Row = tuple[str, str, Sequence[str]]
 
 
 def _rows(result: Result, words: Words) -> Iterator[_Row]:
-    heads = [words.text(f"column.{column}.short") for column in COLUMNS]
+    heads = [words.text(f"column.{column.attribute}.short") for column in COLUMNS]
     for probed in result.queries:
         if probed.report.channels:
             yield "head", _line(_name(probed)), heads
         for figures in probed.report.channels:
-            read = (_read(unit, getattr(figures, one), words) for one, unit in COLUMNS.items())
+            read = (_read(column, figures, words) for column in COLUMNS)
             yield "read", _line(figures.channel), [*read]
             for sent in _rows_of(probed, figures.channel):
-                cells = [_sent(sent.get(one, "")) for one in _API_COLUMNS]
+                cells = [_sent(sent.get(column.field, "")) for column in COLUMNS]
                 yield "sent", "  " + words.text("probe.sent"), cells
 
 
@@ -103,12 +98,14 @@ def _rows_of(probed: Probed, channel: str) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def _read(unit: str, value: float | None, words: Words) -> str:
+def _read(column: Column, figures: ChannelFigures, words: Words) -> str:
+    value = getattr(figures, column.attribute)
     if value is None:
         return "-"
-    if unit == "count":
+    if column.kind is Kind.COUNT:
         return str(value)
-    return words.number(value, "g") if unit == "seconds" else words.percent(value, ".2f")
+    seconds = column.kind is Kind.SECONDS
+    return words.number(value, "g") if seconds else words.percent(value, ".2f")
 
 
 def _sent(cell: object) -> str:
