@@ -10,7 +10,8 @@ import pytest
 from exporter.state.absorb import absorb, bounded, failed
 from exporter.state.ledger import exposed
 from exporter.state.snapshot import QueryMemory, Result
-from exporter.wolkvox.report import MAX_CHANNELS, ChannelFigures, SkillReport
+from exporter.wolkvox.columns import ChannelFigures
+from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window, whole_day
 
 DAY, NEXT = date(2026, 11, 18), date(2026, 11, 19)

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from exporter.errors import StorageError
 from exporter.metrics.history import QueryHistory
 from exporter.tools.backfill_files import completed, stamps, write_openmetrics
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 BOGOTA = ZoneInfo("America/Bogota")
 TARGET = {"job": "wolkvox", "instance": "127.0.0.1:19655"}

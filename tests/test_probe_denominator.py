@@ -7,7 +7,7 @@ import random
 import pytest
 
 from exporter.tools.probe import Finding, find_denominator
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 
 def figures(inbound: int, answered: int, *levels: float | None) -> ChannelFigures:

@@ -21,7 +21,7 @@ from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
 from exporter.times import Clock
 from exporter.web.status import OperationView
 from exporter.web.status_page import StatusPage
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 from tests.status_page_support import (
     EXPORTER,
     OPERATION,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from exporter.state.ledger import QueryLedger
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from exporter.errors import StartError, StorageError
 from exporter.metrics.history import QueryHistory, history
 from exporter.state.ledger import KEEP_DAYS
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures, without_row
 from exporter.wolkvox.windows import day_start
 
 EVERY = 300  # seconds between stamps: what Prometheus looks back for
@@ -162,7 +162,7 @@ def completed(
             continue
         seen |= dict.fromkeys((row.channel for row in rows), day)
         lacking = [
-            ChannelFigures(channel, inbound=0, answered=0, abandoned=0)
+            without_row(channel)
             for channel, last in seen.items()
             if last < day <= last + timedelta(days=KEEP_DAYS)
         ]

@@ -34,15 +34,9 @@ from exporter.tools.recording import Recorder
 from exporter.tools.session import Verdict, desks, shown, system_means
 from exporter.tools.skills import discover
 from exporter.tools.terminal import progress, run
-from exporter.web.status import COLUMNS
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.report import (
-    FIELDS,
-    UNKNOWN_CHANNEL,
-    ChannelFigures,
-    SkillReport,
-    read_report,
-)
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
+from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
 from exporter.wolkvox.secrets import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
 
@@ -52,7 +46,6 @@ PAUSE = 1.0  # seconds between two requests with one token; none on loopback
 _HOPELESS = (Reason.CONNECT, Reason.UNAUTHORIZED, Reason.QUOTA)
 SHAPE = 1
 _CELL, _NARROWEST = 40, 8
-_SENT_COLUMNS = FIELDS[2:]  # the API's names, in the order of COLUMNS
 
 
 @click.command()
@@ -352,16 +345,16 @@ _Row = tuple[dict[str, Any], str, Sequence[str]]
 
 
 def _rows(result: Result, words: Words) -> Iterator[_Row]:
-    heads = [words.text(f"column.{column}.short") for column in COLUMNS]
+    heads = [words.text(f"column.{column.attribute}.short") for column in COLUMNS]
     for probed in result.queries:
         if probed.report.channels:
             yield {"bold": True}, shown(probed.name, _CELL), heads
         for figures in probed.report.channels:
-            read = [_read(unit, getattr(figures, one), words) for one, unit in COLUMNS.items()]
+            read = [_read(column, figures, words) for column in COLUMNS]
             yield {}, shown(figures.channel, _CELL), read
             for row in probed.rows:
                 if isinstance(row, dict) and _channel_of(row) == figures.channel:
-                    sent = [_sent(row.get(one, "")) for one in _SENT_COLUMNS]
+                    sent = [_sent(row.get(column.field, "")) for column in COLUMNS]
                     yield {"dim": True}, "  " + words.text("probe.sent"), sent
 
 
@@ -369,12 +362,14 @@ def _channel_of(row: dict[str, Any]) -> str:
     return str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
 
 
-def _read(unit: str, value: float | None, words: Words) -> str:
+def _read(column: Column, figures: ChannelFigures, words: Words) -> str:
+    value = getattr(figures, column.attribute)
     if value is None:
         return "-"
-    if unit == "count":
+    if column.kind is Kind.COUNT:
         return str(value)
-    return words.number(value, "g") if unit == "seconds" else words.percent(value, ".2f")
+    seconds = column.kind is Kind.SECONDS
+    return words.number(value, "g") if seconds else words.percent(value, ".2f")
 
 
 def _sent(cell: object) -> str:

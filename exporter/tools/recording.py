@@ -19,7 +19,7 @@ from exporter.config import Operation, Skill
 from exporter.errors import StartError
 from exporter.logs import SECRETS
 from exporter.wolkvox.client import Witness
-from exporter.wolkvox.report import FIELDS
+from exporter.wolkvox.columns import FIELDS
 
 if TYPE_CHECKING:
     from exporter.tools.probe import Probed

@@ -17,7 +17,8 @@ from exporter.messages import LANGUAGES, Words
 from exporter.state.snapshot import QueryStatus
 from exporter.times import Clock
 from exporter.web.negotiation import choose_language
-from exporter.web.status import COLUMNS, ExporterView, OperationView, build_page
+from exporter.web.status import ExporterView, OperationView, build_page
+from exporter.wolkvox.columns import COLUMNS
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
