@@ -135,10 +135,17 @@ def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
 
 
 @contextmanager
-def signals(stop: Callable[[], None], hangup: Callable[[], object]) -> Iterator[None]:
-    """Handle SIGTERM and SIGINT, and SIGHUP, on the running loop; afterwards as before."""
+def signals(
+    stop: Callable[[], None], hangup: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """Handle SIGTERM and SIGINT, and SIGHUP, on the running loop; afterwards as before.
+
+    Without `hangup`, SIGHUP keeps what the process was started with (`nohup` ignores it).
+    """
     loop = asyncio.get_running_loop()
-    handlers = dict(zip(_SIGNALS, (stop, stop, hangup), strict=True))
+    handlers: dict[int, Callable[[], object]] = {signal.SIGTERM: stop, signal.SIGINT: stop}
+    if hangup is not None:
+        handlers[signal.SIGHUP] = hangup
     before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,15 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
 from exporter.sharding import WHOLE, Shard
-from exporter.site import DOCUMENTS, Site
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.models import Snapshot
 from exporter.state.storage import Storage, ThreadedState
 from exporter.times import Clock
-from exporter.web.app import check_telemetry_path, create_app
+from exporter.web.app import App, check_telemetry_path
 from exporter.web.health import beat
 from exporter.web.listen import address_of, bind, parse_listen_address
 from exporter.web.server import HttpServer
+from exporter.web.status import ExporterView, StatusPage
 
 if TYPE_CHECKING:
     from exporter.web.access import LiveConfig
@@ -85,7 +86,7 @@ def run(
     was asked.
     """
     try:
-        check_telemetry_path(settings.telemetry_path, dict.fromkeys(DOCUMENTS))
+        check_telemetry_path(settings.telemetry_path)
     except ValueError as error:
         raise usage_error("--web.telemetry-path", str(error)) from error
     door = _door(settings.web_config)
@@ -244,21 +245,16 @@ class _Process:
 
     def _server(self, fleet: Fleet, sockets: Sequence[socket.socket]) -> HttpServer:
         settings = self._settings
-        site = Site(
+        exporter = partial(ExporterView.of, self._telemetry, settings.telemetry_path)
+        app = App(
             self._page,
-            self._snapshot,
             fleet,
-            self._clock,
-            self._telemetry,
-            settings.telemetry_path,
-            lambda: self._reload(fleet),
-        )
-        app = create_app(
-            site,
+            StatusPage(self._clock, self._snapshot, fleet.overview, exporter).html,
+            self._telemetry.log_lines_dropped,
+            partial(self._reload, fleet),
             telemetry_path=settings.telemetry_path,
             lifecycle=settings.lifecycle,
             max_requests=settings.max_requests,
-            documents=site.documents(),
         )
         if self._door is None:
             return HttpServer(app, sockets)

@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 from exporter.metrics.sla import Targets
 from exporter.state.models import QueryStatus
 from exporter.times import Clock
-from exporter.web.status import ExporterView, OperationView
-from exporter.web.status_page import StatusPage
+from exporter.web.status import ExporterView, OperationView, StatusPage
 from tests.config_support import sla
 from tests.statuses import NOW
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from exporter.state.ledger import QueryLedger, exposed, known_channels, observe, what_changed
 from exporter.state.totals import NO_COUNTERS, Counters
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 from tests.ledger_model import NAMES, REMEMBERED, WITHIN, Answer, Traffic, lives
 from tests.statuses import restored
 

@@ -21,7 +21,7 @@ from exporter.metrics.rows import (
     status_row,
 )
 from exporter.state.totals import Counters
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 # What a form could take for one of its own places, and what the exposition escapes.
 ODD = st.text(st.sampled_from('%s{}@01"\\\n ñ€'), max_size=12)

@@ -13,7 +13,7 @@ from datetime import date
 from exporter.metrics import render
 from exporter.metrics.families import SKILL_FAMILIES, Family
 from exporter.metrics.rows import day_gauges
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 Series = tuple[str, tuple[str, ...]]
 

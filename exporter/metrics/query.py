@@ -34,11 +34,10 @@ from exporter.metrics.rows import (
 from exporter.metrics.sla import Target, Targets
 from exporter.state.ledger import QueryLedger, exposed, known_channels
 from exporter.state.models import QueryStatus, Result
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures, without_row
 from exporter.wolkvox.windows import day_start
 
 Pairs = list[tuple[Labels, Target]]
-_ABSENT = (None,) * 6
 
 
 PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")
@@ -189,7 +188,7 @@ def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigu
     rows = {row.channel: row for row in result.channels}
     for channel in known_channels(ledger, result.day):
         if channel not in rows:
-            rows[channel] = ChannelFigures(channel, 0, 0, 0, *_ABSENT)
+            rows[channel] = without_row(channel)
     return [rows[channel] for channel in sorted(rows)]
 
 

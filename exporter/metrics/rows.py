@@ -14,7 +14,7 @@ from operator import itemgetter
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.render import BUCKET_BOUNDS, encoded, escaped, number, series
 from exporter.state.totals import Counters
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 
 Labels = tuple[str, ...]
 Row = tuple[tuple[str, str, int], ...]
@@ -104,16 +104,9 @@ _STATUS = (
     "wolkvox_query_interval_seconds",
     "wolkvox_consecutive_failures",
 )
-_DAY: tuple[tuple[str, Labels], ...] = (
-    ("wolkvox_skill_inbound_interactions", ()),
-    ("wolkvox_skill_answered_interactions", ()),
-    ("wolkvox_skill_abandoned_interactions", ()),
-    ("wolkvox_skill_abandonment_ratio", ()),
-    ("wolkvox_skill_asa_seconds", ()),
-    ("wolkvox_skill_ata_seconds", ()),
-    ("wolkvox_skill_service_level_ratio", ("10",)),
-    ("wolkvox_skill_service_level_ratio", ("20",)),
-    ("wolkvox_skill_service_level_ratio", ("30",)),
+_DAY: tuple[tuple[str, Labels], ...] = tuple(
+    (column.family, () if column.within is None else (str(column.within),))
+    for column in COLUMNS
 )
 
 
@@ -129,10 +122,7 @@ def day_row(labels: Labels) -> Row:
 
 def day_figures(row: ChannelFigures) -> Figures:
     """What a channel shows of a day: ratios 0-1, times in seconds, None where absent."""
-    return (
-        *(row.inbound, row.answered, row.abandoned, row.abandonment, row.asa, row.ata),
-        *(row.service_level_10, row.service_level_20, row.service_level_30),
-    )
+    return tuple(getattr(row, column.attribute) for column in COLUMNS)
 
 
 def day_gauges(row: ChannelFigures) -> Iterator[tuple[str, Labels, float | None]]:

@@ -20,8 +20,9 @@ from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import Block
 from exporter.polling.observer import Timing
 from exporter.state.models import QueryKey, QueryStatus, Snapshot
+from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.information import TokenInfo
-from exporter.wolkvox.report import FIELDS, SkillReport
+from exporter.wolkvox.report import SkillReport
 
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _HOURS = "#hours"  # the scope that follows the clock; skill ids are digits or `all`
