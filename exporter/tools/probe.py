@@ -21,7 +21,7 @@ from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, list_skills
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.report import ChannelFigures, SkillReport, read_report
-from exporter.wolkvox.secrets import scrub
+from exporter.wolkvox.text import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
 
 NO_REPORT = SkillReport((), (), 0)
