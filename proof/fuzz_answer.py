@@ -32,11 +32,10 @@ from exporter.state.models import (
 )
 from exporter.state.totals import Counters
 from exporter.wolkvox.answer import Failure, Rows, read_answer
-from exporter.wolkvox.body import decode
 from exporter.wolkvox.information import read_skills, read_token_info
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport, read_report
-from exporter.wolkvox.secrets import MASK, scrub, scrub_body
-from exporter.wolkvox.text import one_line
+from exporter.wolkvox.text import MASK, one_line, scrub, scrub_body
+from exporter.wolkvox.transport import decode
 from exporter.wolkvox.windows import whole_day
 from tests.status_page_support import BOGOTA, targets
 

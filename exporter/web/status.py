@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from exporter import __version__
 from exporter.errors import Reason
 from exporter.logs import SECRETS
-from exporter.messages import LANGUAGES, Words
+from exporter.messages import LANGUAGES, Words, catalogue
 from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
@@ -322,7 +322,8 @@ class StatusPage:
         if started >= until:
             now = self._clock.epoch()
             page = build_page(self._exporter(), self._operations(), self._statuses, now)
-            text = _template()(page=page, w=Words(language, space="\u00a0"))
+            words = Words(language, space="\u00a0")
+            text = _template()(page=page, w=words, t=catalogue(language))
             html = SECRETS.scrub(text).encode("utf-8", "replace")
             ended = self._clock.monotonic()
             self._kept[language] = (ended + max(1.0, 10.0 * (ended - started)), html)
