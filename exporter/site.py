@@ -8,13 +8,12 @@ from exporter import __version__
 from exporter.config import Configuration
 from exporter.config.redacted import redacted
 from exporter.fleet import Fleet
-from exporter.logs import SECRETS, dropped
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import ExporterTelemetry
+from exporter.logs import SECRETS
+from exporter.metrics.exporter import ExporterTelemetry
+from exporter.metrics.page import MetricsPage
 from exporter.state.snapshot import Snapshot
 from exporter.times import Clock
 from exporter.web.app import Document
-from exporter.web.negotiation import Format
 from exporter.web.status import ExporterView
 from exporter.web.status_page import StatusPage
 
@@ -27,7 +26,7 @@ class Site:
 
     def __init__(
         self,
-        page: Exposition,
+        page: MetricsPage,
         snapshot: Snapshot,
         fleet: Fleet,
         clock: Clock,
@@ -35,21 +34,13 @@ class Site:
         telemetry_path: str,
         reload: Callable[[], Awaitable[str | None]],
     ) -> None:
-        self._page = page
+        self.metrics = page.render
         self._fleet = fleet
         self._telemetry = telemetry
         self._telemetry_path = telemetry_path
         self._reload = reload
         self._redacted: tuple[Configuration, Document] | None = None
         self._status = StatusPage(clock, snapshot, fleet.overview, self._exporter)
-
-    def metrics(self, fmt: Format, gzip: bool) -> bytes:
-        """The exposition."""
-        self._telemetry.log_lines_dropped(dropped())
-        page = self._page
-        if fmt is Format.TEXT:
-            return page.text_gzip() if gzip else page.text()
-        return page.openmetrics_gzip() if gzip else page.openmetrics()
 
     def healthy(self) -> bool:
         """Whether the poll loops live."""

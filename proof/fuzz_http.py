@@ -16,7 +16,6 @@ from exporter.web.access import LiveConfig, guard
 from exporter.web.access_config import WebConfig
 from exporter.web.app import Document, create_app
 from exporter.web.limits import Limits
-from exporter.web.negotiation import Format
 from exporter.web.server import HttpProtocol, HttpServer
 from exporter.web.status_page import StatusPage
 from tests.status_page_support import EXPORTER, OPERATION
@@ -56,9 +55,9 @@ class Pages:
         page = StatusPage(cast("Any", Clock()), statuses, lambda: [OPERATION], lambda: EXPORTER)
         self.landing = page.html
 
-    def metrics(self, fmt: Format, gzip: bool) -> bytes:
+    def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
         """A body that tells what was negotiated."""
-        return f"{fmt.name} {gzip}\n".encode()
+        return f"{openmetrics} {gzip}\n".encode()
 
     def healthy(self) -> bool:
         """It lives."""

@@ -44,8 +44,8 @@ class FakePages:
     reloads: int = 0
     asked: list[tuple[Format, bool]] = field(default_factory=list)
 
-    def metrics(self, fmt: Format, gzip: bool) -> bytes:
-        self.asked.append((fmt, gzip))
+    def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
+        self.asked.append((Format.OPENMETRICS if openmetrics else Format.TEXT, gzip))
         return self.body
 
     def healthy(self) -> bool:

@@ -50,8 +50,8 @@ _LIFECYCLE_OFF = (
 class Pages(Protocol):
     """What there is to read; called on the event loop, so that nothing here may block."""
 
-    def metrics(self, fmt: Format, gzip: bool) -> bytes:
-        """The whole exposition in this form, compressed if `gzip`."""
+    def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
+        """The whole exposition, in OpenMetrics or as text, compressed if `gzip`."""
         ...
 
     def healthy(self) -> bool:
@@ -152,7 +152,8 @@ class App:
     def _scrape(self, scope: Scope) -> Reply:
         fmt = choose_format(request_header(scope, b"accept"))
         gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
-        return Reply(200, self._pages.metrics(fmt, gzip), _METRICS_HEADERS[fmt, gzip])
+        body = self._pages.metrics(fmt is Format.OPENMETRICS, gzip)
+        return Reply(200, body, _METRICS_HEADERS[fmt, gzip])
 
     async def _route(self, scope: Scope) -> Reply:
         path = scope["path"]
