@@ -171,7 +171,7 @@ def _check_page(memory: QueryMemory, day: date) -> None:
         last_attempt_at=_Moment.now - 2,
         live_until=None if memory.last_success_at is None else _Moment.now + 900,
     )
-    for scope, block in _RENDERER.blocks(status, _Moment.now):
+    for scope, block in _RENDERER.blocks(status, _Moment.now).items():
         _PAGE.put(scope, block)
     plain, modern = _PAGE.render(), _PAGE.render(openmetrics=True)
     if modern in _seen:  # reading a page takes most of the time

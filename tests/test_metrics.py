@@ -388,7 +388,7 @@ def test_every_line_has_the_labels_of_its_family() -> None:
 def test_a_family_that_is_not_in_the_table_is_refused() -> None:
     """What is not documented cannot be shown."""
     page = MetricsPage(lambda: NOW)
-    page.put(("a",), Block({"wolkvox_unknown": b"wolkvox_unknown 1.0\n"}))
+    page.put(("a",), Block({"wolkvox_unknown": "wolkvox_unknown 1.0\n"}))
 
     with pytest.raises(KeyError, match="wolkvox_unknown"):
         page.render()

@@ -22,7 +22,7 @@ def test_gunzip_takes_it(tmp_path: Path) -> None:
     page = MetricsPage(lambda: 0.0, lambda openmetrics: b"python_info 1.0\n")
     for number in range(5000):
         scope = ("acme", f"{number:04}")
-        page.put(scope, Block({UP: b'wolkvox_up{skill_id="%d"} 1.0\n' % number}))
+        page.put(scope, Block({UP: f'wolkvox_up{{skill_id="{number}"}} 1.0\n'}))
     member = page.render(gzip=True)
     (tmp_path / "page.gz").write_bytes(member)
 
@@ -69,11 +69,11 @@ def test_page_is_what_a_plain_join_would_be(steps: list[tuple[object, ...]]) -> 
     """Changes and expiry never show anything but the live scopes in their order."""
     now = [0.0]
     page = MetricsPage(lambda: now[0])
-    shown: dict[tuple[str, ...], tuple[bytes, float | None]] = {}
+    shown: dict[tuple[str, ...], tuple[str, float | None]] = {}
 
     def check() -> None:
         lines = [
-            line
+            line.encode()
             for _, (line, until) in sorted(shown.items())
             if until is None or now[0] < until
         ]
@@ -89,11 +89,11 @@ def test_page_is_what_a_plain_join_would_be(steps: list[tuple[object, ...]]) -> 
     for step in steps:
         match step:
             case ("put", tuple() as scope, int() as value, until):
-                line = f'{UP}{{skill_id="{scope}"}} {value}\n'.encode()
+                line = f'{UP}{{skill_id="{scope}"}} {value}\n'
                 shown[scope] = (line, until)  # type: ignore[assignment]
                 page.put(scope, Block({UP: line}, math.inf if until is None else until))  # type: ignore[arg-type]
             case ("later", tuple() as scope, int() as value):
-                line = f'{UP}{{skill_id="{scope}"}} {value}\n'.encode()
+                line = f'{UP}{{skill_id="{scope}"}} {value}\n'
                 shown[scope] = (line, None)
                 page.mark_stale(scope, partial(Block, {UP: line}))
             case ("drop", tuple() as scope):
@@ -112,7 +112,7 @@ def test_renewal_follows_the_clock() -> None:
     page = MetricsPage(lambda: now[0])
 
     def at(moment: float) -> Block:
-        line = f"{UP} {int(moment)}\n".encode()
+        line = f"{UP} {int(moment)}\n"
         return Block({UP: line}, moment + 10, moment, at)
 
     page.put(("a",), at(0.0))
@@ -130,7 +130,7 @@ def test_what_changes_often_is_rendered_once_a_scrape() -> None:
 
     def render() -> Block:
         asked.append(1)
-        return Block({UP: b"wolkvox_up 1.0\n"})
+        return Block({UP: "wolkvox_up 1.0\n"})
 
     for _ in range(5):
         page.mark_stale(("a",), render)
@@ -148,7 +148,7 @@ def test_a_rendering_that_fails_is_tried_again() -> None:
     def render() -> Block:
         if defect := answers.pop(0):
             raise defect
-        return Block({UP: b"wolkvox_up 1.0\n"})
+        return Block({UP: "wolkvox_up 1.0\n"})
 
     page.mark_stale(("a",), render)
     with pytest.raises(ValueError, match="a defect"):

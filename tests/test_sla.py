@@ -48,7 +48,7 @@ class Page:
 
     def show(self, *statuses: QueryStatus) -> None:
         for one in statuses:
-            for scope, shown in self.renderer.blocks(one, self.now):
+            for scope, shown in self.renderer.blocks(one, self.now).items():
                 self.exposition.put(scope, shown)
 
     def values(self, name: str) -> dict[tuple[str, str], float]:

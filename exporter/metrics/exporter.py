@@ -13,7 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from exporter.metrics.page import Block, MetricsPage, encoded
+from exporter.metrics.page import Block, MetricsPage
 from exporter.metrics.render import labels, number, openmetrics_of
 from exporter.sharding import WHOLE, Shard
 
@@ -86,12 +86,10 @@ class ExporterTelemetry:
         }
         named = {f"wolkvox_exporter_{name}": value for name, value in values.items()}
         return Block(
-            encoded(
-                {
-                    name.partition("{")[0]: f"{name} {number(value)}\n"
-                    for name, value in named.items()
-                }
-            )
+            {
+                name.partition("{")[0]: f"{name} {number(value)}\n"
+                for name, value in named.items()
+            }
         )
 
     def _tail(self, openmetrics: bool) -> bytes:

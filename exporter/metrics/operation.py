@@ -16,7 +16,7 @@ from itertools import accumulate
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.exporter import ExporterTelemetry
-from exporter.metrics.page import Block, MetricsPage, encoded
+from exporter.metrics.page import Block, MetricsPage
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import labels, number
 from exporter.polling.observer import Timing
@@ -97,7 +97,7 @@ class OperationTelemetry:
         """Render a query's new status and swap it in."""
         self._snapshot.publish(status)
         if self._renderer is not None:
-            for scope, block in self._renderer.blocks(status, self._page.epoch()):
+            for scope, block in self._renderer.blocks(status, self._page.epoch()).items():
                 self._page.put(scope, block)
 
     def forget(self, key: QueryKey) -> None:
@@ -194,7 +194,7 @@ class OperationTelemetry:
             f'wolkvox_parse_errors_total{{field="{name}",{self._label}}} {number(count)}\n'
             for name, count in self._unreadable.items()
         )
-        return Block(encoded(lines | self._request_lines()))
+        return Block(lines | self._request_lines())
 
     def _values(self) -> dict[str, float | None]:
         """The metrics with no further label; None: not known, or not in use."""
@@ -248,5 +248,5 @@ class OperationTelemetry:
         is_open, until = hours.state(now)
         line = f"wolkvox_poll_open{{{self._label}}} {number(is_open)}\n"
         renew = partial(self._poll_open, hours)
-        lines = encoded({"wolkvox_poll_open": line})
-        return Block(lines, math.inf if until is None else until, now, renew)
+        until = math.inf if until is None else until
+        return Block({"wolkvox_poll_open": line}, until, now, renew)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from isal import isal_zlib
@@ -45,19 +45,20 @@ class Block:
     At any other moment `renew` makes the block that is shown; without it nothing is.
     """
 
-    lines: Mapping[str, bytes]
+    lines: Mapping[str, str]
     until: float = math.inf
     since: float = -math.inf
     renew: Callable[[float], Block] | None = None
 
 
-def encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
-    """Lines by family as bytes; a family without lines is left out.
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A block as it is kept: as bytes."""
 
-    Half a surrogate pair, which no text of ours holds (see `wolkvox.text`), becomes a
-    question mark.
-    """
-    return {name: text.encode("utf-8", "replace") for name, text in texts.items() if text}
+    lines: Sequence[tuple[str, bytes]]
+    until: float
+    since: float
+    renew: Callable[[float], Block] | None
 
 
 @dataclass(slots=True)
@@ -98,17 +99,26 @@ class MetricsPage:
         self.tail = tail
         self._text = _Format(False, {one.name: header_text(one) for one in TABLE})
         self._openmetrics = _Format(True, {one.name: header_openmetrics(one) for one in TABLE})
-        self._blocks: dict[Scope, Block] = {}
+        self._shown: dict[Scope, _Shown] = {}
         self._stale: dict[Scope, Callable[[], Block]] = {}
         self._order: list[Scope] | None = []
         self._version = 0
 
     def put(self, scope: Scope, block: Block) -> None:
-        """Replace what a scope shows, whole."""
+        """Replace what a scope shows, whole.
+
+        Half a surrogate pair, which no text of ours holds (see `wolkvox.text`), becomes a
+        question mark.
+        """
         self._stale.pop(scope, None)
-        if scope not in self._blocks:
+        if scope not in self._shown:
             self._order = None
-        self._blocks[scope] = block
+        lines = [
+            (name, text.encode("utf-8", "replace"))
+            for name, text in block.lines.items()
+            if text
+        ]
+        self._shown[scope] = _Shown(lines, block.until, block.since, block.renew)
         self._version += 1
 
     def mark_stale(self, scope: Scope, render: Callable[[], Block]) -> None:
@@ -121,7 +131,7 @@ class MetricsPage:
     def drop(self, scope: Scope) -> None:
         """Show a scope no longer; a scope that is not there is no error."""
         self._stale.pop(scope, None)
-        if self._blocks.pop(scope, None) is not None:
+        if self._shown.pop(scope, None) is not None:
             self._order = None
             self._version += 1
 
@@ -158,21 +168,20 @@ class MetricsPage:
 
     def _join(self, page: _Format, now: float) -> None:
         if self._order is None:
-            self._order = sorted(self._blocks)
+            self._order = sorted(self._shown)
         page.since, page.until = now, math.inf
         families: dict[str, list[bytes]] = {name: [] for name in page.headers}
         for scope in self._order:
-            block = self._blocks[scope]
-            live = block.since <= now < block.until
-            if not live and block.renew is not None:
-                block = self._blocks[scope] = block.renew(now)
-                live = block.since <= now < block.until
-            if live:
-                page.until = min(page.until, block.until)
-                for name, lines in block.lines.items():
+            shown = self._shown[scope]
+            if shown.renew is not None and not shown.since <= now < shown.until:
+                self.put(scope, shown.renew(now))
+                shown = self._shown[scope]
+            if shown.since <= now < shown.until:
+                page.until = min(page.until, shown.until)
+                for name, lines in shown.lines:
                     families[name].append(lines)
-        shown = [(page.headers[name], *lines) for name, lines in families.items() if lines]
-        page.body = b"".join([part for family in shown for part in family])
+        parts = [(page.headers[name], *lines) for name, lines in families.items() if lines]
+        page.body = b"".join([part for family in parts for part in family])
         page.packed_body = None
         page.version = self._version
 

@@ -15,14 +15,14 @@ The labels of a line stand in the order of their names.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from exporter.metrics.page import Block, Scope, encoded
-from exporter.metrics.render import escaped, labels, number
+from exporter.metrics.page import Block, Scope
+from exporter.metrics.render import ESCAPES, labels, number
 from exporter.metrics.sla import Target, Targets
 from exporter.state.ledger import QueryLedger, exposed, known_channels
 from exporter.state.snapshot import QueryStatus, Result
@@ -43,14 +43,14 @@ class QueryRenderer:
     zone: ZoneInfo
     targets: Targets
 
-    def blocks(self, status: QueryStatus, now: float) -> Iterator[tuple[Scope, Block]]:
+    def blocks(self, status: QueryStatus, now: float) -> dict[Scope, Block]:
         """Every scope of the query with what it shows at epoch `now` and later."""
         key, memory, live = status.key, status.memory, status.live_until
         query = labels(
             {"operation": key.operation, "skill_id": key.skill_id, "skill": status.skill}
         )
         blocks = dict.fromkeys(PARTS, NOTHING)
-        blocks["status"] = Block(encoded(status_lines(query, status)))
+        blocks["status"] = Block(status_lines(query, status))
         if live is not None:
             ledger = memory.ledger
             blocks["today"] = self._window(query, "today", memory.today, ledger, live)
@@ -60,13 +60,14 @@ class QueryRenderer:
             known = known_channels(ledger, ledger.day) if ledger else ()
             if ledger:
                 counters = {one: exposed(ledger.channels[one]) for one in known}
-                blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
-            targets = ((escaped(one), self.targets.of(key.skill_id, one)) for one in known)
+                blocks["counters"] = Block(counter_lines(query, counters), live)
+            targets = (
+                (one.translate(ESCAPES), self.targets.of(key.skill_id, one)) for one in known
+            )
             goals = [(channel, target) for channel, target in targets if target]
-            blocks["sla"] = Block(encoded(target_lines(query, goals)), live)
+            blocks["sla"] = Block(target_lines(query, goals), live)
             blocks["sla-open"] = self._open(query, goals, live, now)
-        for part, block in blocks.items():
-            yield (key.operation, key.skill_id, part), block
+        return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
 
     def _window(
         self,
@@ -82,7 +83,7 @@ class QueryRenderer:
         days = 1 if window == "today" else 2
         ends = day_start(result.day + timedelta(days=days), self.zone).timestamp()
         lines = day_lines(query, window, complete(result, ledger))
-        return Block(encoded(lines), min(live, ends))
+        return Block(lines, min(live, ends))
 
     def _open(self, query: str, goals: Goals, live: float, now: float) -> Block:
         if not goals or now >= live:
@@ -95,7 +96,7 @@ class QueryRenderer:
             )
             until = until if change is None else min(until, change)
         renew = partial(self._open, query, goals, live)
-        return Block(encoded({"wolkvox_sla_open": lines}), until, now, renew)
+        return Block({"wolkvox_sla_open": lines}, until, now, renew)
 
 
 def status_lines(query: str, status: QueryStatus) -> dict[str, str]:
@@ -118,7 +119,7 @@ def day_lines(query: str, window: str, rows: Iterable[ChannelFigures]) -> dict[s
     """The gauges of a window; what is absent has no line."""
     lines = defaultdict[str, str](str)
     for row in rows:
-        channel = f'type_interaction="{escaped(row.channel)}",window="{window}"'
+        channel = f'type_interaction="{row.channel.translate(ESCAPES)}",window="{window}"'
         for column in COLUMNS:
             value = getattr(row, column.attribute)
             if value is None:
@@ -138,7 +139,7 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
     )
     lines = {offered: "", wait: "", abandon: ""}
     for channel, one in channels.items():
-        pair = f'{query},type_interaction="{escaped(channel)}"'
+        pair = f'{query},type_interaction="{channel.translate(ESCAPES)}"'
         lines[offered] += f"{offered}{{{pair}}} {number(one.offered)}\n"
         lines[wait] += (
             f'{wait}_bucket{{le="10.0",{pair}}} {number(one.within_10)}\n'

@@ -14,16 +14,13 @@ from exporter.metrics.families import Family
 
 number: Callable[[float], str] = floatToGoString
 """A value as the library writes it."""
-
-
-def escaped(value: str) -> str:
-    """A label value as it stands between its quotes."""
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
+"""What `str.translate` makes of a label value between its quotes."""
 
 
 def labels(values: Mapping[str, str]) -> str:
     """Labels as they stand between the braces, in the order of their names."""
-    return ",".join(f'{name}="{escaped(value)}"' for name, value in sorted(values.items()))
+    return ",".join([f'{name}="{values[name].translate(ESCAPES)}"' for name in sorted(values)])
 
 
 def header_text(family: Family) -> bytes:
