@@ -24,10 +24,10 @@ from exporter import __version__
 from exporter.config import Configuration
 from exporter.errors import ConfigError, ExporterError, Problem, StorageError
 from exporter.fleet import Fleet, Means, connect
-from exporter.logs import say
+from exporter.logs import dropped, say
 from exporter.mainloop import held, run_to_end, settled, signals, starting, thread_pool
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
+from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
+from exporter.metrics.page import MetricsPage
 from exporter.sdnotify import ServiceManager
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate
@@ -166,15 +166,16 @@ class _Process:
         self._loader = thread_pool("reload", 1)
         self._reloading = asyncio.Lock()
         self._hangups: set[asyncio.Task[str | None]] = set()
-        process = ProcessMetrics() if settings.process_metrics else None
-        self._page = Exposition(
-            self._clock.epoch,
-            process.text if process else bytes,
-            process.openmetrics if process else bytes,
-        )
+        self._page = MetricsPage(self._clock.epoch)
         revision = os.environ.get("WOLKVOX_EXPORTER_REVISION", "")
         self._telemetry = ExporterTelemetry(
-            self._page, __version__, revision, self._clock.epoch(), settings.shard
+            self._page,
+            __version__,
+            revision,
+            self._clock.epoch(),
+            settings.shard,
+            dropped,
+            ProcessMetrics() if settings.process_metrics else None,
         )
         self._snapshot = Snapshot()
         self._state = ThreadedState(storage)
@@ -247,10 +248,9 @@ class _Process:
         settings = self._settings
         exporter = partial(ExporterView.of, self._telemetry, settings.telemetry_path)
         app = App(
-            self._page,
+            self._page.render,
             fleet,
             StatusPage(self._clock, self._snapshot, fleet.overview, exporter).html,
-            self._telemetry.log_lines_dropped,
             partial(self._reload, fleet),
             telemetry_path=settings.telemetry_path,
             lifecycle=settings.lifecycle,

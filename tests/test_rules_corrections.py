@@ -72,7 +72,7 @@ async def scraped(directory: Path) -> Scene:
         for minute in range(MINUTES):
             await asyncio.sleep(minute * 60 + 30 - asyncio.get_running_loop().time())
             origin = begin.astimezone(UTC).timestamp()
-            scene.scrape(minute, running.page.text().decode(), wanted(), origin)
+            scene.scrape(minute, running.page.render().decode(), wanted(), origin)
     return scene
 
 

@@ -22,7 +22,7 @@ from exporter import __version__
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import LANGUAGES, Words, catalogue
-from exporter.metrics.own import ExporterTelemetry
+from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
 from exporter.state.models import QueryStatus
