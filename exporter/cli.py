@@ -20,6 +20,7 @@ import click
 
 from exporter import __version__, logs
 from exporter.config import Configuration
+from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.flags import (
@@ -212,7 +213,7 @@ def command(
 @click.pass_context
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
     """Print the configuration, every default written out and no secret in it."""
-    from exporter.config import redacted, reference  # noqa: PLC0415 - for this alone
+    from exporter.config import reference  # noqa: PLC0415 - for this alone
 
     if schema:
         click.echo(reference.schema_text(), nl=False)
@@ -220,7 +221,7 @@ def config(context: click.Context, config_files: tuple[str, ...], schema: bool) 
     configuration = configuration_of(context, config_files)
     for operation in configuration.operations:
         logs.SECRETS.add(operation.token.read().get_secret_value())
-    click.echo(logs.SECRETS.scrub(redacted.redacted(configuration)), nl=False)
+    click.echo(logs.SECRETS.scrub(redacted(configuration)), nl=False)
 
 
 @command.command()

@@ -17,8 +17,7 @@ from exporter.mainloop import held
 from exporter.service import Settings, run, serve_alone, system_clock, usage_error
 from exporter.service import listen as open_sockets
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
-from exporter.web.limits import Limits
-from exporter.web.listen import address_of
+from exporter.web.listen import Limits, address_of
 from exporter.web.server import HttpServer
 
 INTERVAL = "5s"

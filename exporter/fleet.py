@@ -27,9 +27,9 @@ from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.poller import LONGEST_IDLE, Poller, Surroundings
 from exporter.polling.schedule import RESTART_GRACE
 from exporter.state.identity import Identity, claims_of
-from exporter.state.journal import State
 from exporter.state.locks import TokenGate
-from exporter.state.snapshot import Snapshot
+from exporter.state.models import Snapshot
+from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient

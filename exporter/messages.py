@@ -27,7 +27,7 @@ def terminal_language(environ: Mapping[str, str]) -> str:
 
 @functools.cache
 def catalogue(language: str) -> Mapping[str, str]:
-    """Every text of a language by its key, such as `verdict.connect.advice`."""
+    """Every text of a language by its key, such as `advice.connect`."""
     text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
     return dict(_leaves(tomllib.loads(text), "", language))
 
@@ -58,7 +58,7 @@ class Words:
 
     def advice(self, verdict: str, **values: object) -> str:
         """What to do about a verdict; empty where nothing has to be done."""
-        key = f"verdict.{verdict}.advice"
+        key = f"advice.{verdict}"
         return self.text(key, **values) if key in catalogue(self.language) else ""
 
     def count(self, number: int) -> str:
@@ -83,6 +83,16 @@ class Words:
         if whole < 600:
             return f"{whole // 60}:{whole % 60:02d}{self.space}min"
         return f"{self.count(round(value / 60))}{self.space}min"
+
+    def figure(
+        self, unit: str, value: float, *, close: bool = False, target: bool = False
+    ) -> str:
+        """A cell of the table of figures: `close` to its target, or the target itself."""
+        if unit == "count":
+            return self.count(round(value))
+        if unit == "seconds":
+            return self.seconds(value, ".1f" if close else "")
+        return self.percent(value, "g" if target else ".2f" if close else ".1f")
 
     def span(self, seconds: float) -> str:
         """A stretch of time in its two largest units: `3 s`, `12 min`, `2 h 5 min`, `3 d 4 h`.

@@ -30,7 +30,7 @@ from exporter.metrics.render import Block
 from exporter.metrics.sla import Targets
 from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.observer import Timing
-from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
+from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import FieldError, SkillReport

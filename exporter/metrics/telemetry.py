@@ -19,7 +19,7 @@ from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import Block
 from exporter.polling.observer import Timing
-from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
+from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport

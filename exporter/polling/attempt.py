@@ -12,9 +12,9 @@ from exporter.config.hours import OpenHours
 from exporter.errors import StorageError, WolkvoxError
 from exporter.polling.budget import Budget
 from exporter.polling.observer import Observer
-from exporter.state.journal import State
 from exporter.state.locks import TokenGate
-from exporter.state.storage import Attempt, ForeignToken, Granted, Spent, Stored, TooEarly
+from exporter.state.models import Attempt, ForeignToken, Granted, Spent, Stored, TooEarly
+from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day

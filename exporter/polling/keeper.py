@@ -9,8 +9,7 @@ from typing import TypeVar
 from exporter.errors import StorageError
 from exporter.logs import say
 from exporter.polling.observer import Observer
-from exporter.state.journal import State
-from exporter.state.storage import Storage
+from exporter.state.storage import State, Storage
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.errors import Reason
-from exporter.state.snapshot import QueryKey, QueryStatus
+from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
 

@@ -23,11 +23,17 @@ from exporter.polling.pauses import PAUSING, Pauses
 from exporter.polling.roster import DAY, Roster
 from exporter.polling.task import Task
 from exporter.polling.teller import Teller
-from exporter.state.absorb import absorb, bounded, failed
 from exporter.state.identity import Identity
-from exporter.state.journal import State
-from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import ForeignToken, Spent, TooEarly
+from exporter.state.models import (
+    ForeignToken,
+    QueryMemory,
+    Spent,
+    TooEarly,
+    apply_report,
+    failed,
+    limit_channels,
+)
+from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
@@ -245,8 +251,8 @@ class Poller:
         self._teller.answers_again(task)
         task.error = None
         if isinstance(answer, SkillReport):
-            answer = bounded(answer, task.memory.ledger)
-            memory = absorb(task.memory, outcome.window, answer, at)
+            answer = limit_channels(answer, task.memory.ledger)
+            memory = apply_report(task.memory, outcome.window, answer, at)
             self._teller.read(task, answer, memory.ledger)
             await self._keep(task, memory)
             return

@@ -12,7 +12,7 @@ from exporter.polling import schedule
 from exporter.polling.keeper import Keeper
 from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.polling.task import Task
-from exporter.state.snapshot import QueryMemory
+from exporter.state.models import QueryMemory
 from exporter.times import Clock
 from exporter.wolkvox.information import Skill as FoundSkill
 from exporter.wolkvox.text import printable

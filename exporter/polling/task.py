@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from exporter.polling.schedule import day_to_close
-from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import Stored
+from exporter.state.models import QueryMemory, Stored
 from exporter.wolkvox.windows import local_day
 
 

@@ -12,7 +12,7 @@ from exporter.polling import schedule
 from exporter.polling.observer import Observer
 from exporter.polling.task import Task
 from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
-from exporter.state.snapshot import QueryKey, QueryStatus
+from exporter.state.models import QueryKey, QueryStatus
 from exporter.times import Clock
 from exporter.wolkvox.report import SkillReport
 

@@ -32,10 +32,9 @@ from exporter.polling.roster import remembered_skills
 from exporter.polling.schedule import Pause
 from exporter.polling.task import open_day
 from exporter.state.identity import Identity
-from exporter.state.journal import State
 from exporter.state.locks import TokenGate
-from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import ForeignToken, Spent, Stored, TooEarly
+from exporter.state.models import ForeignToken, QueryMemory, Spent, Stored, TooEarly
+from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import day_start, local_day, next_day_start

@@ -37,7 +37,7 @@ from exporter.tools.terminal import progress, run
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
-from exporter.wolkvox.secrets import scrub
+from exporter.wolkvox.text import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
 
 NO_REPORT = SkillReport((), (), 0)

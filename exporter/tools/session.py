@@ -22,9 +22,8 @@ from exporter.messages import Words
 from exporter.polling.budget import Budget, Demand
 from exporter.service import system_clock
 from exporter.state.identity import claims_of
-from exporter.state.journal import DirectState
 from exporter.state.locks import DirectoryLock
-from exporter.state.storage import Storage
+from exporter.state.storage import State, Storage
 from exporter.tools.asking import PAUSING, Desk, Held, Means
 from exporter.wolkvox.text import one_line
 
@@ -44,7 +43,7 @@ def desks(configuration: Configuration, means: Means) -> Iterator[Mapping[str, D
     try:
         claims = claims_of(configuration)
         (identities,) = storage.transact([lambda db: db.claim(claims)])
-        state = DirectState(storage)
+        state = State(storage)
         budgets: dict[tuple[int, ...], Budget] = {}
         opened = {}
         for operation in configuration.operations:
