@@ -16,7 +16,8 @@ import pytest
 
 from exporter.config import Configuration
 from exporter.errors import Reason, StartError, StorageError
-from exporter.tools.asking import Desk, Why
+from exporter.polling.limits import Why
+from exporter.tools.asking import Desk
 from exporter.tools.backfill import (
     Backfill,
     End,

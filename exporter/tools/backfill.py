@@ -16,9 +16,10 @@ from enum import StrEnum
 
 from exporter.config import Skill
 from exporter.errors import Reason, WolkvoxError
-from exporter.polling.observer import SKILL_11
+from exporter.polling.limits import Why
+from exporter.polling.request import SKILL_11
 from exporter.times import Clock
-from exporter.tools.asking import Desk, Held, Reply, Why
+from exporter.tools.asking import Desk, Held, Reply
 from exporter.tools.backfill_progress import Progress
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.report import SkillReport

@@ -10,7 +10,7 @@ from pathlib import Path
 from exporter.config import Configuration, Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.errors import StartError
-from exporter.polling.budget import Budget, Demand
+from exporter.polling.limits import Budget, Demand
 from exporter.state.identity import claims_of
 from exporter.state.journal import DirectState
 from exporter.state.storage import Storage

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 from exporter.config import Operation, Skill
 from exporter.errors import Reason, WolkvoxError
-from exporter.polling.observer import SKILL_11
+from exporter.polling.limits import Why
+from exporter.polling.request import SKILL_11
 from exporter.times import Clock
-from exporter.tools.asking import Desk, Held, Known, Why
+from exporter.tools.asking import Desk, Held, Known
 from exporter.tools.denominator import Finding, find_denominator
 from exporter.tools.recording import Recorder
 from exporter.tools.skills import Listing, list_skills

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.errors import WolkvoxError
-from exporter.polling.observer import SKILLS
-from exporter.tools.asking import Desk, Held, Why
+from exporter.polling.limits import Why
+from exporter.polling.request import SKILLS
+from exporter.tools.asking import Desk, Held
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.information import Skill
 from exporter.wolkvox.windows import Window
