@@ -9,7 +9,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-stack test test-slow test-all check format docs pictures lock bench proof mutation \
+.PHONY: help install demo demo-stack test test-slow test-all check format docs pictures lock bench house proof mutation \
   image-test dist deploy-check manifests clean
 
 help: ## Show this list
@@ -73,6 +73,9 @@ lock: ## Pin every dependency with its hashes (needs uv)
 	$(PIN) pyproject.toml -o requirements.lock
 	$(PIN) --group dev pyproject.toml -o requirements-dev.lock
 	for n in audit build check tools; do $(PIN) scripts/dist-$$n.in -o scripts/dist-$$n.lock || exit 1; done
+
+house: $(STAMP) ## How large the code is and how long the ways through it are, beside the limits
+	$(BIN)/python -m scripts.house
 
 bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eight minutes)
 	$(BIN)/python -m benchmarks

@@ -16,6 +16,7 @@ import click
 
 from exporter import __version__, logs
 from exporter.config import Configuration
+from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError
 from exporter.flags import DEFAULT_CONFIG, Listed, flag, reader, storage_directory
@@ -250,7 +251,7 @@ def simulate(context: click.Context, listen: str, seed: int, timezone: str) -> N
 @click.pass_context  # fmt: skip
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
     """Print the configuration, every default written out and no secret in it."""
-    from exporter.config import redacted, reference  # noqa: PLC0415 - for this alone
+    from exporter.config import reference  # noqa: PLC0415 - for this alone
 
     if schema:
         click.echo(reference.schema_text(), nl=False)
@@ -260,7 +261,7 @@ def config(context: click.Context, config_files: tuple[str, ...], schema: bool) 
     configuration = own_part(reader(config_files or above.get("config_files", ()))(), shard)
     for operation in configuration.operations:
         logs.SECRETS.add(operation.token.read().get_secret_value())
-    click.echo(logs.SECRETS.scrub(redacted.redacted(configuration)), nl=False)
+    click.echo(logs.SECRETS.scrub(redacted(configuration)), nl=False)
 
 
 register(command)

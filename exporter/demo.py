@@ -20,8 +20,7 @@ from exporter.service import (
     usage_error,
 )
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
-from exporter.web.limits import Limits
-from exporter.web.listen import address_of
+from exporter.web.listen import Limits, address_of
 from exporter.web.server import HttpServer
 
 INTERVAL = "5s"

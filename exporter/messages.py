@@ -27,7 +27,7 @@ def terminal_language(environ: Mapping[str, str]) -> str:
 
 @functools.cache
 def catalogue(language: str) -> Mapping[str, str]:
-    """Every text of a language by its key, such as `verdict.connect.advice`."""
+    """Every text of a language by its key, such as `advice.connect`."""
     text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
     return dict(_leaves(tomllib.loads(text), "", language))
 
@@ -58,7 +58,7 @@ class Words:
 
     def advice(self, verdict: str, **values: object) -> str:
         """What to do about a verdict; empty where nothing has to be done."""
-        key = f"verdict.{verdict}.advice"
+        key = f"advice.{verdict}"
         return self.text(key, **values) if key in catalogue(self.language) else ""
 
     def count(self, number: int) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,16 +30,15 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
 from exporter.sharding import WHOLE, Shard
-from exporter.site import DOCUMENTS, Site
-from exporter.state.journal import Journal
 from exporter.state.locks import DirectoryLock, TokenGate
-from exporter.state.snapshot import Snapshot
-from exporter.state.storage import Storage
+from exporter.state.models import Snapshot
+from exporter.state.storage import Storage, ThreadedState
 from exporter.times import Clock
-from exporter.web.app import check_telemetry_path, create_app
+from exporter.web.app import App, check_telemetry_path
 from exporter.web.health import beat
 from exporter.web.listen import address_of, bind, parse_listen_address
 from exporter.web.server import HttpServer
+from exporter.web.status import ExporterView, StatusPage
 
 if TYPE_CHECKING:
     from exporter.web.access import LiveConfig
@@ -86,7 +86,7 @@ def run(
     was asked.
     """
     try:
-        check_telemetry_path(settings.telemetry_path, dict.fromkeys(DOCUMENTS))
+        check_telemetry_path(settings.telemetry_path)
     except ValueError as error:
         raise usage_error("--web.telemetry-path", str(error)) from error
     door = _door(settings.web_config)
@@ -177,7 +177,7 @@ class _Process:
             self._page, __version__, revision, self._clock.epoch(), settings.shard
         )
         self._snapshot = Snapshot()
-        self._journal = Journal(storage)
+        self._state = ThreadedState(storage)
         self._manager = ServiceManager.of(os.environ)
         self._stopped = False
 
@@ -212,7 +212,7 @@ class _Process:
         except BaseExceptionGroup as crash:
             return self._crashed(crash)
         finally:
-            self._journal.close()
+            self._state.close()
         say(log, logging.INFO, "stopped")
         return 0
 
@@ -235,7 +235,7 @@ class _Process:
         return Means(
             clock=self._clock,
             rng=random.Random(),  # noqa: S311 - jitter
-            state=self._journal,
+            state=self._state,
             gate=TokenGate(self._settings.storage, self._clock),
             page=self._page,
             snapshot=self._snapshot,
@@ -245,21 +245,16 @@ class _Process:
 
     def _server(self, fleet: Fleet, sockets: Sequence[socket.socket]) -> HttpServer:
         settings = self._settings
-        site = Site(
+        exporter = partial(ExporterView.of, self._telemetry, settings.telemetry_path)
+        app = App(
             self._page,
-            self._snapshot,
             fleet,
-            self._clock,
-            self._telemetry,
-            settings.telemetry_path,
-            lambda: self._reload(fleet),
-        )
-        app = create_app(
-            site,
+            StatusPage(self._clock, self._snapshot, fleet.overview, exporter).html,
+            self._telemetry.log_lines_dropped,
+            partial(self._reload, fleet),
             telemetry_path=settings.telemetry_path,
             lifecycle=settings.lifecycle,
             max_requests=settings.max_requests,
-            documents=site.documents(),
         )
         if self._door is None:
             return HttpServer(app, sockets)

@@ -20,7 +20,8 @@ from types import CodeType
 from typing import Any
 
 from exporter import service
-from exporter.state.storage import Attempt, Storage
+from exporter.state.models import Attempt
+from exporter.state.storage import Storage
 from exporter.times import Clock
 
 OPENING = "the file is opened and made"

@@ -20,10 +20,16 @@ from prometheus_client.parser import text_string_to_metric_families as text_form
 from exporter.errors import WolkvoxError
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.query import QueryRenderer
-from exporter.state.absorb import absorb, bounded, failed
 from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.ledger import KEEP_DAYS, QueryLedger, exposed
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
+from exporter.state.models import (
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+    apply_report,
+    failed,
+    limit_channels,
+)
 from exporter.state.totals import Counters
 from exporter.wolkvox.answer import Failure, Rows, read_answer
 from exporter.wolkvox.body import decode
@@ -84,8 +90,8 @@ def one(data: bytes) -> None:
         if report is None:
             memory = failed(memory)
         else:
-            report = bounded(report, memory.ledger)
-            memory = absorb(memory, whole_day(day), report, _noon(day))
+            report = limit_channels(report, memory.ledger)
+            memory = apply_report(memory, whole_day(day), report, _noon(day))
         _check_counters(before.ledger, memory.ledger, day)
         saved = json.dumps(memory_to_json(memory), separators=(",", ":"))
         assert memory_from_json(json.loads(saved)) == memory, "the state file changes a result"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config import Configuration, load
+from exporter.config.model import redacted
 from exporter.config.plan import plan, render_plan
-from exporter.config.redacted import redacted
 from exporter.config.tokens import TokenUnreadable
 from exporter.errors import ConfigError
 

@@ -12,13 +12,13 @@ import logging
 import re
 from typing import Any, Final, cast
 
+from exporter.config import Configuration
 from exporter.web.access import LiveConfig, guard
 from exporter.web.access_config import WebConfig
-from exporter.web.app import Document, create_app
-from exporter.web.limits import Limits
-from exporter.web.negotiation import Format
+from exporter.web.app import App
+from exporter.web.listen import Limits
 from exporter.web.server import HttpProtocol, HttpServer
-from exporter.web.status_page import StatusPage
+from exporter.web.status import StatusPage
 from tests.status_page_support import EXPORTER, OPERATION
 from tests.statuses import CHAT, NOW, VOICE, status
 
@@ -56,9 +56,23 @@ class Pages:
         page = StatusPage(cast("Any", Clock()), statuses, lambda: [OPERATION], lambda: EXPORTER)
         self.landing = page.html
 
-    def metrics(self, fmt: Format, gzip: bool) -> bytes:
-        """A body that tells what was negotiated."""
-        return f"{fmt.name} {gzip}\n".encode()
+    configuration = Configuration(())
+
+    def text(self) -> bytes:
+        """A body that tells what was negotiated, as those below."""
+        return b"text\n"
+
+    def text_gzip(self) -> bytes:
+        """Compressed."""
+        return b"text gzip\n"
+
+    def openmetrics(self) -> bytes:
+        """The other form."""
+        return b"openmetrics\n"
+
+    def openmetrics_gzip(self) -> bytes:
+        """Compressed."""
+        return b"openmetrics gzip\n"
 
     def healthy(self) -> bool:
         """It lives."""
@@ -154,9 +168,8 @@ class Front:
         self.loop.set_exception_handler(
             lambda _, context: self.errors.found.append(f"in the event loop: {context}")
         )
-        app = create_app(
-            Pages(), documents={"/config": lambda: Document("text/plain", b"operations: []\n")}
-        )
+        pages = Pages()
+        app = App(pages, pages, pages.landing, lambda _: None, pages.reload)
         live = cast("LiveConfig", _Live())
         guarded = guard(app, live, lambda: 0.0)
         self.servers = {
@@ -178,7 +191,7 @@ class Front:
 
     async def talk(self, server: HttpServer, data: bytes, step: int) -> Wire:
         """One client that says this and then ends; everything must come to an end."""
-        protocol = server.http()
+        protocol = cast("HttpProtocol", server.accept())
         wire = Wire(protocol)
         protocol.connection_made(wire)
         for start in range(0, len(data), step):

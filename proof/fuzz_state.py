@@ -16,10 +16,15 @@ from exporter.errors import Reason
 from exporter.metrics.query import QueryRenderer
 from exporter.polling.limits import Pause, next_pause
 from exporter.polling.tasks import remembered_skills
-from exporter.state.absorb import absorb, bounded
 from exporter.state.codec import memory_to_json
 from exporter.state.ledger import exposed
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus
+from exporter.state.models import (
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+    apply_report,
+    limit_channels,
+)
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import whole_day
@@ -71,7 +76,7 @@ def _read_back(data: bytes) -> None:
     assert saved
     _show(memory)
     report = SkillReport((VOICE, CHAT), (), 0)
-    after = absorb(memory, whole_day(_DAY), bounded(report, memory.ledger), _NOON)
+    after = apply_report(memory, whole_day(_DAY), limit_channels(report, memory.ledger), _NOON)
     _show(after)
     for channel in after.ledger.channels.values() if after.ledger else ():
         shown = exposed(channel)

@@ -25,8 +25,14 @@ from exporter.polling.limits import day_to_close
 from exporter.polling.request import SKILL_11, TOKEN_INFO
 from exporter.polling.status import Timing
 from exporter.simulator import Figures, Simulator, demo_operations, report_rows
-from exporter.state.absorb import absorb, failed
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Snapshot
+from exporter.state.models import (
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+    Snapshot,
+    apply_report,
+    failed,
+)
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import read_report
 from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
@@ -195,7 +201,7 @@ class Weeks:
         else:
             report = read_report(self._rows(query, window, now))
             done = now.timestamp() + seconds
-            query.memory = absorb(query.memory, window, report, done)
+            query.memory = apply_report(query.memory, window, report, done)
         if now >= DETAIL:
             self._tell(query, now, 60.0 if fails else seconds, error[0] if error else None)
         last = query.memory.last_success_at

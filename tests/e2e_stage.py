@@ -13,8 +13,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
-from exporter.web.limits import Limits
-from exporter.web.listen import address_of, bind
+from exporter.web.listen import Limits, address_of, bind
 from exporter.web.server import HttpServer
 from tests.e2e_support import PATIENCE, TOKEN, fetch
 

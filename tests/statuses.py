@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from exporter.state import ledger as ledgers
 from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.ledger import QueryLedger
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Result
+from exporter.state.models import QueryKey, QueryMemory, QueryStatus, Result
 from exporter.wolkvox.report import ChannelFigures
 
 DAY = date(2026, 11, 18)

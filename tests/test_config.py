@@ -17,9 +17,8 @@ from exporter.config import (
     in_environment,
     load,
 )
-from exporter.config.addresses import is_loopback, proxy, server, url
 from exporter.config.invalid import kind, shown
-from exporter.config.values import duration, percent
+from exporter.config.values import duration, is_loopback, percent, proxy, server, url
 from exporter.errors import ConfigError, Problem
 from tests.config_support import (
     TOKENS,

@@ -464,7 +464,7 @@ def test_a_defect_in_a_turn_is_told_and_survived(launch: Launch, config: Path) -
         "import exporter.polling.poll as poll\n"
         "def broken(*whatever):\n"
         "    raise RuntimeError('broken for a test')\n"
-        "poll.absorb = broken\n"
+        "poll.apply_report = broken\n"
     )
     life = launch.serve(config, prelude=prelude)
     wait_for(

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
     *("errors", "times", "output", "logs", "messages", "sdnotify", "mainloop", "wolkvox"),
-    *("config", "flags", "sharding", "state", "polling", "metrics", "web", "fleet", "site"),
+    *("config", "flags", "sharding", "state", "polling", "metrics", "web", "fleet"),
     *("service", "simulator", "demo", "tools", "cli", "__main__"),
 )
 # Libraries that live behind one door.
@@ -25,7 +25,7 @@ DOORS = {
     "yaml": ("config/",),
     "opening_hours": ("config/hours.py",),
     "sqlite3": ("state/",),
-    "prometheus_client": ("metrics/", "web/negotiation.py"),
+    "prometheus_client": ("metrics/",),
     "uvicorn": ("web/server.py",),
     "click": ("cli.py", "flags.py", "tools/"),
 }

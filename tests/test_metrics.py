@@ -30,7 +30,7 @@ from exporter.metrics.render import Block
 from exporter.metrics.sla import Targets
 from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.status import Timing
-from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
+from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import ChannelFigures, FieldError, SkillReport
 from tests.config_support import sla

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.negotiation import Format, accepts_gzip, choose_format, choose_language
+from exporter.web.asgi import Format, accepts_gzip, choose_format, choose_language
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 
@@ -138,10 +138,8 @@ def test_odd_headers_get_plain_text(accept: str) -> None:
 
 def test_content_types_are_exact() -> None:
     """These strings are what scrapers compare."""
-    assert TEXT.content_type == "text/plain; version=0.0.4; charset=utf-8"
-    assert OPENMETRICS.content_type == (
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    )
+    assert TEXT.value == "text/plain; version=0.0.4; charset=utf-8"
+    assert OPENMETRICS.value == ("application/openmetrics-text; version=1.0.0; charset=utf-8")
 
 
 @pytest.mark.parametrize(

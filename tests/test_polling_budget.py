@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.state.storage import Attempt, Granted, Storage
+from exporter.state.models import Attempt, Granted
+from exporter.state.storage import Storage
 from tests.polling_support import (
     BOGOTA,
     IN_FORCE,

@@ -13,7 +13,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from exporter.state.storage import Attempt, Storage
+from exporter.state.models import Attempt
+from exporter.state.storage import Storage
 from exporter.tools.asking import Held
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import Window

@@ -193,7 +193,7 @@ def test_the_sockets_find_a_leak_and_a_traceback(tmp_path: Path) -> None:
         "def broken(self, scope):\n"
         "    for _ in range(5): os.dup(0)\n"
         "    raise RuntimeError('a defect')\n"
-        "app.App._landing = broken\n"
+        "app.App._status = broken\n"
     )
     found = storm(0.1, 1, tmp_path / "leak", prelude=prelude, patience=0.5)
 
@@ -208,7 +208,7 @@ def test_the_sockets_tell_of_an_exporter_that_dies(tmp_path: Path) -> None:
     prelude = (
         "import os\n"
         "from exporter.web import app\n"
-        "app.App._landing = lambda self, scope: os._exit(7)\n"
+        "app.App._status = lambda self, scope: os._exit(7)\n"
     )
     found = storm(0.1, 1, tmp_path / "dies", prelude=prelude, patience=5.0)
 

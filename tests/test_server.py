@@ -12,7 +12,6 @@ import tracemalloc
 
 import pytest
 
-from exporter.web.app import create_app
 from exporter.web.asgi import Receive, Scope, Send
 from exporter.web.listen import bind
 from exporter.web.server import HttpServer
@@ -23,6 +22,7 @@ from tests.web_support import (
     Client,
     FakePages,
     Running,
+    create_app,
     request,
     running,
 )

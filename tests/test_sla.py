@@ -12,7 +12,7 @@ from exporter.config import ServiceLevel
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Target, Targets
-from exporter.state.snapshot import QueryStatus
+from exporter.state.models import QueryStatus
 from tests.config_support import sla
 from tests.statuses import CHAT, NOW, VOICE, never, status
 

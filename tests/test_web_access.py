@@ -20,8 +20,7 @@ from exporter.errors import ConfigError
 from exporter.web import access
 from exporter.web.access import LiveConfig, TokenBucket, guard
 from exporter.web.access_config import RateLimit
-from exporter.web.app import create_app
-from exporter.web.limits import Limits
+from exporter.web.listen import Limits
 from tests.needs import needs
 from tests.web_support import (
     CALM,
@@ -32,6 +31,7 @@ from tests.web_support import (
     FakePages,
     Pair,
     Running,
+    create_app,
     make_pair,
     request,
     running,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.web.app import Document, create_app
 from exporter.web.asgi import ASGIApp
-from exporter.web.negotiation import Format
-from tests.web_support import Answer, FakePages, request, running
+from tests.config_support import configuration, written
+from tests.web_support import Answer, FakePages, create_app, request, running
 
 pytestmark = pytest.mark.anyio
 
@@ -40,8 +39,9 @@ async def test_negotiation_reaches_the_pages() -> None:
             "Accept-Encoding: gzip",
         )
 
-    assert pages.asked == [(Format.OPENMETRICS, True)]
-    assert answer.headers["content-type"] == Format.OPENMETRICS.content_type
+    assert pages.asked == ["openmetrics gzip"]
+    kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert answer.headers["content-type"] == kind
     assert answer.headers["content-encoding"] == "gzip"
 
 
@@ -188,14 +188,29 @@ async def test_the_status_page_is_html_without_powers() -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_further_documents_have_their_own_path() -> None:
-    """A page can be added without touching the routes."""
-    documents = {"/config": lambda: Document("text/yaml; charset=utf-8", b"a: 1\n")}
-    async with running(create_app(FakePages(), documents=documents)) as server:
-        answer = await (await server.connect()).get("/config")
+async def test_the_configuration_in_force_is_shown() -> None:
+    """After a reload the new one, as plain text that a browser shows rather than saves."""
+    pages = FakePages(configuration=configuration(written("acme")))
+    async with running(create_app(pages)) as server:
+        client = await server.connect()
+        first = [await client.get("/config") for _ in range(2)]
+        pages.configuration = configuration(written("globex"))
+        second = await client.get("/config")
 
-    assert (answer.status, answer.body) == (200, b"a: 1\n")
-    assert answer.headers["content-type"] == "text/yaml; charset=utf-8"
+    assert all(b"name: acme" in answer.body for answer in first)
+    assert b"acme" not in second.body
+    assert b"name: globex" in second.body
+    assert second.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+async def test_the_reference_is_a_page() -> None:
+    """It names metrics and keys."""
+    async with running() as server:
+        answer = await (await server.connect()).get("/docs")
+
+    assert b"wolkvox_up" in answer.body
+    assert b"`token_file`" in answer.body
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
 async def test_the_telemetry_path_can_be_elsewhere() -> None:
@@ -235,10 +250,8 @@ async def test_metrics_at_the_root_win_over_the_status_page() -> None:
 )
 def test_a_telemetry_path_that_cannot_be_is_an_error(path: str) -> None:
     """Taken pages, and paths that no request could match."""
-    documents = {"/config": lambda: Document("text/plain", b"")}
-
     with pytest.raises(ValueError, match="telemetry path"):
-        create_app(FakePages(), telemetry_path=path, documents=documents)
+        create_app(FakePages(), telemetry_path=path)
 
 
 async def ask_at_once(app: ASGIApp, path: str) -> list[Answer]:

@@ -32,10 +32,9 @@ from exporter.errors import ConfigError, Problem
 from exporter.fleet import Fleet, Means
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry
-from exporter.state.journal import DirectState
 from exporter.state.locks import TokenGate
-from exporter.state.snapshot import Snapshot
-from exporter.state.storage import Storage
+from exporter.state.models import Snapshot
+from exporter.state.storage import State, Storage
 from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 
@@ -178,7 +177,7 @@ async def exporter(
             means = Means(
                 clock=clock,
                 rng=random.Random(seed),
-                state=DirectState(storage),
+                state=State(storage),
                 gate=TokenGate(directory, clock),
                 page=page,
                 snapshot=Snapshot(),

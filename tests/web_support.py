@@ -8,12 +8,12 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from exporter.web.app import create_app
+from exporter.config import Configuration
+from exporter.web.app import App
 from exporter.web.asgi import ASGIApp
-from exporter.web.limits import Limits
-from exporter.web.listen import bind
-from exporter.web.negotiation import Format
+from exporter.web.listen import Limits, bind
 from exporter.web.server import HttpServer
 from exporter.web.tls import TlsPolicy
 from tests.needs import run
@@ -42,11 +42,27 @@ class FakePages:
     polled: bool = True
     reason: str | None = None
     reloads: int = 0
-    asked: list[tuple[Format, bool]] = field(default_factory=list)
+    configuration: Configuration = field(default_factory=lambda: Configuration(()))
+    asked: list[str] = field(default_factory=list)
 
-    def metrics(self, fmt: Format, gzip: bool) -> bytes:
-        self.asked.append((fmt, gzip))
+    def text(self) -> bytes:
+        return self._asked("text")
+
+    def text_gzip(self) -> bytes:
+        return self._asked("text gzip")
+
+    def openmetrics(self) -> bytes:
+        return self._asked("openmetrics")
+
+    def openmetrics_gzip(self) -> bytes:
+        return self._asked("openmetrics gzip")
+
+    def _asked(self, form: str) -> bytes:
+        self.asked.append(form)
         return self.body
+
+    def note_dropped(self, count: int) -> None:
+        pass
 
     def healthy(self) -> bool:
         return self.alive
@@ -60,6 +76,12 @@ class FakePages:
     async def reload(self) -> str | None:
         self.reloads += 1
         return self.reason
+
+
+def create_app(pages: FakePages, **settings: Any) -> App:
+    """The application over pages that are all ready."""
+    status, note, reload = pages.landing, pages.note_dropped, pages.reload
+    return App(pages, pages, status, note, reload, **settings)
 
 
 @dataclass(frozen=True)

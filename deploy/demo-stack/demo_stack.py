@@ -42,8 +42,7 @@ from hastened import (
 )
 
 from exporter.simulator import ScaledClock, SimulatedOperation, Simulator, demo_operations
-from exporter.web.limits import Limits
-from exporter.web.listen import address_of, bind
+from exporter.web.listen import Limits, address_of, bind
 from exporter.web.server import HttpServer
 
 NAMES = {"wv0013": "acme", "wv0042": "globex"}

@@ -33,7 +33,7 @@ from exporter.metrics.rows import (
 )
 from exporter.metrics.sla import Target, Targets
 from exporter.state.ledger import QueryLedger, exposed, known_channels
-from exporter.state.snapshot import QueryStatus, Result
+from exporter.state.models import QueryStatus, Result
 from exporter.wolkvox.report import ChannelFigures
 from exporter.wolkvox.windows import day_start
 

@@ -18,7 +18,7 @@ from exporter.metrics.families import BY_NAME
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import Block
 from exporter.polling.status import Timing
-from exporter.state.snapshot import QueryKey, QueryStatus, Snapshot
+from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import FIELDS, SkillReport
 

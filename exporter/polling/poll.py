@@ -22,8 +22,13 @@ from exporter.polling.limits import NO_LIMITS, HeldBack, Limits, Pause, Why
 from exporter.polling.request import TOKEN_INFO, Request, Requests, Token, read_token
 from exporter.polling.status import Observer, PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
-from exporter.state.absorb import absorb, bounded, failed
-from exporter.state.snapshot import QueryKey, QueryMemory
+from exporter.state.models import (
+    QueryKey,
+    QueryMemory,
+    apply_report,
+    failed,
+    limit_channels,
+)
 from exporter.state.storage import Storage
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
@@ -247,8 +252,8 @@ class Poller:
         await self._pause_after(task, None, request.asked_at, token)
         self._status.answers_again(task)
         if isinstance(answer, SkillReport):
-            answer = bounded(answer, memory.ledger)
-            memory = absorb(task.memory, request.window, answer, self._clock.epoch())
+            answer = limit_channels(answer, memory.ledger)
+            memory = apply_report(task.memory, request.window, answer, self._clock.epoch())
             self._status.read(task, answer, memory.ledger)
         await self._save(task, memory)
         if isinstance(answer, TokenInfo):

@@ -21,7 +21,7 @@ from exporter.polling.limits import (
 )
 from exporter.polling.tasks import PollTask, Rounds
 from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
-from exporter.state.snapshot import QueryKey, QueryStatus
+from exporter.state.models import QueryKey, QueryStatus
 from exporter.times import Clock
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport

@@ -13,9 +13,8 @@ from exporter.config.plan import DAY
 from exporter.logs import say
 from exporter.polling import limits
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
-from exporter.state.journal import State
-from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import Stored
+from exporter.state.models import QueryMemory, Stored
+from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.wolkvox.information import Skill as FoundSkill
 from exporter.wolkvox.text import printable

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.state.ledger import ChannelLedger, QueryLedger
-from exporter.state.snapshot import QueryMemory, Result
+from exporter.state.models import QueryMemory, Result
 from exporter.state.totals import Counters, DayTotals
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, ChannelFigures
 from exporter.wolkvox.text import printable

@@ -12,8 +12,7 @@ from exporter.config.hours import OpenHours
 from exporter.errors import StartError
 from exporter.polling.limits import Budget, Demand
 from exporter.state.identity import claims_of
-from exporter.state.journal import DirectState
-from exporter.state.storage import Storage
+from exporter.state.storage import State, Storage
 from exporter.tools.asking import Desk, Means
 
 
@@ -30,7 +29,7 @@ def desks(configuration: Configuration, means: Means) -> Iterator[Mapping[str, D
             account = named[operation.name].account
             budget = Budget(account, operation.daily_requests, operation.timezone)
             budgets.setdefault(account, budget)
-        state = DirectState(storage)
+        state = State(storage)
         yield {
             operation.name: Desk(operation, identity, budgets[identity.account], state, means)
             for operation in configuration.operations

@@ -1,34 +1,36 @@
-"""Who may read it: the routes, as one bare ASGI application.
+"""Routes: the pages of the exporter as one ASGI application, each with its headers.
 
-It decides which page a request gets and with which headers. It renders nothing (`Pages` hands
-over ready bytes), holds no socket and knows neither TLS nor users.
+It holds no socket and knows neither TLS nor users.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
+from exporter.config import Configuration
+from exporter.config.model import redacted
+from exporter.logs import SECRETS, dropped
 from exporter.web.asgi import (
+    Format,
     Headers,
     Receive,
     Reply,
     Scope,
     Send,
+    accepts_gzip,
     answer,
+    choose_format,
     request_header,
     sentence,
 )
-from exporter.web.negotiation import Format, accepts_gzip, choose_format
-from exporter.web.status_page import style_source
+from exporter.web.status import style_source
 
 # The status page is one file: its own style sheet, known by its hash, no script, nothing
 # from elsewhere.
-_HTML_HEADERS: Headers = (
+_HTML_HEADERS: Final[Headers] = (
     (b"content-type", b"text/html; charset=utf-8"),
     (
         b"content-security-policy",
@@ -42,16 +44,38 @@ _HTML_HEADERS: Headers = (
 _LANGUAGE = re.compile(rb"(?:^|&)lang=([a-zA-Z]{2,8})(?:&|$)")
 _SLASHES = re.compile("//+")
 _READ = ("GET", "HEAD")
+_DOCUMENTS = ("/config", "/docs")
 _LIFECYCLE_OFF = (
     "Lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP."
 )
 
 
-class Pages(Protocol):
-    """What there is to read; called on the event loop, so that nothing here may block."""
+class MetricsPage(Protocol):
+    """The whole exposition in each form; called on the event loop, so nothing may block."""
 
-    def metrics(self, fmt: Format, gzip: bool) -> bytes:
-        """The whole exposition in this form, compressed if `gzip`."""
+    def text(self) -> bytes:
+        """The text format."""
+        ...
+
+    def text_gzip(self) -> bytes:
+        """The same, compressed."""
+        ...
+
+    def openmetrics(self) -> bytes:
+        """OpenMetrics."""
+        ...
+
+    def openmetrics_gzip(self) -> bytes:
+        """The same, compressed."""
+        ...
+
+
+class Operations(Protocol):
+    """The operations being polled."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force."""
         ...
 
     def healthy(self) -> bool:
@@ -62,161 +86,133 @@ class Pages(Protocol):
         """Whether each query has an ended attempt or a restored result."""
         ...
 
-    def landing(self, accept_language: str | None) -> bytes:
-        """The status page as HTML."""
-        ...
-
-    async def reload(self) -> str | None:
-        """Read the configuration again: None, or why the old one stays in force."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A further page, such as the redacted configuration."""
-
-    content_type: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Route:
-    methods: tuple[str, ...]
-    reply: Callable[[Scope], Awaitable[Reply]]
-
-
-def create_app(
-    pages: Pages,
-    *,
-    telemetry_path: str = "/metrics",
-    lifecycle: bool = False,
-    max_requests: int = 40,
-    documents: Mapping[str, Callable[[], Document]] = MappingProxyType({}),
-) -> App:
-    """The application; ValueError with a sentence for a telemetry path that cannot be.
-
-    `max_requests` caps the pages being made at once (0: no cap), `documents` are
-    further pages by path.
-    """
-    check_telemetry_path(telemetry_path, documents)
-    return App(pages, telemetry_path, lifecycle, max_requests, documents)
-
 
 class App:
-    """The ASGI callable; use `create_app`."""
+    """The ASGI callable.
+
+    `status` renders the status page for an Accept-Language header; `note_dropped` is called
+    with the number of dropped log lines before each scrape; `reload` reads the configuration
+    again and returns None, or why the old one stays in force. `max_requests` caps the pages
+    being made at once (0: no cap). ValueError with a sentence for a telemetry path that
+    cannot be.
+    """
 
     def __init__(
         self,
-        pages: Pages,
-        telemetry_path: str,
-        lifecycle: bool,
-        max_requests: int,
-        documents: Mapping[str, Callable[[], Document]],
+        metrics: MetricsPage,
+        operations: Operations,
+        status: Callable[[str | None], bytes],
+        note_dropped: Callable[[int], None],
+        reload: Callable[[], Awaitable[str | None]],
+        *,
+        telemetry_path: str = "/metrics",
+        lifecycle: bool = False,
+        max_requests: int = 40,
     ) -> None:
-        self._pages = pages
-        self._telemetry_path = telemetry_path
+        check_telemetry_path(telemetry_path)
+        self._page = metrics
+        self._operations = operations
+        self._html = status
+        self._note_dropped = note_dropped
+        self._read_again = reload
         self._lifecycle = lifecycle
         self._max_requests = max_requests
         self._under_way = 0
+        self._shown: tuple[Configuration, bytes] | None = None
         self._routes = {
-            "/": _Route(_READ, self._landing),
-            "/-/healthy": _Route(_READ, self._healthy),
-            "/-/ready": _Route(_READ, self._ready),
-            "/-/reload": _Route(("POST",), self._reload),
-        } | {path: _Route(_READ, _document(make)) for path, make in documents.items()}
+            "/": (_READ, self._status),
+            "/config": (_READ, self._config),
+            "/docs": (_READ, self._docs),
+            "/-/healthy": (_READ, self._healthy),
+            "/-/ready": (_READ, self._ready),
+            "/-/reload": (("POST",), self._reload),
+            telemetry_path: (_READ, self._metrics),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a request body is never read."""
-        if "//" in scope["path"]:
-            scope["path"] = _SLASHES.sub("/", scope["path"])
-        if scope["path"].startswith("/-/"):  # short answers: health is told whatever goes on
-            reply = await self._route(scope)
-        elif self._max_requests and self._under_way >= self._max_requests:
+        """Answer one request; a request body is never read.
+
+        A request counts until its page is made: how fast a client reads is not its
+        neighbours'. Those under `/-/` are short and count nothing: health is told always.
+        """
+        scope["path"] = _SLASHES.sub("/", scope["path"])
+        counts = not scope["path"].startswith("/-/")
+        if counts and 0 < self._max_requests <= self._under_way:
             text = f"{self._max_requests} requests are under way: see --web.max-requests."
-            reply = sentence(503, text, (b"retry-after", b"1"))
-        else:
-            reply = await self._counted(scope)
+            await answer(send, sentence(503, text, (b"retry-after", b"1")))
+            return
+        self._under_way += counts
+        try:
+            if counts:  # takes no time: all that came at once are counted
+                await asyncio.sleep(0)  # noqa: TID251 - see above
+            reply = await self._route(scope)
+        finally:
+            self._under_way -= counts
         await answer(send, reply)
 
-    async def _counted(self, scope: Scope) -> Reply:
-        """Count it until its page is made: how fast the client reads is not its neighbours'."""
-        self._under_way += 1
-        try:
-            await asyncio.sleep(0)  # noqa: TID251 - no time: all that came at once are counted
-            if scope["path"] == self._telemetry_path and scope["method"] in _READ:
-                return self._scrape(scope)
-            return await self._route(scope)
-        finally:
-            self._under_way -= 1
-
-    def _scrape(self, scope: Scope) -> Reply:
-        fmt = choose_format(request_header(scope, b"accept"))
-        gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
-        return Reply(200, self._pages.metrics(fmt, gzip), _METRICS_HEADERS[fmt, gzip])
-
     async def _route(self, scope: Scope) -> Reply:
-        path = scope["path"]
-        telemetry = path == self._telemetry_path
-        route = None if telemetry else self._routes.get(path)
-        if route is None and not telemetry:
+        if scope["path"] not in self._routes:
             return sentence(404, "There is no such page.")
-        methods = _READ if route is None else route.methods
-        if route is None or scope["method"] not in methods:
+        methods, handler = self._routes[scope["path"]]
+        if scope["method"] not in methods:
             allow = ", ".join(methods)
             return sentence(405, f"Only {allow} here.", (b"allow", allow.encode()))
-        return await route.reply(scope)
+        return await handler(scope)
 
-    async def _landing(self, scope: Scope) -> Reply:
-        language = _language_asked(scope) or request_header(scope, b"accept-language")
-        return Reply(200, self._pages.landing(language), _HTML_HEADERS)
+    async def _metrics(self, scope: Scope) -> Reply:
+        form = choose_format(request_header(scope, b"accept"))
+        gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
+        self._note_dropped(dropped())
+        if form is Format.TEXT:
+            body = self._page.text_gzip() if gzip else self._page.text()
+        else:
+            body = self._page.openmetrics_gzip() if gzip else self._page.openmetrics()
+        vary = (b"vary", b"Accept, Accept-Encoding")
+        headers: Headers = ((b"content-type", form.value.encode()), vary)
+        return Reply(200, body, (*headers, (b"content-encoding", b"gzip")) if gzip else headers)
+
+    async def _status(self, scope: Scope) -> Reply:
+        # ?lang=es goes before what the browser prefers.
+        asked = _LANGUAGE.search(scope.get("query_string", b""))
+        accepted = request_header(scope, b"accept-language")
+        return Reply(200, self._html(asked[1].decode() if asked else accepted), _HTML_HEADERS)
+
+    async def _config(self, scope: Scope) -> Reply:
+        """The configuration in force without its secrets; made once for each reload."""
+        configuration = self._operations.configuration
+        if self._shown is None or self._shown[0] is not configuration:
+            text = SECRETS.scrub(redacted(configuration))
+            self._shown = (configuration, text.encode("utf-8", "replace"))
+        return Reply(200, self._shown[1])
+
+    async def _docs(self, scope: Scope) -> Reply:
+        """What this version exposes and what can be configured, as Markdown."""
+        # Seldom asked for: nothing of it is loaded before.
+        from exporter.config.reference import tables  # noqa: PLC0415
+        from exporter.metrics.reference import reference  # noqa: PLC0415
+
+        return Reply(200, f"{reference()}\n# Configuration\n\n{tables()}".encode())
 
     async def _healthy(self, scope: Scope) -> Reply:
-        if self._pages.healthy():
+        if self._operations.healthy():
             return sentence(200, "Healthy: the poll loops live.")
         return sentence(503, "Not healthy: a poll loop does not move.")
 
     async def _ready(self, scope: Scope) -> Reply:
-        if self._pages.ready():
+        if self._operations.ready():
             return sentence(200, "Ready.")
         return sentence(503, "Not ready: a query still waits for the end of its first poll.")
 
     async def _reload(self, scope: Scope) -> Reply:
         if not self._lifecycle:
             return sentence(403, _LIFECYCLE_OFF)
-        reason = await self._pages.reload()
+        reason = await self._read_again()
         if reason is None:
             return sentence(200, "Reloaded.")
         return sentence(500, f"Not reloaded, the old configuration stays in force: {reason}")
 
 
-def _language_asked(scope: Scope) -> str | None:
-    """The language of `?lang=es`, which goes before what the browser prefers."""
-    found = _LANGUAGE.search(scope.get("query_string", b""))
-    return found[1].decode() if found else None
-
-
-def _document(make: Callable[[], Document]) -> Callable[[Scope], Awaitable[Reply]]:
-    async def reply(scope: Scope) -> Reply:
-        document = make()
-        return Reply(200, document.body, ((b"content-type", document.content_type.encode()),))
-
-    return reply
-
-
-def _metrics_headers(fmt: Format, gzip: bool) -> Headers:
-    headers: Headers = (
-        (b"content-type", fmt.content_type.encode()),
-        (b"vary", b"Accept, Accept-Encoding"),
-    )
-    return (*headers, (b"content-encoding", b"gzip")) if gzip else headers
-
-
-_METRICS_HEADERS = {
-    (fmt, gzip): _metrics_headers(fmt, gzip) for fmt in Format for gzip in (False, True)
-}
-
-
-def check_telemetry_path(path: str, documents: Mapping[str, object]) -> None:
+def check_telemetry_path(path: str) -> None:
     """ValueError with a sentence for a telemetry path that cannot be.
 
     Requests are compared by their decoded path: what could never match is an error."""
@@ -228,5 +224,5 @@ def check_telemetry_path(path: str, documents: Mapping[str, object]) -> None:
         )
     if "//" in path:
         raise ValueError(f"the telemetry path {path!r} may hold no // (it is read as one /)")
-    if path.startswith("/-/") or path in documents:
+    if path.startswith("/-/") or path in _DOCUMENTS:
         raise ValueError(f"the telemetry path {path!r} is taken by another page")

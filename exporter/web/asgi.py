@@ -1,10 +1,19 @@
-"""The shapes of ASGI that the folder speaks: three types and one answer; no logic of routes."""
+"""ASGI as the folder speaks it: requests, replies, and the form that a client asks for.
+
+Negotiation is pure and total. No header, however odd, raises: what cannot be read counts as
+not said, and a client that says nothing gets plain text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import functools
+import re
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, Final
+
+from exporter.messages import LANGUAGES
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -19,6 +28,7 @@ ALWAYS: Headers = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
+_PIECE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +45,108 @@ def sentence(status: int, text: str, *headers: tuple[bytes, bytes]) -> Reply:
     return Reply(status, f"{text}\n".encode(), (PLAIN, *headers))
 
 
-def request_header(scope: Scope, name: bytes) -> str | None:
-    """The value of a request header (lower-case name); several lines are one list."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return b",".join(values).decode("latin-1") if values else None
+def request_header(scope: Scope, name: bytes) -> str:
+    """The value of a request header (lower-case name), "" without it; several are one list."""
+    return b",".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
 
 
 async def answer(send: Send, reply: Reply) -> None:
-    """Send the reply; the server cuts a large body into pieces and waits for its reader."""
-    length = (b"content-length", b"%d" % len(reply.body))
-    headers = [*reply.headers, *ALWAYS, length]
+    """Send the reply, a large body in pieces.
+
+    So a slow reader holds the page that all share, and no copy of its own.
+    """
+    headers = [*reply.headers, *ALWAYS, (b"content-length", b"%d" % len(reply.body))]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    body = memoryview(reply.body)
+    while len(body) > _PIECE_BYTES:
+        piece, body = body[:_PIECE_BYTES], body[_PIECE_BYTES:]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": body})
+
+
+# Negotiation -------------------------------------------------------------------------------
+
+# Prometheus' own Accept header has about 300 characters. What is far longer is no
+# negotiation, and reading it would be work that a stranger orders.
+_LONGEST_HEADER: Final = 2048
+
+# The OpenMetrics versions that the 1.0.0 form serves: Prometheus 2.5 to 2.33 asked for 0.0.1,
+# and reads 1.0.0 with the same parser.
+_OPENMETRICS_VERSIONS = frozenset({"", "0.0.1", "1.0.0"})
+_TEXT_VERSIONS = frozenset({"", "0.0.4"})
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+
+
+class Format(Enum):
+    """The two forms of the exposition; the value is the exact Content-Type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+# Scrapers say the same each time; reading it anew would cost more than sending a small body.
+@functools.lru_cache(maxsize=16)
+def choose_format(accept: str | None) -> Format:
+    """The form that the Accept header prefers (RFC 9110, 12.5.1).
+
+    OpenMetrics only where it is named, in a version that is served, with a weight not below
+    that of plain text (at equal weights the one named first). Everything else is plain text:
+    no header, wildcards, unknown versions and types. Never 406: a scrape that gets the
+    older form is worth more than one that fails.
+    """
+    wanted, anything = 0.0, 0.0
+    text: float | None = None
+    text_named_first = False
+    for name, version, weight in _items(accept):
+        if name == "application/openmetrics-text" and version in _OPENMETRICS_VERSIONS:
+            wanted = max(wanted, weight)
+        elif name == "text/plain" and version in _TEXT_VERSIONS:
+            text_named_first = text_named_first or not wanted
+            text = max(text or 0.0, weight)
+        elif name in ("text/*", "*/*"):
+            anything = max(anything, weight)
+    if not wanted or wanted < (anything if text is None else text):
+        return Format.TEXT
+    return Format.TEXT if wanted == text and text_named_first else Format.OPENMETRICS
+
+
+@functools.lru_cache(maxsize=16)
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Whether the answer is to be compressed with gzip (RFC 9110, 12.5.3).
+
+    Gzip must be allowed (by name or by `*`, `q=0` forbids) and not be liked less than
+    `identity`, which counts only where it is named.
+    """
+    weights: dict[str, float] = {}
+    for name, _, weight in _items(accept_encoding):
+        name = "gzip" if name == "x-gzip" else name
+        weights[name] = max(weights.get(name, 0.0), weight)
+    gzip = weights.get("gzip", weights.get("*", 0.0))
+    return gzip > 0.0 and gzip >= weights.get("identity", 0.0)
+
+
+@functools.lru_cache(maxsize=16)
+def choose_language(accept_language: str | None) -> str:
+    """The language that an Accept-Language header likes best (RFC 9110, 12.5.4).
+
+    `es-CO` asks for Spanish; `q=0` forbids; at equal weights the one named first.
+    """
+    weights: dict[str, float] = {}
+    for name, _, weight in _items(accept_language):
+        language = name.partition("-")[0]
+        weights[language] = max(weights.get(language, 0.0), weight)
+    unnamed = weights.get("*", 0.0005)  # liked less than anything named, but not forbidden
+    candidates = (*(one for one in weights if one in LANGUAGES), *LANGUAGES)
+    return max(candidates, key=lambda one: weights.get(one, unnamed))
+
+
+def _items(header: str | None) -> Iterator[tuple[str, str, float]]:
+    """Name, version and weight of each item; one with a broken weight is left out."""
+    whole = "" if header is None or len(header) > _LONGEST_HEADER else header
+    for part in whole.split(","):
+        name, *raw = part.split(";")
+        pairs = (pair.partition("=") for pair in raw)
+        params = {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
+        weight = params.get("q", "1")
+        if _WEIGHT.fullmatch(weight):
+            yield name.strip().lower(), params.get("version", ""), float(weight)

@@ -16,6 +16,7 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
+from functools import partial
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -23,9 +24,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from exporter.logs import say
-from exporter.web.asgi import ASGIApp, Message, Receive, Scope, Send
-from exporter.web.limits import Limits, Queue
-from exporter.web.listen import BACKLOG, address_of, raise_open_files
+from exporter.web.asgi import ASGIApp, Receive, Scope, Send
+from exporter.web.listen import BACKLOG, Limits, Queue, address_of, raise_open_files
 from exporter.web.tls import Handshake, TlsPolicy
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ _LONG_HEAD = "The head of the request is too long."
 _LONG_BODY = "No page here reads a request body."
 _CODING = "No transfer coding but chunked is known here."
 _HOST = re.compile(rb"[\w!$%&'()*+,.:;=\[\]~-]*")
-_PIECE_BYTES = 64 * 1024
 _READ_ON_BYTES = 1024 * 1024  # after a refusal
 _LAST_WORDS_SECONDS = 0.1
 # Few, so that the limit on connections has its say before the next are accepted.
@@ -85,8 +84,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._unset_keepalive_if_required()
-        self._shared.waiting.leave(self)
-        self._shared.reading.leave(self)
+        self._shared.waiting.pop(self, None)
+        self._shared.reading.pop(self, None)
         if not self.connections:
             self._shared.emptied.set()
 
@@ -120,17 +119,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._unfinished = self._in_head = True
         self._size = self._came
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Called with each whole header, and with each trailer after a body."""
-        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            self._stop(501, _CODING)  # before the parser finds it no end of the body
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Refuse what the parser lets pass; else answer, without waiting for the body."""
         pairs = self.headers
         if len(self.url) + sum(len(n) + len(v) + 4 for n, v in pairs) > self._limits.head_bytes:
             self._stop(431, _LONG_HEAD)
+        if any(n == b"transfer-encoding" and v.strip().lower() != b"chunked" for n, v in pairs):
+            self._stop(501, _CODING)
         hosts = [value for name, value in pairs if name == b"host"]
         if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._stop(400, "A request names one Host.")
@@ -209,7 +204,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._answering():
-            self._shared.waiting.leave(self)
+            self._shared.waiting.pop(self, None)
         else:
             self._shared.waiting.enter(self, self.transport.abort)
         what, _, seconds = awaited
@@ -237,20 +232,17 @@ class HttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """It has caught up, with this piece or with all of it."""
         super().resume_writing()
-        self._shared.reading.leave(self)
+        self._shared.reading.pop(self, None)
         self._slow = self._answering()
         self._watch()
-
-
-def _no_tls() -> None:
-    return None
 
 
 class HttpServer:
     """Serves one ASGI application on listening sockets, which it owns from then on.
 
     `tls` is called for each new connection, so that a renewed certificate counts from the
-    next one on; None means plain HTTP. `handshake_failed` is called for each that fails.
+    next one on; without it, or where it returns None, HTTP is plain. `handshake_failed` is
+    called for each that fails.
     """
 
     def __init__(
@@ -259,8 +251,8 @@ class HttpServer:
         sockets: Sequence[socket.socket],
         *,
         limits: Limits = Limits(),  # noqa: B008 - frozen
-        tls: Callable[[], TlsPolicy | None] = _no_tls,
-        handshake_failed: Callable[[], None] = _no_tls,
+        tls: Callable[[], TlsPolicy | None] | None = None,
+        handshake_failed: Callable[[], None] = lambda: None,
     ) -> None:
         self.addresses = tuple(map(address_of, sockets))
         self._sockets = sockets
@@ -268,7 +260,7 @@ class HttpServer:
         self._handshake_failed = handshake_failed
         connections = raise_open_files(limits.connections)
         self._limits = dataclasses.replace(limits, connections=connections)
-        self._config = _uvicorn_config(_fitted(app))
+        self._config = _uvicorn_config(app)
         self._stopping = asyncio.Event()
         self.connections = Connections(self._limits)
         self._silent_until = 0.0
@@ -288,7 +280,7 @@ class HttpServer:
             for listener in self._sockets:
                 # asyncio's backlog is both how many it accepts in a row and the kernel's queue.
                 server = await loop.create_server(
-                    self._accept, sock=listener, backlog=_ACCEPTED_AT_ONCE
+                    self.accept, sock=listener, backlog=_ACCEPTED_AT_ONCE
                 )
                 listeners.append(server)
                 listener.listen(BACKLOG)
@@ -304,18 +296,15 @@ class HttpServer:
                 listener.close()
             await self._close_connections(grace)
 
-    def http(self) -> HttpProtocol:
-        """One connection's protocol."""
-        return HttpProtocol(self._config, self.connections)
-
-    def _accept(self) -> asyncio.BaseProtocol:
-        policy, limits, shared = self._tls(), self._limits, self.connections
+    def accept(self) -> asyncio.Protocol:
+        """The protocol of a new connection: HTTP, where TLS is asked for behind a handshake."""
+        policy, limits, shared = self._tls and self._tls(), self._limits, self.connections
         if policy is None:
             shared.waiting.most = limits.connections
-            return self.http()
+            return HttpProtocol(self._config, shared)
         shared.waiting.most = min(limits.connections, limits.tls_connections)
-        failed = self._handshake_failed
-        return Handshake(policy, limits, shared.handshakes, self.http, failed)
+        http = partial(HttpProtocol, self._config, shared)
+        return Handshake(policy, limits, shared.handshakes, http, self._handshake_failed)
 
     def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Say now and then that no connection can be accepted; asyncio would at each try."""
@@ -352,29 +341,16 @@ class HttpServer:
             await asyncio.gather(*pending, return_exceptions=True)
 
 
-def _fitted(app: ASGIApp) -> ASGIApp:
-    """The application, fitted to how this server ends and writes."""
-
-    async def fitted(scope: Scope, receive: Receive, send: Send) -> None:
-        async def in_pieces(message: Message) -> None:
-            """A slow reader holds the page that all share, and no copy of its own."""
-            body = memoryview(message.get("body", b""))
-            while len(body) > _PIECE_BYTES:
-                piece, body = body[:_PIECE_BYTES], body[_PIECE_BYTES:]
-                await send({"type": message["type"], "body": piece, "more_body": True})
-            await send({**message, "body": body} if "body" in message else message)
-
-        # Cancelled when the server closes, connection and all: no error to log.
-        with contextlib.suppress(asyncio.CancelledError):
-            await app(scope, receive, in_pieces)
-
-    return fitted
-
-
 def _uvicorn_config(app: ASGIApp) -> Config:
     """uvicorn's settings: its parser and its answers, none of its logs, workers and guesses."""
+
+    async def unless_cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+        # Cancelled when the server closes, connection and all: no error to log.
+        with contextlib.suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
     config = Config(
-        app,
+        unless_cancelled,
         http=HttpProtocol,
         ws="none",
         lifespan="off",

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.logs import say
-from exporter.web.limits import Limits, Queue
+from exporter.web.listen import Limits, Queue
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ class Handshake(asyncio.Protocol):
             self._report(error)
             return
         finally:
-            self._others.leave(self)
+            self._others.pop(self, None)
         if not policy.admits(transport.get_extra_info("peercert")):
             self._report("the certificate holds none of client_allowed_sans")
             transport.abort()

@@ -1,0 +1,196 @@
+"""Counts the functions, files and moves of one poll, one scrape and one status page.
+
+A real exporter runs in this process against an API of one row on loopback: one skill, one
+channel, one target. Counted are the named functions of `exporter/`, a coroutine at its first
+entry; a move is a call in another file than the call before it. What also runs when nothing
+happens (a sign of life each second) is not counted.
+
+    python -m scripts.trip                  one line of JSON
+    TRIPS=/tmp/trips python -m scripts.trip the calls as well, a file each
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+ROOT = f"{Path(__file__).parents[1] / 'exporter'}{os.sep}"
+INTERVAL = 3.0  # seconds
+QUIET = 1.2  # seconds after which everything about an answer is done
+ROW = {
+    **{"type_interaction": "inbound", "inbound_calls": "100", "answer_calls": "90"},
+    **{"abandon_calls": "10", "service_level_10seg": "40.00 %", "abandon": "10.00 %"},
+    **{"service_level_20seg": "60.00 %", "service_level_30seg": "80.00 %"},
+    **{"asa": "12", "ata": "30"},
+}
+BODY = json.dumps({"code": 200, "error": None, "msg": "1 records were found", "data": [ROW]})
+CONFIG = """
+operations:
+  - name: house
+    url: http://127.0.0.1:{port}/api/v2/
+    token_file: token
+    timezone: America/Bogota
+    interval: {interval}s
+    sla: [{{service_level: {{within: 20s, target: 80%}}}}]
+    skills: [{{id: "4173", name: Ventas}}]
+"""
+
+
+@dataclass(slots=True)
+class Trip:
+    """The calls of a span, in their order."""
+
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def measures(self, idle: set[tuple[str, str]]) -> dict[str, int]:
+        """Functions, files and moves without what runs anyway."""
+        calls = [call for call in self.calls if call not in idle]
+        return {
+            "functions": len(set(calls)),
+            "files": len({file for file, _ in calls}),
+            "moves": sum(one[0] != other[0] for one, other in pairwise(calls)),
+        }
+
+
+class Recorder:
+    """Follows the calls of all threads while a trip is set."""
+
+    def __init__(self) -> None:
+        self.trip: Trip | None = None
+        self._entered: list[FrameType] = []  # kept, so that no id comes twice
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        """Note a call, as `sys.setprofile` asks."""
+        trip, code = self.trip, frame.f_code
+        if trip is None or event != "call" or not code.co_filename.startswith(ROOT):
+            return
+        if code.co_name.startswith("<") or any(frame is one for one in self._entered):
+            return
+        self._entered.append(frame)
+        trip.calls.append((code.co_filename.removeprefix(ROOT), code.co_qualname))
+
+    @contextlib.contextmanager
+    def record(self) -> Any:
+        """Record until the end of the block."""
+        trip = Trip()
+        self._entered.clear()
+        self.trip = trip
+        try:
+            yield trip
+        finally:
+            self.trip = None
+
+
+class Api(BaseHTTPRequestHandler):
+    """Answers one row, and says when."""
+
+    protocol_version = "HTTP/1.1"
+    answered = threading.Semaphore(0)
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY.encode())
+        self.answered.release()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def measure(recorder: Recorder, address: str) -> dict[str, dict[str, int]]:
+    """Take one of each trip, once polls repeat themselves."""
+    for _ in range(3):
+        assert Api.answered.acquire(timeout=60), "no request came"
+    for page in ("/metrics", "/") * 2:  # what only the first one costs
+        get(address, page)
+    time.sleep(QUIET)
+    idle = set()
+    trips = {}
+    for name, page in (("idle", ""), ("poll", ""), ("scrape", "/metrics"), ("page", "/")):
+        assert Api.answered.acquire(timeout=60), "no request came"
+        time.sleep(QUIET)
+        with recorder.record() as trip:
+            if name == "poll":
+                assert Api.answered.acquire(timeout=60), "no request came"
+                time.sleep(QUIET)
+            elif page:
+                get(address, page)
+                time.sleep(0.1)
+            else:
+                time.sleep(QUIET)
+        if name == "idle":
+            idle = set(trip.calls)
+        else:
+            trips[name] = trip.measures(idle)
+            if out := os.environ.get("TRIPS"):  # a folder for the calls themselves
+                lines = (" ".join(call) for call in trip.calls if call not in idle)
+                Path(out, f"{name}.txt").write_text("\n".join(lines) + "\n")
+    return trips
+
+
+def get(address: str, page: str) -> None:
+    """Read a page as Prometheus does."""
+    asked = urllib.request.Request(address + page, headers={"Accept-Encoding": "gzip"})  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 - loopback
+        answer.read()
+
+
+def main() -> None:
+    """Run the exporter in the main thread, and look at it from another one."""
+    from exporter.cli import main as cli  # noqa: PLC0415 - after the profile is set
+
+    api = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    api.daemon_threads = True
+    threading.Thread(target=api.serve_forever, daemon=True).start()
+    recorder = Recorder()
+
+    with tempfile.TemporaryDirectory() as directory:
+        os.chdir(directory)
+        Path("token").write_text("house-token")
+        Path("token").chmod(0o600)
+        Path("wolkvox.yml").write_text(
+            CONFIG.format(port=api.server_address[1], interval=int(INTERVAL))
+        )
+
+        out = os.dup(1)
+        log = os.open("log", os.O_CREAT | os.O_RDWR | os.O_APPEND)
+        os.dup2(log, 2)
+        threading.Thread(target=look, args=(recorder, out), daemon=True).start()
+        threading.setprofile(recorder)
+        sys.setprofile(recorder)
+        sys.argv = [
+            *("wolkvox-exporter", "--config.file", "wolkvox.yml", "--storage.path", "state"),
+            *("--web.listen-address", "127.0.0.1:0"),
+        ]
+        cli()
+
+
+def look(recorder: Recorder, out: int) -> None:
+    """Wait for the exporter, measure, print and end it."""
+    try:
+        while "msg=started" not in (text := Path("log").read_text()):
+            time.sleep(0.1)
+        listen = text.partition("listen=")[2].split()[0].strip('"')
+        os.write(out, json.dumps(measure(recorder, f"http://{listen}")).encode() + b"\n")
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()
