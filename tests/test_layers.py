@@ -151,4 +151,4 @@ def test_one_broad_except_in_the_whole_project() -> None:
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) == "Exception")
     ]
-    assert broad == ["exporter.polling.poller"]
+    assert broad == ["exporter.polling.poll"]

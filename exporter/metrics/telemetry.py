@@ -15,10 +15,9 @@ from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Scoped
 from exporter.metrics.families import BY_NAME
-from exporter.metrics.own import ExporterTelemetry
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import Block
-from exporter.polling.observer import Timing
+from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.information import TokenInfo
@@ -46,7 +45,7 @@ class _Durations:
 
 
 class OperationTelemetry:
-    """Implements `polling.observer.Observer` for one operation: counts, and shows it.
+    """Implements `polling.status.Observer` for one operation: counts, and shows it.
 
     Nothing is shown before `configure`; afterwards each report in use has every failure
     reason from the start with 0.
@@ -57,12 +56,10 @@ class OperationTelemetry:
         name: str,
         page: Exposition,
         snapshot: Snapshot,
-        exporter: ExporterTelemetry,
     ) -> None:
         self._name = name
         self._page = page
         self._snapshot = snapshot
-        self._exporter = exporter
         self._requests: dict[str, int] = {}
         self._failures: dict[tuple[str, Reason], int] = {}
         self._durations: dict[str, _Durations] = {}
@@ -189,10 +186,6 @@ class OperationTelemetry:
         """Take over what the platform says of the token, or forget it."""
         self._token = info
         self._changed(self._show_token)
-
-    def storage(self, writable: bool) -> None:
-        """Pass on whether the state can be written."""
-        self._exporter.storage(writable)
 
     # Rendering: at a scrape, and only the families that changed ----------------------------
 
