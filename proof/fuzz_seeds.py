@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from exporter.errors import Reason
-from exporter.polling.schedule import next_pause
+from exporter.polling.limits import next_pause
 from exporter.state.codec import memory_to_json
 from proof.fuzz_answer import SEPARATOR, Wire
 from proof.fuzz_config import WRITTEN

@@ -14,8 +14,8 @@ from typing import Final
 
 from exporter.errors import Reason
 from exporter.metrics.query import QueryRenderer
-from exporter.polling.roster import remembered_skills
-from exporter.polling.schedule import Pause, next_pause
+from exporter.polling.limits import Pause, next_pause
+from exporter.polling.tasks import remembered_skills
 from exporter.state.codec import memory_to_json
 from exporter.state.ledger import exposed
 from exporter.state.models import (

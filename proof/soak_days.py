@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.processes import environment, python
-from exporter.polling import poller
+from exporter.polling import poll
 from exporter.simulator import Scenario
 from proof.part import Say
 from proof.scratch import scratch
@@ -165,14 +165,14 @@ class _Run:
 
 def run(days: int, operations: int, seed: int, directory: Path) -> Days:
     """Run in this process, which is afterwards as it was."""
-    disabled, idle = logging.root.manager.disable, poller.LONGEST_IDLE
+    disabled, idle = logging.root.manager.disable, poll.LONGEST_IDLE
     logging.disable(logging.CRITICAL)
-    poller.LONGEST_IDLE = 300.0  # nothing is changed behind its back: idle loops may sleep
+    poll.LONGEST_IDLE = 300.0  # nothing is changed behind its back: idle loops may sleep
     try:
         return run_virtual(_Run(days, operations, seed, directory).run())
     finally:
         logging.disable(disabled)
-        poller.LONGEST_IDLE = idle
+        poll.LONGEST_IDLE = idle
 
 
 def run_beside(

@@ -65,4 +65,4 @@ def linux() -> None:
 @pytest.fixture
 def rare_wakeups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle loops look around every two minutes only: virtual days pass in less real time."""
-    monkeypatch.setattr("exporter.polling.poller.LONGEST_IDLE", 120.0)
+    monkeypatch.setattr("exporter.polling.poll.LONGEST_IDLE", 120.0)

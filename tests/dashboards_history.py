@@ -21,8 +21,9 @@ from exporter.fleet import operation_info, query_renderer, reports_in_use
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
-from exporter.polling.observer import SKILL_11, TOKEN_INFO, Timing
-from exporter.polling.schedule import day_to_close
+from exporter.polling.limits import day_to_close
+from exporter.polling.request import SKILL_11, TOKEN_INFO
+from exporter.polling.status import Timing
 from exporter.simulator import Figures, Simulator, demo_operations, report_rows
 from exporter.state.models import (
     QueryKey,
@@ -163,7 +164,7 @@ class Weeks:
         self._now.at = END
 
     def _of(self, operation: Operation) -> list[_Query]:
-        told = OperationTelemetry(operation.name, self._page, Snapshot(), self._exporter)
+        told = OperationTelemetry(operation.name, self._page, Snapshot())
         told.configure(
             operation_info(operation),
             reports_in_use(operation),

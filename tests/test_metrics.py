@@ -28,7 +28,7 @@ from exporter.metrics.page import Block, MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.reference import reference
 from exporter.metrics.sla import Targets
-from exporter.polling.observer import Timing
+from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.information import TokenInfo
@@ -61,7 +61,7 @@ class Page:
         self.exposition = MetricsPage(lambda: self.now)
         self.snapshot = Snapshot()
         self.exporter = ExporterTelemetry(self.exposition, "1.2.3", "abc", NOW - 3600)
-        self.acme = OperationTelemetry("acme", self.exposition, self.snapshot, self.exporter)
+        self.acme = OperationTelemetry("acme", self.exposition, self.snapshot)
         info = {"server": "wv0013", "timezone": "America/Bogota", "client": "acme-bank"}
         self.acme.configure(info, reports, RENDERER, ALWAYS)
 
@@ -338,9 +338,9 @@ def test_reload_metrics_tell_failure_and_keep_the_last_success() -> None:
 def test_storage_writable_changes_with_the_disk() -> None:
     """An operation that cannot write shows it on the exporter's own gauge."""
     page = Page()
-    page.acme.storage(False)
+    page.exporter.storage(False)
     assert page.value("wolkvox_exporter_storage_writable") == 0
-    page.acme.storage(True)
+    page.exporter.storage(True)
     assert page.value("wolkvox_exporter_storage_writable") == 1
 
 

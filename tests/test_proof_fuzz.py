@@ -19,8 +19,8 @@ import pytest
 from exporter.config import Skill
 from exporter.config.tokens import TokenSource, TokenUnreadable
 from exporter.errors import Reason
-from exporter.polling.roster import remembered_skills
-from exporter.polling.schedule import next_pause
+from exporter.polling.limits import next_pause
+from exporter.polling.tasks import remembered_skills
 from exporter.state import ledger as ledgers
 from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.ledger import ChannelLedger

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.polling.budget import Limits
+from exporter.polling.limits import Limits
 from proof import soak, soak_centre, soak_days, soak_minutes
 from proof.part import TINY, Scale
 from proof.shortened import shortened
@@ -56,7 +56,7 @@ def test_an_exporter_that_asks_too_early_is_found(
         return honest(self, started, configured / 2, now)
 
     monkeypatch.setattr(Limits, "slot", hasty)
-    monkeypatch.setattr("exporter.polling.poller.LONGEST_IDLE", 300.0)
+    monkeypatch.setattr("exporter.polling.poll.LONGEST_IDLE", 300.0)
     found = soak_days.run(1, 1, 1, state_directory)
     broken = soak.judge_days(found, TINY)
     assert found.early > 250

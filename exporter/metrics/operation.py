@@ -15,11 +15,10 @@ from itertools import accumulate
 
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
-from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.page import Block, MetricsPage
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import labels, number
-from exporter.polling.observer import Timing
+from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.information import TokenInfo
@@ -45,7 +44,7 @@ class _Requests:
 
 
 class OperationTelemetry:
-    """Implements `polling.observer.Observer` for one operation: counts, and shows it.
+    """Implements `polling.status.Observer` for one operation: counts, and shows it.
 
     Nothing is shown before `configure`; afterwards each report in use has every failure
     reason from the start with 0.
@@ -56,13 +55,11 @@ class OperationTelemetry:
         name: str,
         page: MetricsPage,
         snapshot: Snapshot,
-        exporter: ExporterTelemetry,
     ) -> None:
         self._name = name
         self._label = labels({"operation": name})
         self._page = page
         self._snapshot = snapshot
-        self._exporter = exporter
         self._requests: dict[str, _Requests] = {}
         self._unreadable = dict.fromkeys(FIELDS, 0)
         self._dropped = 0
@@ -168,10 +165,6 @@ class OperationTelemetry:
         """Take over what the platform says of the token, or forget it."""
         self._token = info
         self._changed()
-
-    def storage(self, writable: bool) -> None:
-        """Pass on whether the state can be written."""
-        self._exporter.storage(writable)
 
     # Rendering, at a scrape ----------------------------------------------------------------
 
