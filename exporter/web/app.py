@@ -26,7 +26,7 @@ from exporter.web.asgi import (
     request_header,
     sentence,
 )
-from exporter.web.status import style_source
+from exporter.web.status import STYLE_SOURCE
 
 # The status page is one file: its own style sheet, known by its hash, no script, nothing
 # from elsewhere.
@@ -34,7 +34,7 @@ _HTML_HEADERS: Final[Headers] = (
     (b"content-type", b"text/html; charset=utf-8"),
     (
         b"content-security-policy",
-        f"default-src 'none'; style-src {style_source()}; base-uri 'none'; "
+        f"default-src 'none'; style-src {STYLE_SOURCE}; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'".encode(),
     ),
     (b"referrer-policy", b"no-referrer"),
