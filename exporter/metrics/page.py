@@ -141,60 +141,60 @@ class MetricsPage:
         With `gzip` as one gzip member.
         """
         now = self.epoch()
-        page = self._openmetrics if openmetrics else self._text
-        if self._bring_up_to_date(page, now):
-            page.plain = page.gzip = None
+        kept = self._openmetrics if openmetrics else self._text
+        if self._bring_up_to_date(kept, now):
+            kept.plain = kept.gzip = None
         if gzip:
-            if page.gzip is None:
-                page.gzip = _gzip_member(page)
-            return page.gzip
-        if page.plain is None:
-            page.plain = page.body + page.tail
-        return page.plain
+            if kept.gzip is None:
+                kept.gzip = _gzip_member(kept)
+            return kept.gzip
+        if kept.plain is None:
+            kept.plain = kept.body + kept.tail
+        return kept.plain
 
-    def _bring_up_to_date(self, page: _Format, now: float) -> bool:
+    def _bring_up_to_date(self, kept: _Format, now: float) -> bool:
         """Whether anything was read or joined anew."""
-        due = not 0.0 <= now - page.read_at < READ_EVERY
+        due = not 0.0 <= now - kept.read_at < READ_EVERY
         if due:
-            tail = self.tail(page.openmetrics) if self.tail else b""
-            page.tail = tail + b"# EOF\n" if page.openmetrics else tail
-            page.read_at = now
+            tail = self.tail(kept.openmetrics) if self.tail else b""
+            kept.tail = tail + b"# EOF\n" if kept.openmetrics else tail
+            kept.read_at = now
         for scope, render in [*self._stale.items()]:
             self.put(scope, render())  # which also forgets that it was stale
-        if page.version == self._version and page.since <= now < page.until:
+        if kept.version == self._version and kept.since <= now < kept.until:
             return due
-        self._join(page, now)
+        self._join(kept, now)
         return True
 
-    def _join(self, page: _Format, now: float) -> None:
+    def _join(self, kept: _Format, now: float) -> None:
         if self._order is None:
             self._order = sorted(self._shown)
-        page.since, page.until = now, math.inf
-        families: dict[str, list[bytes]] = {name: [] for name in page.headers}
+        kept.since, kept.until = now, math.inf
+        families: dict[str, list[bytes]] = {name: [] for name in kept.headers}
         for scope in self._order:
             shown = self._shown[scope]
             if shown.renew is not None and not shown.since <= now < shown.until:
                 self.put(scope, shown.renew(now))
                 shown = self._shown[scope]
             if shown.since <= now < shown.until:
-                page.until = min(page.until, shown.until)
+                kept.until = min(kept.until, shown.until)
                 for name, lines in shown.lines:
                     families[name].append(lines)
-        parts = [(page.headers[name], *lines) for name, lines in families.items() if lines]
-        page.body = b"".join([part for family in parts for part in family])
-        page.packed_body = None
-        page.version = self._version
+        parts = [(kept.headers[name], *lines) for name, lines in families.items() if lines]
+        kept.body = b"".join([part for family in parts for part in family])
+        kept.packed_body = None
+        kept.version = self._version
 
 
-def _gzip_member(page: _Format) -> bytes:
+def _gzip_member(kept: _Format) -> bytes:
     """The page as one gzip member: body and tail compressed apart, one checksum over both."""
-    if page.packed_body is None:
-        page.packed_body = _deflate(page.body), isal_zlib.crc32(page.body)
-    packed, crc = page.packed_body
-    crc = isal_zlib.crc32(page.tail, crc)
-    size = (len(page.body) + len(page.tail)) & 0xFFFFFFFF
+    if kept.packed_body is None:
+        kept.packed_body = _deflate(kept.body), isal_zlib.crc32(kept.body)
+    packed, crc = kept.packed_body
+    crc = isal_zlib.crc32(kept.tail, crc)
+    size = (len(kept.body) + len(kept.tail)) & 0xFFFFFFFF
     ends = struct.pack("<II", crc, size)
-    return b"".join([_HEADER, packed, _deflate(page.tail), _LAST_BLOCK, ends])
+    return b"".join([_HEADER, packed, _deflate(kept.tail), _LAST_BLOCK, ends])
 
 
 def _deflate(raw: bytes) -> bytes:
