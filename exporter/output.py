@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -43,5 +44,8 @@ def guard_output() -> None:
     """Let neither a name that the terminal cannot show nor a full disk end in a traceback."""
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper):
-        encoding, lines, at_once = out.encoding, out.line_buffering, out.write_through
+        ascii_only = codecs.lookup(out.encoding).name == "ascii"
+        # click takes no ASCII: it would write UTF-8 through a stream of its own, past this one.
+        encoding = "utf-8" if ascii_only else out.encoding
+        lines, at_once = out.line_buffering, out.write_through
         sys.stdout = _Output(out.detach(), encoding, "replace", None, lines, at_once)
