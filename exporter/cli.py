@@ -19,7 +19,7 @@ from exporter.config import Configuration
 from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError
 from exporter.flags import DEFAULT_CONFIG, Listed, flag, reader, storage_directory
-from exporter.mainloop import ends_at_once
+from exporter.mainloop import ends_at_once, thread_limit
 from exporter.output import guard_output
 from exporter.sharding import MOST_SHARDS, Shard, own_part, read_shard
 from exporter.tools.commands import register
@@ -321,9 +321,7 @@ def _run(part: Callable[[], object]) -> int:
         _complain(str(error))
         return 1
     except RuntimeError as error:
-        if "start new thread" not in str(error):
-            raise
-        _complain("no thread can be started: a limit of processes is reached")
+        _complain(str(thread_limit(error)))
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
