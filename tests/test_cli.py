@@ -418,6 +418,19 @@ def test_an_output_without_a_buffer_is_one_line_too(launch: Launch) -> None:
 
 
 @pytest.mark.usefixtures("linux")
+def test_an_output_that_takes_nothing_is_one_line_in_ascii_too(
+    launch: Launch, good: str
+) -> None:
+    """As under cron, whose locale has ASCII alone."""
+    with open("/dev/full", "w") as full:
+        argv = ("probe", "--config.file", good)
+        life = ran(launch, *argv, stdout=full, env={"PYTHONIOENCODING": "ascii"})
+    (line,) = [line for line in life.stderr.splitlines() if not line.startswith("ts=")]
+    assert line == "error: the output cannot be written: No space left on device"
+    assert life.returncode == 1
+
+
+@pytest.mark.usefixtures("linux")
 def test_an_error_that_cannot_be_written_keeps_its_exit_code(launch: Launch) -> None:
     """Nothing can be said, so nothing is; the code tells."""
     with open("/dev/full", "w") as full:
