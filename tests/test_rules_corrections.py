@@ -12,6 +12,7 @@ from datetime import UTC
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.polling_support import Stage, operation
 from tests.rules_live import wanted
@@ -76,6 +77,7 @@ async def scraped(directory: Path) -> Scene:
     return scene
 
 
+@pytest.mark.slow
 def test_corrections_are_silent_and_hide_no_breach(
     tmp_path: Path, state_directory: Path
 ) -> None:
