@@ -25,6 +25,7 @@ from exporter.errors import ConfigError, ExporterError, Problem, StorageError
 from exporter.fleet import Fleet, Means, connect
 from exporter.logs import say
 from exporter.mainloop import held, run_to_end, settled, signals, starting, thread_pool
+from exporter.messages import LANGUAGES, catalogue
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
 from exporter.sdnotify import ServiceManager
@@ -159,6 +160,8 @@ class _Process:
     def __init__(
         self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
     ) -> None:
+        for language in LANGUAGES:
+            catalogue(language)  # a process that can open no more files still needs its words
         self._settings = settings
         self._door = door
         self._clock = clock
