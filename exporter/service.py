@@ -34,6 +34,7 @@ from exporter.mainloop import (
     thread_limit,
     thread_pool,
 )
+from exporter.messages import LANGUAGES, catalogue
 from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
 from exporter.metrics.page import MetricsPage
 from exporter.sdnotify import ServiceManager
@@ -167,6 +168,8 @@ class _Process:
     def __init__(
         self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
     ) -> None:
+        for language in LANGUAGES:
+            catalogue(language)  # a process that can open no more files still needs its words
         self._settings = settings
         self._door = door
         self._clock = clock

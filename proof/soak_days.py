@@ -13,6 +13,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -22,8 +23,7 @@ from pathlib import Path
 from benchmarks.processes import environment, python
 from exporter.polling import poll
 from exporter.simulator import Scenario
-from proof.part import Say
-from proof.scratch import scratch
+from proof.part import Say, memory
 from proof.soak_centre import START, Member, members, mixture
 from proof.soak_witness import Centre, Pages
 from tests.e2e_support import Samples
@@ -224,7 +224,7 @@ def run_beside(
 
 def _main(argv: Sequence[str]) -> None:
     # The state is flushed twice a poll: in memory where possible, for the time it takes.
-    with scratch("wolkvox-soak-") as name:
+    with tempfile.TemporaryDirectory(prefix="wolkvox-soak-", dir=memory()) as name:
         found = run(**json.loads(argv[0]), directory=Path(name))
     sys.stdout.write(json.dumps(asdict(found)))
 

@@ -12,8 +12,7 @@ import pytest
 
 from exporter.polling.limits import Limits
 from proof import soak, soak_centre, soak_days, soak_minutes
-from proof.part import TINY, Scale
-from proof.shortened import shortened
+from proof.part import TINY, Scale, shortened
 from proof.soak_days import Days
 from proof.soak_judge import fit, rise, second_half
 from proof.soak_minutes import Minutes, Sample
