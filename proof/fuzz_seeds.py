@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from exporter.errors import Reason
-from exporter.polling.limits import next_pause
+from exporter.polling.limits import Pause
 from exporter.state.codec import memory_to_json
 from proof.fuzz_answer import SEPARATOR, Wire
 from proof.fuzz_config import WRITTEN
@@ -122,7 +122,7 @@ def rows() -> Iterable[bytes]:
     """Rows of the state file as the exporter writes them: memories, pauses, skills."""
     yield b'[["4173","Ventas"],["4190","Cobranza"]]'
     for reason in (Reason.QUOTA, Reason.UNAUTHORIZED):
-        pause = next_pause(None, reason, NOW, DAY, 300.0, "0" * 64)
+        pause = Pause(reason, 1, NOW + 300.0, DAY, "0" * 64)
         yield json.dumps(pause.to_json(), separators=(",", ":")).encode()
     for shown in (status(), status(VOICE), status(VOICE, CHAT, failures=2, yesterday=(CHAT,))):
         yield json.dumps(memory_to_json(shown.memory), separators=(",", ":")).encode()

@@ -12,9 +12,9 @@ import logging
 from datetime import UTC, date, datetime
 from typing import Final
 
-from exporter.errors import Reason
+from exporter.errors import Reason, WolkvoxError
 from exporter.metrics.query import QueryRenderer
-from exporter.polling.limits import Pause, next_pause
+from exporter.polling.limits import Pause, pause_after
 from exporter.polling.tasks import remembered_skills
 from exporter.state.codec import memory_to_json
 from exporter.state.ledger import exposed
@@ -90,7 +90,8 @@ def _check_small(data: object) -> None:
         pause.over(_DAY, "digest")
         assert 0 <= pause.wait(_NOON) <= 3600
         for reason in (Reason.QUOTA, Reason.UNAUTHORIZED):
-            later = next_pause(pause, reason, _NOON, _DAY, 300.0, None)
+            later = pause_after(pause, WolkvoxError(reason, ""), _NOON, _DAY, 300.0, "")
+            assert later is not None
             assert 300 <= later.wait(_NOON) <= 3600
     for skill in remembered_skills(data):
         assert skill.id

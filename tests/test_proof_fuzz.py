@@ -19,7 +19,7 @@ import pytest
 from exporter.config import Skill
 from exporter.config.tokens import TokenSource, TokenUnreadable
 from exporter.errors import Reason
-from exporter.polling.limits import next_pause
+from exporter.polling.limits import Pause
 from exporter.polling.tasks import remembered_skills
 from exporter.state import ledger as ledgers
 from exporter.state.codec import memory_from_json, memory_to_json
@@ -414,7 +414,7 @@ def test_a_token_with_slashes_is_not_told_as_a_path(path: str, tmp_path: Path) -
 )
 def test_a_pause_that_no_exporter_wrote_holds_nobody_up(field: str, value: object) -> None:
     """Numbers beyond floats are no ValueError; an endless backoff would be one too."""
-    pause = next_pause(None, Reason.UNAUTHORIZED, NOW, DAY, 300.0, None)
+    pause = Pause(Reason.UNAUTHORIZED, 1, NOW + 300.0, DAY, None)
     fuzz_state.one(json.dumps(pause.to_json() | {field: value}).encode())
 
 

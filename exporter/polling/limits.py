@@ -149,29 +149,7 @@ def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
     return Ready()
 
 
-def require(facts: Facts, now: datetime, detail: str = "") -> None:
-    """Raise HeldBack where a query may not be asked at this moment."""
-    verdict = may_ask(facts, now)
-    if isinstance(verdict, Wait):
-        raise HeldBack(verdict, detail)
-
-
 # Spacing and retries --------------------------------------------------------------------
-
-
-def wait_after_restart(
-    last_attempt_at: float | None, now: float, interval: float, grace: float = 0.0
-) -> float:
-    """Seconds until the slot of a query whose last attempt stands in the state file.
-
-    A query without a recorded attempt is due at once; a recorded time in the future (the
-    clock was set back) delays by one interval at most. A request leaves a little after the
-    time that is written, once that is on the disk: `grace` makes up for what a process that
-    is gone took for it.
-    """
-    if last_attempt_at is None:
-        return 0.0
-    return min(interval, max(0.0, last_attempt_at + interval + grace - now))
 
 
 def started_before(last_attempt_at: float | None, now: float, monotonic: float) -> float | None:
@@ -193,11 +171,6 @@ def early_retry(failures: int, interval: float, jitter: float) -> float:
 def token_backoff(failures: int, interval: float) -> float:
     """Seconds an operation waits after its token was refused: from the interval to 1 h."""
     return float(min(max(HOUR, interval), interval * 2.0 ** min(failures - 1, 30)))
-
-
-def stale_after_in_force(stale_after: float, interval: float) -> float:
-    """Age in seconds at which values expire: never under three intervals in force."""
-    return max(stale_after, 3.0 * interval)
 
 
 def day_to_close(
@@ -269,41 +242,32 @@ class Pause:
             return None
 
 
-def next_pause(
-    before: Pause | None,
-    reason: Reason,
-    now: float,
-    today: date,
-    interval: float,
-    digest: str | None,
-) -> Pause:
-    """The pause after a refusal: one attempt an hour for the quota, doubling for a token."""
-    again = before is not None and before.reason is reason
-    refusals = before.refusals + 1 if before is not None and again else 1
-    wait = HOUR if reason is Reason.QUOTA else token_backoff(refusals, interval)
-    return Pause(reason, refusals, now + wait, today, digest)
-
-
 def pause_after(
     before: Pause | None,
     error: WolkvoxError | None,
     now: float,
     asked_on: date,
     interval: float,
-    digest: str | None,
+    digest: str,
 ) -> Pause | None:
     """The pause in force after an attempt; `error` is None where it had an answer.
 
-    A refusal belongs to the day on which the request left. Any other failure of an attempt
-    that the server may have seen was the one that the pause allows.
+    One attempt an hour for the quota, doubling for a token. A refusal belongs to the day on
+    which the request left. Any other failure of an attempt that the server may have seen was
+    the one that the pause allows.
     """
     if error is None:
         return None
     if error.reason in PAUSING:
-        return next_pause(before, error.reason, now, asked_on, interval, digest)
-    if before is None or not error.reached:
+        reason = error.reason
+    elif before is not None and error.reached:
+        reason = before.reason
+    else:
         return before
-    return next_pause(before, before.reason, now, asked_on, interval, digest)
+    again = before is not None and before.reason is reason
+    refusals = before.refusals + 1 if before is not None and again else 1
+    wait = HOUR if reason is Reason.QUOTA else token_backoff(refusals, interval)
+    return Pause(reason, refusals, now + wait, asked_on, digest or None)
 
 
 # The day's budget -----------------------------------------------------------------------

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from exporter.config import Operation
 from exporter.config.tokens import TokenUnreadable, token_digest
@@ -35,7 +34,7 @@ class Token:
     """The token of this moment; without a digest it cannot be read, and `error` says why."""
 
     text: str = ""
-    digest: str | None = None
+    digest: str = ""
     error: str = ""
 
 
@@ -59,17 +58,13 @@ class Request:
     """
 
     attempt: Attempt
+    asked_at: datetime
     window: Window
     started: float
     before: Stored
     stored: Stored
     rotated: bool
     seconds: float = 0.0
-
-    @property
-    def asked_at(self) -> datetime:
-        """The moment of the attempt, as it stands in the state."""
-        return datetime.fromtimestamp(self.attempt.at, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +77,6 @@ class Requests:
     gate: TokenGate
     budget: Budget
     clock: Clock
-
-    def turn(self, token: Token) -> AbstractAsyncContextManager[None]:
-        """Wait for the token's turn and hold it; raises StorageError."""
-        return self.gate.hold(token.digest or "")
 
     async def begin(
         self,
@@ -124,8 +115,8 @@ class Requests:
         if not isinstance(granted, Granted):
             raise HeldBack(Wait(attempt.at + gap, Why.TOKEN), str(granted))
         self.budget.note(granted.used, attempt.day)
-        started = self.clock.monotonic()
-        return Request(attempt, window, started, granted.before, granted.after, granted.rotated)
+        started, before, after = self.clock.monotonic(), granted.before, granted.after
+        return Request(attempt, now, window, started, before, after, granted.rotated)
 
     async def fetch(self, request: Request, token: Token, call: Call) -> object:
         """Send the request and return what was read; raises WolkvoxError alone."""
@@ -140,7 +131,7 @@ class Requests:
             request.seconds = self.clock.monotonic() - began
             # Connecting takes its time: what the server sees is when the request left.
             request.started = max(began, self.client.left_at or began)
-        if request.rotated and token.digest is not None:
+        if request.rotated:
             row, accepted = self.identity.id, token.digest
             with contextlib.suppress(StorageError):  # the next answer accepts it
                 await self.state.write(lambda storage: storage.accept(row, accepted))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
@@ -17,7 +17,6 @@ from exporter.polling.limits import (
     Budget,
     Limits,
     Pause,
-    stale_after_in_force,
 )
 from exporter.polling.tasks import PollTask, Rounds
 from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
@@ -122,14 +121,14 @@ class PollStatus:
         """The interval in force of the operation, in seconds."""
         return self._timing.interval
 
-    def publish(self, task: PollTask, interval: float) -> None:
-        """Show a query as it stands; `interval` is the one in force of it."""
+    def publish(self, task: PollTask) -> None:
+        """Show a query as it stands; values live three intervals in force at least."""
         if not task.is_query:
             return
-        live_until = None
+        interval, live_until = task.limits.interval(task.interval), None
         if task.memory.last_success_at is not None:
-            stale = stale_after_in_force(self._operation.stale_after, interval)
-            live_until = task.memory.last_success_at + stale
+            stale_after = max(self._operation.stale_after, 3 * interval)
+            live_until = task.memory.last_success_at + stale_after
         wait = max(0.0, task.slot - self._clock.monotonic())
         self._observer.publish(
             QueryStatus(
@@ -144,14 +143,17 @@ class PollStatus:
             )
         )
 
-    def stretched(self, limits: Limits, shortest: float) -> None:
+    def stretched(self, limits: Limits, queries: Iterable[PollTask]) -> None:
         """Show the interval in force, and log when it begins to be stretched."""
         interval = limits.interval(self._operation.interval)
         if interval != self._timing.interval:
             self._timing = replace(self._timing, interval=interval)
             self._observer.timing(self._timing)
+        if not limits.lasting and not limits.today:
+            return
+        shortest = min((task.interval for task in queries if task.is_query), default=0.0)
         stretched = limits.interval(shortest)
-        if (limits.lasting or limits.today) and stretched > shortest:
+        if stretched > shortest:
             today = local_day(self._clock.now(), self._budget.zone)
             before, self._stretched_on = self._stretched_on, today
             if before is None or (today - before).days > 1:
