@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_format
 
 from exporter.errors import WolkvoxError
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.ledger import KEEP_DAYS, QueryLedger, exposed
@@ -32,11 +32,10 @@ from exporter.state.models import (
 )
 from exporter.state.totals import Counters
 from exporter.wolkvox.answer import Failure, Rows, read_answer
-from exporter.wolkvox.body import decode
 from exporter.wolkvox.information import read_skills, read_token_info
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport, read_report
-from exporter.wolkvox.secrets import MASK, scrub, scrub_body
-from exporter.wolkvox.text import one_line
+from exporter.wolkvox.text import MASK, one_line, scrub, scrub_body
+from exporter.wolkvox.transport import decode
 from exporter.wolkvox.windows import whole_day
 from tests.status_page_support import BOGOTA, targets
 
@@ -163,7 +162,7 @@ class _Moment:
     now = 0.0
 
 
-_PAGE = Exposition(lambda: _Moment.now)
+_PAGE = MetricsPage(lambda: _Moment.now)
 _seen: set[bytes] = set()
 
 
@@ -177,15 +176,15 @@ def _check_page(memory: QueryMemory, day: date) -> None:
         last_attempt_at=_Moment.now - 2,
         live_until=None if memory.last_success_at is None else _Moment.now + 900,
     )
-    for scope, shown in _RENDERER.scopes(status):
-        _PAGE.put(scope, shown)
-    plain, modern = _PAGE.text(), _PAGE.openmetrics()
+    for scope, block in _RENDERER.blocks(status, _Moment.now).items():
+        _PAGE.put(scope, block)
+    plain, modern = _PAGE.render(), _PAGE.render(openmetrics=True)
     if modern in _seen:  # reading a page takes most of the time
         return
     _seen.add(modern)
     if len(_seen) > 10_000:
         _seen.clear()
-    assert gzip.decompress(_PAGE.openmetrics_gzip()) == modern
+    assert gzip.decompress(_PAGE.render(openmetrics=True, gzip=True)) == modern
     assert TOKEN.encode() not in modern
     samples = _samples(text_format(plain.decode("utf-8")))
     same = _samples(openmetrics(modern.decode("utf-8")))  # type: ignore[no-untyped-call]

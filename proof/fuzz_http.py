@@ -51,28 +51,16 @@ class Clock:
 class Pages:
     """Small pages, and the real status page."""
 
+    configuration = Configuration(())
+
     def __init__(self) -> None:
         statuses = [status(VOICE, CHAT)]
         page = StatusPage(cast("Any", Clock()), statuses, lambda: [OPERATION], lambda: EXPORTER)
         self.landing = page.html
 
-    configuration = Configuration(())
-
-    def text(self) -> bytes:
-        """A body that tells what was negotiated, as those below."""
-        return b"text\n"
-
-    def text_gzip(self) -> bytes:
-        """Compressed."""
-        return b"text gzip\n"
-
-    def openmetrics(self) -> bytes:
-        """The other form."""
-        return b"openmetrics\n"
-
-    def openmetrics_gzip(self) -> bytes:
-        """Compressed."""
-        return b"openmetrics gzip\n"
+    def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
+        """A body that tells what was negotiated."""
+        return f"{openmetrics} {gzip}\n".encode()
 
     def healthy(self) -> bool:
         """It lives."""
@@ -169,7 +157,7 @@ class Front:
             lambda _, context: self.errors.found.append(f"in the event loop: {context}")
         )
         pages = Pages()
-        app = App(pages, pages, pages.landing, lambda _: None, pages.reload)
+        app = App(pages.metrics, pages, pages.landing, pages.reload)
         live = cast("LiveConfig", _Live())
         guarded = guard(app, live, lambda: 0.0)
         self.servers = {

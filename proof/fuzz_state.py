@@ -102,6 +102,6 @@ def _show(memory: QueryMemory) -> None:
     live = None if memory.last_success_at is None else memory.last_success_at + 900.0
     status = QueryStatus(QueryKey("acme", SKILL), "Ventas", memory, live_until=live)
     with contextlib.suppress(StopIteration):
-        for _, shown in _RENDERER.scopes(status):
-            assert all(line.endswith(b"\n") for line in shown.lines.values())
+        for _, shown in _RENDERER.blocks(status, memory.last_success_at or 0.0).items():
+            assert all(not line or line.endswith("\n") for line in shown.lines.values())
     assert html(status)

@@ -102,7 +102,7 @@ class _Run:
             for member in self._members:
                 self._switch(member, Scenario.HEALTHY)
             await asyncio.sleep(2 * 3600)
-            self._compare(running.page.text())
+            self._compare(running.page.render())
         self._take()
         found.seconds, found.cpu = time.monotonic() - began, time.process_time()
         return found
@@ -115,7 +115,7 @@ class _Run:
                     if scenario is not None:
                         self._switch(member, scenario)
             await asyncio.sleep(86400 / _PAGES_A_DAY)
-            self._pages.take(running.page.text(), self._world.now().date())
+            self._pages.take(running.page.render(), self._world.now().date())
 
     def _switch(self, member: Member, scenario: Scenario) -> None:
         self._met.add(str(scenario))
@@ -128,7 +128,9 @@ class _Run:
         self._pages.forget(today)
         for member in self._members:
             member.forget()
-        found.series.append(sum(line[:1] != b"#" for line in running.page.text().splitlines()))
+        found.series.append(
+            sum(line[:1] != b"#" for line in running.page.render().splitlines())
+        )
         gc.collect()
         found.blocks.append(sys.getallocatedblocks())
         found.objects.append(len(gc.get_objects()))

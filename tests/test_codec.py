@@ -37,7 +37,7 @@ from exporter.state.ledger import ChannelLedger, QueryLedger, exposed, known_cha
 from exporter.state.migrate import memory_1_to_2
 from exporter.state.models import QueryMemory, Result
 from exporter.state.totals import Counters, DayTotals
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 from tests.statuses import CHAT, VOICE, status
 
 FROZEN = Path(__file__).parent / "data" / "state-0.1.0.db"

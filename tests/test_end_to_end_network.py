@@ -11,7 +11,7 @@ import bcrypt
 import pytest
 
 from tests.e2e_api import Api, Script, found, row
-from tests.e2e_support import Launch, Life, operation, wait_for, write_config
+from tests.e2e_support import Launch, Life, fetch, operation, wait_for, write_config
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -114,6 +114,21 @@ def test_without_new_threads_the_pages_go_on(
     assert "reason=internal" not in life.log()
     assert "Traceback" not in life.log()
     assert not api.asked
+
+
+def test_without_new_threads_a_reload_says_why(launch: Launch, tmp_path: Path) -> None:
+    """The old configuration stays, in one line of the log and in the answer to a request."""
+    config = write_config(tmp_path, *strangers("wv0013.invalid"))
+    life = launch.serve(config, "--web.enable-lifecycle", prelude=NO_MORE_THREADS)
+    wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
+    for _ in range(2):
+        refusal = fetch(life.addresses[0], "/-/reload", "POST")
+        assert refusal.status == 500
+        assert "no thread can be started" in refusal.text
+    life.send(signal.SIGHUP)
+    wait_for(lambda: life.log().count("configuration not reloaded") == 3, "the log to say so")
+    assert life.metrics().value("wolkvox_exporter_config_last_reload_successful") == 0
+    assert "Traceback" not in life.log()
 
 
 @pytest.mark.parametrize(

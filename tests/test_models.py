@@ -9,7 +9,8 @@ import pytest
 
 from exporter.state.ledger import exposed
 from exporter.state.models import QueryMemory, Result, apply_report, failed, limit_channels
-from exporter.wolkvox.report import MAX_CHANNELS, ChannelFigures, SkillReport
+from exporter.wolkvox.columns import ChannelFigures
+from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window, whole_day
 
 DAY, NEXT = date(2026, 11, 18), date(2026, 11, 19)

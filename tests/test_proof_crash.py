@@ -25,7 +25,7 @@ from tests.e2e_support import Life, Nursery, Page, Samples
 
 FORGETFUL = (
     "from exporter.state.storage import Storage\n"
-    "Storage._write_attempt = lambda self, attempt, stored: None\n"
+    "Storage._write = lambda self, attempt, stored, used: None\n"
 )
 
 

@@ -170,9 +170,12 @@ SECRETS.scrub = lambda text: text + " 7bc0ffee12"
 """
 # A state that is in memory only: nothing notices that the disk is full.
 FORGETFUL = """
-from exporter.state import storage
-real = storage.connect
-storage.connect = lambda path: real(":memory:")
+import sqlite3
+real = sqlite3.connect
+def forget(path, **settings):
+    path.touch()
+    return real(":memory:", **settings)
+sqlite3.connect = forget
 """
 
 

@@ -20,7 +20,7 @@ from exporter.messages import Words
 from exporter.state.models import QueryKey, QueryMemory, QueryStatus
 from exporter.times import Clock
 from exporter.web.status import OperationView, StatusPage
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 from tests.status_page_support import (
     EXPORTER,
     OPERATION,

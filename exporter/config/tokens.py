@@ -74,11 +74,10 @@ class TokenSource:
     def place(self) -> Invalid:
         """Return the place as a detail of a message; what may be a token is not in it."""
         if self.file is not None:
-            odd = [one for one in (*self.file.parents, self.file) if not may_show(one.name)]
             # A token may hold a slash and look like folders: the first part counts.
-            first = min(odd, key=lambda one: len(one.parts), default=None)
-            if first is not None:
-                return Invalid("place_file_hidden", folder=first.parent)
+            for one in (*reversed(self.file.parents), self.file):
+                if not may_show(one.name):
+                    return Invalid("place_file_hidden", folder=one.parent)
             return Invalid("place_file", file=self.file)
         if self.variable is None:
             return Invalid("place_configuration")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from exporter.state.ledger import QueryLedger, known_channels, observe
-from exporter.wolkvox.report import MAX_CHANNELS, ChannelFigures, SkillReport
+from exporter.wolkvox.columns import ChannelFigures
+from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window
 
 

@@ -77,7 +77,7 @@ class Means:
 
 
 class Desk:
-    """Where a tool asks one operation; made by `opening.desks`, used inside its `client`."""
+    """Where a tool asks one operation; made by `session.desks`, used inside its `client`."""
 
     def __init__(
         self,

@@ -21,23 +21,17 @@ from zoneinfo import ZoneInfo
 from exporter import __version__
 from exporter.errors import Reason
 from exporter.logs import SECRETS
-from exporter.messages import LANGUAGES, Words
-from exporter.metrics.own import ExporterTelemetry
+from exporter.messages import LANGUAGES, Words, catalogue
+from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
 from exporter.state.models import QueryStatus
 from exporter.times import Clock
 from exporter.web.asgi import choose_language
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line
 from exporter.wolkvox.windows import local_day
 
-# The columns with their units; a `level` has a least target, the others a most.
-COLUMNS: Final = {
-    "inbound": "count", "answered": "count", "abandoned": "count",
-    "service_level_10": "level", "service_level_20": "level", "service_level_30": "level",
-    "abandonment": "share", "asa": "seconds", "ata": "seconds",
-}  # fmt: skip
 MOST_ROWS: Final = 2000  # of figures on the whole page; the metrics hold the rest
 _line: Final = partial(one_line, limit=200)
 
@@ -260,13 +254,14 @@ def _cells(figures: ChannelFigures, target: Target | None) -> Iterator[Cell]:
         targets = {"abandonment": target.abandonment_max, "asa": target.asa_max}
         if level := target.service_level:
             targets[f"service_level_{level.within}"] = level.target
-    for column, unit in COLUMNS.items():
-        value, goal = getattr(figures, column), targets.get(column)
+    for column in COLUMNS:
+        value, goal = getattr(figures, column.attribute), targets.get(column.attribute)
         if value is None or goal is None:
             yield Cell(value)
             continue
-        missed = value < goal if unit == "level" else value > goal
-        digits = 0 if unit == "seconds" else 3
+        # A service level has a least target, the others a most.
+        missed = value > goal if column.within is None else value < goal
+        digits = 0 if column.kind is Kind.SECONDS else 3
         close = value != goal and round(value, digits) == round(goal, digits)
         yield Cell(value, goal, missed, close)
 
@@ -276,10 +271,10 @@ def _cells(figures: ChannelFigures, target: Target | None) -> Iterator[Cell]:
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def style_source() -> str:
-    """The style sheet as a Content-Security-Policy names it: by its hash."""
-    digest = hashlib.sha256((_TEMPLATES / "status.css").read_bytes()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+_STYLE: Final = (_TEMPLATES / "status.css").read_text(encoding="utf-8")
+_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+STYLE_SOURCE: Final = f"'sha256-{_DIGEST}'"
+"""The style sheet as a Content-Security-Policy names it: by its hash."""
 
 
 @functools.cache
@@ -292,10 +287,9 @@ def _template() -> Callable[..., str]:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,  # the style sheet is included byte for byte
         auto_reload=False,
     )
-    names = {"columns": COLUMNS, "languages": LANGUAGES}
+    names = {"columns": COLUMNS, "languages": LANGUAGES, "style": _STYLE}
     return environment.get_template("status.html", globals=names).render
 
 
@@ -327,7 +321,8 @@ class StatusPage:
         if started >= until:
             now = self._clock.epoch()
             page = build_page(self._exporter(), self._operations(), self._statuses, now)
-            text = _template()(page=page, w=Words(language, space="\u00a0"))
+            words = Words(language, space="\u00a0")
+            text = _template()(page=page, w=words, t=catalogue(language))
             html = SECRETS.scrub(text).encode("utf-8", "replace")
             ended = self._clock.monotonic()
             self._kept[language] = (ended + max(1.0, 10.0 * (ended - started)), html)
