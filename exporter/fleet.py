@@ -31,7 +31,7 @@ from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.windows import local_day, next_day_start
+from exporter.wolkvox.windows import next_day_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +271,7 @@ def _view(operation: Operation, poller: Poller, now: datetime) -> OperationView:
         zone=operation.timezone,
         interval=poller.interval,
         configured=operation.interval,
-        used=budget.used(local_day(now, budget.zone)),
+        used=budget.used(now),
         limit=budget.ceiling,
         day_ends_at=next_day_start(now, budget.zone).timestamp(),
         pause=poller.pause,

@@ -324,7 +324,7 @@ def test_ready_means_that_nothing_stands_in_the_way(facts: Facts, now: datetime)
     today = now.astimezone(BOGOTA).date()
     lasting = max(facts.interval, facts.limits.lasting)
     assert facts.age is None or facts.age >= lasting
-    assert facts.budget.ceiling is None or facts.budget.used(today) < facts.budget.ceiling
+    assert facts.budget.ceiling is None or facts.budget.used(now) < facts.budget.ceiling
     assert facts.closing or facts.hours.wait(now) == 0
     assert facts.token is not None
     assert facts.exporter_first <= 0

@@ -25,7 +25,8 @@ from zoneinfo import ZoneInfo
 from exporter.config.hours import OpenHours
 from exporter.config.plan import DAY, Load, calls_of, stretch
 from exporter.errors import ExporterError, Reason, WolkvoxError
-from exporter.wolkvox.windows import day_start, local_day, next_day_start
+from exporter.state.models import QueryMemory, Stored
+from exporter.wolkvox.windows import day_start, next_day_start
 
 HOUR = 3600.0
 SOONEST_RETRY = 5.0
@@ -131,7 +132,9 @@ class Facts:
 def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
     """Judge whether a query may be asked at this moment; the head of the module says when."""
     at, pause = now.timestamp(), facts.pause
-    paused = pause is not None and not pause.over(local_day(now, facts.zone), facts.token)
+    paused = pause is not None and not pause.over(
+        now.astimezone(facts.zone).date(), facts.token
+    )
     if pause is not None and paused and facts.pause_left > 0:
         return Wait(at + facts.pause_left, Why(str(pause.reason)))
     if facts.age is not None:
@@ -171,6 +174,15 @@ def early_retry(failures: int, interval: float, jitter: float) -> float:
 def token_backoff(failures: int, interval: float) -> float:
     """Seconds an operation waits after its token was refused: from the interval to 1 h."""
     return float(min(max(HOUR, interval), interval * 2.0 ** min(failures - 1, 30)))
+
+
+def open_day(stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo) -> date | None:
+    """The finished day that a query is yet to ask for as a whole, by what is kept of it."""
+    # A probe may have asked since midnight: the last answer then tells of the day before.
+    moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
+    last = datetime.fromtimestamp(min(moments), zone).date() if moments else None
+    today, tried, tries = now.astimezone(zone).date(), stored.closing_day, stored.closing_tries
+    return day_to_close(today, last, memory.closed, tried, tries)
 
 
 def day_to_close(
@@ -326,17 +338,17 @@ class Budget:
         """Take over the count from the state file."""
         self._used, self._day = used, day
 
-    def used(self, today: date) -> int:
+    def used(self, now: datetime) -> int:
         """Requests of the day so far."""
-        return self._used if self._day == today else 0
+        return self._used if self._day == now.astimezone(self.zone).date() else 0
 
     def spent(self, now: datetime) -> bool:
         """Whether no request is left today."""
-        return self.ceiling is not None and self.used(local_day(now, self.zone)) >= self.ceiling
+        return self.ceiling is not None and self.used(now) >= self.ceiling
 
     def limits(self, now: datetime) -> Limits:
         """The limits that the budget sets to every query at this moment."""
-        today = local_day(now, self.zone)
+        today = now.astimezone(self.zone).date()
         end = day_start(today + timedelta(days=1), self.zone)
         left = max(0.0, (end - now).total_seconds())
         loads = self._taken.values()
@@ -344,7 +356,7 @@ class Budget:
         occupied = (stretch([*loads], 0, 1) or 0.0) if busy > 1 else 0.0
         if self.ceiling is None:
             return Limits(0.0, 0.0, left, occupied)
-        rest = self._fit(self.ceiling - self.used(today), now, end, left / DAY)
+        rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY)
         return Limits(self._lasting(self.ceiling, today, end), rest, left, occupied)
 
     def _lasting(self, ceiling: int, today: date, end: datetime) -> float:

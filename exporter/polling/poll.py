@@ -30,7 +30,6 @@ from exporter.state.models import (
     limit_channels,
 )
 from exporter.state.storage import Storage
-from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
@@ -59,6 +58,7 @@ class Poller:
         self.operation = operation
         self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
+        self._token = operation.token
         self._rng, self._health, self._observer = given.rng, given.health, given.observer
         self._hours = OpenHours(operation.poll_hours, operation.timezone)
         self._tasks = TaskList(operation, self._row, self._clock, requests.state, given.grace)
@@ -84,7 +84,7 @@ class Poller:
             if self._pause is not None:
                 await self._end_pause(self._pause)
             task = self._tasks.next(paused=self._pause is not None)
-            wait = task.slot - self.beat if task else LONGEST_IDLE
+            wait = max(task.slot, self._pause_ends) - self.beat if task else LONGEST_IDLE
             if task is None or wait > 0:
                 await self._idle(min(wait, LONGEST_IDLE))
                 continue
@@ -101,11 +101,10 @@ class Poller:
 
         Raises StorageError, and then no request left.
         """
-        token = read_token(self.operation)
+        token = read_token(self._token)
         try:
-            self._may_ask(task, token, self._clock.now())
-            async with self._requests.gate.hold(token.digest):
-                now = self._clock.now()  # waiting for the turn took its time: judge again
+            async with self._requests.turn(token):
+                now = self._clock.now()  # waiting for the turn takes its time
                 window = self._may_ask(task, token, now)
                 request = await self._requests.begin(
                     task.skill_id,
@@ -163,9 +162,6 @@ class Poller:
         if why is Why.TOKEN:
             await self._not_sent(task, held.detail, token)
             return
-        if why in (Why.QUOTA, Why.UNAUTHORIZED):  # the pause may end early: the slot stays
-            await self._idle(min(left, LONGEST_IDLE))
-            return
         if why is Why.HOURS:  # at midnight one more request closes the day
             midnight = next_day_start(now, self.operation.timezone)
             left = min(left, (midnight - now).total_seconds())
@@ -192,7 +188,6 @@ class Poller:
 
     def _begun(self, task: PollTask, request: Request) -> None:
         """Record the attempt once it is on the disk, before the request leaves: no await."""
-        self._health.accepted()
         started = request.started
         task.lag = max(0.0, started - task.slot)
         task.before, task.started = task.started, started
@@ -238,18 +233,17 @@ class Poller:
     async def _answered(
         self, task: PollTask, request: Request, token: Token, answer: object
     ) -> None:
-        memory = replace(task.memory, last_success_at=self._clock.epoch(), failures=0)
         task.unmade, task.error = 0, None
-        await self._pause_after(task, None, request.asked_at, token)
-        self._status.answers_again(task)
+        if self._pause is not None:
+            await self._pause_after(task, None, request.asked_at, token)
         if isinstance(answer, SkillReport):
-            answer = limit_channels(answer, memory.ledger)
-            memory = apply_report(task.memory, request.window, answer, self._clock.epoch())
-            self._status.read(task, answer, memory.ledger)
+            answer = limit_channels(answer, task.memory.ledger)
+            memory = apply_report(task.memory, request.window, answer, request.ended_at)
+        else:
+            memory = replace(task.memory, last_success_at=request.ended_at, failures=0)
+        self._status.answered(task, answer, memory.ledger)
         await self._save(task, memory)
-        if isinstance(answer, TokenInfo):
-            self._observer.token_info(answer)
-        elif isinstance(answer, tuple):
+        if isinstance(answer, tuple):
             await self._discovered(answer)
             task.interval = DAY
             task.slot = request.started + DAY
@@ -304,18 +298,17 @@ class Poller:
         self, task: PollTask, error: WolkvoxError | None, asked: datetime, token: Token
     ) -> None:
         """Begin, lengthen or end the pause after an attempt of that moment."""
-        if task.report == TOKEN_INFO or (error is None and self._pause is None):
-            return  # token_info is optional: nothing else depends on it
         now, day = self._clock.epoch(), local_day(asked, self.operation.timezone)
         interval = task.limits.interval(task.interval)
         pause = limits.pause_after(self._pause, error, now, day, interval, token.digest)
-        if pause is not self._pause:
+        # token_info is optional: nothing else depends on it.
+        if pause is not self._pause and task.report != TOKEN_INFO:
             await self._set_pause(pause)
 
     async def _end_pause(self, pause: Pause) -> None:
         """End the pause if its reason is gone; what was not sent is due at once."""
         today = local_day(self._clock.now(), self.operation.timezone)
-        if pause.over(today, self.operation.token.digest()):
+        if pause.over(today, self._token.digest()):
             await self._set_pause(None)
             for task in self._tasks.by_id.values():
                 if task.unsent:
@@ -328,10 +321,8 @@ class Poller:
         await self._write(lambda storage: storage.save_fact(row, "pause", data))
 
     def _hold(self, pause: Pause | None) -> None:
-        self._pause = pause
-        if pause is not None:
-            left = pause.wait(self._clock.epoch())
-            self._pause_ends = self._clock.monotonic() + left
+        left = pause.wait(self._clock.epoch()) if pause is not None else 0.0
+        self._pause, self._pause_ends = pause, self._clock.monotonic() + left
 
     # The start, the end, and what others look at -------------------------------------------
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
 from exporter.config.plan import DAY
 from exporter.logs import say
-from exporter.polling.limits import HOUR, NO_LIMITS, Limits, day_to_close, started_before
+from exporter.polling.limits import HOUR, NO_LIMITS, Limits, open_day, started_before
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.wolkvox.information import Skill as FoundSkill
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
+from exporter.wolkvox.windows import Window, day_so_far, whole_day
 
 log = logging.getLogger(__name__)
 
@@ -67,36 +67,6 @@ class PollTask:
         """The day so far, or the whole of a finished day if it is its turn."""
         closing = self.is_query and open_day(self.stored, self.memory, now, zone)
         return whole_day(closing) if closing else day_so_far(now, zone)
-
-
-def open_day(stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo) -> date | None:
-    """The finished day that a query is yet to ask for as a whole, by what is kept of it."""
-    # A probe may have asked since midnight: the last answer then tells of the day before.
-    moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
-    last = local_day(datetime.fromtimestamp(min(moments), UTC), zone) if moments else None
-    tried, tries = stored.closing_day, stored.closing_tries
-    return day_to_close(local_day(now, zone), last, memory.closed, tried, tries)
-
-
-@dataclass(slots=True)
-class Rounds:
-    """How long a round of an operation takes: from its first to its last attempt."""
-
-    _seen: set[str] = field(default_factory=set)
-    _first: float = 0.0
-    _last: float = 0.0
-
-    def attempt(self, skill_id: str, started: float) -> float | None:
-        """Note an attempt; returns the length of the round that it ended, if it ended one."""
-        length = None
-        if skill_id in self._seen:
-            length = self._last - self._first
-            self._seen.clear()
-        if not self._seen:
-            self._first = started
-        self._seen.add(skill_id)
-        self._last = started
-        return length
 
 
 class TaskList:

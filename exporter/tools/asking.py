@@ -17,9 +17,9 @@ from exporter.config import Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
 from exporter.polling import limits
-from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why
+from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why, open_day
 from exporter.polling.request import Call, Requests, Token, read_token
-from exporter.polling.tasks import open_day, remembered_skills
+from exporter.polling.tasks import remembered_skills
 from exporter.state.identity import Identity
 from exporter.state.locks import TokenGate
 from exporter.state.models import QueryMemory, Stored
@@ -107,11 +107,11 @@ class Desk:
         an exporter that is due at the same moment then comes second, instead of always
         first. Raises StorageError, and then nothing was sent.
         """
-        token = read_token(self.operation)
+        token = read_token(self.operation.token)
         moment = max(self._clock.epoch(), not_before)
         try:
             await self._require(skill_id, gap, token, moment)
-            async with self._requests.gate.hold(token.digest):
+            async with self._requests.turn(token):
                 wait = not_before + _MARGIN - self._clock.epoch()
                 if not_before and wait > 0:
                     await self._clock.sleep(wait)
