@@ -21,7 +21,7 @@ from exporter.errors import WolkvoxError
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.query import QueryRenderer
 from exporter.state.codec import memory_from_json, memory_to_json
-from exporter.state.ledger import KEEP_DAYS, QueryLedger, exposed
+from exporter.state.counters import KEEP_DAYS, Counters, QueryLedger, exposed
 from exporter.state.models import (
     QueryKey,
     QueryMemory,
@@ -30,7 +30,6 @@ from exporter.state.models import (
     failed,
     limit_channels,
 )
-from exporter.state.totals import Counters
 from exporter.wolkvox.answer import Failure, Rows, read_answer
 from exporter.wolkvox.body import decode
 from exporter.wolkvox.information import read_skills, read_token_info

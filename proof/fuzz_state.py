@@ -17,7 +17,7 @@ from exporter.metrics.query import QueryRenderer
 from exporter.polling.roster import remembered_skills
 from exporter.polling.schedule import Pause, next_pause
 from exporter.state.codec import memory_to_json
-from exporter.state.ledger import exposed
+from exporter.state.counters import exposed
 from exporter.state.models import (
     QueryKey,
     QueryMemory,

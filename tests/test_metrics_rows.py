@@ -20,7 +20,7 @@ from exporter.metrics.rows import (
     filled,
     status_row,
 )
-from exporter.state.totals import Counters
+from exporter.state.counters import Counters
 from exporter.wolkvox.columns import ChannelFigures
 
 # What a form could take for one of its own places, and what the exposition escapes.

@@ -21,10 +21,9 @@ from exporter.config.tokens import TokenSource, TokenUnreadable
 from exporter.errors import Reason
 from exporter.polling.roster import remembered_skills
 from exporter.polling.schedule import next_pause
-from exporter.state import ledger as ledgers
+from exporter.state import counters
 from exporter.state.codec import memory_from_json, memory_to_json
-from exporter.state.ledger import ChannelLedger
-from exporter.state.totals import NO_COUNTERS
+from exporter.state.counters import NO_COUNTERS, ChannelLedger
 from proof import (
     fuzz,
     fuzz_answer,
@@ -301,13 +300,13 @@ def history(*counts: str, days: int = 0) -> bytes:
 def test_a_counter_that_falls_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A correction downward holds a counter still; a ledger that falls is a defect."""
     fuzz_answer.one(history("67", "90", "80", "95"))
-    counted, turns = ledgers._counted, iter((False, True))
+    counted, turns = counters._counted, iter((False, True))
 
     def sometimes(*args: Any, **more: Any) -> ChannelLedger:
         channel = counted(*args, **more)
         return replace(channel, counters=NO_COUNTERS) if next(turns) else channel
 
-    monkeypatch.setattr(ledgers, "_counted", sometimes)
+    monkeypatch.setattr(counters, "_counted", sometimes)
     with pytest.raises(AssertionError, match="fell"):
         fuzz_answer.one(history("67", "90", "190"))
 

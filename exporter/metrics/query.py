@@ -32,7 +32,7 @@ from exporter.metrics.rows import (
     status_row,
 )
 from exporter.metrics.sla import Target, Targets
-from exporter.state.ledger import QueryLedger, exposed, known_channels
+from exporter.state.counters import QueryLedger, exposed, known_channels
 from exporter.state.models import QueryStatus, Result
 from exporter.wolkvox.columns import ChannelFigures, without_row
 from exporter.wolkvox.windows import day_start

@@ -13,7 +13,7 @@ from operator import itemgetter
 
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.render import BUCKET_BOUNDS, encoded, escaped, number, series
-from exporter.state.totals import Counters
+from exporter.state.counters import Counters
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 
 Labels = tuple[str, ...]

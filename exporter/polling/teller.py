@@ -11,7 +11,7 @@ from exporter.messages import Words
 from exporter.polling import schedule
 from exporter.polling.observer import Observer
 from exporter.polling.task import Task
-from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
+from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.times import Clock
 from exporter.wolkvox.report import SkillReport
