@@ -285,8 +285,9 @@ def raised(since: DayTotals, seen: DayTotals) -> DayTotals:
 
     The unknown changes nothing. The higher of ordered buckets are ordered.
     """
-    figures = zip(_figures(since), _figures(seen), strict=True)
-    return DayTotals(*[_higher(before, now) for before, now in figures])
+    pairs = zip(_figures(since), _figures(seen), strict=True)
+    known = [[figure for figure in pair if figure is not None] for pair in pairs]
+    return DayTotals(*[max(figures, default=None) for figures in known])
 
 
 def cumulative(counters: Counters) -> Counters:
@@ -335,9 +336,3 @@ def _plausible(figure: Number | None) -> Number | None:
 
 def _growth(before: Number | None, now: Number | None) -> Number:
     return 0 if before is None or now is None else max(0, now - before)
-
-
-def _higher(before: Number | None, now: Number | None) -> Number | None:
-    if before is None or now is None:
-        return now if before is None else before
-    return max(before, now)
