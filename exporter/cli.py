@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
+import codecs
+import errno
+import io
 import logging
 import os
 import platform
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +23,7 @@ from exporter import __version__, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
-from exporter.errors import ConfigError, ExporterError
+from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.flags import (
     CONFIG_FILES,
     DEFAULT_CONFIG,
@@ -32,28 +35,36 @@ from exporter.flags import (
     listen_flag,
     reader,
 )
-from exporter.mainloop import ends_at_once
-from exporter.output import guard_output
+from exporter.mainloop import ends_at_once, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 
-TOOLS = ("backfill", "probe", "skills")
+# The commands that have a module of their own.
+MODULES = {
+    "backfill": "exporter.tools.backfill",
+    "demo": "exporter.demo",
+    "probe": "exporter.tools.probe",
+    "simulate": "exporter.demo",
+    "skills": "exporter.tools.skills",
+}
 # What is there to be ended by a signal: no subcommand is the exporter itself.
 _SERVING = (None, "demo", "simulate")
 log = logging.getLogger(__name__)
 
 
 class Commands(click.Group):
-    """The commands; a tool's module is loaded where it is run or listed, since few are."""
+    """The commands; the module of one is loaded where it is run or listed."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """All names, in order."""
-        return sorted([*super().list_commands(context), *TOOLS])
+        return sorted([*super().list_commands(context), *MODULES])
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of this name; that of a tool is called as its module."""
-        if name not in TOOLS:
+        """The command of this name."""
+        if name not in MODULES:
             return super().get_command(context, name)
-        found: click.Command = getattr(import_module(f"exporter.tools.{name}"), name)
+        if name not in _SERVING:
+            ends_at_once(1)  # from here on: loading takes a moment
+        found: click.Command = getattr(import_module(MODULES[name]), name)
         return found
 
 
@@ -198,41 +209,6 @@ def command(
 
 
 @command.command()
-@listen_flag("127.0.0.1:19655")
-@click.pass_context
-def demo(context: click.Context, listen: tuple[str, ...]) -> None:
-    """Simulator and exporter together on loopback; nothing to set up."""
-    from exporter.demo import run_demo  # noqa: PLC0415 - the simulator is for the demo only
-
-    context.exit(run_demo(listen, click.echo))
-
-
-@command.command()
-@flag(
-    "--web.listen-address",
-    "listen",
-    type=str,
-    metavar="HOST:PORT",
-    default="127.0.0.1:19656",
-    show_default=True,
-    help="Address to serve on.",
-)
-@click.option("--seed", type=int, default=20, show_default=True, help="Which contact centre.")
-@click.option(
-    "--timezone",
-    default="America/Bogota",
-    show_default=True,
-    help="Time zone of both operations.",
-)
-@click.pass_context
-def simulate(context: click.Context, listen: str, seed: int, timezone: str) -> None:
-    """A look-alike of the Wolkvox API as a server, with two simulated operations."""
-    from exporter.demo import run_simulator  # noqa: PLC0415 - see demo
-
-    context.exit(run_simulator(listen, seed, timezone, click.echo))
-
-
-@command.command()
 @CONFIG_FILES
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
 @click.pass_context
@@ -294,6 +270,44 @@ def _check_clients(configuration: Configuration) -> None:
         connect(operation, system_clock())
 
 
+class _Output(io.TextIOWrapper):
+    """Standard output; raises OutputError, once, where it takes nothing."""
+
+    def write(self, text: str, /) -> int:
+        """Write text, with a question mark for each letter that the encoding lacks."""
+        if text == "":  # click asks thus what kind of stream it is, and forgets a failure
+            return 0
+        with self._failures():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        with self._failures():
+            super().flush()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `| head`: the reader has enough
+                raise
+            # What is buffered would fail again, at the interpreter's end with a traceback.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            raise OutputError(f"the output cannot be written: {error.strerror}") from error
+
+
+def guard_output() -> None:
+    """Let neither a name that the terminal cannot show nor a full disk end in a traceback."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        ascii_only = codecs.lookup(out.encoding).name == "ascii"
+        # click takes no ASCII: it would write UTF-8 through a stream of its own, past this one.
+        encoding = "utf-8" if ascii_only else out.encoding
+        lines, at_once = out.line_buffering, out.write_through
+        sys.stdout = _Output(out.detach(), encoding, "replace", None, lines, at_once)
+
+
 def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
     ends_at_once()
@@ -322,9 +336,7 @@ def _run(part: Callable[[], object]) -> int:
         _complain(str(error))
         return 1
     except RuntimeError as error:
-        if "start new thread" not in str(error):
-            raise
-        _complain("no thread can be started: a limit of processes is reached")
+        _complain(str(thread_limit(error)))
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -335,6 +347,6 @@ def _complain(*problems: str) -> None:
     """Write a line each to stderr; where it takes none, the exit code tells."""
     if not logs.finish():  # what was logged stands before it
         return
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for problem in problems:
             click.echo(f"error: {problem}", err=True)

@@ -110,19 +110,14 @@ class BackgroundHandler(QueueHandler):
         self._lines: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         super().__init__(self._lines)
         self._stream = stream
-        self._refused = self._failed = 0
+        self.refused = self.failed = 0  # lines that found the queue full, the stream broken
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
-
-    @property
-    def dropped(self) -> int:
-        """How many lines found the queue full or the stream broken."""
-        return self._refused + self._failed
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Queue the formatted line, unless too many wait already."""
         if self._lines.qsize() >= MOST_WAITING:
-            self._refused += 1
+            self.refused += 1
         else:
             self._lines.put(record)
 
@@ -140,12 +135,12 @@ class BackgroundHandler(QueueHandler):
                 self._stream.write(f"{record.getMessage()}\n")
                 self._stream.flush()
             except (OSError, ValueError):  # a full disk; a stream that was closed
-                self._failed += 1
+                self.failed += 1
 
 
 def dropped() -> int:
     """How many log lines were dropped so far."""
-    return sum(one.dropped for one in _background())
+    return sum(one.refused + one.failed for one in _background())
 
 
 def finish(patience: float = 1.0) -> bool:

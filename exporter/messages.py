@@ -84,6 +84,16 @@ class Words:
             return f"{whole // 60}:{whole % 60:02d}{self.space}min"
         return f"{self.count(round(value / 60))}{self.space}min"
 
+    def figure(
+        self, unit: str, value: float, *, close: bool = False, target: bool = False
+    ) -> str:
+        """A cell of the table of figures: `close` to its target, or the target itself."""
+        if unit == "count":
+            return self.count(round(value))
+        if unit == "seconds":
+            return self.seconds(value, ".1f" if close else "")
+        return self.percent(value, "g" if target else ".2f" if close else ".1f")
+
     def span(self, seconds: float) -> str:
         """A stretch of time in its two largest units: `3 s`, `12 min`, `2 h 5 min`, `3 d 4 h`.
 

@@ -16,7 +16,8 @@ import pytest
 
 from exporter.config import Configuration
 from exporter.errors import Reason, StartError, StorageError, WolkvoxError
-from exporter.tools.asking import Desk, Held, Why
+from exporter.polling.limits import Why
+from exporter.tools.asking import Desk, Held
 from exporter.tools.backfill import Backfill, Plan, days_between
 from exporter.tools.backfill_files import Progress, open_progress
 from tests.polling_support import NEARLY, Stage, gaps, operation

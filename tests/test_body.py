@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import Reason, WolkvoxError
-from exporter.wolkvox.body import decode
+from exporter.wolkvox.transport import decode
 
 
 def _raw_deflate(data: bytes) -> bytes:

@@ -22,9 +22,9 @@ import respx
 from exporter import __version__
 from exporter.errors import ConfigError, Reason, WolkvoxError
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.connection import KEEPALIVE_EXPIRY, tls_context
 from exporter.wolkvox.information import Skill, TokenInfo
 from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.transport import KEEPALIVE_EXPIRY, tls_context
 from exporter.wolkvox.windows import whole_day
 from tests.needs import run
 from tests.quirks import QUIRKS, Quirk, cells, envelope, error

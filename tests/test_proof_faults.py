@@ -162,7 +162,7 @@ def test_pairs_are_drawn_by_their_seed() -> None:
 BROKEN = """
 from exporter.errors import Reason
 from exporter.logs import SECRETS
-from exporter.polling.budget import Limits
+from exporter.polling.limits import Limits
 from exporter.wolkvox import answer
 answer._BY_STATUS[403] = Reason.HTTP
 Limits.slot = lambda self, started, interval, now: started + interval / 2

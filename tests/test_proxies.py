@@ -7,7 +7,7 @@ from urllib.request import getproxies
 import httpx
 import pytest
 
-from exporter.wolkvox.proxies import environment_proxy
+from exporter.wolkvox.transport import environment_proxy
 
 URL = "https://wv0013.wolkvox.com/api/v2/"
 PROXY = "http://proxy.test:3128"

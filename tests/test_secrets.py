@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.wolkvox.secrets import MASK, scrub, scrub_body
-from exporter.wolkvox.text import one_line, printable
+from exporter.wolkvox.text import MASK, one_line, printable, scrub, scrub_body
 
 TOKEN = "7b2275736572223a22636c69656e74227d2d3230323631313232303830303030"
 

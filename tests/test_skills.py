@@ -15,7 +15,8 @@ from exporter.config import load
 from exporter.config.yamlfile import read_yaml
 from exporter.errors import WolkvoxError
 from exporter.messages import Words
-from exporter.tools.asking import Held, Why
+from exporter.polling.limits import Why
+from exporter.tools.asking import Held
 from exporter.tools.skills import Listing, as_yaml, list_skills
 from exporter.wolkvox.information import Skill, read_skills
 from tests.e2e_api import Api, Reply, Script, found, refused

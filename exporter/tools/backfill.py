@@ -34,9 +34,10 @@ from exporter.flags import (
 )
 from exporter.messages import Words
 from exporter.metrics.history import QueryHistory
-from exporter.polling.observer import SKILL_11
+from exporter.polling.limits import PAUSING, Why
+from exporter.polling.request import SKILL_11
 from exporter.times import Clock
-from exporter.tools.asking import PAUSING, Desk, Held, Why
+from exporter.tools.asking import Desk, Held
 from exporter.tools.backfill_files import (
     Progress,
     completed,

@@ -27,9 +27,10 @@ from exporter.errors import Reason, WolkvoxError
 from exporter.flags import CONFIG_FILES, LANGUAGE, STORAGE, configuration_of, directory_of
 from exporter.logs import SECRETS
 from exporter.messages import Words
-from exporter.polling.observer import SKILL_11
+from exporter.polling.limits import Why
+from exporter.polling.request import SKILL_11
 from exporter.times import Clock
-from exporter.tools.asking import Desk, Held, Why
+from exporter.tools.asking import Desk, Held
 from exporter.tools.recording import Recorder
 from exporter.tools.session import Verdict, desks, shown, system_means
 from exporter.tools.skills import discover
@@ -37,7 +38,7 @@ from exporter.tools.terminal import progress, run
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
-from exporter.wolkvox.secrets import scrub
+from exporter.wolkvox.text import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
 
 NO_REPORT = SkillReport((), (), 0)

@@ -19,12 +19,12 @@ from exporter.errors import Reason, StartError, WolkvoxError
 from exporter.fleet import connect
 from exporter.logs import SECRETS
 from exporter.messages import Words
-from exporter.polling.budget import Budget, Demand
+from exporter.polling.limits import PAUSING, Budget, Demand
 from exporter.service import system_clock
 from exporter.state.identity import claims_of
 from exporter.state.locks import DirectoryLock
 from exporter.state.storage import State, Storage
-from exporter.tools.asking import PAUSING, Desk, Held, Means
+from exporter.tools.asking import Desk, Held, Means
 from exporter.wolkvox.text import one_line
 
 

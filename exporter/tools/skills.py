@@ -28,8 +28,9 @@ from exporter.flags import (
 )
 from exporter.logs import SECRETS
 from exporter.messages import Words
-from exporter.polling.observer import SKILLS
-from exporter.tools.asking import Desk, Held, Why
+from exporter.polling.limits import Why
+from exporter.polling.request import SKILLS
+from exporter.tools.asking import Desk, Held
 from exporter.tools.session import complain, desks, system_means
 from exporter.tools.terminal import run
 from exporter.wolkvox.client import WolkvoxClient

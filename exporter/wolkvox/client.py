@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -21,12 +21,10 @@ import httpx
 
 from exporter.errors import Reason, WolkvoxError
 from exporter.wolkvox.answer import Failure, NoRows, Rows, read_answer
-from exporter.wolkvox.body import MAX_BODY, decode, too_large
-from exporter.wolkvox.connection import connector, kind_of
 from exporter.wolkvox.information import Skill, TokenInfo, read_skills, read_token_info
 from exporter.wolkvox.report import FieldError, SkillReport, read_report
-from exporter.wolkvox.secrets import scrub, scrub_body
-from exporter.wolkvox.text import one_line
+from exporter.wolkvox.text import one_line, scrub, scrub_body
+from exporter.wolkvox.transport import MAX_BODY, connector, decode, kind_of, too_large
 from exporter.wolkvox.windows import Window
 
 _MAX_DETAIL = 400
@@ -54,12 +52,8 @@ _REASONS: Final[Mapping[type[BaseException], Reason]] = {
     h11.ProtocolError: Reason.INTERRUPTED,
     ExceptionGroup: Reason.INTERRUPTED,
 }
-_FOREIGN: Final = tuple(_REASONS)
+_FAILURES: Final[tuple[type[BaseException], ...]] = (WolkvoxError, *_REASONS)
 Witness = Callable[[int, str | None, bytes], None]
-
-
-def unseen(status: int, content_type: str | None, body: bytes) -> None:
-    """The witness of an answer that nobody wants to see."""
 
 
 class WolkvoxClient:
@@ -67,9 +61,9 @@ class WolkvoxClient:
 
     `timeout` is the deadline of a whole request in seconds. `proxy` beats the environment,
     which is read only with `trust_env` and never for a loopback address. Raises ConfigError
-    where the CA file or a proxy cannot be used. `witness` is shown every answer before it is
-    read, free of the token. `left_at` is the monotonic second at which the last request left,
-    None where it did not.
+    where the CA file or a proxy cannot be used. `witness`, where there is one, is shown every
+    answer before it is read, free of the token. `left_at` is the monotonic second at which
+    the last request left, None where it did not.
     """
 
     def __init__(
@@ -83,7 +77,7 @@ class WolkvoxClient:
         monotonic: Callable[[], float],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.witness: Witness = unseen
+        self.witness: Witness | None = None
         self.left_at: float | None = None
         self._timeout = timeout
         self._monotonic = monotonic
@@ -156,7 +150,8 @@ class WolkvoxClient:
             )
         else:
             body = scrub_body(body, token)
-            self.witness(status, content_type, body)
+            if self.witness is not None:
+                self.witness(status, content_type, body)
             match read_answer(status, content_type, body):
                 case Rows(rows):
                     return rows
@@ -171,35 +166,43 @@ class WolkvoxClient:
     async def _request(
         self, token: str, path: str, params: Mapping[str, str]
     ) -> tuple[int, str | None, bytes]:
-        """Status, Content-Type and decoded body, within the deadline."""
-        exchange = _Exchange(self._timeout, self._monotonic)
-        whole = False
+        """Status, Content-Type and decoded body, within the deadline.
+
+        The body of an error is as it came where it is broken.
+        """
+        trip = _Trip(self._timeout, self._monotonic)
+        status, headers, raw, whole = int(httpx.codes.OK), httpx.Headers(), bytearray(), False
         try:
-            with exchange.one_reason():
-                async with (
-                    asyncio.timeout(self._timeout),
-                    self._http.stream(
-                        "GET",
-                        path,
-                        params=params,
-                        headers={"wolkvox-token": token},
-                        extensions={"trace": exchange.trace},
-                    ) as response,
-                ):
-                    await exchange.read(response)
-            answer = exchange.answer()
+            async with (
+                asyncio.timeout(self._timeout),
+                self._http.stream(
+                    "GET",
+                    path,
+                    params=params,
+                    headers={"wolkvox-token": token},
+                    extensions={"trace": trip.note},
+                ) as response,
+            ):
+                status, headers = response.status_code, response.headers
+                async for chunk in response.aiter_raw():
+                    raw += chunk
+                    if len(raw) > MAX_BODY:
+                        raise too_large(MAX_BODY)
+            body = decode(bytes(raw), headers.get("content-encoding"))
             whole = True
-        except WolkvoxError:
-            if not exchange.refused:
-                raise
+        except _FAILURES as error:
+            if status == httpx.codes.OK:
+                raise trip.failure(error) from None
             # An error's status, and what was read before it broke off, say enough.
-            answer = exchange.answer()
+            body = bytes(raw)
+            with suppress(WolkvoxError):
+                body = decode(body, headers.get("content-encoding"))
         finally:
-            self.left_at = exchange.left_at
+            self.left_at = trip.left_at
             if not whole:
-                await exchange.close()
+                await trip.close()
                 await self._start_afresh()
-        return answer
+        return status, headers.get("content-type"), body
 
     async def _start_afresh(self) -> None:
         """Throws the connection pool away after a failure.
@@ -208,12 +211,12 @@ class WolkvoxClient:
         the TLS handshake: with one place only, all later requests would wait for ever.
         """
         broken, self._http = self._http, self._connect()
-        with suppress(*_FOREIGN):
+        with suppress(*_FAILURES):
             await broken.aclose()
 
 
-class _Exchange:
-    """One request and its answer, as far as they came.
+class _Trip:
+    """How far one request came; its exceptions become WolkvoxErrors with one reason.
 
     `left_at` is the monotonic second at which the headers were handed over, if they were.
     """
@@ -226,10 +229,8 @@ class _Exchange:
         self._peer = ""
         self._connecting = self._sent = False
         self._sockets: list[Any] = []
-        self._response: httpx.Response | None = None
-        self._raw = bytearray()
 
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+    async def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Note an event of httpcore; the CONNECT sent to a proxy is not yet the request."""
         if event.endswith("connect_tcp.started"):
             self._peer = f"{info['host']}:{info['port']}: "
@@ -242,59 +243,28 @@ class _Exchange:
         elif "send_request_headers" in event:  # as it begins, and as it ends
             self.left_at = self._monotonic()
 
-    async def read(self, response: httpx.Response) -> None:
-        """Read the raw body; raises WolkvoxError where it is too large."""
-        self._response = response
-        async for chunk in response.aiter_raw():
-            self._raw += chunk
-            if len(self._raw) > MAX_BODY:
-                raise too_large(MAX_BODY)
-
-    @property
-    def refused(self) -> bool:
-        """Whether the status is known and says that the answer is an error."""
-        response = self._response
-        return response is not None and response.status_code != httpx.codes.OK
-
-    def answer(self) -> tuple[int, str | None, bytes]:
-        """Status, Content-Type and the body; that of an error as it is where it is broken."""
-        assert self._response is not None  # noqa: S101 - `read` has set it
-        headers, body = self._response.headers, bytes(self._raw)
-        try:
-            body = decode(body, headers.get("content-encoding"))
-        except WolkvoxError:
-            if not self.refused:
-                raise
-        return self._response.status_code, headers.get("content-type"), body
-
     async def close(self) -> None:
         """Close what was opened: httpcore forgets a socket cancelled during the handshake."""
         for opened in self._sockets:
-            with suppress(*_FOREIGN):
+            with suppress(*_FAILURES):
                 await opened.aclose()
 
-    @contextmanager
-    def one_reason(self) -> Iterator[None]:
-        """Turn every foreign exception into a WolkvoxError; its text is not yet scrubbed."""
-        try:
-            yield
-        except _FOREIGN as error:
-            failure = self._failure(error)
-            after = f", after {max(self._monotonic() - self._started, 0.0):.1f} s"
-            failure.detail += after
-            raise failure from None
-
-    def _failure(self, error: BaseException) -> WolkvoxError:
+    def failure(self, error: BaseException) -> WolkvoxError:
+        """What a foreign exception means, in a text that is not yet scrubbed."""
+        if isinstance(error, WolkvoxError):
+            return error
         reason = next(_REASONS[kind] for kind in type(error).__mro__ if kind in _REASONS)
         late = type(error) is TimeoutError
         cause = error if late else _first_cause(error)
+        text = str(cause) or type(cause).__name__
+        after = f", after {max(self._monotonic() - self._started, 0.0):.1f} s"
         if reason is Reason.CONNECT or (self._connecting and not self._sent):
-            text = f"no connection within {self._timeout:g} s" if late else _text(cause)
-            detail, kind = self._peer + text, kind_of(cause)
+            text = f"no connection within {self._timeout:g} s" if late else text
+            detail, kind = self._peer + text + after, kind_of(cause)
             return WolkvoxError(Reason.CONNECT, detail, reached=False, kind=kind)
         if late:
-            return WolkvoxError(reason, f"no whole answer within {self._timeout:g} s")
-        return WolkvoxError(reason, f"{type(error).__name__}: {_text(cause)}")
+            return WolkvoxError(reason, f"no whole answer within {self._timeout:g} s{after}")
+        return WolkvoxError(reason, f"{type(error).__name__}: {text}{after}")
 
 
 def _first_cause(error: BaseException) -> BaseException:
@@ -310,7 +280,3 @@ def _first_cause(error: BaseException) -> BaseException:
         if isinstance(current, OSError) and str(current):
             found = current
     return found
-
-
-def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -1,13 +1,26 @@
-"""Foreign text made fit for a log line or a label; decides nothing about its meaning.
+"""Foreign text made fit for a log line or a label: printable, on one line, without a token.
 
 What a server sends may hold line breaks, terminal escapes or halves of surrogate pairs:
-the first two would forge log lines, the last cannot be written as UTF-8 at all.
+the first two would forge log lines, the last cannot be written as UTF-8 at all. Tokens have
+been seen as 52 and more lower-case hex digits that begin with `7b` (a brace in ASCII): that
+shape is masked too, so that somebody else's token in an answer stays secret.
 """
 
 from __future__ import annotations
 
 import re
+import string
 
+MASK = "[token]"
+# A run this long of the token's own characters is no coincidence.
+_PIECE = 8
+# What a text cut in the middle of a token may end with.
+_STUMP = 4
+# A token shorter than this could be an ordinary word or number of an answer.
+_BODY_TOKEN = 16
+_SHAPE = re.compile(r"7b[0-9a-f]{40,}", re.IGNORECASE)
+_SHAPE_BYTES = re.compile(rb"7b[0-9a-f]{40,}", re.IGNORECASE)
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 
@@ -23,3 +36,41 @@ def one_line(text: str, limit: int) -> str:
     folded = " ".join("".join(shown).split())
     whole = len(folded) <= limit and len(text) <= 4 * limit
     return folded if whole else folded[: limit - 1] + "…"
+
+
+def scrub(text: str, token: str) -> str:
+    """The text without the token, without any 8 characters of it, whatever their case."""
+    if token:
+        text = _without_pieces(text.replace(token, MASK), token)
+    return _SHAPE.sub(MASK, text)
+
+
+def scrub_body(body: bytes, token: str) -> bytes:
+    """An answer without the token, so that no cell of it can carry it into a label."""
+    raw = token.encode("utf-8", "surrogatepass")
+    if len(raw) >= _BODY_TOKEN:
+        body = body.replace(raw, MASK.encode())
+    return _SHAPE_BYTES.sub(MASK.encode(), body)
+
+
+def _without_pieces(text: str, token: str) -> str:
+    low, secret = text.translate(_LOWER), token.translate(_LOWER)
+    shown: list[str] = []
+    at = 0
+    while at < len(text):
+        length = _run(low, at, secret)
+        shown.append(MASK if length else text[at])
+        at += length or 1
+    return "".join(shown)
+
+
+def _run(text: str, at: int, token: str) -> int:
+    """How many characters from `at` on give the token away; 0 where none do."""
+    if text[at : at + _PIECE] in token and len(text) - at >= _PIECE:
+        end = at + _PIECE
+        while end < len(text) and text[at : end + 1] in token:
+            end += 1
+        return end - at
+    rest = text[at:].partition("…")[0]
+    cut_off = _STUMP <= len(rest) < _PIECE and token.startswith(rest)
+    return len(rest) if cut_off else 0
