@@ -141,8 +141,18 @@ def observe(
 
 
 def exposed(channel: ChannelLedger) -> Counters:
-    """The counters to show, as ordered buckets: 0 as long as the channel is fresh."""
-    return NO_COUNTERS if channel.fresh else cumulative(channel.counters)
+    """Return the counters to show, each bucket at most the next wider one; 0 while fresh.
+
+    Where a correction moved interactions into a narrower bucket it waits for the wider one,
+    which catches up. None falls: the least of counters that rise rises.
+    """
+    if channel.fresh:
+        return NO_COUNTERS
+    counters = channel.counters
+    within_30 = min(counters.within_30, counters.answered)
+    within_20 = min(counters.within_20, within_30)
+    within_10 = min(counters.within_10, within_20)
+    return replace(counters, within_10=within_10, within_20=within_20, within_30=within_30)
 
 
 def what_changed(
@@ -288,18 +298,6 @@ def raised(since: DayTotals, seen: DayTotals) -> DayTotals:
     pairs = zip(_figures(since), _figures(seen), strict=True)
     known = [[figure for figure in pair if figure is not None] for pair in pairs]
     return DayTotals(*[max(figures, default=None) for figures in known])
-
-
-def cumulative(counters: Counters) -> Counters:
-    """The counters as buckets of one histogram: each at most the next wider one.
-
-    Where a correction moved interactions into a narrower bucket it waits for the wider one,
-    which catches up. None falls: the least of counters that rise rises.
-    """
-    within_30 = min(counters.within_30, counters.answered)
-    within_20 = min(counters.within_20, within_30)
-    within_10 = min(counters.within_10, within_20)
-    return replace(counters, within_10=within_10, within_20=within_20, within_30=within_30)
 
 
 def _buckets(row: ChannelFigures, offered: int, answered: int) -> tuple[int, int, int] | None:
