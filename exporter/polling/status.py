@@ -19,7 +19,7 @@ from exporter.polling.limits import (
     Pause,
 )
 from exporter.polling.tasks import PollTask
-from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
+from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.times import Clock
 from exporter.wolkvox.information import TokenInfo
