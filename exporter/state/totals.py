@@ -103,7 +103,7 @@ def fell(since: DayTotals, seen: DayTotals) -> bool:
     offered = seen.offered or 0
     rounding = offered // ROUNDED + 1 if offered >= ROUNDED else 0
     return any(
-        _growth(now, before) > allowed
+        before is not None and now is not None and before - now > allowed
         for counts, allowed in ((_exact_counts, 0), (_rounded_counts, rounding))
         for before, now in zip(counts(since), counts(seen), strict=True)
     )
@@ -112,7 +112,12 @@ def fell(since: DayTotals, seen: DayTotals) -> bool:
 def advanced(counters: Counters, since: DayTotals, seen: DayTotals) -> Counters:
     """The counters after a day's totals went from `since` to `seen`; what fell holds still."""
     figures = zip(_figures(counters), _figures(since), _figures(seen), strict=True)
-    return Counters(*[counter + _growth(before, now) for counter, before, now in figures])
+    return Counters(
+        *[
+            counter if before is None or now is None else counter + max(0, now - before)
+            for counter, before, now in figures
+        ]
+    )
 
 
 def raised(since: DayTotals, seen: DayTotals) -> DayTotals:
@@ -121,7 +126,8 @@ def raised(since: DayTotals, seen: DayTotals) -> DayTotals:
     The unknown changes nothing. The higher of ordered buckets are ordered.
     """
     figures = zip(_figures(since), _figures(seen), strict=True)
-    return DayTotals(*[_higher(before, now) for before, now in figures])
+    known = ([one for one in pair if one is not None] for pair in figures)
+    return DayTotals(*[max(pair, default=None) for pair in known])
 
 
 def cumulative(counters: Counters) -> Counters:
@@ -166,13 +172,3 @@ def _plausible(figure: Number | None) -> Number | None:
     if figure is None or not 0 <= figure <= LARGEST_FIGURE:
         return None
     return figure
-
-
-def _growth(before: Number | None, now: Number | None) -> Number:
-    return 0 if before is None or now is None else max(0, now - before)
-
-
-def _higher(before: Number | None, now: Number | None) -> Number | None:
-    if before is None or now is None:
-        return now if before is None else before
-    return max(before, now)
