@@ -169,7 +169,7 @@ class Front:
             lambda _, context: self.errors.found.append(f"in the event loop: {context}")
         )
         pages = Pages()
-        app = App(pages, pages, pages.landing, lambda _: None, pages.reload)
+        app = App(cast("Any", pages), pages, pages.landing, lambda _: None, pages.reload)
         live = cast("LiveConfig", _Live())
         guarded = guard(app, live, lambda: 0.0)
         self.servers = {

@@ -8,9 +8,10 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from exporter.config import Configuration
+from exporter.metrics.exposition import Exposition
 from exporter.web.app import App
 from exporter.web.asgi import ASGIApp
 from exporter.web.listen import Limits, bind
@@ -81,7 +82,7 @@ class FakePages:
 def create_app(pages: FakePages, **settings: Any) -> App:
     """The application over pages that are all ready."""
     status, note, reload = pages.landing, pages.note_dropped, pages.reload
-    return App(pages, pages, status, note, reload, **settings)
+    return App(cast("Exposition", pages), pages, status, note, reload, **settings)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from exporter.config import Configuration
 from exporter.config.redacted import redacted
 from exporter.logs import SECRETS, dropped
+from exporter.metrics.exposition import Exposition
 from exporter.web.asgi import (
     Format,
     Headers,
@@ -50,26 +51,6 @@ _LIFECYCLE_OFF = (
 )
 
 
-class MetricsPage(Protocol):
-    """The whole exposition in each form; called on the event loop, so nothing may block."""
-
-    def text(self) -> bytes:
-        """The text format."""
-        ...
-
-    def text_gzip(self) -> bytes:
-        """The same, compressed."""
-        ...
-
-    def openmetrics(self) -> bytes:
-        """OpenMetrics."""
-        ...
-
-    def openmetrics_gzip(self) -> bytes:
-        """The same, compressed."""
-        ...
-
-
 class Operations(Protocol):
     """The operations being polled."""
 
@@ -99,7 +80,7 @@ class App:
 
     def __init__(
         self,
-        metrics: MetricsPage,
+        metrics: Exposition,
         operations: Operations,
         status: Callable[[str | None], bytes],
         note_dropped: Callable[[int], None],

@@ -17,14 +17,15 @@ import socket
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import partial
+from http import HTTPStatus
 from typing import Any, cast
 
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from exporter.logs import say
-from exporter.web.asgi import ASGIApp, Receive, Scope, Send
+from exporter.web.asgi import PLAIN, ASGIApp, Receive, Scope, Send
 from exporter.web.listen import BACKLOG, Limits, Queue, address_of, raise_open_files
 from exporter.web.tls import Handshake, TlsPolicy
 
@@ -165,12 +166,13 @@ class HttpProtocol(HttpToolsProtocol):
         body = f"{text}\n".encode("ascii", "replace")
         headers = [
             *self.server_state.default_headers,
-            (b"content-type", b"text/plain; charset=utf-8"),
+            PLAIN,
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
+        first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+        self.transport.write(first + lines + b"\r\n" + body)
         if self.scheme == "http":  # TLS cannot be closed by halves
             self.transport.write_eof()
 

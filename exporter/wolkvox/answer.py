@@ -90,7 +90,12 @@ def read_answer(status: int, content_type: str | None, body: bytes) -> Rows | No
 
 def _judge(status: int, envelope: dict[str, object]) -> Rows | NoRows | Failure:
     message, code = _message(envelope), _code(envelope.get("code"))
-    if _means_no_rows(status, code, message):
+    # A 404 is the API's odd way to say "nothing in this window".
+    if (
+        status in (_OK, _NOT_FOUND)
+        and _NOT_FOUND in (status, code)
+        and (_ABOUT_DATES.search(message) or _counted(message) == 0)
+    ):
         return NoRows(message)
     # The envelope's own status tells the failure before that of HTTP.
     told = code if code is not None and 100 <= code <= 599 and code != _OK else status
@@ -105,13 +110,6 @@ def _judge(status: int, envelope: dict[str, object]) -> Rows | NoRows | Failure:
         detail = "; wrong envelope"
     shown = f"HTTP {status}, code {_shown_code(envelope)}: {message or 'no message'}{detail}"
     return Failure(_by_message(message) or _reason(told), shown)
-
-
-def _means_no_rows(status: int, code: int | None, message: str) -> bool:
-    """Whether this is the API's odd way to say "nothing in this window": a 404."""
-    if status not in (_OK, _NOT_FOUND) or _NOT_FOUND not in (status, code):
-        return False
-    return bool(_ABOUT_DATES.search(message)) or _counted(message) == 0
 
 
 def _read_data(envelope: dict[str, object], message: str) -> Rows | NoRows | None:
