@@ -13,9 +13,9 @@ from benchmarks.api import CHANNELS
 from benchmarks.processes import LOOPBACK
 from exporter.state import ledger as ledgers
 from exporter.state.identity import Claim
-from exporter.state.snapshot import QueryMemory, Result
-from exporter.state.storage import Attempt, Storage
-from exporter.wolkvox.report import ChannelFigures
+from exporter.state.models import Attempt, QueryMemory, Result
+from exporter.state.storage import Storage
+from exporter.wolkvox.columns import ChannelFigures
 
 SERIES_PER_SKILL = 18 * len(CHANNELS)  # nine gauges of the day and nine of the counters
 FIRST_SKILL = 4000

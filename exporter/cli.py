@@ -2,70 +2,85 @@
 
 from __future__ import annotations
 
-import contextlib
+import codecs
+import errno
+import io
 import logging
 import os
 import platform
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from exporter import __version__, logs
 from exporter.config import Configuration
+from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
-from exporter.errors import ConfigError, ExporterError
-from exporter.flags import DEFAULT_CONFIG, Listed, flag, reader, storage_directory
-from exporter.mainloop import ends_at_once
-from exporter.output import guard_output
-from exporter.sharding import MOST_SHARDS, Shard, own_part, read_shard
-from exporter.tools.commands import register
+from exporter.errors import ConfigError, ExporterError, OutputError
+from exporter.flags import (
+    CONFIG_FILES,
+    DEFAULT_CONFIG,
+    STORAGE,
+    config_files_flag,
+    configuration_of,
+    directory_of,
+    flag,
+    listen_flag,
+    reader,
+)
+from exporter.mainloop import ends_at_once, thread_limit
+from exporter.sharding import MOST_SHARDS, Shard, read_shard
 
-DEFAULT_LISTEN = ":19655"
+# The commands that have a module of their own.
+MODULES = {
+    "backfill": "exporter.tools.backfill",
+    "demo": "exporter.demo",
+    "probe": "exporter.tools.probe",
+    "simulate": "exporter.demo",
+    "skills": "exporter.tools.skills",
+}
 # What is there to be ended by a signal: no subcommand is the exporter itself.
 _SERVING = (None, "demo", "simulate")
 log = logging.getLogger(__name__)
 
 
-def _divided(
-    configured: Callable[[], Configuration], shard: Shard
-) -> Callable[[], Configuration]:
-    """The same, but only the operations of one shard."""
-    return lambda: own_part(configured(), shard)
+class Commands(click.Group):
+    """The commands; the module of one is loaded where it is run or listed."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """All names, in order."""
+        return sorted([*super().list_commands(context), *MODULES])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of this name."""
+        if name not in MODULES:
+            return super().get_command(context, name)
+        if name not in _SERVING:
+            ends_at_once(1)  # from here on: loading takes a moment
+        found: click.Command = getattr(import_module(MODULES[name]), name)
+        return found
 
 
 @click.group(
+    cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@flag(
-    "--config.file",
-    "config_files",
-    multiple=True,
-    type=Listed(),
-    metavar="FILE",
-    help="Configuration file, or a directory of *.yml; repeatable."
-    f"  [default: {DEFAULT_CONFIG}]",
-)
+@config_files_flag(f"  [default: {DEFAULT_CONFIG}]")
 @flag(
     "--config.check",
     "check",
     is_flag=True,
     help="Validate the configuration, print the poll plan and exit; makes no request.",
 )
-@flag(
-    "--web.listen-address",
-    "listen",
-    multiple=True,
-    type=Listed(),
-    metavar="HOST:PORT",
-    default=(DEFAULT_LISTEN,),
-    show_default=True,
-    help="Address to serve on; repeatable.",
-)
+@listen_flag(":19655")
 @flag(
     "--web.telemetry-path",
     "telemetry_path",
@@ -137,7 +152,7 @@ def _divided(
     prog_name="wolkvox-exporter",
     message=f"%(prog)s %(version)s (Python {platform.python_version()})",
 )
-@click.pass_context  # fmt: skip
+@click.pass_context
 def command(
     context: click.Context,
     config_files: tuple[str, ...],
@@ -167,7 +182,7 @@ def command(
     if context.invoked_subcommand is not None:
         return
     shard = read_shard(shard_index, shard_total)
-    configured = _divided(reader(config_files), shard)
+    configured = reader(config_files, shard)
     configuration = configured()
     now = datetime.now(UTC)  # noqa: TID251 - the edge of the program
     planned = plan(configuration, now)
@@ -183,7 +198,7 @@ def command(
         load=configured,
         listen=listen,
         telemetry_path=telemetry_path,
-        storage=storage_directory(storage),
+        storage=directory_of(context, storage),
         lifecycle=lifecycle,
         max_requests=max_requests,
         process_metrics=not disable_exporter_metrics,
@@ -194,76 +209,38 @@ def command(
 
 
 @command.command()
-@flag(
-    "--web.listen-address",
-    "listen",
-    multiple=True,
-    type=Listed(),
-    metavar="HOST:PORT",
-    default=("127.0.0.1:19655",),
-    show_default=True,
-    help="Address to serve on; repeatable.",
-)
-@click.pass_context  # fmt: skip
-def demo(context: click.Context, listen: tuple[str, ...]) -> None:
-    """Simulator and exporter together on loopback; nothing to set up."""
-    from exporter.demo import run_demo  # noqa: PLC0415 - the simulator is for the demo only
-
-    context.exit(run_demo(listen, click.echo))
-
-
-@command.command()
-@flag(
-    "--web.listen-address",
-    "listen",
-    type=str,
-    metavar="HOST:PORT",
-    default="127.0.0.1:19656",
-    show_default=True,
-    help="Address to serve on.",
-)
-@click.option("--seed", type=int, default=20, show_default=True, help="Which contact centre.")
-@click.option(
-    "--timezone",
-    default="America/Bogota",
-    show_default=True,
-    help="Time zone of both operations.",
-)
-@click.pass_context  # fmt: skip
-def simulate(context: click.Context, listen: str, seed: int, timezone: str) -> None:
-    """A look-alike of the Wolkvox API as a server, with two simulated operations."""
-    from exporter.demo import run_simulator  # noqa: PLC0415 - see demo
-
-    context.exit(run_simulator(listen, seed, timezone, click.echo))
-
-
-@command.command()
-@flag(
-    "--config.file",
-    "config_files",
-    multiple=True,
-    type=Listed(),
-    metavar="FILE",
-    help="Configuration file, or a directory of *.yml; repeatable.",
-)
+@CONFIG_FILES
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
-@click.pass_context  # fmt: skip
+@click.pass_context
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
     """Print the configuration, every default written out and no secret in it."""
-    from exporter.config import redacted, reference  # noqa: PLC0415 - for this alone
+    from exporter.config import reference  # noqa: PLC0415 - for this alone
 
     if schema:
         click.echo(reference.schema_text(), nl=False)
         return
-    above = context.parent.params if context.parent is not None else {}
-    shard = read_shard(above.get("shard_index"), above.get("shard_total", 1))
-    configuration = own_part(reader(config_files or above.get("config_files", ()))(), shard)
+    configuration = configuration_of(context, config_files)
     for operation in configuration.operations:
         logs.SECRETS.add(operation.token.read().get_secret_value())
-    click.echo(logs.SECRETS.scrub(redacted.redacted(configuration)), nl=False)
+    click.echo(logs.SECRETS.scrub(redacted(configuration)), nl=False)
 
 
-register(command)
+@command.command()
+@STORAGE
+@click.pass_context
+def healthcheck(context: click.Context, storage: str | None) -> None:
+    """Exit with 0 where the exporter of this state directory lives, else with 1.
+
+    It reads the sign of life that the process writes there every few seconds, whatever
+    addresses, TLS and users the exporter serves with.
+    """
+    from exporter.web.health import ask_health  # noqa: PLC0415 - as above
+
+    now = time.monotonic()  # noqa: TID251 - the edge of the program
+    problem = ask_health(directory_of(context, storage), now)
+    if problem is not None:
+        click.echo(problem, err=True)
+    context.exit(0 if problem is None else 1)
 
 
 def _check(
@@ -291,6 +268,44 @@ def _check_clients(configuration: Configuration) -> None:
 
     for operation in configuration.operations:
         connect(operation, system_clock())
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output; raises OutputError, once, where it takes nothing."""
+
+    def write(self, text: str, /) -> int:
+        """Write text, with a question mark for each letter that the encoding lacks."""
+        if text == "":  # click asks thus what kind of stream it is, and forgets a failure
+            return 0
+        with self._failures():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        with self._failures():
+            super().flush()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `| head`: the reader has enough
+                raise
+            # What is buffered would fail again, at the interpreter's end with a traceback.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            raise OutputError(f"the output cannot be written: {error.strerror}") from error
+
+
+def guard_output() -> None:
+    """Let neither a name that the terminal cannot show nor a full disk end in a traceback."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        ascii_only = codecs.lookup(out.encoding).name == "ascii"
+        # click takes no ASCII: it would write UTF-8 through a stream of its own, past this one.
+        encoding = "utf-8" if ascii_only else out.encoding
+        lines, at_once = out.line_buffering, out.write_through
+        sys.stdout = _Output(out.detach(), encoding, "replace", None, lines, at_once)
 
 
 def main() -> None:
@@ -321,9 +336,7 @@ def _run(part: Callable[[], object]) -> int:
         _complain(str(error))
         return 1
     except RuntimeError as error:
-        if "start new thread" not in str(error):
-            raise
-        _complain("no thread can be started: a limit of processes is reached")
+        _complain(str(thread_limit(error)))
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -334,6 +347,6 @@ def _complain(*problems: str) -> None:
     """Write a line each to stderr; where it takes none, the exit code tells."""
     if not logs.finish():  # what was logged stands before it
         return
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for problem in problems:
             click.echo(f"error: {problem}", err=True)

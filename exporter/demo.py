@@ -1,24 +1,21 @@
-"""The demo: simulator and exporter in one process on loopback, with nothing to set up."""
+"""`demo` and `simulate`: the simulator with an exporter beside it, or alone, on loopback."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import click
+
 from exporter.config import load
+from exporter.flags import flag, listen_flag
 from exporter.mainloop import held
-from exporter.service import (
-    Settings,
-    listen,
-    run,
-    serve_alone,
-    system_clock,
-    usage_error,
-)
+from exporter.service import Settings, run, serve_alone, system_clock, usage_error
+from exporter.service import listen as open_sockets
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
 from exporter.web.listen import Limits, address_of
 from exporter.web.server import HttpServer
@@ -55,17 +52,15 @@ def demo_zones(now: datetime) -> tuple[ZoneInfo, ZoneInfo]:
     return ZoneInfo(first), ZoneInfo(second)
 
 
-def run_demo(
-    addresses: Sequence[str], say: Callable[[str], None], *, process_metrics: bool = True
-) -> int:
-    """Run the demo until a signal ends it; returns the exit code.
-
-    `say` prints a line on the terminal. Raises StartError where a port is taken.
-    """
+@click.command()
+@listen_flag("127.0.0.1:19655")
+@click.pass_context
+def demo(context: click.Context, listen: tuple[str, ...]) -> None:
+    """Simulator and exporter together on loopback; nothing to set up."""
     clock = system_clock()
     operations = demo_operations(*demo_zones(clock.now()))
     simulator = Simulator(operations, seed=SEED, now=clock.now, sleep=clock.sleep)
-    api = listen(("127.0.0.1:0",))
+    api = open_sockets(("127.0.0.1:0",))
     base = f"http://{address_of(api[0])}"
     # Signals are held back until the directory is gone again.
     with held(), TemporaryDirectory(prefix="wolkvox-demo-") as name:
@@ -74,23 +69,22 @@ def run_demo(
         configured = partial(load, [directory / "wolkvox.yml"], {})
         settings = Settings(
             load=configured,
-            listen=tuple(addresses),
+            listen=listen,
             telemetry_path="/metrics",
             storage=directory / "data",
-            process_metrics=process_metrics,
             hangup_ends=True,
         )
-
         try:
-            return run(
+            code = run(
                 settings,
                 configured(),
                 beside=lambda: [HttpServer(simulator.app, api, limits=WITH_BODIES)],
-                announce=lambda opened: say(_greeting(opened[0], base, operations)),
+                announce=lambda opened: click.echo(_greeting(opened[0], base, operations)),
             )
         finally:
             for listener in api:
                 listener.close()
+    context.exit(code)
 
 
 def _write_configuration(
@@ -129,11 +123,25 @@ wolkvox-exporter demo: two simulated operations, five skills, six channels
 Ctrl-C ends it."""
 
 
-def run_simulator(address: str, seed: int, timezone: str, say: Callable[[str], None]) -> int:
-    """Run the simulator alone until a signal ends it; returns the exit code.
-
-    Raises ConfigError for an unknown time zone and StartError where the port is taken.
-    """
+@click.command()
+@flag(
+    "--web.listen-address",
+    "listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:19656",
+    show_default=True,
+    help="Address to serve on.",
+)
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Which contact centre.")
+@click.option(
+    "--timezone",
+    default="America/Bogota",
+    show_default=True,
+    help="Time zone of both operations.",
+)
+@click.pass_context
+def simulate(context: click.Context, listen: str, seed: int, timezone: str) -> None:
+    """A look-alike of the Wolkvox API as a server, with two simulated operations."""
     try:
         zone = ZoneInfo(timezone)
     except (ValueError, ZoneInfoNotFoundError, OSError):
@@ -141,12 +149,13 @@ def run_simulator(address: str, seed: int, timezone: str, say: Callable[[str], N
         raise usage_error("--timezone", reason) from None
     clock, operations = system_clock(), demo_operations(zone, zone)
     simulator = Simulator(operations, seed=seed, now=clock.now, sleep=clock.sleep)
-    sockets = listen((address,))
+    sockets = open_sockets((listen,))
     base = f"http://{address_of(sockets[0])}"
-    say(f"simulator of the Wolkvox API on {base}/   (its clock is this machine's)")
+    click.echo(f"simulator of the Wolkvox API on {base}/   (its clock is this machine's)")
     for operation in operations:
         skills = ", ".join(f"{skill.id} {skill.name}" for skill in operation.skills)
-        say(f"  url: {base}/{operation.name}/api/v2/")
-        say(f"       token {operation.token}   skills {skills}")
-    say("Ctrl-C ends it.")
-    return serve_alone(lambda: HttpServer(simulator.app, sockets, limits=WITH_BODIES))
+        click.echo(f"  url: {base}/{operation.name}/api/v2/")
+        click.echo(f"       token {operation.token}   skills {skills}")
+    click.echo("Ctrl-C ends it.")
+    serve = partial(HttpServer, simulator.app, sockets, limits=WITH_BODIES)
+    context.exit(serve_alone(serve))

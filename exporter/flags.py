@@ -1,4 +1,4 @@
-"""What the commands have in common: flags with their environment twins; runs nothing."""
+"""What the commands have in common: flags with their environment twins, and what they mean."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
-from exporter.config import Configuration, from_environment, in_environment, load
+from exporter.config import Configuration, Operation, from_environment, in_environment, load
+from exporter.errors import ConfigError, Problem
+from exporter.messages import LANGUAGES, terminal_language
+from exporter.sharding import Shard, own_part, read_shard
 
 DEFAULT_CONFIG = "wolkvox.yml"
 F = TypeVar("F", bound=Callable[..., Any])
-_PREFIX = "WOLKVOX_EXPORTER_"
 
 
 class Listed(click.ParamType[str]):
@@ -25,21 +27,96 @@ class Listed(click.ParamType[str]):
 
 def flag(name: str, argument: str, **settings: Any) -> Callable[[F], F]:
     """An option with its environment twin: --web.listen-address has …_WEB_LISTEN_ADDRESS."""
-    twin = _PREFIX + name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
-    return click.option(name, argument, envvar=twin, show_envvar=True, **settings)
+    twin = name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
+    variable = f"WOLKVOX_EXPORTER_{twin}"
+    return click.option(name, argument, envvar=variable, show_envvar=True, **settings)
+
+
+def config_files_flag(note: str = "") -> Callable[[F], F]:
+    """The flag --config.file."""
+    text = f"Configuration file, or a directory of *.yml; repeatable.{note}"
+    return flag(
+        "--config.file",
+        "config_files",
+        multiple=True,
+        type=Listed(),
+        metavar="FILE",
+        help=text,
+    )
+
+
+def listen_flag(default: str) -> Callable[[F], F]:
+    """The flag --web.listen-address."""
+    return flag(
+        "--web.listen-address",
+        "listen",
+        multiple=True,
+        type=Listed(),
+        metavar="HOST:PORT",
+        default=(default,),
+        show_default=True,
+        help="Address to serve on; repeatable.",
+    )
+
+
+CONFIG_FILES = config_files_flag()
+STORAGE = flag(
+    "--storage.path",
+    "storage",
+    metavar="DIR",
+    help="The exporter's state directory: attempts, budget and locks are shared with it.",
+)
+LANGUAGE = click.option(
+    "--language",
+    type=click.Choice(tuple(LANGUAGES)),
+    default=lambda: terminal_language(os.environ),
+    help="Language of the verdicts.  [default: that of LC_ALL or LANG]",
+)
+OPERATION = click.option(
+    "--operation", metavar="NAME", help="Which operation, where several are configured."
+)
 
 
 def reader(
-    files: tuple[str, ...], environ: Mapping[str, str] | None = None
+    files: tuple[str, ...], shard: Shard, environ: Mapping[str, str] | None = None
 ) -> Callable[[], Configuration]:
-    """How to read the configuration; decided once, so that a reload reads the same place."""
+    """How to read the shard's part of the configuration.
+
+    Decided once, so that a reload reads the same place.
+    """
     variables = os.environ if environ is None else environ
     if not files and not Path(DEFAULT_CONFIG).exists() and in_environment(variables):
-        return lambda: from_environment(variables)
+        return lambda: own_part(from_environment(variables), shard)
     paths = [Path(name) for name in files or (DEFAULT_CONFIG,)]
-    return lambda: load(paths, variables)
+    return lambda: own_part(load(paths, variables), shard)
 
 
-def storage_directory(path: str | None) -> Path:
+def configuration_of(
+    context: click.Context, files: tuple[str, ...], environ: Mapping[str, str] | None = None
+) -> Configuration:
+    """The configuration of the exporter that has these flags; raises ConfigError.
+
+    Flags may stand before or behind the name of the command.
+    """
+    above = context.parent.params if context.parent is not None else {}
+    shard = read_shard(above.get("shard_index"), above.get("shard_total", 1))
+    return reader(files or above.get("config_files", ()), shard, environ)()
+
+
+def directory_of(context: click.Context, storage: str | None) -> Path:
     """`--storage.path`, else systemd's state directory, else data/ where it is started."""
-    return Path(path or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "data")
+    above = context.parent.params if context.parent is not None else {}
+    systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(storage or above.get("storage") or systemd or "data")
+
+
+def operation_of(configuration: Configuration, name: str | None) -> Operation:
+    """The only operation, or the one that is named; raises ConfigError."""
+    operations = {one.name: one for one in configuration.operations}
+    if name is None and len(operations) == 1:
+        name = next(iter(operations))
+    if name in operations:
+        return operations[name]
+    what = f"there is no operation {name!r}" if name else "say which operation"
+    known = ", ".join(operations) or "none"
+    raise ConfigError([Problem("--operation", f"{what}; configured: {known}")])

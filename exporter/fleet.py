@@ -9,27 +9,25 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exporter.config import Configuration, Operation
 from exporter.config.hours import OpenHours
 from exporter.errors import ConfigError
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import ExporterTelemetry
+from exporter.metrics.exporter import ExporterTelemetry
+from exporter.metrics.operation import OperationTelemetry
+from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
-from exporter.metrics.telemetry import OperationTelemetry
-from exporter.polling.attempt import Attempts
-from exporter.polling.budget import Budget
-from exporter.polling.keeper import Disk
-from exporter.polling.observer import SKILL_11, SKILLS, TOKEN_INFO
-from exporter.polling.poller import LONGEST_IDLE, Poller, Surroundings
-from exporter.polling.schedule import RESTART_GRACE
+from exporter.polling.limits import RESTART_GRACE, Budget
+from exporter.polling.poll import LONGEST_IDLE, Dependencies, Poller
+from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
+from exporter.polling.status import StorageHealth
 from exporter.state.identity import Identity, claims_of
-from exporter.state.journal import State
 from exporter.state.locks import TokenGate
-from exporter.state.snapshot import Snapshot
+from exporter.state.models import Snapshot
+from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
@@ -44,11 +42,10 @@ class Means:
     rng: random.Random
     state: State
     gate: TokenGate
-    page: Exposition
+    page: MetricsPage
     snapshot: Snapshot
     telemetry: ExporterTelemetry
     connect: Callable[[Operation, Clock], WolkvoxClient]
-    disk: Disk = field(default_factory=Disk)
 
 
 def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
@@ -86,6 +83,7 @@ class Fleet:
         self._means = means
         self._group = group
         self._grace = RESTART_GRACE
+        self._health = StorageHealth(means.telemetry.storage)
         self._running: dict[str, _Running] = {}
         self._budgets: dict[tuple[int, ...], Budget] = {}
         self._stopped = False
@@ -208,34 +206,14 @@ class Fleet:
         before = self._running.get(operation.name)
         same = before is not None and before.identity.id == identity.id
         telemetry = before.telemetry if before and same else self._telemetry(operation)
-        attempts = Attempts(
-            operation=identity.id,
-            zone=operation.timezone,
-            hours=OpenHours(operation.poll_hours, operation.timezone),
-            client=client,
-            state=means.state,
-            gate=means.gate,
-            budget=budget,
-            clock=means.clock,
-            observer=telemetry,
-        )
-        around = Surroundings(
-            attempts,
-            means.state,
-            budget,
-            means.clock,
-            means.rng,
-            telemetry,
-            identity,
-            means.disk,
-            self._grace,
-        )
-        poller = Poller(operation, around)
+        requests = Requests(identity, client, means.state, means.gate, budget, means.clock)
+        given = Dependencies(requests, means.rng, telemetry, self._health, self._grace)
+        poller = Poller(operation, given)
         return _Running(operation, identity, budget, client, poller, telemetry)
 
     def _telemetry(self, operation: Operation) -> OperationTelemetry:
         means = self._means
-        return OperationTelemetry(operation.name, means.page, means.snapshot, means.telemetry)
+        return OperationTelemetry(operation.name, means.page, means.snapshot)
 
     async def _end(self, running: _Running) -> None:
         """Wait for the last request of an operation that is gone, and drop its series."""

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from exporter import logs
+from exporter.errors import StartError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # A poll makes thousands of objects and few cycles: looking for them after each 700, as is
@@ -72,6 +73,13 @@ def held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def thread_limit(error: RuntimeError) -> StartError:
+    """Return the error that names the limit of processes; raises `error` if it is another."""
+    if "start new thread" not in str(error):
+        raise error
+    return StartError("no thread can be started: a limit of processes is reached")
 
 
 def thread_pool(name: str, most: int) -> ThreadPoolExecutor:
@@ -135,10 +143,17 @@ def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
 
 
 @contextmanager
-def signals(stop: Callable[[], None], hangup: Callable[[], object]) -> Iterator[None]:
-    """Handle SIGTERM and SIGINT, and SIGHUP, on the running loop; afterwards as before."""
+def signals(
+    stop: Callable[[], None], hangup: Callable[[], object] | None = None
+) -> Iterator[None]:
+    """Handle SIGTERM and SIGINT, and SIGHUP, on the running loop; afterwards as before.
+
+    Without `hangup`, SIGHUP keeps what the process was started with (`nohup` ignores it).
+    """
     loop = asyncio.get_running_loop()
-    handlers = dict(zip(_SIGNALS, (stop, stop, hangup), strict=True))
+    handlers: dict[int, Callable[[], object]] = {signal.SIGTERM: stop, signal.SIGINT: stop}
+    if hangup is not None:
+        handlers[signal.SIGHUP] = hangup
     before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)

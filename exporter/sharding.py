@@ -1,16 +1,14 @@
 """Which operations are this process's own, of a configuration that several processes share.
 
-Pure: the same configuration and number of shards give every process the same division, with
-nobody asked. What is divided are servers (base URLs), never tokens: a token may be replaced
-at any time, and two processes must not both believe that it is theirs.
+Pure: the same configuration and number of shards give every process the same division. What
+is divided are servers (base URLs), never tokens: a token may be replaced at any time, and two
+processes must not both believe that it is theirs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from exporter.config import Configuration
@@ -34,68 +32,58 @@ WHOLE = Shard()
 def read_shard(index: str | None, total: int) -> Shard:
     """Read the flags; the index may be a name that ends in it, such as the pod `wolkvox-3`.
 
-    Raises ConfigError where no shard of that number exists: its operations are another's, or
-    nobody's.
+    Raises ConfigError where no shard of that number exists: its operations belong to another,
+    or to none.
     """
+    found = _ORDINAL.fullmatch((index or "").strip())
+    if index is None and total == 1:
+        return WHOLE
     if index is None:
-        if total == 1:
-            return WHOLE
-        raise _wrong(f"is not set, but --shard.total is {total}: give each process its own")
-    found = _ORDINAL.fullmatch(index.strip())
-    if found is None:
-        raise _wrong("must be a number from 0, or a name that ends in -0, -1 and so on")
-    number = int(found[1])
-    if number >= total:
-        raise _wrong(f"{number} is not below --shard.total {total}: shards count from 0")
-    return Shard(number, total)
-
-
-def _wrong(reason: str) -> ConfigError:
-    return ConfigError([Problem("--shard.index", reason)])
+        reason = f"is not set, but --shard.total is {total}: give each process its own"
+    elif found is None:
+        reason = "must be a number from 0, or a name that ends in -0, -1 and so on"
+    elif int(found[1]) < total:
+        return Shard(int(found[1]), total)
+    else:
+        reason = f"{int(found[1])} is not below --shard.total {total}: shards count from 0"
+    raise ConfigError([Problem("--shard.index", reason)])
 
 
 def shard_of(base_url: str, total: int) -> int:
-    """Say whose a server is: the shard with the highest hash of both (rendezvous hashing).
+    """The shard of a server: the one with the highest hash of both (rendezvous hashing).
 
     One shard more takes servers away from the others, and one less gives its servers to
     them; no server moves between two shards that stay.
     """
-    return max(range(total), key=lambda index: _weight(base_url, index))
-
-
-def _weight(base_url: str, index: int) -> bytes:
-    return hashlib.sha256(f"{index} {base_url}".encode()).digest()
+    hashes = [hashlib.sha256(f"{index} {base_url}".encode()).digest() for index in range(total)]
+    return hashes.index(max(hashes))
 
 
 def own_part(configuration: Configuration, shard: Shard) -> Configuration:
     """Leave only the operations of one shard.
 
     Operations with one base URL stay together; `shard` of any of them puts all of them there.
-    Raises ConfigError where the division would break a rule, the same for every shard: a
-    shard that does not exist, two for one server, one token on servers of two shards.
+    Raises ConfigError where the division would break a rule, the same for every shard.
     """
     if shard.total == 1:
         return configuration
-    pinned = _pinned(configuration, shard.total)
-    owners = {
-        operation.name: pinned.get(
-            operation.base_url, shard_of(operation.base_url, shard.total)
-        )
-        for operation in configuration.operations
-    }
-    _check_tokens(configuration, owners)
+    owners = _owners(configuration, shard.total)
     own = tuple(one for one in configuration.operations if owners[one.name] == shard.index)
     return replace(configuration, operations=own)
 
 
-def _pinned(configuration: Configuration, total: int) -> Mapping[str, int]:
-    """Return the shards that the configuration itself names, by base URL."""
-    found: dict[str, tuple[str, int]] = {}
+def _owners(configuration: Configuration, total: int) -> dict[str, int]:
+    """The shard of each operation by its name; raises ConfigError.
+
+    Refused are a shard that does not exist, two for one server, and one token on servers of
+    two shards: neither process would see the other's requests.
+    """
+    pins: dict[str, tuple[str, int]] = {}
     problems = []
     for one in configuration.operations:
         if one.shard is None:
             continue
-        first, shard = found.setdefault(one.base_url, (one.name, one.shard))
+        first, shard = pins.setdefault(one.base_url, (one.name, one.shard))
         if one.shard >= total:
             problems.append(f"{one.name}: shard {one.shard} is not below --shard.total {total}")
         elif one.shard != shard:
@@ -103,22 +91,16 @@ def _pinned(configuration: Configuration, total: int) -> Mapping[str, int]:
                 f"{one.name}: shard {one.shard} differs from that of {first} ({shard}):"
                 " one server belongs to one shard"
             )
+    owners = {}
+    for one in configuration.operations:
+        _, pin = pins.get(one.base_url, ("", None))
+        owners[one.name] = shard_of(one.base_url, total) if pin is None else pin
+    problems += [
+        f"{' and '.join(sorted(names))} use one token, but belong to different shards:"
+        " give them the same shard"
+        for names in configuration.shared_tokens
+        if len({owners[name] for name in names}) > 1
+    ]
     if problems:
         raise ConfigError([Problem("operations", problem) for problem in problems])
-    return {base_url: shard for base_url, (_, shard) in found.items()}
-
-
-def _check_tokens(configuration: Configuration, owners: Mapping[str, int]) -> None:
-    """Refuse to let two processes use one token: neither would see the other's requests."""
-    problems = []
-    for names in configuration.shared_tokens:
-        shards = defaultdict(list)
-        for name in names:
-            shards[owners[name]].append(name)
-        if len(shards) > 1:
-            problems.append(
-                f"{' and '.join(sorted(names))} use one token, but belong to different shards:"
-                " give them the same shard"
-            )
-    if problems:
-        raise ConfigError([Problem("operations", problem) for problem in problems])
+    return owners

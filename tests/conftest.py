@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.needs import needs_linux
+
+# `make test` tries fewer examples of each property; `make test-slow` tries them all.
+settings.register_profile("quick", max_examples=20)
 
 # Needs 500 MB of deployment tools: `make deploy-check` installs them and runs it.
 collect_ignore = ["test_deploy_tools.py"]
@@ -65,4 +69,4 @@ def linux() -> None:
 @pytest.fixture
 def rare_wakeups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle loops look around every two minutes only: virtual days pass in less real time."""
-    monkeypatch.setattr("exporter.polling.poller.LONGEST_IDLE", 120.0)
+    monkeypatch.setattr("exporter.polling.poll.LONGEST_IDLE", 120.0)

@@ -18,14 +18,21 @@ from exporter.config import Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.fleet import operation_info, query_renderer, reports_in_use
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import ExporterTelemetry
-from exporter.metrics.telemetry import OperationTelemetry
-from exporter.polling.observer import SKILL_11, TOKEN_INFO, Timing
-from exporter.polling.schedule import day_to_close
+from exporter.metrics.exporter import ExporterTelemetry
+from exporter.metrics.operation import OperationTelemetry
+from exporter.metrics.page import MetricsPage
+from exporter.polling.limits import day_to_close
+from exporter.polling.request import SKILL_11, TOKEN_INFO
+from exporter.polling.status import Timing
 from exporter.simulator import Figures, Simulator, demo_operations, report_rows
-from exporter.state.absorb import absorb, failed
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Snapshot
+from exporter.state.models import (
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+    Snapshot,
+    apply_report,
+    failed,
+)
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import read_report
 from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
@@ -121,7 +128,7 @@ class Weeks:
             sleep=_no_sleep,
         )
         self.configuration = configuration(directory, _WORDS, ("7b00", "7b01"))
-        self._page = Exposition(self._now.epoch)
+        self._page = MetricsPage(self._now.epoch)
         self._exporter = ExporterTelemetry(self._page, "0.1.0", "0" * 12, START.timestamp())
         self._used: dict[tuple[str, date], int] = {}
         self._queries = [
@@ -157,7 +164,7 @@ class Weeks:
         self._now.at = END
 
     def _of(self, operation: Operation) -> list[_Query]:
-        told = OperationTelemetry(operation.name, self._page, Snapshot(), self._exporter)
+        told = OperationTelemetry(operation.name, self._page, Snapshot())
         told.configure(
             operation_info(operation),
             reports_in_use(operation),
@@ -181,7 +188,7 @@ class Weeks:
         every = SCRAPE if _is_detailed(slot) else INTERVAL
         for number in range(step // every):
             self._now.at = slot + timedelta(seconds=30) + number * every
-            yield self._now.at, self._page.text()
+            yield self._now.at, self._page.render()
 
     def _poll(self, query: _Query, step: timedelta, fails: bool) -> None:
         now, told = self._now.at, query.telemetry
@@ -194,7 +201,7 @@ class Weeks:
         else:
             report = read_report(self._rows(query, window, now))
             done = now.timestamp() + seconds
-            query.memory = absorb(query.memory, window, report, done)
+            query.memory = apply_report(query.memory, window, report, done)
         if now >= DETAIL:
             self._tell(query, now, 60.0 if fails else seconds, error[0] if error else None)
         last = query.memory.last_success_at

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 
 COUNTS = ("offered", "answered", "abandoned")
 WITHIN = ("within_10", "within_20", "within_30")

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from exporter.metrics.sla import Targets
-from exporter.state.snapshot import QueryStatus
+from exporter.state.models import QueryStatus
 from exporter.times import Clock
 from exporter.web.status import ExporterView, OperationView, StatusPage
 from tests.config_support import sla

@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 from exporter.state import ledger as ledgers
 from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.ledger import QueryLedger
-from exporter.state.snapshot import QueryKey, QueryMemory, QueryStatus, Result
-from exporter.wolkvox.report import ChannelFigures
+from exporter.state.models import QueryKey, QueryMemory, QueryStatus, Result
+from exporter.wolkvox.columns import ChannelFigures
 
 DAY = date(2026, 11, 18)
 NOW = datetime(2026, 11, 18, 17, 0, tzinfo=UTC).timestamp()

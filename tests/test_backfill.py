@@ -15,19 +15,11 @@ import httpx
 import pytest
 
 from exporter.config import Configuration
-from exporter.errors import Reason, StartError, StorageError
-from exporter.tools.asking import Desk, Why
-from exporter.tools.backfill import (
-    Backfill,
-    End,
-    Ended,
-    Plan,
-    calls_for,
-    days_between,
-    make_plan,
-)
-from exporter.tools.backfill_progress import Progress, open_progress, progress_path
-from exporter.tools.opening import demand
+from exporter.errors import Reason, StartError, StorageError, WolkvoxError
+from exporter.polling.limits import Why
+from exporter.tools.asking import Desk, Held
+from exporter.tools.backfill import Backfill, Plan, days_between
+from exporter.tools.backfill_files import Progress, open_progress
 from tests.polling_support import NEARLY, Stage, gaps, operation
 from tests.tools_support import opened
 from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row
@@ -56,21 +48,18 @@ class Run:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[tuple[str, int]] = field(default_factory=list)
 
-    async def go(self, stage: Stage, pace: float, days: Sequence[date]) -> Ended:
+    async def prepared(self, stage: Stage, pace: float, days: Sequence[date]) -> Backfill:
+        """What is to be requested of the days of every skill."""
+        job = Backfill(self.desk, [self.desk], self.kept, days, pace, stage.world.clock())
+        await job.prepare()
+        return job
+
+    async def go(self, stage: Stage, pace: float, days: Sequence[date]) -> Backfill:
         """Ask for the days of every skill."""
-        skills = await self.desk.skills()
-        share = demand(self.desk.operation, skills)
-        self.desk.budget.set_demand(self.desk.operation.name, share)
-        pending = calls_for(skills, days, self.kept)
-        clock = stage.world.clock()
-
-        def told(text: str, left: int) -> None:
-            self.told.append((text, left))
-
         async with self.desk.client:
-            return await Backfill(
-                self.desk, self.kept, pace, clock, self.stopping, told, pending
-            ).run()
+            job = await self.prepared(stage, pace, days)
+            await job.fetch(self.stopping, lambda text, left: self.told.append((text, left)))
+        return job
 
 
 @contextmanager
@@ -87,10 +76,15 @@ def running(stage: Stage, loaded: Configuration, *, beside: bool = False) -> Ite
 
 async def fill(
     stage: Stage, loaded: Configuration, pace: float = 300.0, last: date = LAST
-) -> Ended:
+) -> Backfill:
     """Run to the end."""
     with running(stage, loaded) as run:
         return await run.go(stage, pace, days_between(FIRST, last))
+
+
+def progress_of(output: Path) -> Path:
+    """The file that keeps the progress."""
+    return output.with_name(f"{output.name}.progress")
 
 
 def whole(day: date) -> tuple[str, str]:
@@ -105,7 +99,7 @@ async def test_one_call_for_each_skill_and_day(stage: Stage) -> None:
     loaded = stage.configure(real(operation("1 2", interval="5m")))
     with running(stage, loaded) as run:
         ended = await run.go(stage, 300.0, days_between(FIRST, LAST))
-        assert ended == Ended(End.DONE)
+        assert ended.complete
         assert len(run.kept.done) == 6
         assert run.kept.done["1", FIRST][0].inbound == 100
         assert run.kept.done["2", FIRST] == ()
@@ -135,7 +129,7 @@ async def test_the_interval_of_a_skill_holds(stage: Stage) -> None:
 async def test_loopback_may_be_quick(stage: Stage) -> None:
     """On loopback the pace may be 0: nobody's server is there."""
     loaded = stage.configure(operation("1 2", interval="5m"))
-    assert (await fill(stage, loaded, pace=0.0)).end is End.DONE
+    assert (await fill(stage, loaded, pace=0.0)).complete
     assert max(gaps(stage.seen())) < 1
 
 
@@ -149,9 +143,9 @@ async def test_interrupted_and_resumed(stage: Stage) -> None:
             await asyncio.sleep(seconds)
             assert not going.done()
             run.stopping.set()
-            assert (await going).end is End.STOPPED
+            assert not (await going).complete
             assert len(run.kept.done) == expected
-    assert (await fill(stage, loaded)).end is End.DONE
+    assert (await fill(stage, loaded)).complete
     calls = Counter((seen.skill, seen.window) for seen in stage.seen())
     assert len(calls) == 6
     assert set(calls.values()) == {1}
@@ -168,7 +162,7 @@ async def test_killed_in_a_call(stage: Stage) -> None:
         assert len(stage.seen()) == 2
         going.cancel()
         await asyncio.wait({going})
-    assert (await fill(stage, loaded)).end is End.DONE
+    assert (await fill(stage, loaded)).complete
     windows = [seen.window for seen in stage.seen()]
     assert windows == [whole(FIRST + timedelta(days=n)) for n in (0, 1, 1, 2)]
     assert min(gaps(stage.seen())) >= 300 - NEARLY
@@ -188,7 +182,7 @@ def test_beside_a_running_exporter(stage: Stage, skills: str) -> None:
                 ended = await run.go(stage, 300.0, days_between(FIRST, last))
             await asyncio.sleep(700)
             assert exporter.value("wolkvox_up", skill_id="1") == 1
-        assert ended.end is End.DONE
+        assert ended.complete
         assert stage.api.most_in_flight == 1
         for skill in skills.split():
             seen = stage.seen(skill)
@@ -211,7 +205,7 @@ async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
     loaded = stage.configure(real(operation("1", interval="5m")))
     with running(stage, loaded, beside=True) as run:
         ended = await run.go(stage, 300.0, days_between(FIRST, LAST))
-    assert ended.end is End.DONE
+    assert ended.complete
     assert all(600 <= gap < 700 for gap in gaps(stage.seen()))
 
 
@@ -220,17 +214,17 @@ async def test_it_stops_at_the_ceiling(stage: Stage) -> None:
     """The day's budget is never exceeded; the next day goes on behind it."""
     loaded = stage.configure(real(operation("1 2", interval="5m", daily_requests=4)))
     with running(stage, loaded) as run:
-        plan = await make_plan(run.desk, 6, 300.0, stage.world.now())
-        assert (plan.room, plan.fits, plan.today) == (4, False, 169)
+        job = await run.prepared(stage, 300.0, days_between(FIRST, LAST))
+        plan = await job.plan()
+        assert (plan.calls, plan.room, plan.fits) == (6, 4, False)
         assert f"{plan.next_day:%Y-%m-%d %H:%M}" == "2026-11-19 00:00"
     ended = await fill(stage, loaded)
-    assert ended.end is End.HELD
-    assert ended.held is not None
-    assert ended.held.why is Why.BUDGET
+    assert isinstance(ended.why, Held)
+    assert ended.why.why is Why.BUDGET
     assert len(stage.seen()) == 4
-    assert (await fill(stage, loaded)).end is End.HELD
+    assert isinstance((await fill(stage, loaded)).why, Held)
     await stage.until("2026-11-19 00:01")
-    assert (await fill(stage, loaded)).end is End.DONE
+    assert (await fill(stage, loaded)).complete
     assert len(stage.seen()) == 6
 
 
@@ -243,9 +237,8 @@ def test_what_fits(
     calls: int, pace: float, used: int, ceiling: int | None, fits: bool, stage: Stage
 ) -> None:
     """Only what would be asked today has to fit into today's budget."""
-    plan = Plan(calls, pace, used, ceiling, 169, stage.world.start)
+    plan = Plan(calls, pace, used, ceiling, 14 * 3600, stage.world.start)
     assert plan.fits is fits
-    assert plan.seconds == (calls - 1) * pace
 
 
 @in_virtual_time
@@ -258,11 +251,11 @@ async def test_failures_are_tried_again(stage: Stage) -> None:
     stage.api.answer = answer
     loaded = stage.configure(real(operation("1", interval="5m")))
     ended = await fill(stage, loaded)
-    assert ended.end is End.FAILED
+    assert not ended.complete
     assert [call.day for call in ended.missing] == [FIRST]
     assert [seen.window[0][6:8] for seen in stage.seen()] == ["10", "11", "12", "10", "10"]
     stage.api.answer = lambda seen: ok(row())
-    assert (await fill(stage, loaded)).end is End.DONE
+    assert (await fill(stage, loaded)).complete
     assert len(stage.seen()) == 6
 
 
@@ -272,17 +265,17 @@ async def test_it_gives_up(stage: Stage) -> None:
     stage.api.answer = lambda seen: refusal("broken", 500)
     loaded = stage.configure(real(operation("1 2", interval="5m")))
     ended = await fill(stage, loaded)
-    assert ended.error is not None
-    assert ended.error.reason is Reason.HTTP
+    assert isinstance(ended.why, WolkvoxError)
+    assert ended.why.reason is Reason.HTTP
     assert len(stage.seen()) == 5
     stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
     ended = await fill(stage, loaded)
-    assert ended.error is not None
-    assert ended.error.reason is Reason.QUOTA
+    assert isinstance(ended.why, WolkvoxError)
+    assert ended.why.reason is Reason.QUOTA
     assert len(stage.seen()) == 6
     held = await fill(stage, loaded)
-    assert held.held is not None
-    assert held.held.why is Why.QUOTA
+    assert isinstance(held.why, Held)
+    assert held.why.why is Why.QUOTA
     assert len(stage.seen()) == 6
 
 
@@ -290,10 +283,10 @@ async def test_it_gives_up(stage: Stage) -> None:
 async def test_polling_hours_hold(stage: Stage) -> None:
     """Outside of poll_hours it waits."""
     hours = real(operation("1", interval="5m", poll_hours='"10:00-10:12, 11:00-23:00"'))
-    assert (await fill(stage, stage.configure(hours))).end is End.DONE
+    assert (await fill(stage, stage.configure(hours))).complete
     assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
     last = FIRST + timedelta(days=3)
-    assert (await fill(stage, stage.configure(hours), last=last)).end is End.DONE
+    assert (await fill(stage, stage.configure(hours), last=last)).complete
     assert stage.clock_times()[-1].startswith("11:00")
 
 
@@ -306,7 +299,7 @@ async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
         await asyncio.sleep(400)
         with running(stage, loaded, beside=True) as run:
             last = FIRST + timedelta(days=4)
-            assert (await run.go(stage, 300.0, days_between(FIRST, last))).end is End.DONE
+            assert (await run.go(stage, 300.0, days_between(FIRST, last))).complete
         inbound = "wolkvox_skill_inbound_interactions"
         assert exporter.value(inbound, window="yesterday") == 100
     after = [one for one in stage.seen() if one.at >= stage.world.start.timestamp() + 14 * 3600]
@@ -319,7 +312,7 @@ def test_progress_survives_a_torn_line(tmp_path: Path) -> None:
     output = tmp_path / "out.om"
     with open_progress(output, OWNER) as kept:
         kept.add("1", FIRST, 1.0, ())
-    with progress_path(output).open("ab") as file:
+    with progress_of(output).open("ab") as file:
         file.write(b'{"skill": "1", "da')
     with open_progress(output, OWNER) as kept:
         assert kept.done == {("1", FIRST): ()}
@@ -339,13 +332,13 @@ def test_progress_survives_a_torn_line(tmp_path: Path) -> None:
 )
 def test_a_foreign_progress(tmp_path: Path, content: bytes, message: str) -> None:
     """The progress of another operation, or no progress at all, is not added to."""
-    progress_path(tmp_path / "out").write_bytes(content)
+    progress_of(tmp_path / "out").write_bytes(content)
     with (
         pytest.raises(StartError, match=message),
         open_progress(tmp_path / "out", OWNER),
     ):
         raise AssertionError
-    assert progress_path(tmp_path / "out").read_bytes() == content
+    assert progress_of(tmp_path / "out").read_bytes() == content
 
 
 def test_a_progress_in_use(tmp_path: Path) -> None:

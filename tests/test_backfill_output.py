@@ -12,15 +12,10 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporter.config import Skill
 from exporter.errors import StorageError
-from exporter.tools.backfill_output import (
-    completed,
-    histories,
-    stamps_of,
-    write_openmetrics,
-)
-from exporter.wolkvox.report import ChannelFigures
+from exporter.metrics.history import QueryHistory
+from exporter.tools.backfill_files import completed, stamps, write_openmetrics
+from exporter.wolkvox.columns import ChannelFigures
 
 BOGOTA = ZoneInfo("America/Bogota")
 TARGET = {"job": "wolkvox", "instance": "127.0.0.1:19655"}
@@ -49,17 +44,21 @@ def write(
     most: int = 1000,
 ) -> str:
     """Write a file of some days from DAY on; its text."""
-    skills = [Skill(str(number), name) for number, name in enumerate(names, start=1)]
     days = [DAY + timedelta(days=number) for number in range(10)]
-    queries = histories("acme", skills, days, done)
-    stamps = stamps_of(BOGOTA, now)
+    queries = [
+        QueryHistory(
+            ("acme", str(number), name),
+            completed([(day, done.get((str(number), day), ())) for day in days]),
+        )
+        for number, name in enumerate(names, start=1)
+    ]
+    file = path / "out.om"
     written = write_openmetrics(
-        path / "out.om", queries, lambda day: stamps(day)[:most], TARGET
+        file, queries, lambda day: stamps(BOGOTA, now, day)[:most], TARGET
     )
-    text = written.path.read_text(encoding="utf-8")
-    assert written.size == len(text.encode())
+    text = file.read_text(encoding="utf-8")
     samples = [line for line in text.splitlines() if not line.startswith("#")]
-    assert written.samples == len(samples)
+    assert written == (len(samples), len(text.encode()))
     return text
 
 
@@ -127,10 +126,10 @@ def test_grouped_and_sorted(tmp_path: Path) -> None:
 )
 def test_days_with_a_change_of_clocks(zone: str, day: date, hours: int) -> None:
     """The following day lasts from its midnight to the next, however long that is."""
-    stamps = list(stamps_of(ZoneInfo(zone), LATER)(day))
-    assert len(stamps) == hours * 12
+    moments = list(stamps(ZoneInfo(zone), LATER, day))
+    assert len(moments) == hours * 12
     following = day + timedelta(days=1)
-    shown = [datetime.fromtimestamp(at, ZoneInfo(zone)).date() for at in stamps]
+    shown = [datetime.fromtimestamp(at, ZoneInfo(zone)).date() for at in moments]
     assert set(shown) == {following}
 
 

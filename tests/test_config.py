@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,15 +18,13 @@ from exporter.config import (
     in_environment,
     load,
 )
-from exporter.config.addresses import is_loopback, proxy, server, url
-from exporter.config.invalid import kind, shown
-from exporter.config.values import duration, percent
 from exporter.errors import ConfigError, Problem
 from tests.config_support import (
     TOKENS,
     configuration,
     operation,
     problems_of,
+    sla,
     text_of,
     written,
 )
@@ -52,6 +51,17 @@ def refused(*paths: Path, environ: Mapping[str, str] = TOKENS) -> list[Problem]:
     with pytest.raises(ConfigError) as caught:
         load(paths, environ)
     return list(caught.value.problems)
+
+
+def longest_wait(value: object) -> str:
+    """Write a target that takes any duration."""
+    return f"{{asa: {{max: {json.dumps(value)}}}}}"
+
+
+def why_not(**keys: object) -> str:
+    """Return the reason of the one problem of an operation."""
+    [problem] = problems_of(text_of(written(**keys)))
+    return problem.reason
 
 
 def places(problems: Iterable[Problem]) -> list[Place]:
@@ -431,7 +441,7 @@ def test_short_intervals_are_for_loopback_only(tmp_path: Path) -> None:
 )
 def test_durations_are_those_of_prometheus(text: str, seconds: float) -> None:
     """Units stand in order, each once."""
-    assert duration(text) == seconds
+    assert sla(longest_wait(text))[0].asa_max == seconds
 
 
 @pytest.mark.parametrize(
@@ -439,8 +449,7 @@ def test_durations_are_those_of_prometheus(text: str, seconds: float) -> None:
 )
 def test_other_durations_are_refused(value: object) -> None:
     """Anything else is no duration."""
-    with pytest.raises(ValueError, match="duration"):
-        duration(value)
+    assert "duration" in why_not(sla=f"[{longest_wait(value)}]")
 
 
 def test_a_number_that_yaml_misreads_is_no_duration() -> None:
@@ -485,48 +494,58 @@ def test_urls_are_normalised(
     address: str, base_url: str | None, shown_as: str, loopback: bool
 ) -> None:
     """Case, default ports and the last slash make no difference."""
-    endpoint = url(address)
-    assert endpoint.base_url == (base_url or "https://wv0013.wolkvox.com/api/v2/")
-    assert (endpoint.server, endpoint.loopback) == (shown_as, loopback)
+    one = operation(server=None, url=f"'{address}'")
+    assert one.base_url == (base_url or "https://wv0013.wolkvox.com/api/v2/")
+    assert (one.server, one.loopback) == (shown_as, loopback)
 
 
 def test_servers_have_three_forms() -> None:
     """Digits, wv and digits in either case."""
-    assert server("0013") == server("wv0013") == server("WV0013")
+    addresses = {operation(server=f"'{one}'").base_url for one in ("0013", "wv0013", "WV0013")}
+    assert addresses == {"https://wv0013.wolkvox.com/api/v2/"}
 
 
 @pytest.mark.parametrize(
-    "host", ["128.0.0.1", "127.1", "::ffff:127.0.0.1", "localhost.example.com", "::"]
+    "host", ["128.0.0.1", "127.1", "[::ffff:127.0.0.1]", "localhost.example.com", "[::]"]
 )
 def test_only_what_must_be_this_machine_is_loopback(host: str) -> None:
-    """Lookalikes of loopback addresses are ordinary hosts."""
-    assert not is_loopback(host)
+    """Lookalikes of loopback addresses are ordinary hosts: http to them is refused."""
+    assert not operation(server=None, url=f"'https://{host}/'").loopback
+    assert "loopback" in why_not(server=None, url=f"'http://{host}/'")
 
 
 def test_proxies_are_http_urls() -> None:
     """Users, passwords and ports are fine; words are not."""
     for good in ("http://proxy", "https://u:p%40@proxy.example:3128/", "HTTP://[::1]:8080"):
-        assert proxy(good) == good
+        assert operation(proxy=f"'{good}'").proxy == SecretStr(good)
     for bad in ("proxy:3128", "http://", "http://proxy:0", "http://a b", "http://u:p@x@proxy"):
-        with pytest.raises(ValueError, match="must be the URL"):
-            proxy(bad)
+        assert "must be the URL" in why_not(proxy=f"'{bad}'")
 
 
 def test_percentages_are_exact_ratios() -> None:
     """The ratio is the decimal one, not what binary division makes of it."""
-    assert [percent(text) for text in ("80%", "99.9 %", "0%", "100%")] == [0.8, 0.999, 0, 1]
-    for bad in (True, None, "80", "eighty%", "1" * 30 + "%"):
-        with pytest.raises(ValueError, match="percentage"):
-            percent(bad)
+    for text, ratio in (("80%", 0.8), ("99.9 %", 0.999), ("0%", 0), ("100%", 1)):
+        assert sla(f"{{abandonment: {{max: {text}}}}}")[0].abandonment_max == ratio
+    for bad in ("true", "80", "'80'", "eighty%", "1" * 30 + "%"):
+        assert "percentage" in why_not(sla=f"[{{abandonment: {{max: {bad}}}}}]")
 
 
 def test_values_are_named_by_kind_and_quoted_with_care() -> None:
     """Messages say what YAML made of a value; long and token-like text is not repeated."""
-    samples: list[object] = [None, True, 1, 1.5, [], {}, "x"]
-    kinds = [kind(value) for value in samples]
-    assert kinds == ["nothing", "bool", "number", "float", "list", "mapping", "text"]
-    assert shown("caf\u00e9\x07") == '"café\\x07"'
-    assert shown("7b" + "0" * 30) == shown("a b " * 30) == "this text"
+    for value, kind in (
+        ("true", "true or false"),
+        ("1.5", "number"),
+        ("[]", "a list"),
+        ("{}", "a mapping"),
+    ):
+        assert kind in why_not(name=value)
+    for text, shown in (
+        ("caf\u00e9\x07", '"café\\x07"'),
+        ("7b" + "0" * 30, "this text"),
+        ("a b " * 30, "this text"),
+    ):
+        reason = why_not(sla=f"[{longest_wait(text)}]")
+        assert reason.startswith(shown), reason
 
 
 @pytest.mark.parametrize(

@@ -439,7 +439,7 @@ def test_every_log_line_can_be_read_by_a_machine(
         assert keys == ["ts", "level", "msg"]
 
 
-@pytest.mark.parametrize("victim", ["polling.poller.Poller.run", "web.server.HttpServer.serve"])
+@pytest.mark.parametrize("victim", ["polling.poll.Poller.run", "web.server.HttpServer.serve"])
 def test_a_part_that_dies_ends_the_process(launch: Launch, config: Path, victim: str) -> None:
     """A poll loop or a server that breaks ends everything with 1 rather than serve old data."""
     module, kind, method = victim.rsplit(".", 2)
@@ -461,10 +461,10 @@ def test_a_part_that_dies_ends_the_process(launch: Launch, config: Path, victim:
 def test_a_defect_in_a_turn_is_told_and_survived(launch: Launch, config: Path) -> None:
     """An unforeseen error within one poll counts as `internal`, with one traceback."""
     prelude = (
-        "import exporter.polling.poller as poller\n"
+        "import exporter.polling.poll as poll\n"
         "def broken(*whatever):\n"
         "    raise RuntimeError('broken for a test')\n"
-        "poller.absorb = broken\n"
+        "poll.apply_report = broken\n"
     )
     life = launch.serve(config, prelude=prelude)
     wait_for(

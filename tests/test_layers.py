@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
-    *("errors", "times", "output", "logs", "messages", "sdnotify", "mainloop", "wolkvox"),
-    *("config", "flags", "sharding", "state", "polling", "metrics", "web", "fleet"),
+    *("errors", "times", "logs", "messages", "sdnotify", "mainloop", "wolkvox"),
+    *("config", "sharding", "flags", "state", "polling", "metrics", "web", "fleet"),
     *("service", "simulator", "demo", "tools", "cli", "__main__"),
 )
 # Libraries that live behind one door.
@@ -26,8 +26,9 @@ DOORS = {
     "opening_hours": ("config/hours.py",),
     "sqlite3": ("state/",),
     "prometheus_client": ("metrics/",),
+    "isal": ("metrics/page.py",),
     "uvicorn": ("web/server.py",),
-    "click": ("cli.py", "flags.py", "tools/"),
+    "click": ("cli.py", "flags.py", "demo.py", "tools/"),
 }
 MODULE_LINES, FUNCTION_LINES = 450, 60
 FILES = sorted(ROOT.rglob("*.py"))
@@ -151,4 +152,4 @@ def test_one_broad_except_in_the_whole_project() -> None:
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) == "Exception")
     ]
-    assert broad == ["exporter.polling.poller"]
+    assert broad == ["exporter.polling.poll"]

@@ -16,7 +16,7 @@ from exporter.state.ledger import (
     what_changed,
 )
 from exporter.state.totals import NO_COUNTERS, UNKNOWN_TOTALS, Counters, day_totals
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures
 from tests.statuses import restored
 
 DAY = date(2026, 11, 20)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.state.storage import Attempt, Granted, Storage, TooEarly
+from exporter.state.models import Attempt, Granted, TooEarly
+from exporter.state.storage import Storage
 from tests.polling_support import INBOUND, NEARLY, USED, Stage
 from tests.state_support import row_of
 from tests.virtual import in_virtual_time, ok, row

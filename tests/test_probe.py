@@ -14,14 +14,13 @@ import httpx
 import pytest
 
 from exporter.config import Configuration
-from exporter.errors import StartError
+from exporter.errors import StartError, StorageError
 from exporter.messages import Words
 from exporter.state.storage import Storage
 from exporter.tools.asking import Means
-from exporter.tools.opening import check_owner
-from exporter.tools.probe import Probed, Prober, Result
+from exporter.tools.probe import Probed, Prober, Result, as_json, table
+from exporter.tools.session import check_owner
 from exporter.tools.skills import Listing, list_skills
-from exporter.tools.tables import as_json, plain, sentence
 from tests.polling_support import Stage, operation
 from tests.state_support import row_of
 from tests.tools_support import opened
@@ -39,18 +38,18 @@ def stage(state_directory: Path) -> Stage:
 async def probe(stage: Stage, loaded: Configuration, *, beside: bool = False) -> Result:
     """Probe every operation of a configuration."""
     with opened(stage, loaded, beside=beside) as desks:
-        prober = Prober(stage.world.clock(), None, lambda text: None)
+        prober = Prober(stage.world.clock(), lambda text: None)
         return await prober.run(list(desks.values()))
 
 
 def verdicts(result: Result) -> list[str]:
     """The verdicts in order."""
-    return [one.verdict for one in result.queries]
+    return [one.verdict.key for one in result.queries]
 
 
 def in_words(probed: Probed, language: str = "en") -> str:
     """The verdict as people read it."""
-    return sentence(probed, Words(language))
+    return probed.verdict.sentence(Words(language))
 
 
 @in_virtual_time
@@ -65,7 +64,7 @@ async def test_every_query_is_asked_once(stage: Stage) -> None:
     assert [seen.skill for seen in stage.seen()] == ["4173", "4180"]
     assert stage.windows()[0] == (f"{stage.day()}000000", f"{stage.day()}100000")
     assert stage.api.most_in_flight == 1
-    english, spanish = (plain(result, Words(language)) for language in ("en", "es"))
+    english, spanish = (table(result, Words(language), None) for language in ("en", "es"))
     assert re.search(r"^inbound +100 .* 60\.00% ", english, re.MULTILINE)
     assert re.search(r"^inbound +100 .* 60,00 % ", spanish, re.MULTILINE)
     for text in (english, spanish):
@@ -82,7 +81,7 @@ async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> N
     again = await probe(stage, loaded)
     assert verdicts(again) == ["recent"]
     assert not again.good
-    assert again.queries[0].wait == pytest.approx(239.5, abs=1)
+    assert again.queries[0].verdict.wait == pytest.approx(239.5, abs=1)
     assert len(stage.seen()) == 1
     stage.world.shift += timedelta(seconds=240)
     assert (await probe(stage, loaded)).good
@@ -205,7 +204,7 @@ async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:
     stage.world.shift += timedelta(minutes=30)
     held = await probe(stage, loaded)
     assert verdicts(held) == ["held.quota", "after"]
-    assert held.queries[0].wait == pytest.approx(1800, abs=5)
+    assert held.queries[0].verdict.wait == pytest.approx(1800, abs=5)
     stage.world.shift += timedelta(minutes=31)
     stage.api.answer = lambda seen: refusal("broken", 500)
     assert verdicts(await probe(stage, loaded)) == ["http", "held.quota"]
@@ -222,7 +221,7 @@ async def test_ceiling_and_hours_hold(stage: Stage) -> None:
     loaded = stage.configure(operation("4173 4180", daily_requests=1), hours)
     result = await probe(stage, loaded)
     assert verdicts(result) == ["fine", "budget", "hours"]
-    assert [one.wait for one in result.queries[1:]] == pytest.approx(
+    assert [one.verdict.wait for one in result.queries[1:]] == pytest.approx(
         [14 * 3600, 12 * 3600], abs=5
     )
     assert len(stage.seen()) == 1
@@ -363,11 +362,26 @@ async def test_tokens_side_by_side(stage: Stage) -> None:
         operation("4", name="third", port=4, token=1),
     )
     result = await probe(stage, loaded)
-    assert [one.operation for one in result.queries] == ["acme", "acme", "other", "third"]
+    assert [one.operation.name for one in result.queries] == ["acme", "acme", "other", "third"]
     assert stage.api.most_in_flight == 1
     starts = {seen.skill: seen.monotonic for seen in stage.seen()}
     assert starts["4"] == starts["1"]
     assert starts["3"] > starts["2"]
+
+
+@in_virtual_time
+async def test_a_state_that_goes_away(stage: Stage) -> None:
+    """It is one expected error, however many tokens are asked side by side."""
+
+    def answer(seen: Seen) -> httpx.Response:
+        for path in (stage.directory / "state").glob("*.db*"):
+            path.unlink()
+        return ok(row())
+
+    stage.api.answer = answer
+    others = operation("4", name="other", port=2, token=1)
+    with pytest.raises(StorageError):
+        await probe(stage, stage.configure(operation("1 2 3"), others))
 
 
 @in_virtual_time
@@ -398,7 +412,7 @@ async def test_hostile_answers(stage: Stage) -> None:
     stage.token_file().parent.mkdir(parents=True, exist_ok=True)
     loaded = stage.configure(operation("4173", interval="5m"), tokens=[CANARY])
     result = await probe(stage, loaded)
-    text = plain(result, ENGLISH)
+    text = table(result, ENGLISH, None)
     assert all(char.isprintable() or char == "\n" for char in text)
     assert "7bfeed" not in text
     document: dict[str, Any] = json.loads(as_json(result, Words("es"), stage.world.now()))

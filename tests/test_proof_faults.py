@@ -162,7 +162,7 @@ def test_pairs_are_drawn_by_their_seed() -> None:
 BROKEN = """
 from exporter.errors import Reason
 from exporter.logs import SECRETS
-from exporter.polling.budget import Limits
+from exporter.polling.limits import Limits
 from exporter.wolkvox import answer
 answer._BY_STATUS[403] = Reason.HTTP
 Limits.slot = lambda self, started, interval, now: started + interval / 2
@@ -170,9 +170,12 @@ SECRETS.scrub = lambda text: text + " 7bc0ffee12"
 """
 # A state that is in memory only: nothing notices that the disk is full.
 FORGETFUL = """
-from exporter.state import storage
-real = storage.connect
-storage.connect = lambda path: real(":memory:")
+import sqlite3
+real = sqlite3.connect
+def forget(path, **settings):
+    path.touch()
+    return real(":memory:", **settings)
+sqlite3.connect = forget
 """
 
 

@@ -12,8 +12,7 @@ from pydantic import SecretStr
 
 from exporter.config import Configuration, load
 from exporter.config.invalid import keys
-from exporter.config.model import HIDDEN
-from exporter.config.redacted import redacted
+from exporter.config.model import HIDDEN, redacted
 from tests.e2e_support import Launch
 
 pytest_plugins = ("tests.e2e_fixtures",)

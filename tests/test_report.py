@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.messages import Words
+from exporter.wolkvox.columns import (
+    COLUMNS,
+    FIELDS,
+    ChannelFigures,
+    Column,
+    Kind,
+    without_row,
+)
 from exporter.wolkvox.report import (
     MAX_ERRORS,
     UNREADABLE,
-    ChannelFigures,
     FieldError,
     SkillReport,
     read_count,
@@ -71,6 +79,37 @@ NEVER: list[object] = [
     {},
     {"a": 1},
 ]
+
+
+def test_columns_are_those_of_the_documented_report() -> None:
+    """The table has every figure of the vendor's page, in its order, and no other."""
+    assert FIELDS == (
+        "row",  # of the exporter: a row that is no object
+        "type_interaction",
+        "inbound_calls",
+        "answer_calls",
+        "abandon_calls",
+        "service_level_10seg",
+        "service_level_20seg",
+        "service_level_30seg",
+        "abandon",
+        "asa",
+        "ata",
+    )
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.field)
+def test_columns_say_how_their_rows_are_merged(column: Column) -> None:
+    """Counts are added up and 0 without a row; ratios and times are weighted by a count."""
+    counts = [one.field for one in COLUMNS if one.kind is Kind.COUNT]
+
+    assert (column.weight is None) == (column.kind is Kind.COUNT)
+    assert column.weight is None or column.weight in counts
+    expected = 0 if column.kind is Kind.COUNT else None
+    assert getattr(without_row("chat"), column.attribute) == expected
+    for language in ("es", "en"):
+        assert Words(language).text(f"column.{column.attribute}")
+        assert Words(language).text(f"column.{column.attribute}.short")
 
 
 @pytest.mark.parametrize("value", EMPTY, ids=range(len(EMPTY)))

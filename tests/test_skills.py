@@ -15,7 +15,8 @@ from exporter.config import load
 from exporter.config.yamlfile import read_yaml
 from exporter.errors import WolkvoxError
 from exporter.messages import Words
-from exporter.tools.asking import Held, Why
+from exporter.polling.limits import Why
+from exporter.tools.asking import Held
 from exporter.tools.skills import Listing, as_yaml, list_skills
 from exporter.wolkvox.information import Skill, read_skills
 from tests.e2e_api import Api, Reply, Script, found, refused
@@ -67,7 +68,7 @@ def read_back(text: str) -> list[tuple[str, str]]:
 def test_hostile_names_read_back() -> None:
     """Quotes, colons, line breaks, emoji: the same ids and names stand in the YAML."""
     skills = read_skills(rows(*HOSTILE))
-    text = as_yaml(skills, "last use")
+    text = as_yaml(skills)
     assert read_back(text) == [(skill.id, skill.name) for skill in skills]
     assert len(text.splitlines()) == len(HOSTILE)
     assert all(char.isprintable() or char == "\n" for char in text)
@@ -81,7 +82,7 @@ def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
         for number, (name, used) in enumerate(names)
     ]
     skills = read_skills(listed)
-    text = as_yaml(skills, "last use")
+    text = as_yaml(skills)
     back = read_back(text) if skills else []
     assert back == [(skill.id, skill.name) for skill in skills]
 
@@ -89,7 +90,7 @@ def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
 def test_ids_that_yaml_would_change() -> None:
     """Leading zeros and long numbers are quoted; last use is a comment where it is known."""
     skills = [Skill("0042", "a", ""), Skill("0", "b", ""), Skill("9" * 19, "c", "today")]
-    text = as_yaml(skills, "last use")
+    text = as_yaml(skills)
     assert text.splitlines()[0] == '      - {id: "0042", name: "a"}'
     assert text.splitlines()[2].endswith("}  # last use today")
     assert read_back(text) == [("0042", "a"), ("0", "b"), ("9" * 19, "c")]
@@ -98,7 +99,7 @@ def test_ids_that_yaml_would_change() -> None:
 def test_pasted_into_a_configuration(tmp_path: Path) -> None:
     """The output stands below `skills:` as it is."""
     skills = read_skills(rows(*HOSTILE))
-    text = as_yaml(skills, "last use")
+    text = as_yaml(skills)
     head = '  - name: acme\n    server: "0013"\n    token: abc\n    skills:\n'
     path = tmp_path / "wolkvox.yml"
     path.write_text(f"operations:\n{head}{text}", encoding="utf-8")

@@ -16,19 +16,9 @@ from typing import Any
 import pytest
 
 from exporter.errors import StartError, StorageError
-from exporter.state import journal as journals
-from exporter.state.journal import Journal
 from exporter.state.locks import DirectoryLock, TokenGate
-from exporter.state.snapshot import Snapshot
-from exporter.state.storage import (
-    FILE_NAME,
-    Attempt,
-    Granted,
-    Spent,
-    Storage,
-    Stored,
-    TooEarly,
-)
+from exporter.state.models import Attempt, Granted, Snapshot, Spent, Stored, TooEarly
+from exporter.state.storage import FILE_NAME, Storage, ThreadedState
 from exporter.times import Clock
 from tests.state_support import OPENED_AT, open_state
 from tests.statuses import CHAT, DAY, VOICE, never, status
@@ -277,44 +267,45 @@ def test_failed_step_takes_the_whole_transaction_back(storage: Storage) -> None:
 
 
 @pytest.mark.anyio
-async def test_journal_writes_beside_the_loop(tmp_path: Path) -> None:
+async def test_writes_run_beside_the_loop(tmp_path: Path) -> None:
     """Writes run on the writer's thread and are on disk when the waiter goes on."""
     mine = open_state(tmp_path)
-    journal = Journal(mine)
+    state = ThreadedState(mine)
     threads = await asyncio.gather(
-        *(journal.write(lambda s: threading.current_thread().name) for _ in range(100))
+        *(state.write(lambda s: threading.current_thread().name) for _ in range(100))
     )
-    await journal.write(lambda s: s.begin_attempt(attempt(1000.0)))
+    await state.write(lambda s: s.begin_attempt(attempt(1000.0)))
 
     other = open_state(tmp_path)
     assert other.stored(1, "4173").attempt_at == 1000.0
     other.close()
-    journal.close()
+    state.close()
     mine.close()
     assert set(threads) == {"state"}
 
 
 class _Flushes:
-    """A journal whose first flush lasts until `go` is set, and the sizes of its flushes."""
+    """A state whose first flush lasts until `go` is set, and the sizes of its flushes."""
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(journals, "_GATHER_SECONDS", 60.0)
         self.storage = open_state(directory)
         self.sizes: list[int] = []
-        self.go = threading.Event()
+        self.begun, self.go = threading.Event(), threading.Event()
         self._transact = self.storage.transact
         monkeypatch.setattr(self.storage, "transact", self._counted)
-        self.journal = Journal(self.storage)
-        self.first = asyncio.ensure_future(self.journal.write(lambda s: None))
+        self.state = ThreadedState(self.storage)
+        self.first = asyncio.ensure_future(self.state.write(lambda s: None))
 
     def _counted(self, steps: Sequence[Callable[[Storage], Any]]) -> list[Any]:
+        self.begun.set()
         self.go.wait(30)
         self.sizes.append(len(steps))
         return self._transact(steps)
 
     async def meanwhile(self, *steps: Callable[[Storage], Any]) -> list[Any]:
         """Write these while the first flush lasts."""
-        waiting = [asyncio.ensure_future(self.journal.write(step)) for step in steps]
+        await asyncio.to_thread(self.begun.wait, 30)
+        waiting = [asyncio.ensure_future(self.state.write(step)) for step in steps]
         await asyncio.sleep(0)
         self.go.set()
         await self.first
@@ -322,35 +313,34 @@ class _Flushes:
 
 
 @pytest.mark.anyio
-async def test_a_busy_journal_gathers_what_comes_soon(
+async def test_writes_that_arrive_during_a_flush_share_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a flush that several shared, the next one waits for more."""
+    """What comes while the disk is busy is one flush; a write that comes alone is its own."""
     flushes = _Flushes(tmp_path, monkeypatch)
-    await flushes.meanwhile(*[lambda s: None] * 2)
-    waiting = []
-    for _ in range(10):
-        waiting.append(asyncio.ensure_future(flushes.journal.write(lambda s: None)))
-        await asyncio.sleep(0)
-    flushes.journal.close()  # which waits no longer
-    await asyncio.gather(*waiting)
+    assert await flushes.meanwhile(*[lambda s: 7] * 10) == [7] * 10
+    for _ in range(2):
+        await flushes.state.write(lambda s: None)
 
-    assert flushes.sizes in ([1, 2, 10], [3, 10])
+    assert flushes.sizes == [1, 10, 1, 1]
+    flushes.state.close()
     flushes.storage.close()
 
 
 @pytest.mark.anyio
-async def test_a_lone_writer_waits_for_nobody(
+async def test_closing_writes_what_was_handed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Writes one after the other are flushed at once, each by itself."""
+    """Writes that wait for a flush are on the disk when the state was closed."""
     flushes = _Flushes(tmp_path, monkeypatch)
-    await flushes.meanwhile()
-    for _ in range(3):
-        await asyncio.wait_for(flushes.journal.write(lambda s: None), 30)
+    await asyncio.to_thread(flushes.begun.wait, 30)
+    waiting = asyncio.ensure_future(flushes.state.write(lambda s: s.save_fact(1, "name", [1])))
+    await asyncio.sleep(0)
+    flushes.go.set()
+    flushes.state.close()
 
-    assert flushes.sizes == [1, 1, 1, 1]
-    flushes.journal.close()
+    assert flushes.storage.load_fact(1, "name") == [1]
+    await waiting
     flushes.storage.close()
 
 
@@ -375,15 +365,15 @@ async def test_a_defect_in_one_step_fails_no_other(
     assert results[2] is None
     assert flushes.storage.load_fact(1, "name") == [1]
     assert not [name for name in os.listdir(tmp_path) if "damaged" in name]
-    flushes.journal.close()
+    flushes.state.close()
     flushes.storage.close()
 
 
 @pytest.mark.anyio
-async def test_journal_hands_every_error_to_its_waiter(tmp_path: Path) -> None:
+async def test_every_error_is_handed_to_its_waiter(tmp_path: Path) -> None:
     """A refusal and a defect both reach the loop; the thread lives on."""
     storage = open_state(tmp_path)
-    journal = Journal(storage)
+    state = ThreadedState(storage)
 
     def refused(_: Storage) -> None:
         raise sqlite3.OperationalError("database or disk is full")
@@ -392,14 +382,14 @@ async def test_journal_hands_every_error_to_its_waiter(tmp_path: Path) -> None:
         raise KeyError("x")
 
     with pytest.raises(StorageError, match="disk is full"):
-        await journal.write(refused)
+        await state.write(refused)
     with pytest.raises(KeyError):
-        await journal.write(defect)
-    waiting = asyncio.ensure_future(journal.write(lambda s: 1))
+        await state.write(defect)
+    waiting = asyncio.ensure_future(state.write(lambda s: 1))
     await asyncio.sleep(0)
     waiting.cancel()
-    assert await journal.write(lambda s: 2) == 2
-    journal.close()
+    assert await state.write(lambda s: 2) == 2
+    state.close()
     storage.close()
 
 

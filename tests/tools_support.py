@@ -17,7 +17,7 @@ from pathlib import Path
 from exporter.config import Configuration, Operation
 from exporter.times import Clock
 from exporter.tools.asking import Desk, Means
-from exporter.tools.opening import desks
+from exporter.tools.session import desks
 from exporter.wolkvox.client import WolkvoxClient
 from tests.e2e_support import PATIENCE, Life, Nursery
 from tests.polling_support import Stage

@@ -78,6 +78,8 @@ class OpenHours:
 
     def wait(self, now: datetime) -> float:
         """Seconds until it is open: 0 while it is, a day at most."""
+        if self._calendar is None:
+            return 0.0
         now = now.astimezone(UTC)
         spans = self._spans(now, now + A_DAY)
         opens = next((begin for begin, _stop, is_open in spans if is_open), now + A_DAY)
@@ -85,20 +87,21 @@ class OpenHours:
 
     def open_seconds(self, start: datetime, end: datetime) -> float:
         """How many of the seconds between two moments are open."""
-        spans = self._spans(start.astimezone(UTC), end.astimezone(UTC))
+        start, end = start.astimezone(UTC), end.astimezone(UTC)
+        spans = self._spans(start, end) if self._calendar else [(start, max(start, end), True)]
         total = sum((stop - begin for begin, stop, is_open in spans if is_open), timedelta())
         return total / timedelta(seconds=1)
 
     def state(self, now: float) -> tuple[bool, float | None]:
         """Whether it is open at epoch `now`, and until when (None: for good)."""
+        if self._calendar is None:
+            return True, None
         moment = datetime.fromtimestamp(now, UTC)
         horizon = moment + A_DAY
         (_begin, _stop, is_open), *later = self._spans(moment, horizon)
         for begin, _stop, other in later:
             if other != is_open:
                 return is_open, begin.timestamp()
-        if self._calendar is None:
-            return is_open, None
         last = self._shown(horizon - timedelta.resolution)
         change = self._calendar.next_change(last)
         if change is None or change.year == MAXYEAR:
@@ -109,15 +112,13 @@ class OpenHours:
         self, start: datetime, end: datetime
     ) -> Iterator[tuple[datetime, datetime, bool]]:
         """Cut a span of time where it opens or closes, and where the clocks change; in UTC."""
+        assert self._calendar is not None  # noqa: S101 - who has none is always open
         while start < end:
             steady = clock_change(start, min(start + A_DAY, end), self._zone)
-            if self._calendar is None:
-                yield start, steady, True
-            else:
-                shown = self._shown(start)
-                spans = self._calendar.intervals(shown, shown + (steady - start))
-                for begin, stop, state, _comment in spans:
-                    yield start + (begin - shown), start + (stop - shown), state == State.OPEN
+            shown = self._shown(start)
+            spans = self._calendar.intervals(shown, shown + (steady - start))
+            for begin, stop, state, _comment in spans:
+                yield start + (begin - shown), start + (stop - shown), state == State.OPEN
             start = steady
 
     def _shown(self, moment: datetime) -> datetime:

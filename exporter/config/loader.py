@@ -16,7 +16,6 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.addresses import server, url
 from exporter.config.checks import (
     Entry,
     Report,
@@ -34,6 +33,7 @@ from exporter.config.model import (
     problems_of,
 )
 from exporter.config.tokens import TokenUnreadable, token_digest
+from exporter.config.values import server, url
 from exporter.config.yamlfile import Document, Loc, is_plain_key, read_yaml
 from exporter.errors import ConfigError
 from exporter.messages import terminal_language

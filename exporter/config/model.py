@@ -30,13 +30,12 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from exporter.config import addresses, values
-from exporter.config.addresses import Endpoint
+from exporter.config import values
 from exporter.config.hours import country, hours, names_holidays
 from exporter.config.invalid import Invalid, may_show
 from exporter.config.tokens import TokenSource, clean_token
-from exporter.config.values import format_duration, format_percent, given, skill_key
-from exporter.config.yamlfile import Loc
+from exporter.config.values import Endpoint, format_duration, format_percent, given, skill_key
+from exporter.config.yamlfile import Loc, write_yaml
 
 DEFAULT_MIN_INTERACTIONS = 20
 # Licences come with 1,000 calls a day each, and nobody has less than one licence.
@@ -127,21 +126,21 @@ SkillId = Annotated[
 Server = Annotated[
     Endpoint,
     Read(
-        addresses.server,
+        values.server,
         lambda endpoint: endpoint.server.removeprefix("wv"),
-        pattern=addresses.SERVER_PATTERN,
+        pattern=values.SERVER_PATTERN,
     ),
 ]
 Url = Annotated[
     Endpoint,
-    Read(addresses.url, lambda endpoint: endpoint.base_url, pattern=addresses.URL_PATTERN),
+    Read(values.url, lambda endpoint: endpoint.base_url, pattern=values.URL_PATTERN),
 ]
 Proxy = Annotated[
     SecretStr,
     Read(
-        lambda value: SecretStr(addresses.proxy(value)),
+        lambda value: SecretStr(values.proxy(value)),
         lambda proxy: re.sub(r"//.*@", "//", proxy.get_secret_value()),
-        pattern=addresses.URL_PATTERN,
+        pattern=values.URL_PATTERN,
     ),
 ]
 Token = Annotated[
@@ -303,6 +302,20 @@ class Configuration:
     operations: tuple[Operation, ...]
     warnings: tuple[str, ...] = ()
     shared_tokens: tuple[tuple[str, ...], ...] = ()
+
+
+def redacted(configuration: Configuration) -> str:
+    """Write the operations in force as YAML, without a secret and with every default.
+
+    A token is named by the place it comes from, a proxy loses its user and password. Where
+    tokens come from files or the environment and no proxy has a password, the result is
+    itself a configuration with the same meaning.
+    """
+    operations = [
+        operation.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for operation in configuration.operations
+    ]
+    return write_yaml({"operations": operations})
 
 
 def problems_of(operation: Operation, broken: frozenset[str]) -> Found:

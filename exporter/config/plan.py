@@ -128,25 +128,25 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
         Load(skill.interval or operation.interval, seconds) for skill in operation.skills
     )
     fixed = closing * len(loads)
-    fixed += TOKEN_INFO_CALLS if operation.token_info else 0
-    fixed += DISCOVER_CALLS if operation.discover else 0
-    unknown = operation.discover and not operation.skills
+    fixed += TOKEN_INFO_CALLS * operation.token_info + DISCOVER_CALLS * operation.discover
     one = calls_of([Load(operation.interval, seconds)]) + closing
     return OperationPlan(
         operation=operation,
         loads=loads,
         fixed=fixed,
         calls=calls_of(loads) + fixed,
-        per_skill=one if unknown else 0,
+        per_skill=one if operation.discover else 0,
     )
 
 
 def plan(configuration: Configuration, now: datetime) -> Plan:
     """Plan a full day of every token; `now` (aware) says which week poll_hours are read in."""
-    tokens = tuple(
-        _plan_token([plan_operation(operation, now) for operation in group])
-        for group in _groups(configuration)
-    )
+    token_of = {name: names[0] for names in configuration.shared_tokens for name in names}
+    groups: dict[str, list[OperationPlan]] = {}
+    for operation in configuration.operations:
+        group = groups.setdefault(token_of.get(operation.name, operation.name), [])
+        group.append(plan_operation(operation, now))
+    tokens = tuple(map(_plan_token, groups.values()))
     warnings = tuple(
         f"{_names(token)}: {token.calls} calls a day are planned, and a licence allows"
         f" {UNLICENSED_DAILY_REQUESTS}: set daily_requests to what yours allow"
@@ -154,19 +154,6 @@ def plan(configuration: Configuration, now: datetime) -> Plan:
         if token.ceiling is None and token.calls > UNLICENSED_DAILY_REQUESTS
     )
     return Plan(tokens, warnings)
-
-
-def _groups(configuration: Configuration) -> list[list[Operation]]:
-    """Put operations with the same token together, in the order of the first of each."""
-    token_of = {
-        name: number
-        for number, names in enumerate(configuration.shared_tokens)
-        for name in names
-    }
-    groups: dict[int | str, list[Operation]] = {}
-    for operation in configuration.operations:
-        groups.setdefault(token_of.get(operation.name, operation.name), []).append(operation)
-    return list(groups.values())
 
 
 def _plan_token(operations: Sequence[OperationPlan]) -> TokenPlan:

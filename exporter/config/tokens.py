@@ -15,6 +15,7 @@ from exporter.config.invalid import Invalid, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_LENGTH = 4096
+_MOUNTED = ("/run/secrets", "/var/run/secrets")
 # What is pasted in the place of a token; those of Wolkvox are hexadecimal.
 _ODD = (
     (r"""["'`].*|.*["'`]""", "token_quote"),
@@ -73,11 +74,10 @@ class TokenSource:
     def place(self) -> Invalid:
         """Return the place as a detail of a message; what may be a token is not in it."""
         if self.file is not None:
-            odd = [one for one in (*self.file.parents, self.file) if not may_show(one.name)]
             # A token may hold a slash and look like folders: the first part counts.
-            first = min(odd, key=lambda one: len(one.parts), default=None)
-            if first is not None:
-                return Invalid("place_file_hidden", folder=first.parent)
+            for one in (*reversed(self.file.parents), self.file):
+                if not may_show(one.name):
+                    return Invalid("place_file_hidden", folder=one.parent)
             return Invalid("place_file", file=self.file)
         if self.variable is None:
             return Invalid("place_configuration")
@@ -89,14 +89,13 @@ class TokenSource:
 
         Raises TokenUnreadable where there is none.
         """
-        if self.file is None:
-            raw = self.value.get_secret_value() if self.value is not None else ""
-        else:
-            raw = self._content(self.file)
         try:
-            return SecretStr(clean_token(raw))
+            if self.file is not None:
+                return SecretStr(clean_token(_content(self.file)))
+            return SecretStr(clean_token(self.value.get_secret_value() if self.value else ""))
         except Invalid as why:
-            raise self._unreadable(why) from None
+            unreadable = Invalid("token_unreadable", place=self.place(), why=why)
+            raise TokenUnreadable(unreadable) from None
 
     def digest(self) -> str | None:
         """Return the digest of the token of this moment; None where there is none."""
@@ -122,23 +121,18 @@ class TokenSource:
         Secrets that a container runtime mounts are readable by all inside the container
         alone: Docker and Kubernetes make them so, and nobody can change it.
         """
-        if self.file is None or self.file.is_relative_to("/run/secrets"):
-            return False
-        if self.file.is_relative_to("/var/run/secrets"):
+        if self.file is None or any(map(self.file.is_relative_to, _MOUNTED)):
             return False
         try:
             return bool(self.file.stat().st_mode & stat.S_IROTH)
         except OSError:
             return False
 
-    def _unreadable(self, why: Invalid) -> TokenUnreadable:
-        return TokenUnreadable(Invalid("token_unreadable", place=self.place(), why=why))
 
-    def _content(self, path: Path) -> str:
-        try:
-            # Anything but a plain file may block for ever (a pipe) or never end (a device).
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise self._unreadable(Invalid("token_no_file"))
+def _content(path: Path) -> str:
+    """Read a plain file of a token's size; anything else may block for ever, or never end."""
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
             # Before each request: a file object costs five times as much.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
@@ -147,13 +141,13 @@ class TokenSource:
                     content += piece
             finally:
                 os.close(descriptor)
-        except FileNotFoundError:
-            raise self._unreadable(Invalid("token_not_there")) from None
-        except OSError as error:
-            raise self._unreadable(Invalid("unreadable", why=error.strerror)) from None
-        except ValueError:
-            raise self._unreadable(Invalid("token_null")) from None
-        # Latin-1 never fails; what is not ASCII is refused by clean_token.
-        return content.decode(
-            "utf-8-sig" if content.startswith(b"\xef\xbb\xbf") else "latin-1", "replace"
-        )
+            # Latin-1 never fails; what is not ASCII is refused by clean_token.
+            marked = content.startswith(b"\xef\xbb\xbf")
+            return content.decode("utf-8-sig" if marked else "latin-1", "replace")
+    except FileNotFoundError:
+        raise Invalid("token_not_there") from None
+    except OSError as error:
+        raise Invalid("unreadable", why=error.strerror) from None
+    except ValueError:
+        raise Invalid("token_null") from None
+    raise Invalid("token_no_file")

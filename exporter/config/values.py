@@ -1,12 +1,15 @@
-"""The values of the configuration: one YAML value in, one checked value out, else `Invalid`."""
+"""The values of the configuration: one YAML value in, one checked value out, else `Invalid`.
 
-# Pydantic turns a ValueError into a problem of its key, but lets a TypeError through:
+No message repeats any of an address: it may hold a password.
+"""
 
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
 import zoneinfo
+from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -20,6 +23,8 @@ NAME_PATTERN = r"^[a-zA-Z0-9_.-]{1,128}$"
 PERCENT_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,6})? ?%$"
 LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
 VARIABLE_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
+SERVER_PATTERN = r"^([wW][vV])?[0-9]{4}$"
+URL_PATTERN = "^[hH][tT][tT][pP][sS]?://"
 SKILL_ID_PATTERN = r"^([0-9]{1,18}|all)$"
 ALL_SKILLS = "all"
 TAKEN_LABELS = frozenset({"operation", "server", "timezone", "job", "instance"})
@@ -29,6 +34,12 @@ _UNIT_MILLISECONDS = dict(
 )
 _DURATION = re.compile(DURATION_PATTERN, re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]+)(ms|[ywdhms])", re.ASCII)
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[0-9a-z](?:[0-9a-z.-]*[0-9a-z])?)"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/[0-9a-z._~-]*)*)",
+    re.ASCII | re.IGNORECASE,
+)
+_WOLKVOX_HOST = re.compile(r"(wv[0-9]{4})\.wolkvox\.com", re.ASCII)
 _OFFSET = re.compile(
     r"(?:(?:utc|gmt|etc/gmt|etc/utc)\s*)?[-+]\s*[0-9]{1,2}(?::?[0-9]{2})?", re.I
 )
@@ -173,3 +184,90 @@ def timezone(value: object) -> ZoneInfo:
     cities = {zone.rpartition("/")[2].replace("_", " "): zone for zone in places}
     hint = nearest(name, {**cities, **{zone: zone for zone in places}})
     raise Invalid("timezone", quoted=name, nearest=hint)
+
+
+# Addresses -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an operation's API answers, and how people see it."""
+
+    base_url: str
+    server: str
+    host: str
+    loopback: bool
+
+
+def server(value: object) -> Endpoint:
+    """Read `0013` or `wv0013` as the address of Wolkvox's own server."""
+    if isinstance(value, (int, Unquoted)) and not isinstance(value, bool):
+        written = value if isinstance(value, Unquoted) else f"{value:04d}"
+        raise Invalid("server_number", written=written)
+    name = text(value)
+    if not re.fullmatch(SERVER_PATTERN, name):
+        raise Invalid("server_address" if "." in name or "/" in name else "server")
+    return url(f"https://wv{name[-4:]}.wolkvox.com/api/v2/")
+
+
+def url(value: object) -> Endpoint:
+    """Read the base URL of an API: https, or http to a loopback address."""
+    address = text(value)
+    found = _URL.fullmatch(address)
+    if found is None or not _is_port(found["port"]):
+        raise Invalid(_why_no_url(address))
+    scheme, host = found["scheme"].lower(), found["host"].lower()
+    loopback = is_loopback(host)
+    if scheme == "http" and not loopback:
+        raise Invalid("url_http")
+    if any(part in {".", ".."} for part in found["path"].split("/")):
+        raise Invalid("url_dots")
+    default_port = "443" if scheme == "https" else "80"
+    port = "" if found["port"] in {None, default_port} else f":{int(found['port'])}"
+    path = found["path"].rstrip("/") + "/"
+    own = _WOLKVOX_HOST.fullmatch(host)
+    return Endpoint(
+        base_url=f"{scheme}://{host}{port}{path}",
+        server=own[1] if own and not port else f"{host}{port}",
+        host=host.strip("[]"),
+        loopback=loopback,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host can only be this machine: 127.0.0.0/8, ::1 or localhost."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_loopback
+    return address == ipaddress.IPv6Address("::1")
+
+
+def _why_no_url(address: str) -> str:
+    """Name the message about what keeps an address from being a base URL."""
+    if not re.match(r"https?://", address, re.IGNORECASE):
+        return "url_scheme"
+    if "@" in address:
+        return "url_user"
+    return "url_query" if "?" in address or "#" in address else "url"
+
+
+def proxy(value: object) -> str:
+    """Take the URL of an http or https proxy; it may hold a password and is never shown."""
+    address = text(value)
+    if address.lower().startswith("socks"):
+        raise Invalid("proxy_socks")
+    credentials = r"(?:[0-9a-z._~!$&'()*+,;=%-]*(?::[0-9a-z._~!$&'()*+,;=%:-]*)?@)?"
+    bare = re.sub(f"^(https?://){credentials}", r"\1", address, flags=re.I | re.A)
+    found = _URL.fullmatch(bare)
+    if found is None or found["path"].strip("/") or not _is_port(found["port"]):
+        raise Invalid("proxy")
+    return address
+
+
+def _is_port(written: str | None) -> bool:
+    return written is None or int(written) in range(1, 65536)

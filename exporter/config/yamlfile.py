@@ -21,7 +21,9 @@ from exporter.errors import ConfigError, Problem
 MAX_BYTES = 4 * 1024 * 1024
 MAX_ALIASED = 500_000
 MAX_DEPTH = 50
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is not in every build
+# libyaml is many times faster, and not in every build of PyYAML.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 Loc = tuple[int | str, ...]
 
@@ -238,3 +240,9 @@ def plain(text: str) -> object:
     if whole := _WHOLE.fullmatch(text):
         return Unquoted(text) if whole[1] else int(text)
     return float(text) if _DECIMAL.fullmatch(text) else text
+
+
+def write_yaml(data: object) -> str:
+    """Write plain data as YAML for people, in the order of its keys."""
+    text: str = yaml.dump(data, Dumper=DUMPER, allow_unicode=True, sort_keys=False, width=100)
+    return text

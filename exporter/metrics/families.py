@@ -6,7 +6,12 @@ from it, and a sample whose family does not stand here cannot be rendered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+from exporter.wolkvox.columns import COLUMNS, Column, Kind
 
 OPERATION = ("operation",)
 QUERY = ("operation", "skill_id", "skill")
@@ -40,13 +45,17 @@ class Family:
         return self.name.removesuffix("_total") if self.kind == "counter" else self.name
 
 
-def _skill(name: str, text: str, field: str, extra: tuple[str, ...] = ()) -> Family:
+def _skill(columns: Sequence[Column]) -> Family:
+    """The gauge of one column, or of several that differ in their threshold."""
+    first = columns[0]
+    names = ", ".join(column.field for column in columns)
+    more = f" {_NO_SUM}" if first.kind is Kind.COUNT else ""
     return Family(
-        f"wolkvox_skill_{name}",
+        first.family,
         "gauge",
-        (*WINDOW, *extra),
-        f"{text} (skill_11 field {field}). {_DAY}",
-        f"`{field}`",
+        WINDOW if first.within is None else (*WINDOW, "threshold_seconds"),
+        f"{first.help} (skill_11 field {names}).{more} {_DAY}",
+        ", ".join(f"`{column.field}`" for column in columns),
         "Figures of the day",
     )
 
@@ -55,20 +64,9 @@ def _own(name: str, kind: str, labels: tuple[str, ...], text: str, group: str) -
     return Family(f"wolkvox_{name}", kind, labels, text, "the exporter itself", group)
 
 
-SKILL_FAMILIES = (
-    _skill("inbound_interactions", f"Interactions that came in. {_NO_SUM}", "inbound_calls"),
-    _skill("answered_interactions", f"Interactions answered by an agent. {_NO_SUM}", "answer_calls"),
-    _skill("abandoned_interactions", f"Interactions that hung up before an answer. {_NO_SUM}", "abandon_calls"),
-    _skill(
-        "service_level_ratio",
-        "Share of the inbound interactions answered within threshold_seconds, 0 to 1",
-        "service_level_10seg, _20seg, _30seg",
-        ("threshold_seconds",),
-    ),
-    _skill("abandonment_ratio", "Share of the inbound interactions that were abandoned, 0 to 1", "abandon"),
-    _skill("asa_seconds", "Average speed of answer: mean wait of the answered in seconds", "asa"),
-    _skill("ata_seconds", "Average time to abandonment: mean wait of the abandoned in seconds", "ata"),
-)  # fmt: skip
+SKILL_FAMILIES = tuple(
+    _skill([*columns]) for _, columns in groupby(COLUMNS, attrgetter("family"))
+)
 
 COUNTER_FAMILIES = (
     Family(

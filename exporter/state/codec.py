@@ -15,9 +15,10 @@ from types import MappingProxyType
 from typing import Any
 
 from exporter.state.ledger import ChannelLedger, QueryLedger
-from exporter.state.snapshot import QueryMemory, Result
+from exporter.state.models import QueryMemory, Result
 from exporter.state.totals import Counters, DayTotals
-from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, ChannelFigures
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
+from exporter.wolkvox.report import MAX_CHANNEL_LENGTH
 from exporter.wolkvox.text import printable
 
 # Beyond them a day before, or a time zone, would leave the calendar.
@@ -31,7 +32,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Codec:
     """How values of one kind are read from JSON data and written as such."""
 
     read: Callable[[Any], Any]
@@ -42,7 +43,7 @@ def _refused(value: object, kind: str) -> ValueError:
     return ValueError(f"{str(value)[:40]!r} is no {kind}")
 
 
-def _in(name: str, kind: Kind, value: Any) -> Any:
+def _in(name: str, kind: Codec, value: Any) -> Any:
     """Read what stands under a name, which an error then begins with."""
     try:
         return kind.read(value)
@@ -50,11 +51,11 @@ def _in(name: str, kind: Kind, value: Any) -> Any:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _optional(kind: Kind) -> Kind:
-    return Kind(lambda value: None if value is None else kind.read(value), kind.write)
+def _optional(kind: Codec) -> Codec:
+    return Codec(lambda value: None if value is None else kind.read(value), kind.write)
 
 
-def _object(make: Callable[..., Any], fields: Mapping[str, Kind], **renamed: str) -> Kind:
+def _object(make: Callable[..., Any], fields: Mapping[str, Codec], **renamed: str) -> Codec:
     """Objects with these fields; `make` builds one, and raises ValueError for what is wrong.
 
     The names in the file never change: where the code calls a field otherwise, `renamed`
@@ -79,7 +80,7 @@ def _object(make: Callable[..., Any], fields: Mapping[str, Kind], **renamed: str
             data[name] = None if part is None else kind.write(part)
         return data
 
-    return Kind(read, write)
+    return Codec(read, write)
 
 
 # Single values ---------------------------------------------------------------------------
@@ -127,10 +128,10 @@ def _channel(value: Any) -> str:
 
 
 _COUNT, _NUMBER, _FLAG, _DAY = (
-    Kind(_count),
-    Kind(_number),
-    Kind(_flag),
-    Kind(_day, date.isoformat),
+    Codec(_count),
+    Codec(_number),
+    Codec(_flag),
+    Codec(_day, date.isoformat),
 )
 _SOME_COUNT, _SOME_NUMBER, _SOME_DAY = map(_optional, (_COUNT, _NUMBER, _DAY))
 
@@ -182,7 +183,7 @@ _CHANNEL = _object(
     },
 )
 _LEDGER = _object(
-    _make_ledger, {"day": _DAY, "channels": Kind(_read_channels, _write_channels)}
+    _make_ledger, {"day": _DAY, "channels": Codec(_read_channels, _write_channels)}
 )
 
 # Results and the whole -------------------------------------------------------------------
@@ -204,22 +205,24 @@ def _write_rows(rows: tuple[ChannelFigures, ...]) -> list[Any]:
 _ROW = _object(
     ChannelFigures,
     {
-        "channel": Kind(_channel),
-        **dict.fromkeys(("inbound", "answered", "abandoned"), _SOME_COUNT),
-        **dict.fromkeys(("service_level_10", "service_level_20"), _SOME_NUMBER),
-        **dict.fromkeys(("service_level_30", "abandonment", "asa", "ata"), _SOME_NUMBER),
+        "channel": Codec(_channel),
+        **{
+            one.state: _SOME_COUNT if one.kind is Kind.COUNT else _SOME_NUMBER
+            for one in COLUMNS
+        },
     },
+    **{one.state: one.attribute for one in COLUMNS},
 )
 _RESULT = _object(
     Result,
-    {"day": _DAY, "at": Kind(_moment), "rows": Kind(_read_rows, _write_rows)},
+    {"day": _DAY, "at": Codec(_moment), "rows": Codec(_read_rows, _write_rows)},
     at="completed_at",
     rows="channels",
 )
 _MEMORY = _object(
     QueryMemory,
     {
-        "last_success_at": _optional(Kind(_moment)),
+        "last_success_at": _optional(Codec(_moment)),
         "failures": _COUNT,
         "today": _optional(_RESULT),
         "yesterday": _optional(_RESULT),

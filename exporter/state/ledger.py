@@ -31,7 +31,7 @@ from exporter.state.totals import (
 )
 
 if TYPE_CHECKING:
-    from exporter.wolkvox.report import ChannelFigures
+    from exporter.wolkvox.columns import ChannelFigures
 
 KEEP_DAYS = 8  # the same weekday last week, with a day to spare
 MOST_HELD = 3  # answers held in a row; the one that falls after them is believed

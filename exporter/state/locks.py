@@ -15,6 +15,7 @@ from exporter.errors import StartError, StorageError
 from exporter.times import Clock
 
 _PATIENCE = 0.2  # seconds between looks at a lock that another process holds
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class DirectoryLock:
@@ -31,30 +32,34 @@ class DirectoryLock:
         """Take the lock; raises StartError where another exporter holds it."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(directory, _DIRECTORY)
         except OSError as error:
             raise StartError(
                 f"the state directory {directory} cannot be written ({error.strerror}); "
                 "set --storage.path to a directory of the exporter's user"
             ) from error
         try:
-            free = _take_exclusively(descriptor)
+            # An exporter holds the lock alone; `is_held` shares it for a moment.
+            for _ in range(1000):
+                if _try_lock(descriptor):
+                    return cls(descriptor)
+                if not _try_lock(descriptor, fcntl.LOCK_SH):
+                    break
+                os.sched_yield()
         except StorageError as error:
             os.close(descriptor)
             raise StartError(f"the state directory {directory}: {error}") from error
-        if not free:
-            os.close(descriptor)
-            raise StartError(
-                f"another exporter runs on the state directory {directory}; "
-                "give this one its own with --storage.path"
-            )
-        return cls(descriptor)
+        os.close(descriptor)
+        raise StartError(
+            f"another exporter runs on the state directory {directory}; "
+            "give this one its own with --storage.path"
+        )
 
     @staticmethod
     def is_held(directory: Path) -> bool:
         """Whether an exporter runs on the directory; raises StorageError (no permission)."""
         try:
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(directory, _DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
@@ -81,43 +86,24 @@ class TokenGate:
     async def hold(self, digest: str) -> AsyncIterator[None]:
         """Wait for the token's turn and hold it; raises StorageError (no lock file)."""
         async with self._locks.setdefault(digest, asyncio.Lock()):
-            descriptor = await self._between_processes(digest)
+            descriptor = self._open(f"{self._directory}/{digest[:32]}.lock")
             try:
+                while not _try_lock(descriptor):
+                    await self._clock.sleep(_PATIENCE)
                 yield
             finally:
                 os.close(descriptor)
 
-    async def _between_processes(self, digest: str) -> int:
-        try:
-            descriptor = self._open(f"{self._directory}/{digest[:32]}.lock")
-        except OSError as error:
-            raise StorageError(f"{self._directory}: {error.strerror}") from error
-        try:
-            while not _try_lock(descriptor):
-                await self._clock.sleep(_PATIENCE)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-
     def _open(self, path: str) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
-            return os.open(path, flags, 0o600)
-        except FileNotFoundError:
-            self._directory.mkdir(mode=0o700, exist_ok=True)
-            return os.open(path, flags, 0o600)
-
-
-def _take_exclusively(descriptor: int) -> bool:
-    """Take the lock, unless an exporter holds it; who just looks (`is_held`) shares it."""
-    for _ in range(1000):
-        if _try_lock(descriptor):
-            return True
-        if not _try_lock(descriptor, fcntl.LOCK_SH):
-            return False
-        os.sched_yield()
-    return False
+            try:
+                return os.open(path, flags, 0o600)
+            except FileNotFoundError:
+                self._directory.mkdir(mode=0o700, exist_ok=True)
+                return os.open(path, flags, 0o600)
+        except OSError as error:
+            raise StorageError(f"{self._directory}: {error.strerror}") from error
 
 
 def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

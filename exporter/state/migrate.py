@@ -1,10 +1,39 @@
-"""Reads state files of earlier versions, once, when such a file is opened."""
+"""The tables of the state file; reads files of earlier versions, once, when they are opened."""
 
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
+from pathlib import Path
 from typing import Any
+
+from exporter.errors import StartError
+
+VERSION = 2
+SCHEMA = """
+    CREATE TABLE operations (
+      id INTEGER PRIMARY KEY AUTOINCREMENT, base_url TEXT NOT NULL, name TEXT NOT NULL,
+      token TEXT, seen_at REAL NOT NULL);
+    CREATE TABLE attempts (
+      operation INTEGER NOT NULL REFERENCES operations ON DELETE CASCADE,
+      skill_id TEXT NOT NULL, at REAL, spaced_from REAL,
+      closing_day TEXT, closing_tries INTEGER NOT NULL DEFAULT 0,
+      PRIMARY KEY (operation, skill_id)) WITHOUT ROWID;
+    CREATE TABLE memories (
+      operation INTEGER NOT NULL REFERENCES operations ON DELETE CASCADE,
+      skill_id TEXT NOT NULL, memory TEXT NOT NULL,
+      PRIMARY KEY (operation, skill_id)) WITHOUT ROWID;
+    CREATE TABLE requests (
+      operation INTEGER NOT NULL REFERENCES operations ON DELETE CASCADE,
+      day TEXT NOT NULL, requests INTEGER NOT NULL,
+      PRIMARY KEY (operation, day)) WITHOUT ROWID;
+    CREATE TABLE facts (
+      operation INTEGER NOT NULL REFERENCES operations ON DELETE CASCADE,
+      name TEXT NOT NULL, fact TEXT NOT NULL,
+      PRIMARY KEY (operation, name)) WITHOUT ROWID;
+    CREATE TABLE settings (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
 
 PLAIN = ""
 """The name of a row that version 1 kept under a base URL alone, whoever it belonged to."""
@@ -17,7 +46,34 @@ _FIGURES_1 = (
 )
 
 
-def from_version_1(connection: sqlite3.Connection) -> None:
+def bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables of a new file, or read those of an earlier version into them.
+
+    Raises StartError where a newer exporter wrote the file.
+    """
+    connection.execute("BEGIN IMMEDIATE")  # also proves that the file can be written
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise StartError(
+            f"the state file {path} was written by a newer exporter (version {version}, this "
+            f"one knows {VERSION}): run the newer one, or move the file away"
+        )
+    if version < VERSION:
+        old = version == 1
+        if old:
+            for table in ("attempts", "memories", "calls", "pauses", "facts"):
+                connection.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
+        for statement in filter(str.strip, SCHEMA.split(";")):
+            connection.execute(statement)
+        salt = secrets.token_hex(16)
+        connection.execute("INSERT INTO settings VALUES ('salt', ?)", (salt,))
+        if old:
+            _from_version_1(connection)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def _from_version_1(connection: sqlite3.Connection) -> None:
     """Move the tables of 0.1.0, renamed to `<name>_1`, into those of version 2.
 
     Version 1 named an operation `url#name`, or by its base URL alone: the row of the URL gets

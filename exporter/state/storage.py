@@ -1,111 +1,49 @@
-"""The state file: operations, attempts, results, budgets and pauses in SQLite; decides nothing.
+"""The state file: operations, attempts, results, budgets and pauses in SQLite.
 
 Two commits a poll: the attempt before the request leaves, the result before it is shown.
 Every commit is flushed to the disk (WAL, synchronous=FULL), so that neither a kill nor a
-power cut makes a query be asked early or a counter fall.
+power cut makes a query be asked early or a counter fall. A damaged file is never overwritten.
+
+The poll loops write through `State`: `ThreadedState` flushes beside the event loop, which a
+flush of some milliseconds would hold up.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
 import os
+import queue
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from exporter.errors import StartError, StorageError
-from exporter.state.claims import KEEP_DAYS, claim_rows, marks
 from exporter.state.codec import memory_from_json, memory_to_json
-from exporter.state.file import connect, is_refusal, put_aside, used_before
-from exporter.state.identity import Claim, Identity, OperationRow
-from exporter.state.snapshot import QueryMemory
+from exporter.state.identity import KEEP_DAYS, Claim, Identity, OperationRow, claim_rows
+from exporter.state.migrate import bring_to_version
+from exporter.state.models import (
+    Attempt,
+    ForeignToken,
+    Granted,
+    QueryMemory,
+    Spent,
+    Stored,
+    TooEarly,
+)
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 FILE_NAME = "wolkvox-exporter.db"
-_COMPACT = json.JSONEncoder(separators=(",", ":"))
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A request about to leave: whose, when, on which account, and under which limits.
-
-    `operation` is the id of its row; `token` the digest of the token it is sent with.
-    `known_at` is the last attempt this process knows of; a newer one on disk was made by
-    another process, and `gap` seconds must have passed since. `account` are the rows that
-    share the token's count of requests; `ceiling` is its daily limit, where there is one.
-    """
-
-    operation: int
-    skill_id: str
-    at: float
-    known_at: float | None
-    gap: float
-    account: tuple[int, ...]
-    day: date
-    ceiling: int | None
-    token: str | None = None
-    closing: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The last attempt of one query, and how often its last finished day was asked for.
-
-    `spaced_from` is an attempt that is not the operation's own (of one that is gone, or that
-    a lost file may have held): the interval to it is kept, and it means nothing else.
-    """
-
-    attempt_at: float | None = None
-    closing_day: date | None = None
-    closing_tries: int = 0
-    spaced_from: float | None = None
-
-    @property
-    def last_at(self) -> float | None:
-        """The moment from which the interval to the next attempt counts."""
-        moments = [at for at in (self.attempt_at, self.spaced_from) if at is not None]
-        return max(moments, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The attempt is on disk as `after`; `before` is what stood there, for `take_back`.
-
-    `rotated` says that the token is another one than the last accepted: see `accept`.
-    """
-
-    used: int
-    before: Stored
-    after: Stored
-    rotated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TooEarly:
-    """Another process asked the same query at `last_at`."""
-
-    last_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """The day's budget is used up."""
-
-    used: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignToken:
-    """The token belongs to another operation: its figures are not this one's."""
-
-    def __str__(self) -> str:
-        return "the token is that of another operation"
+CLOSING_SECONDS = 2.0
+_MOST = 64  # writes in one flush: bounds how much one failing disk refuses at once
 
 
 class Storage:
@@ -114,34 +52,28 @@ class Storage:
     Errors: sqlite3.Error from the steps, turned into StorageError by `transact`.
     """
 
-    def __init__(
-        self, directory: Path, connection: sqlite3.Connection, now: Callable[[], float]
-    ) -> None:
-        self.path = directory / FILE_NAME
-        self._connection = connection
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+        self.path = path
         self._now = now
         self._claimed: tuple[OperationRow, ...] = ()
-        self._take_up()
 
     @classmethod
     def open(cls, directory: Path, now: Callable[[], float]) -> Self:
         """Open or create the file in `directory`; a damaged one is put aside first.
 
         `now` returns epoch seconds. Raises StartError where the directory or the file cannot
-        be written.
+        be written, or where a newer exporter wrote it.
         """
-        path = directory / FILE_NAME
+        storage = cls(directory / FILE_NAME, now)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lost = used_before(path)
+            lost = storage._is_lost()
             try:
-                connection = connect(path)
+                storage._connect()
             except sqlite3.DatabaseError as error:
-                if is_refusal(error):
+                if _is_refusal(error):
                     raise
-                put_aside(path, error)
-                connection, lost = connect(path), True
-            storage = cls(directory, connection, now)
+                storage._begin_anew(error)
             if lost:
                 storage._note_loss()
         except (OSError, sqlite3.Error) as error:
@@ -155,18 +87,6 @@ class Storage:
         """Close the file; the write-ahead log is folded into it."""
         self._connection.close()
 
-    def recover(self, error: sqlite3.DatabaseError) -> None:
-        """Put a file that turned out damaged aside and go on with an empty one."""
-        self._connection.close()
-        put_aside(self.path, error)
-        self._connection = connect(self.path)
-        self._take_up()
-        self._note_loss()
-        self._connection.executemany(
-            "INSERT INTO operations VALUES (?, ?, ?, NULL, ?)",
-            [(row.id, row.base_url, row.name, self._now()) for row in self._claimed],
-        )
-
     def transact(self, steps: Sequence[Callable[[Self], Any]]) -> list[Any]:
         """Run the steps in one transaction and flush it; all of them hold, or none.
 
@@ -178,17 +98,59 @@ class Storage:
             try:
                 results = [step(self) for step in steps]
                 self._connection.execute("COMMIT")
-            except BaseException:
+            finally:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
-                raise
         except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # the fault of a step, not of the file
         except sqlite3.DatabaseError as error:
-            if not is_refusal(error):
-                self._recover_or_report(error)
+            if not _is_refusal(error):
+                self._connection.close()
+                try:
+                    self._begin_anew(error)
+                except (OSError, sqlite3.Error) as again:
+                    raise StorageError(f"{self.path}: {error}; then: {again}") from again
             raise StorageError(f"{self.path}: {error}") from error
         return results
+
+    # The file ----------------------------------------------------------------------------
+
+    def _is_lost(self) -> bool:
+        """Whether an exporter has worked in the directory, and its file is missing."""
+        if self.path.exists():
+            return False
+        directory, name = self.path.parent, self.path.name
+        traces = ("locks", "alive", "exporter.lock", f"{name}-wal")
+        return any((directory / trace).exists() for trace in traces) or any(
+            directory.glob(f"{name}.damaged-*")
+        )
+
+    def _connect(self) -> None:
+        """Open or create the file, checked and brought to this version.
+
+        Raises sqlite3.DatabaseError where it is damaged or cannot be written (`_is_refusal`
+        says which), and StartError where a newer exporter wrote it.
+        """
+        connection = sqlite3.connect(
+            self.path, timeout=5.0, isolation_level=None, check_same_thread=False
+        )
+        try:
+            for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                connection.execute(f"PRAGMA {setting}")
+            problem = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if problem is not None and problem[0] != "ok":
+                raise sqlite3.DatabaseError(str(problem[0]))  # noqa: TRY301 - as SQLite itself would
+            bring_to_version(connection, self.path)
+            settings = dict(connection.execute("SELECT name, value FROM settings"))
+            found = os.stat(self.path)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._file = (found.st_dev, found.st_ino)
+        self._salt: str = settings["salt"]
+        lost_at = settings.get("lost_at")
+        self._lost_at = float(lost_at) if lost_at is not None else None
 
     def _check_file(self) -> None:
         """Refuse to write to a file that nobody would find again."""
@@ -202,13 +164,25 @@ class Storage:
                 f"{self.path} was replaced: put the file back, or restart the exporter"
             )
 
-    def _take_up(self) -> None:
-        found = os.stat(self.path)
-        self._file = (found.st_dev, found.st_ino)
-        settings = dict(self._connection.execute("SELECT name, value FROM settings"))
-        self._salt: str = settings["salt"]
-        lost_at = settings.get("lost_at")
-        self._lost_at = float(lost_at) if lost_at is not None else None
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Put the damaged file aside and go on with an empty one."""
+        number = 0
+        while (aside := Path(f"{self.path}.damaged-{number}")).exists():
+            number += 1
+        for suffix in ("", "-wal", "-shm"):
+            if (source := Path(f"{self.path}{suffix}")).exists():
+                os.replace(source, f"{aside}{suffix}")
+        log.error(
+            "the state file %s is damaged (%s); kept as %s, going on with an empty one: "
+            "counters start at 0 and the first requests wait one interval",
+            self.path, error, aside.name,
+        )  # fmt: skip
+        self._connect()
+        self._note_loss()
+        self._connection.executemany(
+            "INSERT INTO operations VALUES (?, ?, ?, NULL, ?)",
+            [(row.id, row.base_url, row.name, self._now()) for row in self._claimed],
+        )
 
     def _note_loss(self) -> None:
         """Remember that attempts before now are unknown: all wait one interval from now."""
@@ -217,13 +191,7 @@ class Storage:
             "INSERT OR REPLACE INTO settings VALUES ('lost_at', ?)", (repr(self._lost_at),)
         )
 
-    def _recover_or_report(self, error: sqlite3.DatabaseError) -> None:
-        try:
-            self.recover(error)
-        except (OSError, sqlite3.Error) as again:
-            raise StorageError(f"{self.path}: {error}; then: {again}") from again
-
-    # Whose rows they are -----------------------------------------------------------------
+    # Operations --------------------------------------------------------------------------
 
     def claim(self, claims: Sequence[Claim]) -> Mapping[str, Identity]:
         """Match the configured operations to the stored ones; returns them by name.
@@ -243,31 +211,22 @@ class Storage:
             for row in [rows[one.name].id]
         }
 
-    def _salted(self, token: str | None) -> str | None:
-        if token is None:
-            return None
-        return hashlib.sha256(f"{self._salt}{token}".encode()).hexdigest()
-
     def accept(self, operation: int, token: str) -> None:
         """Know the operation by the token with this digest from now on: it was accepted."""
         self._connection.execute(
             "UPDATE operations SET token = ? WHERE id = ?", (self._salted(token), operation)
         )
 
-    def _is_foreign(self, attempt: Attempt, token: str) -> bool:
-        """Whether a row outside of the attempt's account is known by this token."""
-        row = self._connection.execute(
-            "SELECT 1 FROM operations WHERE token = ?"  # noqa: S608 - marks alone
-            f" AND id NOT IN ({marks(attempt.account)})",
-            (token, *attempt.account),
-        ).fetchone()
-        return row is not None
+    def _salted(self, token: str | None) -> str | None:
+        if token is None:
+            return None
+        return hashlib.sha256(f"{self._salt}{token}".encode()).hexdigest()
 
     # Attempts and requests ---------------------------------------------------------------
 
     def begin_attempt(self, attempt: Attempt) -> Granted | TooEarly | Spent | ForeignToken:
         """Write that a request is about to leave and count it, or say why it must not."""
-        before = self.stored(attempt.operation, attempt.skill_id)
+        before, accepted = self._last(attempt.operation, attempt.skill_id)
         last = before.last_at
         if (
             last is not None
@@ -275,14 +234,10 @@ class Storage:
             and 0 <= attempt.at - last < attempt.gap
         ):
             return TooEarly(last)
-        rotated = False
-        if (token := self._salted(attempt.token)) is not None:
-            known = self._connection.execute(
-                "SELECT token FROM operations WHERE id = ?", (attempt.operation,)
-            ).fetchone()
-            rotated = known is not None and known[0] != token
-            if rotated and self._is_foreign(attempt, token):
-                return ForeignToken()
+        token = self._salted(attempt.token)
+        rotated = token is not None and token != accepted
+        if rotated and self._is_foreign(attempt, token):
+            return ForeignToken()
         used = self.used(attempt.account, attempt.day)
         if attempt.ceiling is not None and used >= attempt.ceiling:
             return Spent(used)
@@ -291,72 +246,82 @@ class Storage:
             tries = tries + 1 if closing_day == attempt.closing else 1
             closing_day = attempt.closing
         after = Stored(attempt.at, closing_day, tries)
-        self._write_attempt(attempt, after)
-        self._count(attempt, used + 1)
+        self._write(attempt, after, used + 1)
         return Granted(used + 1, before, after, rotated)
 
     def take_back(self, attempt: Attempt, before: Stored) -> int:
         """Undo an attempt whose connection was never made; returns the requests of the day."""
-        self._write_attempt(attempt, before)
         used = max(0, self.used(attempt.account, attempt.day) - 1)
-        self._count(attempt, used)
+        self._write(attempt, before, used)
         return used
 
     def stored(self, operation: int, skill_id: str) -> Stored:
-        """The last attempt of one query, whoever made it."""
-        row = self._connection.execute(
-            "SELECT at, closing_day, closing_tries, spaced_from FROM attempts"
-            " WHERE operation = ? AND skill_id = ?",
-            (operation, skill_id),
-        ).fetchone()
-        if row is None:
-            return Stored(spaced_from=self._lost_at)
-        closing = date.fromisoformat(row[1]) if row[1] else None
-        return Stored(row[0], closing, int(row[2]), row[3])
+        """The last attempt of one query, by whichever process."""
+        return self._last(operation, skill_id)[0]
 
     def used(self, account: Sequence[int], day: date) -> int:
         """Requests of the day on one token: counted for every operation, the largest holds."""
         row = self._connection.execute(
-            f"SELECT max(requests) FROM requests WHERE day = ? AND operation IN ({marks(account)})",  # noqa: S608, E501 - marks alone
-            (day.isoformat(), *account),
+            "SELECT max(requests) FROM requests"
+            " WHERE day = ? AND operation IN (SELECT value FROM json_each(?))",
+            (day.isoformat(), json.dumps(account)),
         ).fetchone()
         return int(row[0] or 0)
 
-    def _write_attempt(self, attempt: Attempt, stored: Stored) -> None:
+    def _last(self, operation: int, skill_id: str) -> tuple[Stored, str | None]:
+        """The last attempt of one query, and the token last accepted, salted."""
+        row = self._connection.execute(
+            "SELECT token, at, closing_day, closing_tries, spaced_from FROM operations"
+            " LEFT JOIN attempts ON operation = id AND skill_id = ? WHERE id = ?",
+            (skill_id, operation),
+        ).fetchone()
+        token, at, day, tries, spaced_from = row or (None,) * 5
+        if tries is None:
+            return Stored(spaced_from=self._lost_at), token
+        closing = date.fromisoformat(day) if day else None
+        return Stored(at, closing, int(tries), spaced_from), token
+
+    def _is_foreign(self, attempt: Attempt, token: str | None) -> bool:
+        """Whether a row outside of the attempt's account is known by this token."""
+        row = self._connection.execute(
+            "SELECT 1 FROM operations"
+            " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))",
+            (token, json.dumps(attempt.account)),
+        ).fetchone()
+        return row is not None
+
+    def _write(self, attempt: Attempt, stored: Stored, used: int) -> None:
+        """Write the last attempt of a query, and the requests of the day on its account."""
         closing = stored.closing_day.isoformat() if stored.closing_day else None
         self._connection.execute(
-            "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO attempts"
+            " (operation, skill_id, at, closing_day, closing_tries, spaced_from)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             (
-                attempt.operation,
-                attempt.skill_id,
-                stored.attempt_at,
-                stored.spaced_from,
-                closing,
-                stored.closing_tries,
+                *(attempt.operation, attempt.skill_id, stored.attempt_at),
+                *(closing, stored.closing_tries, stored.spaced_from),
             ),
         )
-
-    def _count(self, attempt: Attempt, used: int) -> None:
-        day = attempt.day.isoformat()
-        rows = ", ".join(["(?, ?, ?)"] * len(attempt.account))
+        account = json.dumps(attempt.account)
         self._connection.execute(
-            f"INSERT INTO requests VALUES {rows}"  # noqa: S608 - marks alone
+            "INSERT INTO requests SELECT value, ?, ? FROM json_each(?) WHERE true"
             " ON CONFLICT DO UPDATE SET requests = excluded.requests",
-            [value for row in attempt.account for value in (row, day, used)],
+            (attempt.day.isoformat(), used, account),
         )
         if used == 1:  # the first of a day: looking each time would cost as much as counting
             oldest = date.fromordinal(attempt.day.toordinal() - KEEP_DAYS).isoformat()
             self._connection.execute("DELETE FROM requests WHERE day < ?", (oldest,))
-            self._connection.executemany(
-                "UPDATE operations SET seen_at = ? WHERE id = ?",
-                [(attempt.at, row) for row in attempt.account],
+            self._connection.execute(
+                "UPDATE operations SET seen_at = ?"
+                " WHERE id IN (SELECT value FROM json_each(?))",
+                (attempt.at, account),
             )
 
     # Results and facts -------------------------------------------------------------------
 
     def save_memory(self, operation: int, skill_id: str, memory: QueryMemory) -> bool:
         """Write what must survive a restart of one query; always True."""
-        text = _COMPACT.encode(memory_to_json(memory))
+        text = json.dumps(memory_to_json(memory), separators=(",", ":"))
         self._connection.execute(
             "INSERT INTO memories VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET memory = excluded.memory",
@@ -370,10 +335,8 @@ class Storage:
             "SELECT memory FROM memories WHERE operation = ? AND skill_id = ?",
             (operation, skill_id),
         ).fetchone()
-        if row is None:
-            return None
         try:
-            return memory_from_json(json.loads(row[0]))
+            return memory_from_json(json.loads(row[0])) if row else None
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             log.warning(
                 "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
@@ -401,3 +364,83 @@ class Storage:
             return json.loads(row[0]) if row else None
         except (ValueError, RecursionError):
             return None
+
+
+def _is_refusal(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is sound but cannot be written just now (full, locked, read-only)."""
+    return isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error)
+
+
+# Beside the event loop -------------------------------------------------------------------
+
+
+class State:
+    """What tools and tests write to: each step is flushed at once, on the caller's thread."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def write(self, step: Callable[[Storage], T]) -> T:
+        """Run a step of `Storage` in a flushed transaction; raises StorageError."""
+        result: T = self._storage.transact([step])[0]
+        return result
+
+
+_Job = tuple[Callable[[Storage], Any], "asyncio.Future[Any]"]
+
+
+class ThreadedState(State):
+    """State with a thread: what arrives while a flush is under way shares the next one."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._work, name="state", daemon=True)
+        self._thread.start()
+
+    async def write(self, step: Callable[[Storage], T]) -> T:
+        """Hand the step to the thread and wait until it is on the disk."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((step, future))
+        return await future
+
+    def close(self) -> None:
+        """Finish what was handed over and end the thread."""
+        self._jobs.put(None)
+        self._thread.join(CLOSING_SECONDS)
+
+    def _work(self) -> None:
+        ended = False
+        while not ended:
+            batch = [self._jobs.get()]
+            while len(batch) < _MOST and not self._jobs.empty():
+                batch.append(self._jobs.get())
+            ended = None in batch
+            self._commit([job for job in batch if job is not None])
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        if not jobs:
+            return
+        results: list[Any] = []
+        failure: BaseException | None = None
+        try:
+            results = self._storage.transact([step for step, _ in jobs])
+        except BaseException as error:  # noqa: BLE001 - handed on to the waiting task
+            if len(jobs) > 1 and not isinstance(error, StorageError):
+                # A defect in one step is none of its neighbours' business.
+                for job in jobs:
+                    self._commit([job])
+                return
+            failure = error
+
+        def deliver() -> None:
+            for index, (_, future) in enumerate(jobs):
+                if future.done():  # the task was cancelled; what it wrote stays written
+                    continue
+                if failure is not None:
+                    future.set_exception(failure)
+                else:
+                    future.set_result(results[index])
+
+        self._loop.call_soon_threadsafe(deliver)

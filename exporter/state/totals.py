@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from exporter.wolkvox.report import ChannelFigures
+    from exporter.wolkvox.columns import ChannelFigures
 
 # No channel has a billion interactions (or seconds, or a ratio of that size) in a day. A
 # number beyond it would hold the counters still for the rest of the day, or overflow.

@@ -7,52 +7,28 @@ and polling hours hold a tool back as they hold the exporter. What is held back 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from exporter.config import (
-    Operation,
-    Skill,
-    TokenUnreadable,
-    token_digest,
-)
+from exporter.config import Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
-from exporter.logs import SECRETS
-from exporter.polling import schedule
-from exporter.polling.attempt import Attempts, Call, Closed, Departure, Order
-from exporter.polling.budget import Budget
-from exporter.polling.observer import Observer
-from exporter.polling.roster import remembered_skills
-from exporter.polling.schedule import Pause
-from exporter.polling.task import open_day
+from exporter.polling import limits
+from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Why
+from exporter.polling.request import Call, Requests, Token, read_token
+from exporter.polling.tasks import open_day, remembered_skills
 from exporter.state.identity import Identity
-from exporter.state.journal import State
 from exporter.state.locks import TokenGate
-from exporter.state.snapshot import QueryMemory
-from exporter.state.storage import ForeignToken, Spent, Stored, TooEarly
+from exporter.state.models import QueryMemory, Stored
+from exporter.state.storage import State
 from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.windows import day_start, local_day, next_day_start
+from exporter.wolkvox.windows import day_so_far, day_start, local_day
 
-PAUSING = (Reason.UNAUTHORIZED, Reason.QUOTA)
 _MARGIN = 0.005  # seconds: the clock of the file and that of the sleep differ by less
-
-
-class Why(StrEnum):
-    """What holds a question back."""
-
-    RECENT = "recent"
-    CLOSING = "closing"
-    HOURS = "hours"
-    BUDGET = "budget"
-    QUOTA = "quota"
-    UNAUTHORIZED = "unauthorized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,43 +76,8 @@ class Means:
     exporter_runs: Callable[[], bool]
 
 
-class Unheard(Observer):
-    """An observer that nobody listens to: a tool shows no metrics."""
-
-
-def _no_closing(now: datetime) -> date | None:
-    """A tool never closes a day: only the exporter keeps what the answer says."""
-    return None
-
-
-def _departed(departure: Departure) -> None:
-    """Take no note of a request that leaves: its answer is waited for."""
-
-
-class Turn(TokenGate):
-    """The token's turn, taken a moment early and held until `not_before` (epoch seconds).
-
-    An exporter that is due at the same moment then comes second, instead of always first.
-    """
-
-    def __init__(self, directory: Path, clock: Clock) -> None:
-        super().__init__(directory, clock)
-        self._now = clock.epoch
-        self._sleep = clock.sleep
-        self.not_before = 0.0
-
-    @asynccontextmanager
-    async def hold(self, digest: str) -> AsyncIterator[None]:
-        """Wait for the token's turn, then for the moment; raises StorageError."""
-        async with super().hold(digest):
-            wait = self.not_before - self._now()
-            if wait > 0:
-                await self._sleep(wait)
-            yield
-
-
 class Desk:
-    """Where a tool asks one operation; made by `opening.desks`, used inside its `client`."""
+    """Where a tool asks one operation; made by `session.desks`, used inside its `client`."""
 
     def __init__(
         self,
@@ -154,55 +95,38 @@ class Desk:
         self._state = state
         self._clock = means.clock
         self._hours = OpenHours(operation.poll_hours, operation.timezone)
-        self._turn = Turn(means.directory, means.clock)
-        self._attempts = Attempts(
-            operation=identity.id,
-            zone=operation.timezone,
-            hours=self._hours,
-            client=self.client,
-            state=state,
-            gate=self._turn,
-            budget=budget,
-            clock=means.clock,
-            observer=Unheard(),  # type: ignore[abstract]  # its bodies are empty on purpose
-        )
+        gate = TokenGate(means.directory, means.clock)
+        self._requests = Requests(identity, self.client, state, gate, budget, means.clock)
 
     async def ask(
         self, report: str, skill_id: str, gap: float, call: Call, *, not_before: float = 0.0
     ) -> Reply | Held:
         """Ask once, `gap` seconds after the query's last attempt at the earliest.
 
-        The token's turn is held until `not_before` (epoch seconds). Raises StorageError,
-        and then nothing was sent.
+        The token's turn is taken a moment early and held until `not_before` (epoch seconds):
+        an exporter that is due at the same moment then comes second, instead of always
+        first. Raises StorageError, and then nothing was sent.
         """
-        known = await self.known(skill_id)
-        held = await self._held(skill_id, gap, known, not_before)
-        if held is not None:
-            return held
+        token = read_token(self.operation)
+        moment = max(self._clock.epoch(), not_before)
         try:
-            secret = self.operation.token.read()
-        except TokenUnreadable as error:
-            return Reply(None, WolkvoxError(Reason.UNAUTHORIZED, str(error), reached=False), 0)
-        token, digest = secret.get_secret_value(), token_digest(secret)
-        SECRETS.add(token)
-        order = Order(report, skill_id, None, gap, _no_closing, _departed)
-        self._turn.not_before = not_before + _MARGIN if not_before else 0.0
-        started = self._clock.monotonic()
-        outcome = await self._attempts.send(token, digest, order, call)
-        if isinstance(outcome, TooEarly):
-            left = outcome.last_at + gap - self._clock.epoch()
-            return Held(Why.RECENT, max(0.0, left), outcome.last_at)
-        if isinstance(outcome, Closed):
-            return Held(Why.HOURS, outcome.wait)
-        if isinstance(outcome, ForeignToken):
-            return Reply(
-                None, WolkvoxError(Reason.UNAUTHORIZED, str(outcome), reached=False), 0
-            )
-        if isinstance(outcome, Spent):
-            return Held(Why.BUDGET, self._until_next_day(self.budget))
-        await self._note_pause(outcome.error, digest, outcome.started_at)
-        seconds = self._clock.monotonic() - max(started, outcome.started)
-        return Reply(outcome.answer, outcome.error, seconds)
+            await self._require(skill_id, gap, token, moment)
+            async with self._requests.turn(token):
+                wait = not_before + _MARGIN - self._clock.epoch()
+                if not_before and wait > 0:
+                    await self._clock.sleep(wait)
+                now = self._clock.now()
+                await self._require(skill_id, gap, token, now.timestamp())
+                window = day_so_far(now, self.operation.timezone)
+                request = await self._requests.begin(skill_id, now, window, token, gap=gap)
+                answer = await self._requests.fetch(request, token, call)
+        except HeldBack as held:
+            return await self._held(skill_id, held)
+        except WolkvoxError as error:  # from `fetch` alone: there is a request
+            await self._note_pause(error, token, request.asked_at)
+            return Reply(None, error, request.seconds)
+        await self._note_pause(None, token, request.asked_at)
+        return Reply(answer, None, request.seconds)
 
     async def known(self, skill_id: str) -> Known:
         """What the state file says of a query now."""
@@ -246,72 +170,54 @@ class Desk:
         """The skills of the last discovery, by whomever; none where there was none."""
         return tuple(remembered_skills(await self.load_fact("skills")))
 
-    # What holds a question back ----------------------------------------------------------
+    # What holds a request back -----------------------------------------------------------
 
-    async def _held(
-        self, skill_id: str, gap: float, known: Known, not_before: float
-    ) -> Held | None:
-        now, at = self._clock.now(), known.stored.last_at
-        moment = max(now.timestamp(), not_before)
-        if paused := await self._paused():
-            return paused
-        if (recent := schedule.wait_after_restart(at, moment, gap)) > 0:
-            return Held(Why.RECENT, recent, at)
-        if (closed := self._hours.wait(now)) > 0:
-            return Held(Why.HOURS, closed)
-        return self._exporter_closes(skill_id, gap, known, now)
+    async def _require(self, skill_id: str, gap: float, token: Token, moment: float) -> None:
+        """Raise HeldBack where the query may not be asked at that moment (epoch seconds)."""
+        now = datetime.fromtimestamp(moment, UTC)
+        known, pause = await self.known(skill_id), await self._pause()
+        await self.used_today()
+        last_at = known.stored.last_at
+        facts = Facts(
+            interval=gap,
+            age=None if last_at is None else moment - last_at,
+            budget=self.budget,
+            hours=self._hours,
+            zone=self.operation.timezone,
+            token=token.digest,
+            pause=pause,
+            pause_left=pause.wait(moment) if pause is not None else 0.0,
+            exporter_first=self._exporter_first(skill_id, gap, known, now),
+        )
+        limits.require(facts, now, token.error)
 
-    def _exporter_closes(
-        self, skill_id: str, gap: float, known: Known, now: datetime
-    ) -> Held | None:
-        """After midnight a running exporter asks first: it closes the day by that call."""
-        if self._closing(skill_id, known, now) is None:
-            return None
-        zone = self.operation.timezone
+    def _exporter_first(self, skill_id: str, gap: float, known: Known, now: datetime) -> float:
+        """Seconds after midnight in which a running exporter closes the day by its request."""
+        zone, memory = self.operation.timezone, known.memory or QueryMemory()
+        if skill_id.startswith("#") or open_day(known.stored, memory, now, zone) is None:
+            return 0.0
         midnight = day_start(local_day(now, zone), zone)
         left = (midnight - now) / timedelta(seconds=1) + 2 * gap
-        return Held(Why.CLOSING, left) if left > 0 and self.exporter_runs() else None
+        return left if left > 0 and self.exporter_runs() else 0.0
 
-    def _closing(self, skill_id: str, known: Known, now: datetime) -> date | None:
-        """The finished day that the exporter is yet to close by a call of its own."""
-        if skill_id.startswith("#"):
-            return None
-        zone = self.operation.timezone
-        memory = known.memory or QueryMemory()
-        return open_day(known.stored, memory, local_day(now, zone), zone)
+    async def _held(self, skill_id: str, held: HeldBack) -> Reply | Held:
+        wait = held.wait
+        if wait.why is Why.TOKEN:
+            error = WolkvoxError(Reason.UNAUTHORIZED, held.detail, reached=False)
+            return Reply(None, error, 0.0)
+        recent = wait.why is Why.RECENT
+        last_at = (await self.attempted([skill_id]))[skill_id] if recent else None
+        return Held(wait.why, max(0.0, wait.until - self._clock.epoch()), last_at)
 
-    async def _paused(self) -> Held | None:
-        pause = await self._pause()
-        if pause is None or pause.over(self._today(), self.operation.token.digest()):
-            return None
-        wait = pause.wait(self._clock.epoch())
-        return Held(Why(str(pause.reason)), wait) if wait > 0 else None
-
-    async def _note_pause(self, error: WolkvoxError | None, digest: str, asked: float) -> None:
-        """Begin, lengthen or end the pause, as the exporter does after each attempt.
-
-        A refusal belongs to the day in which the request left (`asked`, epoch seconds).
-        """
-        before = await self._pause()
-        if error is None and before is None:
-            return
-        data = None
-        if error is not None:
-            paused = before.reason if before is not None else None
-            reason = error.reason if error.reason in PAUSING else paused
-            if reason is None or not error.reached:
-                return
-            now, interval = self._clock.epoch(), self.operation.interval
-            day = local_day(datetime.fromtimestamp(asked, UTC), self.operation.timezone)
-            data = schedule.next_pause(before, reason, now, day, interval, digest).to_json()
-        await self.save_fact("pause", data)
+    async def _note_pause(
+        self, error: WolkvoxError | None, token: Token, asked: datetime
+    ) -> None:
+        """Begin, lengthen or end the pause, as the exporter does after each attempt."""
+        before, now = await self._pause(), self._clock.epoch()
+        day, interval = local_day(asked, self.operation.timezone), self.operation.interval
+        pause = limits.pause_after(before, error, now, day, interval, token.digest)
+        if pause is not before:
+            await self.save_fact("pause", pause.to_json() if pause is not None else None)
 
     async def _pause(self) -> Pause | None:
         return Pause.from_json(await self.load_fact("pause"))
-
-    def _today(self) -> date:
-        return local_day(self._clock.now(), self.operation.timezone)
-
-    def _until_next_day(self, budget: Budget) -> float:
-        now = self._clock.now()
-        return (next_day_start(now, budget.zone) - now) / timedelta(seconds=1)

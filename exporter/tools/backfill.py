@@ -1,239 +1,417 @@
-"""Past days of one operation, one call per skill and day; writes no output, shows nothing.
+"""`backfill`: past days of one operation as OpenMetrics, one request per skill and day.
 
-A call for a past day is an attempt of its query like any other: at least the interval lies
+A request for a past day is an attempt of its query like any other: at least the interval lies
 between it and the exporter's own polls of that skill. Beside a running exporter it takes
 the place of one poll, and the exporter has the next turn of that skill; so the day costs no
-more calls than the exporter's plan, and no skill misses two polls in a row.
+more requests than the exporter's plan, and no skill misses two polls in a row.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
-from exporter.config import Skill
-from exporter.errors import Reason, WolkvoxError
-from exporter.polling.observer import SKILL_11
+import click
+
+from exporter.config import Operation, Skill, format_duration
+from exporter.config.values import duration
+from exporter.errors import ConfigError, Problem, Reason, WolkvoxError
+from exporter.flags import (
+    CONFIG_FILES,
+    OPERATION,
+    STORAGE,
+    configuration_of,
+    directory_of,
+    operation_of,
+)
+from exporter.messages import Words
+from exporter.metrics.history import QueryHistory
+from exporter.polling.limits import PAUSING, Why
+from exporter.polling.request import SKILL_11
 from exporter.times import Clock
-from exporter.tools.asking import Desk, Held, Reply, Why
-from exporter.tools.backfill_progress import Progress
+from exporter.tools.asking import Desk, Held
+from exporter.tools.backfill_files import (
+    Progress,
+    completed,
+    open_progress,
+    stamps,
+    write_openmetrics,
+)
+from exporter.tools.session import complain, demand, desks, system_means
+from exporter.tools.skills import discover
+from exporter.tools.terminal import ask, progress, run
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import Window, next_day_start, whole_day
+from exporter.wolkvox.windows import Window, local_day, next_day_start, whole_day
 
 DEFAULT_PACE = 300.0
 TRIES = 3
 FAILURES_IN_A_ROW = 5
-_AHEAD = 2.0  # seconds before its moment at which a call queues for the token
+_AHEAD = 2.0  # seconds before its moment at which a request queues for the token
 _LOOK = 60.0  # seconds after which a wait is thought over: the exporter may have polled
-_ENDING = (Why.BUDGET, Why.QUOTA, Why.UNAUTHORIZED)
+_ENGLISH = Words("en")
+_DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One skill on one day."""
+@click.command()
+@CONFIG_FILES
+@STORAGE
+@OPERATION
+@_DAY("--from", "first", help="First day, in the operation's time zone.")
+@_DAY("--to", "last", help="Last day, yesterday at the latest.")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The OpenMetrics file; the progress is kept beside it, as FILE.progress.",
+)
+@click.option(
+    "--pace",
+    default="300s",
+    show_default=True,
+    metavar="DURATION",
+    help="Time between two calls; less than 300s only where the operation is on loopback.",
+)
+@click.option("--job", default="wolkvox", show_default=True, help="The label job.")
+@click.option(
+    "--instance",
+    default="127.0.0.1:19655",
+    show_default=True,
+    help="The label instance: as Prometheus scrapes the exporter.",
+)
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Begin without asking, also where a day's budget cannot hold it: then it stops at the"
+    " ceiling.",
+)
+@click.pass_context
+def backfill(
+    context: click.Context,
+    config_files: tuple[str, ...],
+    storage: str | None,
+    operation: str | None,
+    first: datetime,
+    last: datetime,
+    output: Path,
+    pace: str,
+    job: str,
+    instance: str,
+    yes: bool,
+) -> None:
+    """Write past days for `promtool tsdb create-blocks-from openmetrics`.
 
-    skill: Skill
-    day: date
+    One call for each skill and day. Ctrl-C ends it after the call under way; the same
+    command goes on where it ended, without repeating a call.
+    """
+    configuration = configuration_of(context, config_files)
+    chosen = operation_of(configuration, operation)
+    means = system_means(directory_of(context, storage))
+    today = local_day(means.clock.now(), chosen.timezone)
+    seconds = _checked(chosen, first.date(), last.date(), pace, today)
+    days = days_between(first.date(), last.date())
+    target = {"job": job, "instance": instance}
+    with open_progress(output, chosen.base_url) as kept, desks(configuration, means) as opened:
+        desk, beside = opened[chosen.name], [*opened.values()]
+        filling = Backfill(desk, beside, kept, days, seconds, means.clock)
+        code = run(partial(_fill, filling, output, target, yes), patient=True)
+    context.exit(code)
 
 
-def calls_for(skills: Sequence[Skill], days: Sequence[date], progress: Progress) -> list[Call]:
-    """What is still to be asked, day by day, so that no skill comes twice in a row."""
-    return [
-        Call(skill, day)
-        for day in days
-        for skill in skills
-        if (skill.id, day) not in progress.done
-    ]
+def _checked(operation: Operation, first: date, last: date, pace: str, today: date) -> float:
+    """The pace in seconds; raises ConfigError with all that cannot be."""
+    problems, seconds = [], DEFAULT_PACE
+    if last < first:
+        problems.append(Problem("--to", f"{last} is before {first}"))
+    if last >= today:
+        text = f"{last} is not over yet in {operation.timezone}: write a past day"
+        problems.append(Problem("--to", text))
+    try:
+        seconds = duration(pace)
+    except ValueError as error:
+        problems.append(Problem("--pace", str(error)))
+    if seconds < DEFAULT_PACE and not operation.loopback:
+        text = "must be 300s or more: Wolkvox advises one call per five minutes"
+        problems.append(Problem("--pace", text))
+    if problems:
+        raise ConfigError(problems)
+    return seconds
 
 
 def days_between(first: date, last: date) -> list[date]:
     """Both ends included."""
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
+
+
+async def _fill(
+    job: Backfill,
+    output: Path,
+    target: Mapping[str, str],
+    yes: bool,
+    stopping: asyncio.Event,
+) -> int:
+    """Request what is still missing and write the file; returns the exit code."""
+    async with job.desk.client:
+        await job.prepare()
+        if job.why is None and not _agreed(job.desk, await job.plan(), yes=yes):
+            return 1
+        calls, pace = len(job.pending), job.pace
+        with progress(calls, lines=True) as advance:
+
+            def on_progress(text: str, left: int) -> None:
+                ahead = f", {_ENGLISH.span((left - 1) * pace)} left" if left and pace else ""
+                advance(f"{text}{ahead}", calls - left)
+
+            await job.fetch(stopping, on_progress)
+    if job.why is not None:
+        complain(job.desk, job.why, _ENGLISH, job.clock.epoch())
+    elif job.pending:
+        _say(f"stopped: {len(job.pending)} calls are left; the same command goes on")
+    if job.skills and (job.why is not None or not job.pending):
+        _write(job, output, target)
+    return 0 if job.complete else 1
+
+
+def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
+    """Write the file, and what it lacks."""
+    for call in job.missing:
+        _say(f"no answer: skill {call.skill.id} on {call.day}")
+    if not job.complete:
+        _say("not complete: the same command asks for the rest")
+    operation, done = job.desk.operation, job.kept.done
+    queries = []
+    for skill in job.skills:
+        days = completed([(day, done.get((skill.id, day), ())) for day in job.days])
+        queries.append(QueryHistory((operation.name, skill.id, skill.name), days))
+    moments = partial(stamps, operation.timezone, job.clock.now())
+    samples, size = write_openmetrics(output, queries, moments, target)
+    click.echo(f"{output}: {samples} samples, {size / 1e6:.1f} MB; import it with")
+    click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+# What it costs ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a backfill costs: seconds, and calls against what is left of today's budget.
+    """The calls of a backfill, at a pace, against what is left of today's budget.
 
-    `today` is how many calls fit into what is left of the day at the pace; `room` how many
-    the budget still allows (None: no ceiling is configured); `next_day` when there is a new
-    budget.
+    `ceiling` is None where none is configured; `next_day` begins in `left` seconds.
     """
 
     calls: int
     pace: float
     used: int
     ceiling: int | None
-    today: int
+    left: float
     next_day: datetime
 
     @property
-    def seconds(self) -> float:
-        """How long it takes at the least."""
-        return max(0, self.calls - 1) * self.pace
-
-    @property
-    def room(self) -> int | None:
-        """Calls that are left of the day's budget."""
-        return None if self.ceiling is None else max(0, self.ceiling - self.used)
+    def room(self) -> int:
+        """How many calls the budget still allows today; without a ceiling all of them."""
+        return self.calls if self.ceiling is None else max(0, self.ceiling - self.used)
 
     @property
     def fits(self) -> bool:
-        """Whether the budget holds what would be asked today."""
-        return self.room is None or min(self.calls, self.today) <= self.room
+        """Whether the budget holds what would be requested today."""
+        today = self.calls if self.pace == 0 else int(self.left // self.pace) + 1
+        return min(self.calls, today) <= self.room
 
 
-async def make_plan(desk: Desk, calls: int, pace: float, now: datetime) -> Plan:
-    """The plan at this moment; raises StorageError."""
-    following = next_day_start(now, desk.budget.zone)
-    left = (following - now) / timedelta(seconds=1)
-    today = calls if pace == 0 else int(left // pace) + 1
-    used = await desk.used_today()
-    zone = desk.operation.timezone
-    return Plan(calls, pace, used, desk.budget.ceiling, today, following.astimezone(zone))
+def _agreed(desk: Desk, plan: Plan, *, yes: bool) -> bool:
+    """Write what it costs; ask where a person can answer."""
+    for line in _costs(desk, plan):
+        _say(line)
+    if plan.calls == 0:
+        return True
+    if yes or plan.room == 0:
+        return plan.room > 0
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return ask("Begin?")
+    if not plan.fits:
+        _say("not begun: say --yes to do what fits")
+    return plan.fits
 
 
-class End(StrEnum):
-    """How a run ended."""
+def _costs(desk: Desk, plan: Plan) -> Iterator[str]:
+    if plan.calls == 0:
+        yield "everything was asked before: nothing is asked again"
+        return
+    span = _ENGLISH.span((plan.calls - 1) * plan.pace)
+    yield f"{plan.calls} calls, one every {format_duration(plan.pace)}: {span}"
+    if plan.ceiling is None:
+        yield f"{plan.used} calls were made today; no daily_requests are configured"
+    else:
+        yield f"{plan.used} of today's {plan.ceiling} calls are used"
+    if desk.exporter_runs():
+        yield "an exporter runs beside: each call takes the place of one of its polls"
+    if not plan.fits:
+        following = f"{plan.next_day:%Y-%m-%d %H:%M} ({desk.operation.timezone})"
+        yield (
+            f"today's budget holds {plan.room} of them: it stops there; the same command"
+            f" goes on from {following}"
+        )
 
-    DONE = "done"
-    STOPPED = "stopped"
-    HELD = "held"
-    FAILED = "failed"
+
+# The requests ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How, and for HELD and FAILED why; `missing` calls had no answer after three tries."""
+class Call(NamedTuple):
+    """One skill on one day."""
 
-    end: End
-    held: Held | None = None
-    error: WolkvoxError | None = None
-    missing: tuple[Call, ...] = ()
-
-
-Told = Callable[[str, int], None]
-"""Is told what happens, and how many calls are left."""
+    skill: Skill
+    day: date
 
 
 @dataclass(slots=True)
 class Backfill:
-    """One run over the calls that are pending; `stopping` ends it after the call under way."""
+    """What is still to be requested of an operation, and why it ended early.
+
+    `beside` are the desks that may share its budget; `missing` calls had no answer in three
+    tries.
+    """
 
     desk: Desk
-    progress: Progress
+    beside: Sequence[Desk]
+    kept: Progress
+    days: Sequence[date]
     pace: float
     clock: Clock
-    stopping: asyncio.Event
-    told: Told
-    pending: list[Call]
+    skills: tuple[Skill, ...] = ()
+    pending: list[Call] = field(default_factory=list)
+    missing: list[Call] = field(default_factory=list)
+    why: Held | WolkvoxError | None = None
     _next: float = 0.0
-    _in_a_row: int = 0
-    _tries: dict[Call, int] = field(default_factory=dict)
-    _ours: dict[str, float | None] = field(default_factory=dict)
-    _missing: list[Call] = field(default_factory=list)
+    _failed_in_a_row: int = 0
+    _tries: Counter[Call] = field(default_factory=Counter)
+    _own_attempts: dict[str, float | None] = field(default_factory=dict)
 
-    async def run(self) -> Ended:
-        """Ask until all is answered or something ends it; raises StorageError."""
-        self._next = min(self.progress.last_at, self.clock.epoch()) + self.pace
-        while self.pending and not self.stopping.is_set():
+    @property
+    def complete(self) -> bool:
+        """Whether every call has its answer."""
+        return self.why is None and not self.pending and not self.missing
+
+    async def prepare(self) -> None:
+        """Find the skills and what is to be requested; raises StorageError.
+
+        Day by day, so that no skill comes twice in a row.
+        """
+        skills = await self.desk.skills() or await discover(self.desk, self.clock.epoch())
+        if not isinstance(skills, tuple):
+            self.why = skills
+            return
+        self.skills = skills
+        calls = [Call(skill, day) for day in self.days for skill in skills]
+        self.pending = [one for one in calls if (one.skill.id, one.day) not in self.kept.done]
+        for desk in self.beside:
+            if desk.budget is self.desk.budget:
+                share = demand(desk.operation, await desk.skills())
+                desk.budget.set_demand(desk.operation.name, share)
+
+    async def plan(self) -> Plan:
+        """What it costs from this moment on; raises StorageError."""
+        now, budget = self.clock.now(), self.desk.budget
+        following = next_day_start(now, budget.zone)
+        left = (following - now) / timedelta(seconds=1)
+        used = await self.desk.used_today()
+        local = following.astimezone(self.desk.operation.timezone)
+        return Plan(len(self.pending), self.pace, used, budget.ceiling, left, local)
+
+    async def fetch(
+        self, stopping: asyncio.Event, on_progress: Callable[[str, int], None]
+    ) -> None:
+        """Request until all is answered or something ends it; raises StorageError.
+
+        `stopping` ends it after the call under way; `on_progress` is called with what
+        happens and how many calls are left.
+        """
+        self._next = min(self.kept.last_at, self.clock.epoch()) + self.pace
+        while self.pending and self.why is None and not stopping.is_set():
             call, moment = await self._choose()
-            wait = moment - self.clock.epoch()
-            if wait > _AHEAD:
-                self.told("waiting", len(self.pending))
-                await self._pause(min(wait - _AHEAD, _LOOK))
-                continue
-            if ended := await self._ask(call, moment):
-                return ended
-        end = End.STOPPED if self.pending else End.FAILED if self._missing else End.DONE
-        return Ended(end, missing=tuple(self._missing))
+            text, wait = "waiting", moment - self.clock.epoch() - _AHEAD
+            if wait <= 0:
+                text, wait = await self._request(call, moment)
+            if text:
+                on_progress(text, len(self.pending))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), min(wait, _LOOK))
 
     async def _choose(self) -> tuple[Call, float]:
         """The call that may be made first, and its moment in epoch seconds."""
         first: dict[str, Call] = {}
         for call in self.pending:
             first.setdefault(call.skill.id, call)
-        attempted = await self.desk.attempted(first)
+        attempts = await self.desk.attempted(first)
         beside = self.desk.exporter_runs()
-        now = self.clock.epoch()
+        earliest = max(self.clock.epoch(), self._next)
         moments = {
-            call: max(now, self._next, self._ready(call.skill, attempted[skill_id], beside))
+            call: max(earliest, self._ready(call.skill, attempts[skill_id], beside))
             for skill_id, call in first.items()
         }
         return min(moments.items(), key=lambda one: one[1])
 
-    def _ready(self, skill: Skill, at: float | None, beside: bool) -> float:
-        """When the query may be asked again; after our own call the exporter has its turn."""
-        if at is None:
+    def _ready(self, skill: Skill, last_at: float | None, beside: bool) -> float:
+        """When a query may be requested again; the exporter's turn comes after our own."""
+        if last_at is None:
             return 0.0
         gap = self._gap(skill)
-        if beside and self._ours.get(skill.id) == at and gap >= self._interval(skill):
+        own = self._own_attempts.get(skill.id) == last_at
+        if beside and own and gap >= (skill.interval or self.desk.operation.interval):
             limits = self.desk.budget.limits(self.clock.now())
-            return at + 2 * limits.interval(gap) + _LOOK
-        return at + gap
-
-    def _interval(self, skill: Skill) -> float:
-        return skill.interval or self.desk.operation.interval
+            return last_at + 2 * limits.interval(gap) + _LOOK
+        return last_at + gap
 
     def _gap(self, skill: Skill) -> float:
-        interval = self._interval(skill)
-        return min(interval, self.pace) if self.desk.operation.loopback else interval
+        operation = self.desk.operation
+        interval = skill.interval or operation.interval
+        return min(interval, self.pace) if operation.loopback else interval
 
-    async def _ask(self, call: Call, moment: float) -> Ended | None:
-        async def ask(client: WolkvoxClient, token: str, _: Window) -> SkillReport:
-            return await client.skill_11(token, call.skill.id, whole_day(call.day))
+    async def _request(self, call: Call, moment: float) -> tuple[str, float]:
+        """Make a call at its moment; returns what happened, and how long to wait after it."""
+
+        async def request(client: WolkvoxClient, token: str, _: Window) -> SkillReport:
+            return await client.skill_11(token, skill.id, whole_day(call.day))
 
         skill = call.skill
-        reply = await self.desk.ask(
-            SKILL_11, skill.id, self._gap(skill), ask, not_before=moment
-        )
+        gap = self._gap(skill)
+        reply = await self.desk.ask(SKILL_11, skill.id, gap, request, not_before=moment)
         if isinstance(reply, Held):
-            return await self._held(reply)
-        at = (await self.desk.attempted([skill.id]))[skill.id]
-        self._ours[skill.id] = at
-        asked_at = at or self.clock.epoch()  # a connection never made is on no record
-        self._next = asked_at + self.pace
-        return self._ended(call, reply, asked_at)
-
-    async def _held(self, held: Held) -> Ended | None:
-        if held.why in _ENDING:
-            return Ended(End.HELD, held=held)
-        if held.why is not Why.RECENT:  # that is looked up again by `_choose`
-            self.told(str(held.why), len(self.pending))
-            await self._pause(min(held.wait, _LOOK))
-        return None
-
-    def _ended(self, call: Call, reply: Reply, at: float) -> Ended | None:
+            if reply.why in (Why.HOURS, Why.CLOSING):
+                return str(reply.why), reply.wait
+            if reply.why is not Why.RECENT:  # that is looked up again by `_choose`
+                self.why = reply
+            return "", 0.0
+        attempt = (await self.desk.attempted([skill.id]))[skill.id]
+        self._own_attempts[skill.id] = attempt
+        requested_at = attempt or self.clock.epoch()  # a connection never made is on no record
+        self._next = requested_at + self.pace
         self.pending.remove(call)
         if isinstance(reply.answer, SkillReport):
-            self._in_a_row = 0
-            self.progress.add(call.skill.id, call.day, at, reply.answer.channels)
+            self._failed_in_a_row = 0
+            self.kept.add(skill.id, call.day, requested_at, reply.answer.channels)
             text = "fine" if reply.answer.channels else "no rows"
-            self.told(f"{call.skill.id} {call.day} {text}", len(self.pending))
-            return None
-        error = reply.error or WolkvoxError(Reason.INTERNAL, "no answer")
-        self._in_a_row += 1
-        self._tries[call] = self._tries.get(call, 0) + 1
-        again = self.pending if self._tries[call] < TRIES else self._missing
-        again.append(call)
-        self.told(f"{call.skill.id} {call.day} {error.reason}", len(self.pending))
-        hopeless = error.reason in (Reason.QUOTA, Reason.UNAUTHORIZED)
-        if hopeless or self._in_a_row >= FAILURES_IN_A_ROW:
-            return Ended(End.FAILED, error=error, missing=tuple(self._missing))
-        return None
+        else:
+            text = self._failed(call, reply.error or WolkvoxError(Reason.INTERNAL, "no answer"))
+        return f"{skill.id} {call.day} {text}", 0.0
 
-    async def _pause(self, seconds: float) -> None:
-        """Sleep, or return as soon as the run is to stop."""
-        waits = {
-            asyncio.ensure_future(self.clock.sleep(seconds)),
-            asyncio.ensure_future(self.stopping.wait()),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waits:
-                one.cancel()
+    def _failed(self, call: Call, error: WolkvoxError) -> str:
+        """Put a call behind the others, or give it up; returns the reason."""
+        self._failed_in_a_row += 1
+        self._tries[call] += 1
+        (self.pending if self._tries[call] < TRIES else self.missing).append(call)
+        if error.reason in PAUSING or self._failed_in_a_row >= FAILURES_IN_A_ROW:
+            self.why = error
+        return str(error.reason)

@@ -1,58 +1,149 @@
-"""One call per configured query and a verdict for each; shows nothing itself.
+"""`probe`: one request per configured query, a verdict for each, a table or JSON of all.
 
-A query that was asked less than its interval ago is not asked again: where the exporter's
-own answer is in the state file, that one is judged.
+A query that was requested less than its interval ago is not requested again: where the
+exporter's own answer is in the state file, that one is judged.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import json
+import os
+import sys
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import Any, Literal
+
+import click
 
 from exporter.config import Operation, Skill
 from exporter.errors import Reason, WolkvoxError
-from exporter.polling.observer import SKILL_11
+from exporter.flags import CONFIG_FILES, LANGUAGE, STORAGE, configuration_of, directory_of
+from exporter.logs import SECRETS
+from exporter.messages import Words
+from exporter.polling.limits import Why
+from exporter.polling.request import SKILL_11
 from exporter.times import Clock
-from exporter.tools.asking import Desk, Held, Known, Why
-from exporter.tools.denominator import Finding, find_denominator
+from exporter.tools.asking import Desk, Held
 from exporter.tools.recording import Recorder
-from exporter.tools.skills import Listing, list_skills
+from exporter.tools.session import Verdict, desks, shown, system_means
+from exporter.tools.skills import discover
+from exporter.tools.terminal import progress, run
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.report import ChannelFigures, SkillReport, read_report
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
+from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
 from exporter.wolkvox.text import scrub
 from exporter.wolkvox.windows import Window, day_so_far, local_day
 
 NO_REPORT = SkillReport((), (), 0)
-PAUSE = 1.0  # seconds between two calls on one token; none on loopback
-# What makes every further call of the operation end the same way.
+PAUSE = 1.0  # seconds between two requests with one token; none on loopback
+# Reasons for which every further request of the operation fails too.
 _HOPELESS = (Reason.CONNECT, Reason.UNAUTHORIZED, Reason.QUOTA)
+SHAPE = 1
+_CELL, _NARROWEST = 40, 8
+
+
+@click.command()
+@CONFIG_FILES
+@STORAGE
+@LANGUAGE
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people or for scripts.",
+)
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep the answers in a file, without token and names, to report an odd one.",
+)
+@click.pass_context
+def probe(
+    context: click.Context,
+    config_files: tuple[str, ...],
+    storage: str | None,
+    language: str,
+    output: str,
+    record: Path | None,
+) -> None:
+    """Ask each configured query once and say what is right and wrong with it.
+
+    Exit code 0 when every query is fine or has no rows today, 1 otherwise.
+    """
+    configuration = configuration_of(context, config_files)
+    means, words = system_means(directory_of(context, storage)), Words(language)
+    recorder = Recorder(record) if record is not None else None
+
+    async def show(stopping: asyncio.Event) -> int:
+        with desks(configuration, means) as opened:
+            known = [await desk.skills() for desk in opened.values()]
+            total = sum(map(len, known)) if all(known) else None
+            with progress(total, lines=False) as advance:
+                begun = count()
+                prober = Prober(means.clock, lambda text: advance(text, next(begun)), recorder)
+                result = await prober.run(opened.values())
+        now = means.clock.now()
+        if output == "json":
+            click.echo(as_json(result, words, now), nl=False)
+        else:
+            width = get_terminal_size().columns if sys.stdout.isatty() else None
+            text = table(result, words, width)
+            click.echo(text, nl=False, color=False if os.environ.get("NO_COLOR") else None)
+        if recorder is not None:
+            recorder.save(result.queries, now)
+            answers, file = len(recorder.answers), recorder.path
+            click.echo(words.text("probe.recorded", count=answers, file=file), err=True)
+        return 0 if result.good else 1
+
+    context.exit(run(show, patient=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """One query and its verdict; `good` where it is fine or empty.
+    """One query and its verdict.
 
-    `verdict` is a key below `verdict` in messages.toml. `rows` are as sent, without the
-    token. Times are seconds: `seconds` the answer took, `ago` since the last request, `wait`
-    until the next one may leave.
+    `rows` are as sent, without the token; `window` is None where nothing was requested;
+    `seconds` is how long the answer took.
     """
 
-    operation: str
-    server: str
+    operation: Operation
     skill: Skill
-    verdict: str
-    good: bool = False
-    asked: bool = False
+    verdict: Verdict
     report: SkillReport = NO_REPORT
     rows: tuple[object, ...] = ()
     window: Window | None = None
-    reason: Reason | None = None
-    detail: str = ""
     seconds: float | None = None
-    ago: float | None = None
-    wait: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Operation, skill id and, where it has one, the skill's name."""
+        skill = self.skill
+        return (
+            f"{self.operation.name} {skill.id} {'' if skill.name == skill.id else skill.name}"
+        )
+
+
+Denominator = Literal["inbound", "answered", "neither", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the service level is a share of, and how many figures tell it.
+
+    `unknown`: there is too little volume; `neither`: the figures contradict each other.
+    """
+
+    denominator: Denominator
+    telling: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,191 +156,280 @@ class Result:
     @property
     def good(self) -> bool:
         """Whether every query is fine or empty."""
-        return all(one.good for one in self.queries)
+        return all(one.verdict.good for one in self.queries)
 
 
-Told = Callable[[str], None]
-"""Is told each query as its turn comes."""
-
-
+@dataclass(frozen=True, slots=True)
 class Prober:
-    """Asks every query of some desks, one after the other for each token."""
+    """Requests every query of some desks, one after the other for each token.
 
-    def __init__(self, clock: Clock, recorder: Recorder | None, told: Told) -> None:
-        self._clock = clock
-        self._recorder = recorder
-        self._told = told
+    `on_progress` is called with the name of each query as its turn comes.
+    """
+
+    clock: Clock
+    on_progress: Callable[[str], None]
+    recorder: Recorder | None = None
 
     async def run(self, desks: Iterable[Desk]) -> Result:
-        """Ask; raises StorageError where an attempt cannot be noted."""
-        tokens: dict[tuple[int, ...], list[Desk]] = {}
-        order = []
-        for desk in desks:
-            order.append(desk.operation.name)
-            tokens.setdefault(desk.budget.account, []).append(desk)
-        found: dict[str, list[Probed]] = {}
-        async with asyncio.TaskGroup() as group:
-            for sharing in tokens.values():
-                group.create_task(self._token(sharing, found))
-        queries = tuple(probed for name in order for probed in found[name])
-        told = [row for one in queries for row in _single_rows(one.rows)]
-        return Result(queries, find_denominator(told))
+        """Request all; raises StorageError where an attempt cannot be noted."""
+        turns = defaultdict[tuple[int, ...], asyncio.Lock](asyncio.Lock)
 
-    async def _token(self, desks: Sequence[Desk], found: dict[str, list[Probed]]) -> None:
-        for desk in desks:
-            async with desk.client:
-                found[desk.operation.name] = await self._operation(desk)
+        async def probe(desk: Desk) -> list[Probed]:
+            async with turns[desk.budget.account], desk.client:
+                return await self._operation(desk)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(probe(desk)) for desk in desks]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        queries = tuple(one for task in tasks for one in task.result())
+        # Each row by itself: merged rows would no longer be what the API computed.
+        reports = [read_report([row]) for one in queries for row in one.rows]
+        rows = [row for report in reports for row in report.channels]
+        return Result(queries, find_denominator(rows))
 
     async def _operation(self, desk: Desk) -> list[Probed]:
         operation = desk.operation
-        skills = await desk.skills()
+        skills: tuple[Skill, ...] | Held | WolkvoxError = await desk.skills()
         if not skills:
-            skills, failed = await self._discover(desk)
-            if failed is not None:
-                return [failed]
+            self.on_progress(operation.name)
+            skills = await discover(desk, self.clock.epoch())
+        if not isinstance(skills, tuple):
+            verdict = Verdict.of(skills, self.clock.epoch())
+            return [Probed(operation, Skill("", "(skills)"), verdict)]
         found: list[Probed] = []
-        hopeless: Probed | None = None
         for skill in skills:
-            if hopeless is not None:
-                found.append(replace(hopeless, skill=skill, asked=False, verdict="after"))
+            if found and found[-1].verdict.reason in _HOPELESS:
+                after = replace(found[-1].verdict, key="after")
+                found.append(replace(found[-1], skill=skill, window=None, verdict=after))
                 continue
-            self._told(f"{operation.name} {skill.name}")
+            self.on_progress(f"{operation.name} {skill.name}")
             found.append(await self._query(desk, skill))
-            if found[-1].reason in _HOPELESS:
-                hopeless = found[-1]
-            if found[-1].asked and not operation.loopback:
-                await self._clock.sleep(PAUSE)
+            if found[-1].window is not None and not operation.loopback:
+                await self.clock.sleep(PAUSE)
         return found
-
-    async def _discover(self, desk: Desk) -> tuple[tuple[Skill, ...], Probed | None]:
-        operation = desk.operation
-        self._told(operation.name)
-        now = self._clock.epoch()
-        listing = await list_skills(desk, now)
-        none = Skill("", "(skills)")
-        if isinstance(listing, Held):
-            return (), held_back(operation, none, listing, now)
-        if isinstance(listing, Listing) and listing.skills:
-            return tuple(Skill(one.id, one.name) for one in listing.skills), None
-        if isinstance(listing, Listing):
-            listing = WolkvoxError(Reason.NOT_FOUND, "the operation has no skills")
-        return (), failed(operation, none, listing)
 
     async def _query(self, desk: Desk, skill: Skill) -> Probed:
         operation = desk.operation
-        asked: list[Window] = []
+        windows: list[Window] = []
 
-        async def call(client: WolkvoxClient, token: str, _: Window) -> object:
+        async def request(client: WolkvoxClient, token: str, _: Window) -> object:
             # Always today's figures, also where the exporter would close yesterday.
-            asked.append(day_so_far(self._clock.now(), operation.timezone))
-            with self._recorded(client, operation, skill, asked[0]):
-                rows = await client.skill_11_rows(token, skill.id, asked[0])
+            windows.append(day_so_far(self.clock.now(), operation.timezone))
+            if self.recorder is not None:
+                client.witness = self.recorder.witness(operation, skill)
+            rows = await client.skill_11_rows(token, skill.id, windows[0])
             return rows, tuple(_as_sent(row, token) for row in rows)
 
-        gap = skill.interval or operation.interval
-        reply = await desk.ask(SKILL_11, skill.id, gap, call)
-        if isinstance(reply, Held):
-            return await self._not_asked(desk, skill, reply)
-        if reply.error is not None or not isinstance(reply.answer, tuple):
-            error = reply.error or WolkvoxError(Reason.INTERNAL, "no answer")
-            return replace(
-                failed(operation, skill, error), asked=bool(asked), seconds=reply.seconds
-            )
-        rows, shown = reply.answer
-        report = read_report(rows)
-        verdict = "unreadable" if report.errors else "fine" if report.channels else "no_rows"
-        return Probed(
-            operation.name,
-            operation.server,
-            skill,
-            verdict,
-            good=True,
-            asked=True,
-            report=report,
-            rows=shown,
-            window=asked[0],
-            seconds=reply.seconds,
+        reply = await desk.ask(
+            SKILL_11, skill.id, skill.interval or operation.interval, request
         )
+        if isinstance(reply, Held):
+            return await self._held(desk, skill, reply)
+        report, sent = NO_REPORT, ()
+        if isinstance(reply.answer, tuple):
+            rows, sent = reply.answer
+            report = read_report(rows)
+            key = "unreadable" if report.errors else "fine" if report.channels else "no_rows"
+            verdict = Verdict(key, good=True, unreadable=len(report.errors))
+        else:
+            error = reply.error or WolkvoxError(Reason.INTERNAL, "no answer")
+            verdict = Verdict.of(error, self.clock.epoch())
+        window = windows[0] if windows else None
+        return Probed(operation, skill, verdict, report, sent, window, reply.seconds)
 
-    @contextmanager
-    def _recorded(
-        self, client: WolkvoxClient, operation: Operation, skill: Skill, window: Window
-    ) -> Iterator[None]:
-        if self._recorder is None:
-            yield
-            return
-        entry = self._recorder.begin(operation, skill, window)
-        client.witness = entry.saw
-        try:
-            yield
-        except WolkvoxError as error:
-            entry.reason = error.reason
-            raise
-
-    async def _not_asked(self, desk: Desk, skill: Skill, held: Held) -> Probed:
-        now = self._clock.epoch()
-        back = held_back(desk.operation, skill, held, now)
+    async def _held(self, desk: Desk, skill: Skill, held: Held) -> Probed:
+        """Judge the exporter's own answer, if its last attempt is too recent for another."""
+        probed = Probed(desk.operation, skill, Verdict.of(held, self.clock.epoch()))
         known = await desk.known(skill.id)
-        if held.why is Why.RECENT and _answers(known):
-            assert known.memory is not None  # noqa: S101 - `_answers` looked
-            today = local_day(self._clock.now(), desk.operation.timezone)
-            result = known.memory.today
-            channels = result.channels if result is not None and result.day == today else ()
-            report = SkillReport(channels, (), 0)
-            return replace(back, verdict="known", good=True, report=report)
-        return back
+        memory, attempt_at = known.memory, known.stored.attempt_at
+        if held.why is not Why.RECENT or memory is None or attempt_at is None:
+            return probed
+        if memory.failures or (memory.last_success_at or 0.0) < attempt_at:
+            return probed
+        today = local_day(self.clock.now(), desk.operation.timezone)
+        result = memory.today
+        channels = result.channels if result is not None and result.day == today else ()
+        verdict = replace(probed.verdict, key="known", good=True)
+        return replace(probed, verdict=verdict, report=SkillReport(channels, (), 0))
 
 
-def _answers(known: Known) -> bool:
-    """Whether the last attempt is one of the exporter's, and succeeded."""
-    memory, at = known.memory, known.stored.attempt_at
-    if memory is None or memory.last_success_at is None or at is None:
-        return False
-    return memory.failures == 0 and memory.last_success_at >= at
-
-
-def held_back(operation: Operation, skill: Skill, held: Held, now: float) -> Probed:
-    """The verdict on a query that was not asked."""
-    paused = held.why in (Why.QUOTA, Why.UNAUTHORIZED)
-    return Probed(
-        operation.name,
-        operation.server,
-        skill,
-        f"held.{held.why}" if paused else str(held.why),
-        reason=Reason(str(held.why)) if paused else None,
-        wait=held.wait,
-        ago=None if held.last_at is None else max(0.0, now - held.last_at),
-    )
-
-
-def failed(operation: Operation, skill: Skill, error: WolkvoxError) -> Probed:
-    """The verdict on a query that gave no answer."""
-    return Probed(
-        operation.name,
-        operation.server,
-        skill,
-        error.kind,
-        reason=error.reason,
-        detail=error.detail,
-    )
-
-
-def _as_sent(row: object, token: str) -> object:
-    """A row without anything of the token; what is nested in it is only named."""
-    if isinstance(row, Mapping):
-        return {scrub(str(key), token): _cell(value, token) for key, value in row.items()}
-    return _cell(row, token)
-
-
-def _cell(value: object, token: str) -> object:
+def _as_sent(value: object, token: str, *, nested: bool = False) -> object:
+    """A row, or a cell of it, without anything of the token; what is nested is only named."""
     if isinstance(value, str):
         return scrub(value, token)
     if isinstance(value, dict):
-        return "[an object]"
+        if nested:
+            return "[an object]"
+        return {
+            scrub(key, token): _as_sent(one, token, nested=True) for key, one in value.items()
+        }
     return "[a list]" if isinstance(value, list) else value
 
 
-def _single_rows(rows: Iterable[object]) -> Iterable[ChannelFigures]:
-    """Each row by itself: merged rows would no longer be what the API computed."""
+# The denominator of the service level ----------------------------------------------------
+#
+# A service level has two decimals, so that it gives its count back: 65.67 % of 67 inbound are
+# 43.999, nearly whole; of 66 answered they would be 43.342. Figures that are nearly whole both
+# ways, or too large for two decimals, decide nothing.
+
+_STEP = 1e-4  # rounded or cut off after two decimals of a percentage: off by less than this
+_LARGEST = 2000  # so many interactions blur a count by a fifth: chance would pass too often
+_ENOUGH = 3
+# By whether it gives a whole count of inbound, and of answered.
+_BY_FIT: dict[tuple[bool, bool], Denominator] = {
+    (True, True): "unknown",
+    (True, False): "inbound",
+    (False, True): "answered",
+    (False, False): "neither",
+}
+
+
+def find_denominator(rows: Iterable[ChannelFigures]) -> Finding:
+    """The denominator of the service levels of some rows."""
+    votes: Counter[Denominator] = Counter()
     for row in rows:
-        yield from read_report([row]).channels
+        inbound, answered = row.inbound, row.answered
+        if not inbound or answered is None or inbound == answered or inbound > _LARGEST:
+            continue
+        for level in (row.service_level_10, row.service_level_20, row.service_level_30):
+            if level is not None and 0 < level < 1:
+                votes[_BY_FIT[_is_whole(level, inbound), _is_whole(level, answered)]] += 1
+    del votes["unknown"]
+    telling = votes.total()
+    if telling < _ENOUGH:
+        return Finding("unknown", telling)
+    return Finding(next(iter(votes)) if len(votes) == 1 else "neither", telling)
+
+
+def _is_whole(level: float, of: int) -> bool:
+    count = level * of
+    return abs(count - round(count)) <= of * _STEP + 1e-9
+
+
+# Output ----------------------------------------------------------------------------------
+#
+# Below each channel as the exporter reads it stand the strings as the API sent them.
+
+
+def table(result: Result, words: Words, width: int | None) -> str:
+    """The figures and the verdicts, for a terminal of that many columns in colours.
+
+    Without a width, for a pipe or a file: aligned, and without any control character.
+    """
+    rows = [*_rows(result, words)]
+    gap = 2 if width is None else 1
+    columns = zip(*(cells for _, _, cells in rows), strict=True)
+    sizes = [max(map(len, column)) + gap for column in columns]
+    names = max((len(name) for _, name, _ in rows), default=0)
+    if width is not None:  # the names have the room that the figures leave
+        names = max(_NARROWEST, min(names, width - sum(sizes)))
+    lines = []
+    for style, name, cells in rows:
+        aligned = (cell.rjust(size) for cell, size in zip(cells, sizes, strict=True))
+        line = name[:names].ljust(names) + "".join(aligned)
+        lines.append(line if width is None else click.style(line, **style))
+    if width is None and lines:
+        lines.append("")
+    for good, text in _verdicts(result, words):
+        if width is None:
+            lines.append(text)
+            continue
+        mark = click.style("✔", fg="green") if good else click.style("✘", fg="red")
+        lines.append(f"{mark} " + "\n  ".join(textwrap.wrap(text, max(width - 2, 20))))
+    return "\n".join([*lines, ""])
+
+
+_Row = tuple[dict[str, Any], str, Sequence[str]]
+"""The style of a line, its name, its figures."""
+
+
+def _rows(result: Result, words: Words) -> Iterator[_Row]:
+    heads = [words.text(f"column.{column.attribute}.short") for column in COLUMNS]
+    for probed in result.queries:
+        if probed.report.channels:
+            yield {"bold": True}, shown(probed.name, _CELL), heads
+        for figures in probed.report.channels:
+            read = [_read(column, figures, words) for column in COLUMNS]
+            yield {}, shown(figures.channel, _CELL), read
+            for row in probed.rows:
+                if isinstance(row, dict) and _channel_of(row) == figures.channel:
+                    sent = [_sent(row.get(column.field, "")) for column in COLUMNS]
+                    yield {"dim": True}, "  " + words.text("probe.sent"), sent
+
+
+def _channel_of(row: dict[str, Any]) -> str:
+    return str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
+
+
+def _read(column: Column, figures: ChannelFigures, words: Words) -> str:
+    value = getattr(figures, column.attribute)
+    if value is None:
+        return "-"
+    if column.kind is Kind.COUNT:
+        return str(value)
+    seconds = column.kind is Kind.SECONDS
+    return words.number(value, "g") if seconds else words.percent(value, ".2f")
+
+
+def _sent(cell: object) -> str:
+    """As JSON wrote it; a string without its quotes, where they would tell nothing."""
+    plain_text = isinstance(cell, str) and cell.strip() == cell != ""
+    return shown(str(cell) if plain_text else json.dumps(cell, ensure_ascii=False), 14)
+
+
+def _verdicts(result: Result, words: Words) -> Iterator[tuple[bool, str]]:
+    """Whether it is good, and a sentence or two, for each query; then for all of them."""
+    for probed in result.queries:
+        sentence = probed.verdict.sentence(words)
+        yield probed.verdict.good, f"{shown(probed.name, 200)}: {sentence}"
+    level = result.service_level
+    expected = level.denominator in ("inbound", "unknown")
+    yield expected, words.text(f"denominator.{level.denominator}", count=level.telling)
+    good = sum(one.verdict.good for one in result.queries)
+    yield result.good, words.text("probe.summary", good=good, count=len(result.queries))
+
+
+def as_json(result: Result, words: Words, now: datetime) -> str:
+    """For scripts: `shape` changes whenever a key changes its name or meaning."""
+    document = {
+        "shape": SHAPE,
+        "checked_at": now.isoformat(timespec="seconds"),
+        "ok": result.good,
+        "service_level": asdict(result.service_level),
+        "queries": [_query(probed, words) for probed in result.queries],
+    }
+    return SECRETS.scrub(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
+
+
+def _query(probed: Probed, words: Words) -> dict[str, Any]:
+    verdict, window, report = probed.verdict, probed.window, probed.report
+    message, advice = verdict.texts(words)
+    channels = [asdict(figures) for figures in report.channels]
+    return {
+        "operation": probed.operation.name,
+        "server": probed.operation.server,
+        "skill_id": probed.skill.id,
+        "skill": probed.skill.name,
+        "verdict": verdict.key,
+        "ok": verdict.good,
+        "asked": window is not None,
+        "reason": verdict.reason and str(verdict.reason),
+        "detail": verdict.detail,
+        "message": message,
+        "advice": advice,
+        "date_ini": window and window.start,
+        "date_end": window and window.end,
+        "seconds": _rounded(probed.seconds),
+        "asked_seconds_ago": _rounded(verdict.ago),
+        "retry_in_seconds": _rounded(verdict.wait),
+        "channels": [{"type_interaction": one.pop("channel"), **one} for one in channels],
+        "rows": list(probed.rows),
+        "unreadable": [asdict(error) for error in report.errors],
+        "dropped": report.dropped,
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,8 +1,7 @@
-"""Answers kept in a file so that somebody else can read them: no token and no names.
+"""`probe --record`: answers in a file, so that an odd one can be reported: no token, no names.
 
-The strings of the figures stay as they were sent: they are what is to be reported. A
-recording is replayed through `read_answer` and `read_report`; `read_recording` gives what
-they take.
+The strings of the figures stay as they were sent, since they are what is reported, and the
+bytes of each answer can be had back, so that it can be replayed.
 """
 
 from __future__ import annotations
@@ -10,86 +9,77 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exporter import __version__
 from exporter.config import Operation, Skill
-from exporter.errors import Reason, StartError
+from exporter.errors import StartError
 from exporter.logs import SECRETS
-from exporter.wolkvox.report import FIELDS
-from exporter.wolkvox.windows import Window
+from exporter.wolkvox.client import Witness
+from exporter.wolkvox.columns import FIELDS
 
-FORMAT = "wolkvox-exporter recording"
-VERSION = 1
+if TYPE_CHECKING:
+    from exporter.tools.probe import Probed
+
 MAX_CHARACTERS = 256 * 1024
 _KEPT = {*FIELDS, "code", "error", "msg", "data"}
-# What has no letters but those of units is a figure and names nobody.
+# A text without letters, but for those of units, is a figure and names nobody.
 _FIGURE = re.compile(r"[-+0-9.,:%/\s]*(?:s|seg|sec|min|h)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """One answer of a recording, as `read_answer` takes it."""
-
-    status: int
-    content_type: str | None
-    body: bytes
-
-
-@dataclass(slots=True)
-class Entry:
-    """One query that is being asked; without a status there was no answer."""
-
-    operation: Operation
-    skill: Skill
-    window: Window
-    status: int | None = None
-    content_type: str | None = None
-    body: bytes = b""
-    reason: Reason | None = None
-
-    def saw(self, status: int, content_type: str | None, body: bytes) -> None:
-        """Take the answer as it came; the witness of the client."""
-        self.status, self.content_type, self.body = status, content_type, body
-
-
-@dataclass(slots=True)
 class Recorder:
-    """Gathers what a probe is answered; raises StartError where the file cannot be made."""
+    """Keeps the answers of a probe; raises StartError where the file cannot be made."""
 
-    path: Path
-    entries: list[Entry] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        # Before anything is asked: an answer that cannot be kept costs a call.
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.answers: dict[tuple[str, str], tuple[int, str | None, bytes]] = {}
+        # Before any request: an answer that cannot be kept costs one.
         self._write("")
 
-    @property
-    def answers(self) -> int:
-        """How many answers there are."""
-        return sum(entry.status is not None for entry in self.entries)
+    def witness(self, operation: Operation, skill: Skill) -> Witness:
+        """What the client shows the answer of a query."""
 
-    def begin(self, operation: Operation, skill: Skill, window: Window) -> Entry:
-        """The entry of the next query."""
-        self.entries.append(Entry(operation, skill, window))
-        return self.entries[-1]
+        def keep(status: int, content_type: str | None, body: bytes) -> None:
+            self.answers[operation.name, skill.id] = status, content_type, body
 
-    def save(self, now: datetime) -> None:
+        return keep
+
+    def save(self, queries: Sequence[Probed], now: datetime) -> None:
         """Write the file; raises StartError."""
-        mask = _Mask(self.entries)
+        mask = _Mask(queries)
+        asked = enumerate((one for one in queries if one.window), start=1)
         document = {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": "wolkvox-exporter recording",
+            "version": 1,
             "exporter": __version__,
             "recorded_at": now.isoformat(timespec="seconds"),
-            "answers": [
-                _entry(number, entry, mask) for number, entry in enumerate(self.entries, 1)
-            ],
+            "answers": [self._entry(number, probed, mask) for number, probed in asked],
         }
         self._write(SECRETS.scrub(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")
+
+    def _entry(self, number: int, probed: Probed, mask: _Mask) -> dict[str, Any]:
+        key = probed.operation.name, probed.skill.id
+        status, content_type, body = self.answers.get(key, (None, None, b""))
+        encoding: str = json.detect_encoding(body)
+        try:
+            text = body.decode(encoding)
+        except UnicodeDecodeError:
+            encoding = "latin-1"  # gives exactly the same bytes back
+            text = body.decode(encoding)
+        window, reason = probed.window, probed.verdict.reason
+        return {
+            "query": number,
+            "all": probed.skill.id == "all",
+            "window": window and {"date_ini": window.start, "date_end": window.end},
+            "reason": reason and str(reason),
+            "status": status,
+            "content_type": content_type and mask.text(content_type),
+            "encoding": encoding,
+            "body": mask.body(SECRETS.scrub(text))[:MAX_CHARACTERS],
+        }
 
     def _write(self, text: str) -> None:
         def private(name: str, flags: int) -> int:
@@ -102,27 +92,15 @@ class Recorder:
             raise StartError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
-def read_recording(path: Path) -> tuple[Recorded, ...]:
-    """The answers of a recording; raises ValueError where the file is none."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ValueError(f"{path} is no recording of wolkvox-exporter probe")
-    return tuple(
-        Recorded(one["status"], one["content_type"], one["body"].encode(one["encoding"]))
-        for one in document["answers"]
-        if one["status"] is not None
-    )
-
-
 class _Mask:
     """Replaces names by numbers, the same name by the same number."""
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, queries: Iterable[Probed]) -> None:
         self._numbers: dict[str, int] = {}
         known = {
             name
-            for entry in entries
-            for name in (entry.operation.name, entry.operation.server, entry.skill.name)
+            for one in queries
+            for name in (one.operation.name, one.operation.server, one.skill.name)
             if len(name) > 1 and not name.isdigit() and name != "all"
         }
         # The longest first: one name may hold another.
@@ -144,7 +122,7 @@ class _Mask:
 
     def _value(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            return {name: self._value(one, str(name)) for name, one in value.items()}
+            return {name: self._value(one, name) for name, one in value.items()}
         if isinstance(value, list):
             return [self._value(one, key) for one in value]
         if not isinstance(value, str) or key == "type_interaction":
@@ -155,26 +133,3 @@ class _Mask:
 
     def _number(self, name: str) -> str:
         return f"name-{self._numbers.setdefault(name.casefold(), len(self._numbers) + 1)}"
-
-
-def _entry(number: int, entry: Entry, mask: _Mask) -> dict[str, Any]:
-    encoding, text = _decoded(entry.body)
-    return {
-        "query": number,
-        "all": entry.skill.id == "all",
-        "window": {"date_ini": entry.window.start, "date_end": entry.window.end},
-        "reason": None if entry.reason is None else str(entry.reason),
-        "status": entry.status,
-        "content_type": entry.content_type and mask.text(entry.content_type),
-        "encoding": encoding,
-        "body": mask.body(SECRETS.scrub(text))[:MAX_CHARACTERS],
-    }
-
-
-def _decoded(body: bytes) -> tuple[str, str]:
-    """The body as text, and the encoding that gives exactly the same bytes back."""
-    encoding = json.detect_encoding(body)
-    try:
-        return encoding, body.decode(encoding)
-    except UnicodeDecodeError:
-        return "latin-1", body.decode("latin-1")

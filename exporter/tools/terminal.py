@@ -1,4 +1,4 @@
-"""Running a tool in a terminal: signals, progress; knows no API and no configuration."""
+"""Running a tool in a terminal: its end by a signal, questions, progress."""
 
 from __future__ import annotations
 
@@ -8,67 +8,59 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from shutil import get_terminal_size
-from typing import Any
 
 import click
 
-from exporter.mainloop import Loop
+from exporter.mainloop import run_to_end, signals
 from exporter.wolkvox.text import one_line
 
-INTERRUPTED = 1
 _CLEAR = "\r\x1b[K"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]], *, patient: bool) -> int:
+def run(main: Callable[[asyncio.Event], Coroutine[None, None, int]], *, patient: bool) -> int:
     """Run to the end; returns the exit code.
 
     A first SIGINT or SIGTERM sets the event where the tool is `patient`; a second one, or
-    the first where it is not, ends it at once with 1. Unlike `asyncio.run` it does not wait
-    for the look-up of a name that hangs.
+    the first where it is not, ends it at once with 1.
     """
-    loop = Loop()
-    stopping = asyncio.Event()
-    task = loop.create_task(main(stopping))
 
-    def stop() -> None:
-        if stopping.is_set() or not patient:
-            task.cancel()
-        stopping.set()
+    async def until_stopped() -> int:
+        stopping = asyncio.Event()
+        task = asyncio.ensure_future(main(stopping))
 
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop)
+        def stop() -> None:
+            if stopping.is_set() or not patient:
+                task.cancel()
+            stopping.set()
+
+        with signals(stop):
+            return await task
+
     try:
-        return loop.run_until_complete(task)
+        return run_to_end(until_stopped)
     except asyncio.CancelledError:
         click.echo("interrupted", err=True)
-        return INTERRUPTED
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        return 1
 
 
 def ask(question: str) -> bool:
     """Wait for yes or no; raises click.Abort at a signal, which the loop would not see yet."""
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number in _SIGNALS:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
         signal.signal(number, signal.default_int_handler)
     try:
         return click.confirm(question, default=True, err=True)
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
-Advance = Callable[[str, int], None]
-"""Reports the step that begins and how many are done."""
-
-
 @contextmanager
-def progress(total: int | None, *, lines: bool) -> Iterator[Advance]:
-    """Report steps on stderr: in one place on a terminal; else a line each with `lines`."""
+def progress(total: int | None, *, lines: bool) -> Iterator[Callable[[str, int], None]]:
+    """Show the step that begins, and how many are done, on stderr.
+
+    In one place on a terminal; elsewhere, with `lines`, each new text on a line of its own.
+    """
     terminal = sys.stderr.isatty()
     before = ""
 

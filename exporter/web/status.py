@@ -22,22 +22,16 @@ from exporter import __version__
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import LANGUAGES, Words, catalogue
-from exporter.metrics.own import ExporterTelemetry
+from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
-from exporter.state.snapshot import QueryStatus
+from exporter.state.models import QueryStatus
 from exporter.times import Clock
 from exporter.web.asgi import choose_language
-from exporter.wolkvox.report import ChannelFigures
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line
 from exporter.wolkvox.windows import local_day
 
-# The columns with their units; a `level` has a least target, the others a most.
-COLUMNS: Final = {
-    "inbound": "count", "answered": "count", "abandoned": "count",
-    "service_level_10": "level", "service_level_20": "level", "service_level_30": "level",
-    "abandonment": "share", "asa": "seconds", "ata": "seconds",
-}  # fmt: skip
 MOST_ROWS: Final = 2000  # of figures on the whole page; the metrics hold the rest
 _line: Final = partial(one_line, limit=200)
 
@@ -260,13 +254,14 @@ def _cells(figures: ChannelFigures, target: Target | None) -> Iterator[Cell]:
         targets = {"abandonment": target.abandonment_max, "asa": target.asa_max}
         if level := target.service_level:
             targets[f"service_level_{level.within}"] = level.target
-    for column, unit in COLUMNS.items():
-        value, goal = getattr(figures, column), targets.get(column)
+    for column in COLUMNS:
+        value, goal = getattr(figures, column.attribute), targets.get(column.attribute)
         if value is None or goal is None:
             yield Cell(value)
             continue
-        missed = value < goal if unit == "level" else value > goal
-        digits = 0 if unit == "seconds" else 3
+        # A service level has a least target, the others a most.
+        missed = value > goal if column.within is None else value < goal
+        digits = 0 if column.kind is Kind.SECONDS else 3
         close = value != goal and round(value, digits) == round(goal, digits)
         yield Cell(value, goal, missed, close)
 

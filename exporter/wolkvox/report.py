@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line, printable
 
 UNKNOWN_CHANNEL: Final = "unknown"
@@ -33,25 +34,8 @@ class Unreadable(Enum):
 
 UNREADABLE: Final = Unreadable.UNREADABLE
 Figure = int | float | None | Unreadable
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFigures:
-    """One channel of one answer; None = not in the answer or not readable.
-
-    Ratios are 0-1 (more where the API says more than 100 %), times are seconds.
-    """
-
-    channel: str
-    inbound: int | None = None
-    answered: int | None = None
-    abandoned: int | None = None
-    service_level_10: float | None = None
-    service_level_20: float | None = None
-    service_level_30: float | None = None
-    abandonment: float | None = None
-    asa: float | None = None
-    ata: float | None = None
+_Cells = dict[str, Figure]
+"""The figures of one row by column, before rows of one channel are merged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +55,6 @@ class SkillReport:
     errors: tuple[FieldError, ...]
     dropped: int
 
-
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """The figures of one row, before rows of one channel are merged."""
-
-    counts: dict[str, int | Unreadable | None]
-    ratios: dict[str, float | Unreadable | None]
-    times: dict[str, float | Unreadable | None]
-
-    @property
-    def empty(self) -> bool:
-        figures = (*self.counts.values(), *self.ratios.values(), *self.times.values())
-        return all(figure is None or figure is UNREADABLE for figure in figures)
-
-
-_COUNTS = ("inbound_calls", "answer_calls", "abandon_calls")
-_RATIOS = ("service_level_10seg", "service_level_20seg", "service_level_30seg", "abandon")
-_TIMES = ("asa", "ata")
-# Where something unreadable may stand: the columns of skill_11, or a whole row.
-FIELDS = ("row", "type_interaction", *_COUNTS, *_RATIOS, *_TIMES)
 
 _WHOLE = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)"
 _COUNT = re.compile(rf"({_WHOLE})(?:\.0+)?")
@@ -119,13 +83,13 @@ def read_report(rows: Sequence[object]) -> SkillReport:
             continue
         channel = name or UNKNOWN_CHANNEL
         cells = _read_cells(row, channel, faults)
-        if name or not cells.empty:
+        if name or any(isinstance(figure, int | float) for figure in cells.values()):
             if channel not in channels and len(channels) >= MAX_CHANNELS:
                 dropped += 1
                 continue
             channels.setdefault(channel, []).append(cells)
         errors.extend(faults)
-    merged = tuple(_figures(channel, cells) for channel, cells in channels.items())
+    merged = tuple(_merged(channel, cells) for channel, cells in channels.items())
     return SkillReport(merged, tuple(errors[:MAX_ERRORS]), dropped)
 
 
@@ -173,6 +137,13 @@ def _read(
     return UNREADABLE
 
 
+_READERS: Final[dict[Kind, Callable[[object], Figure]]] = {
+    Kind.COUNT: read_count,
+    Kind.RATIO: read_ratio,
+    Kind.SECONDS: read_seconds,
+}
+
+
 def _bounded(number: float) -> float | Unreadable:
     """The number as a float; negative, endless and not-a-number fail the comparison."""
     return abs(float(number)) if 0 <= number <= _LIMIT else UNREADABLE
@@ -188,46 +159,31 @@ def _read_channel(value: object) -> tuple[str, list[FieldError]]:
 
 
 def _read_cells(row: dict[str, object], channel: str, errors: list[FieldError]) -> _Cells:
-    """All figures of a row; each unreadable one is added to `errors`."""
-    cells = _Cells(
-        counts={column: read_count(row.get(column)) for column in _COUNTS},
-        ratios={column: read_ratio(row.get(column)) for column in _RATIOS},
-        times={column: read_seconds(row.get(column)) for column in _TIMES},
-    )
-    for figures in (cells.counts, cells.ratios, cells.times):
-        for column, figure in figures.items():
-            if figure is UNREADABLE:
-                errors.append(FieldError(column, channel, _shown(row.get(column))))
+    """All figures of a row by column; each unreadable one is added to `errors`."""
+    cells = {one.field: _READERS[one.kind](row.get(one.field)) for one in COLUMNS}
+    for name, figure in cells.items():
+        if figure is UNREADABLE:
+            errors.append(FieldError(name, channel, _shown(row.get(name))))
     return cells
 
 
-def _figures(channel: str, rows: Sequence[_Cells]) -> ChannelFigures:
-    return ChannelFigures(
-        channel=channel,
-        inbound=_sum(rows, "inbound_calls"),
-        answered=_sum(rows, "answer_calls"),
-        abandoned=_sum(rows, "abandon_calls"),
-        service_level_10=_ratio(rows, "service_level_10seg"),
-        service_level_20=_ratio(rows, "service_level_20seg"),
-        service_level_30=_ratio(rows, "service_level_30seg"),
-        abandonment=_ratio(rows, "abandon"),
-        asa=_average([(row.times["asa"], row.counts["answer_calls"]) for row in rows]),
-        ata=_average([(row.times["ata"], row.counts["abandon_calls"]) for row in rows]),
-    )
+def _merged(channel: str, rows: Sequence[_Cells]) -> ChannelFigures:
+    """The rows of one channel as one: counts added up, ratios and times averaged."""
+    values: dict[str, Any] = {}
+    for column in COLUMNS:
+        figures = [row[column.field] for row in rows]
+        if column.weight is None:
+            values[column.attribute] = _sum(figures)
+        else:
+            weights = [row[column.weight] for row in rows]
+            values[column.attribute] = _average(list(zip(figures, weights, strict=True)))
+    return ChannelFigures(channel, **values)
 
 
-def _sum(rows: Sequence[_Cells], column: str) -> int | None:
-    """The rows' counts added up; None where one is unreadable: a part is not the sum."""
-    if len(rows) == 1:
-        alone = rows[0].counts[column]
-        return alone if isinstance(alone, int) else None
-    figures = [row.counts[column] for row in rows]
+def _sum(figures: Sequence[Figure]) -> int | None:
+    """The counts added up; None where one is unreadable: a part is not the sum."""
     known = [figure for figure in figures if isinstance(figure, int)]
-    return None if UNREADABLE in figures or not known else sum(known)
-
-
-def _ratio(rows: Sequence[_Cells], column: str) -> float | None:
-    return _average([(row.ratios[column], row.counts["inbound_calls"]) for row in rows])
+    return sum(known) if known and UNREADABLE not in figures else None
 
 
 def _average(pairs: Sequence[tuple[Figure, Figure]]) -> float | None:

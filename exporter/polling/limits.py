@@ -1,0 +1,411 @@
+"""When a query may be asked: one judge for the poll loops and the tools; pure arithmetic.
+
+`may_ask` returns `Ready` only where all of this holds:
+- no pause is waiting: neither the quota nor the token was refused a short while ago;
+- the interval in force has passed since the last attempt of the query, whoever made it; an
+  attempt in the future (the clock was set back) counts as one of just now;
+- the requests of the day are not used up;
+- `poll_hours` allow it, or the request closes a finished day;
+- an exporter that closes the day first (only a tool waits for it) has had its time;
+- the token can be read.
+It says when to try; `Storage.begin_attempt` says whether, in the transaction that writes the
+attempt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from exporter.config.hours import OpenHours
+from exporter.config.plan import DAY, Load, calls_of, stretch
+from exporter.errors import ExporterError, Reason, WolkvoxError
+from exporter.wolkvox.windows import day_start, local_day, next_day_start
+
+HOUR = 3600.0
+SOONEST_RETRY = 5.0
+CLOSING_TRIES = 3
+RESTART_GRACE = 1.0
+PAUSING = (Reason.UNAUTHORIZED, Reason.QUOTA)
+
+
+# The judge ------------------------------------------------------------------------------
+
+
+class Why(StrEnum):
+    """Why a query must wait."""
+
+    RECENT = "recent"
+    CLOSING = "closing"
+    HOURS = "hours"
+    BUDGET = "budget"
+    QUOTA = "quota"
+    UNAUTHORIZED = "unauthorized"
+    TOKEN = "token"  # noqa: S105 - no secret: the token cannot be read, or is a foreign one
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The query may be asked now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The query must wait until then (epoch seconds).
+
+    `last_at` is an attempt of another process that was found in the state only now.
+    """
+
+    until: float
+    why: Why
+    last_at: float | None = None
+
+
+class HeldBack(ExporterError):
+    """A request that must not leave now; `detail` is for people, where there is one."""
+
+    def __init__(self, wait: Wait, detail: str = "") -> None:
+        super().__init__(f"{wait.why}: {detail}")
+        self.wait = wait
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far apart the attempts of a query must be, in seconds; 0: no limit.
+
+    `lasting` is what whole days need. `today` is what is left of the budget, spread over
+    what is left of the day: it may be longer than that, and says nothing about tomorrow,
+    which begins in `left` seconds. `occupied` is how long one round of the token's requests
+    takes where that is longer than the slots allow: it is shown, and moves no slot.
+    """
+
+    lasting: float
+    today: float
+    left: float
+    occupied: float = 0.0
+
+    def interval(self, configured: float) -> float:
+        """The interval in force of a query that is configured with another one."""
+        return max(configured, self.lasting, min(self.today, self.left), self.occupied)
+
+    def slot(self, started: float, configured: float, now: float) -> float:
+        """When a query is due again after an attempt; all in monotonic seconds."""
+        end_of_day = now + self.left
+        return max(
+            started + max(configured, self.lasting), min(started + self.today, end_of_day)
+        )
+
+
+NO_LIMITS = Limits(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that decides whether a query may be asked; durations are in seconds.
+
+    `age` is that of its last attempt: None without one, negative for one of the future.
+    `pause_left` is how long the pause waits. `token` is the digest of the token, None where
+    it cannot be read. `closing`: the request would close a finished day. `exporter_first` is
+    how long a running exporter has yet to close the day before a tool may ask.
+    """
+
+    interval: float
+    age: float | None
+    budget: Budget
+    hours: OpenHours
+    zone: ZoneInfo
+    token: str | None
+    limits: Limits = NO_LIMITS
+    pause: Pause | None = None
+    pause_left: float = 0.0
+    closing: bool = False
+    exporter_first: float = 0.0
+
+
+def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
+    """Judge whether a query may be asked at this moment; the head of the module says when."""
+    at, pause = now.timestamp(), facts.pause
+    paused = pause is not None and not pause.over(local_day(now, facts.zone), facts.token)
+    if pause is not None and paused and facts.pause_left > 0:
+        return Wait(at + facts.pause_left, Why(str(pause.reason)))
+    if facts.age is not None:
+        left = facts.limits.slot(-max(0.0, facts.age), facts.interval, 0.0)
+        if left > 0:
+            return Wait(at + left, Why.RECENT)
+    if facts.budget.spent(now):
+        return Wait(next_day_start(now, facts.budget.zone).timestamp(), Why.BUDGET)
+    if not facts.closing and (closed := facts.hours.wait(now)) > 0:
+        return Wait(at + closed, Why.HOURS)
+    if facts.exporter_first > 0:
+        return Wait(at + facts.exporter_first, Why.CLOSING)
+    if facts.token is None:
+        return Wait(at + facts.interval, Why.TOKEN)
+    return Ready()
+
+
+def require(facts: Facts, now: datetime, detail: str = "") -> None:
+    """Raise HeldBack where a query may not be asked at this moment."""
+    verdict = may_ask(facts, now)
+    if isinstance(verdict, Wait):
+        raise HeldBack(verdict, detail)
+
+
+# Spacing and retries --------------------------------------------------------------------
+
+
+def wait_after_restart(
+    last_attempt_at: float | None, now: float, interval: float, grace: float = 0.0
+) -> float:
+    """Seconds until the slot of a query whose last attempt stands in the state file.
+
+    A query without a recorded attempt is due at once; a recorded time in the future (the
+    clock was set back) delays by one interval at most. A request leaves a little after the
+    time that is written, once that is on the disk: `grace` makes up for what a process that
+    is gone took for it.
+    """
+    if last_attempt_at is None:
+        return 0.0
+    return min(interval, max(0.0, last_attempt_at + interval + grace - now))
+
+
+def started_before(last_attempt_at: float | None, now: float, monotonic: float) -> float | None:
+    """The monotonic second of an attempt of another process; the future counts as now."""
+    return None if last_attempt_at is None else monotonic - max(0.0, now - last_attempt_at)
+
+
+def early_retry(failures: int, interval: float, jitter: float) -> float:
+    """Seconds until a connection that was never made may be tried again.
+
+    Doubles from min(5 s, interval) up to the interval; `jitter` (0 to 1) adds up to half,
+    so that exporters that lost the same line do not come back in step.
+    """
+    first = min(SOONEST_RETRY, interval)
+    doubled = first * 2.0 ** min(failures - 1, 30)
+    return float(min(interval, doubled * (1.0 + 0.5 * jitter)))
+
+
+def token_backoff(failures: int, interval: float) -> float:
+    """Seconds an operation waits after its token was refused: from the interval to 1 h."""
+    return float(min(max(HOUR, interval), interval * 2.0 ** min(failures - 1, 30)))
+
+
+def stale_after_in_force(stale_after: float, interval: float) -> float:
+    """Age in seconds at which values expire: never under three intervals in force."""
+    return max(stale_after, 3.0 * interval)
+
+
+def day_to_close(
+    today: date,
+    last_attempt: date | None,
+    closed: date | None,
+    tried: date | None,
+    tries: int,
+) -> date | None:
+    """The finished day that the next request must ask for as a whole, if there is one.
+
+    `last_attempt` is the local day of the query's last attempt: without one there is
+    nothing to close. After several midnights only yesterday is closed. After three tries
+    the new day goes first.
+    """
+    yesterday = today - timedelta(days=1)
+    if last_attempt is None or (last_attempt > yesterday and tried != yesterday):
+        return None
+    if closed is not None and closed >= yesterday:
+        return None
+    if tried == yesterday and tries >= CLOSING_TRIES:
+        return None
+    return yesterday
+
+
+# Pauses ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """An operation holds still: why, since how many refusals, and until when.
+
+    `next_at` is the epoch time of the next attempt; `day` the local day whose quota is
+    used up; `digest` the token that was refused (its digest; None: it could not be read).
+    """
+
+    reason: Reason
+    refusals: int
+    next_at: float
+    day: date
+    digest: str | None
+
+    def over(self, today: date, digest: str | None) -> bool:
+        """Whether the reason is gone: a new day for the quota, another token otherwise."""
+        if self.reason is Reason.QUOTA:
+            return today != self.day
+        return digest is not None and digest != self.digest
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next attempt, an hour at most whatever the clock did."""
+        return min(HOUR, max(0.0, self.next_at - now))
+
+    def to_json(self) -> dict[str, Any]:
+        """The pause as the state file keeps it."""
+        return {**asdict(self), "reason": str(self.reason), "day": self.day.isoformat()}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self | None:
+        """The reverse of `to_json`; None for anything that is no pause."""
+        try:
+            return cls(
+                Reason(data["reason"]),
+                max(1, int(data["refusals"])),
+                float(data["next_at"]),
+                date.fromisoformat(data["day"]),
+                data["digest"],
+            )
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return None
+
+
+def next_pause(
+    before: Pause | None,
+    reason: Reason,
+    now: float,
+    today: date,
+    interval: float,
+    digest: str | None,
+) -> Pause:
+    """The pause after a refusal: one attempt an hour for the quota, doubling for a token."""
+    again = before is not None and before.reason is reason
+    refusals = before.refusals + 1 if before is not None and again else 1
+    wait = HOUR if reason is Reason.QUOTA else token_backoff(refusals, interval)
+    return Pause(reason, refusals, now + wait, today, digest)
+
+
+def pause_after(
+    before: Pause | None,
+    error: WolkvoxError | None,
+    now: float,
+    asked_on: date,
+    interval: float,
+    digest: str | None,
+) -> Pause | None:
+    """The pause in force after an attempt; `error` is None where it had an answer.
+
+    A refusal belongs to the day on which the request left. Any other failure of an attempt
+    that the server may have seen was the one that the pause allows.
+    """
+    if error is None:
+        return None
+    if error.reason in PAUSING:
+        return next_pause(before, error.reason, now, asked_on, interval, digest)
+    if before is None or not error.reached:
+        return before
+    return next_pause(before, before.reason, now, asked_on, interval, digest)
+
+
+# The day's budget -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The requests of one operation: its queries' intervals, and its other calls.
+
+    `other_calls` are those of a full day that are no query: token_info and skills.
+    """
+
+    intervals: tuple[float, ...]
+    other_calls: int
+    hours: OpenHours
+
+
+@dataclass(slots=True)
+class Budget:
+    """The requests of one token: shared by the operations that use it, one count a day.
+
+    `account` names its count in the state file; `ceiling` is `daily_requests`.
+    """
+
+    account: tuple[int, ...]
+    ceiling: int | None
+    zone: ZoneInfo
+    demands: dict[str, Demand] = field(default_factory=dict)
+    _used: int = 0
+    _day: date | None = None
+    _whole_day: tuple[date, float] | None = None
+    _taken: dict[tuple[str, str], Load] = field(default_factory=dict)
+
+    def set_demand(self, operation: str, demand: Demand) -> None:
+        """Take over the requests of an operation (again after a discovery)."""
+        self.demands[operation] = demand
+        self._whole_day = None
+
+    def drop_demand(self, operation: str) -> None:
+        """Forget an operation that has ended."""
+        self.demands.pop(operation, None)
+        self._whole_day = None
+        self.keep_taken(operation, ())
+
+    def note_taken(self, operation: str, query: str, interval: float, seconds: float) -> None:
+        """Note how long the last request of a query held the token."""
+        self._taken[operation, query] = Load(interval, seconds)
+
+    def keep_taken(self, operation: str, queries: Collection[str]) -> None:
+        """Forget the requests of an operation's queries that are not among these."""
+        for key in [*self._taken]:
+            if key[0] == operation and key[1] not in queries:
+                del self._taken[key]
+
+    def note(self, used: int, day: date) -> None:
+        """Take over the count from the state file."""
+        self._used, self._day = used, day
+
+    def used(self, today: date) -> int:
+        """Requests of the day so far."""
+        return self._used if self._day == today else 0
+
+    def spent(self, now: datetime) -> bool:
+        """Whether no request is left today."""
+        return self.ceiling is not None and self.used(local_day(now, self.zone)) >= self.ceiling
+
+    def limits(self, now: datetime) -> Limits:
+        """The limits that the budget sets to every query at this moment."""
+        today = local_day(now, self.zone)
+        end = day_start(today + timedelta(days=1), self.zone)
+        left = max(0.0, (end - now).total_seconds())
+        loads = self._taken.values()
+        busy = sum(load.seconds / load.interval for load in loads)
+        occupied = (stretch([*loads], 0, 1) or 0.0) if busy > 1 else 0.0
+        if self.ceiling is None:
+            return Limits(0.0, 0.0, left, occupied)
+        rest = self._fit(self.ceiling - self.used(today), now, end, left / DAY)
+        return Limits(self._lasting(self.ceiling, today, end), rest, left, occupied)
+
+    def _lasting(self, ceiling: int, today: date, end: datetime) -> float:
+        if self._whole_day is None or self._whole_day[0] != today:
+            start = day_start(today, self.zone)
+            # Where polling is closed at midnight, closing the day comes on top.
+            closing = sum(
+                len(demand.intervals)
+                for demand in self.demands.values()
+                if demand.hours.wait(start) > 0
+            )
+            whole = self._fit(ceiling - closing, start, end, share=1.0)
+            self._whole_day = (today, whole)
+        return self._whole_day[1]
+
+    def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
+        demands = self.demands.values()
+        other = sum(math.ceil(demand.other_calls * share) for demand in demands)
+        loads = [
+            Load(interval, seconds)
+            for demand in demands
+            for seconds in [demand.hours.open_seconds(start, end)]
+            for interval in demand.intervals
+        ]
+        if calls_of(loads) + other <= calls:
+            return 0.0
+        shortest = stretch(loads, other, calls)
+        return DAY if shortest is None else shortest

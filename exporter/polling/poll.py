@@ -1,0 +1,418 @@
+"""The poll loop of one operation: `Poller.poll` is the way of a request on one screen.
+
+Below it stand its steps in the order of their use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from exporter.config import Operation
+from exporter.config.hours import OpenHours
+from exporter.config.plan import DAY
+from exporter.errors import Reason, StorageError, WolkvoxError
+from exporter.polling import limits
+from exporter.polling.limits import NO_LIMITS, HeldBack, Limits, Pause, Why
+from exporter.polling.request import TOKEN_INFO, Request, Requests, Token, read_token
+from exporter.polling.status import Observer, PollStatus, StorageHealth
+from exporter.polling.tasks import PollTask, TaskList
+from exporter.state.models import (
+    QueryKey,
+    QueryMemory,
+    apply_report,
+    failed,
+    limit_channels,
+)
+from exporter.state.storage import Storage
+from exporter.wolkvox.information import TokenInfo
+from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.windows import Window, local_day, next_day_start
+
+LONGEST_IDLE = 15.0  # seconds: how late a changed token or clock is noticed at most
+STORAGE_RETRY = 30.0
+_TICK = 1e-4  # seconds: moments that are nearer to each other are the same
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What a poll loop is given; `grace` is added to the slots that a process before left."""
+
+    requests: Requests
+    rng: random.Random
+    observer: Observer
+    health: StorageHealth
+    grace: float
+
+
+class Poller:
+    """Polls the queries of one operation, one after the other, each at its slot."""
+
+    def __init__(self, operation: Operation, given: Dependencies) -> None:
+        requests = self._requests = given.requests
+        self.operation = operation
+        self._budget, self._clock = requests.budget, requests.clock
+        self._row = requests.identity.id
+        self._rng, self._health, self._observer = given.rng, given.health, given.observer
+        self._hours = OpenHours(operation.poll_hours, operation.timezone)
+        self._tasks = TaskList(operation, self._row, self._clock, requests.state, given.grace)
+        self._status = PollStatus(operation, self._budget, self._clock, given.observer)
+        self._limits = NO_LIMITS
+        self._pause: Pause | None = None
+        self._pause_ends = 0.0
+        self._retired = False
+        self._asleep: asyncio.Task[Any] | None = None
+        self.beat = self._clock.monotonic()
+        self.restored = asyncio.Event()
+
+    # The loop ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Poll until retired; nothing that the API or the disk does ends it."""
+        while not self._retired and not await self._restore():
+            self.beat = self._clock.monotonic()
+            await self._idle(LONGEST_IDLE)
+        self.restored.set()
+        while not self._retired:
+            self.beat = self._clock.monotonic()
+            self._status.requests()
+            if self._pause is not None:
+                await self._end_pause(self._pause)
+            task = self._tasks.next(paused=self._pause is not None)
+            wait = task.slot - self.beat if task else LONGEST_IDLE
+            if task is None or wait > 0:
+                await self._idle(min(wait, LONGEST_IDLE))
+                continue
+            try:
+                await self.poll(task)
+            except StorageError as error:
+                self._health.refused(error)
+                self._put_off(task, min(STORAGE_RETRY, task.interval))
+            except Exception:  # noqa: BLE001 - the one place: a defect must not stop the polling
+                self._defect(task)
+
+    async def poll(self, task: PollTask) -> None:
+        """Poll a query: may I, window, attempt, fetch, read, count, save, publish.
+
+        Raises StorageError, and then no request left.
+        """
+        token = read_token(self.operation)
+        try:
+            self._may_ask(task, token, self._clock.now())
+            async with self._requests.turn(token):
+                now = self._clock.now()  # waiting for the turn took its time: judge again
+                window = self._may_ask(task, token, now)
+                request = await self._requests.begin(
+                    task.skill_id,
+                    now,
+                    window,
+                    token,
+                    gap=max(task.interval, self._limits_of(task).lasting),
+                    known_at=task.stored.last_at,
+                )
+                self._begun(task, request)
+                answer = await self._requests.fetch(request, token, task.call())
+        except HeldBack as held:
+            await self._held_back(task, held, token)
+        except WolkvoxError as error:  # from `fetch` alone: there is a request
+            self._count(task, request, error)
+            await self._failed(task, request, token, error)
+        else:
+            self._count(task, request, None)
+            await self._answered(task, request, token, answer)
+        self._status.requests()
+
+    # May I? ------------------------------------------------------------------------------
+
+    def _may_ask(self, task: PollTask, token: Token, now: datetime) -> Window:
+        """Return the window to ask for now; raises HeldBack where nothing may be asked."""
+        if task.is_query:
+            self._stretch(now)
+        zone, monotonic = self.operation.timezone, self._clock.monotonic()
+        window = task.window(now, zone)
+        facts = limits.Facts(
+            interval=task.interval,
+            age=None if task.started is None else monotonic - task.started,
+            budget=self._budget,
+            hours=self._hours,
+            zone=zone,
+            token=token.digest,
+            limits=self._limits_of(task),
+            pause=self._pause,
+            pause_left=self._pause_ends - monotonic,
+            closing=window.closing,
+        )
+        limits.require(facts, now, token.error)
+        return window
+
+    def _stretch(self, now: datetime) -> None:
+        """Take over the limits that the budget sets to queries at this moment."""
+        self._limits = self._budget.limits(now)
+        shortest = min((task.interval for task in self._tasks.queries), default=0.0)
+        self._status.stretched(self._limits, shortest)
+
+    def _limits_of(self, task: PollTask) -> Limits:
+        return self._limits if task.is_query else NO_LIMITS
+
+    def _interval(self, task: PollTask) -> float:
+        """The interval in force of a task."""
+        return self._limits_of(task).interval(task.interval)
+
+    async def _held_back(self, task: PollTask, held: HeldBack, token: Token) -> None:
+        """Look again when the reason to wait is gone."""
+        now, why, last_at = self._clock.now(), held.wait.why, held.wait.last_at
+        left = held.wait.until - now.timestamp()
+        if why is Why.TOKEN:
+            await self._not_sent(task, held.detail, token)
+            return
+        if why in (Why.QUOTA, Why.UNAUTHORIZED):  # the pause may end early: the slot stays
+            await self._idle(min(left, LONGEST_IDLE))
+            return
+        if why is Why.HOURS:  # at midnight one more request closes the day
+            midnight = next_day_start(now, self.operation.timezone)
+            left = min(left, (midnight - now).total_seconds())
+        elif why is Why.BUDGET:
+            self._status.spent(local_day(now, self._budget.zone))
+        elif last_at is not None:  # another process asked
+            monotonic = self._clock.monotonic()
+            task.stored = replace(task.stored, spaced_from=last_at)
+            task.started = limits.started_before(last_at, now.timestamp(), monotonic)
+        task.slot = self._clock.monotonic() + max(_TICK, left)
+        if why is Why.RECENT:  # what is shown lives longer with a longer interval
+            self._publish(task)
+
+    async def _not_sent(self, task: PollTask, why: str, token: Token) -> None:
+        """Pause without a request: the token cannot be read, or is a foreign one."""
+        error = WolkvoxError(Reason.UNAUTHORIZED, f"{why}; nothing was sent", reached=False)
+        self._observer.refused(task.report, error.reason)
+        task.unsent = True
+        task.slot = self._clock.monotonic() + self._interval(task)
+        await self._pause_after(task, error, self._clock.now(), token)
+        await self._save_failure(task, error)
+
+    # The attempt -------------------------------------------------------------------------
+
+    def _begun(self, task: PollTask, request: Request) -> None:
+        """Record the attempt once it is on the disk, before the request leaves: no await."""
+        self._health.accepted()
+        started = request.started
+        task.lag = max(0.0, started - task.slot)
+        task.before, task.started = task.started, started
+        task.tried_at, task.stored, task.unsent = request.attempt.at, request.stored, False
+        if task.is_query:
+            self._stretch(self._clock.now())  # one request less is left
+        task.slot = self._limits_of(task).slot(started, task.interval, started)
+        self._observer.requested(task.report)
+
+    def _count(self, task: PollTask, request: Request, error: WolkvoxError | None) -> None:
+        """Count how a request ended, how long it took and how late it was."""
+        self._observer.answered(task.report, request.seconds, error.reason if error else None)
+        task.stored = request.stored
+        task.slot += request.started - (task.started or request.started)  # it left that late
+        task.started = request.started
+        name = self.operation.name
+        self._budget.note_taken(name, task.skill_id, task.interval, request.seconds)
+        if task.is_query:
+            self._status.timing(task, request.started)
+
+    # The outcome -------------------------------------------------------------------------
+
+    async def _failed(
+        self, task: PollTask, request: Request, token: Token, error: WolkvoxError
+    ) -> None:
+        if not error.reached:  # it was no attempt
+            task.started = task.before
+        task.unmade = task.unmade + 1 if error.reason is Reason.CONNECT else 0
+        if task.unmade:
+            interval, jitter = self._interval(task), self._rng.random()
+            wait = limits.early_retry(task.unmade, interval, jitter)
+            task.slot = self._clock.monotonic() + wait
+        await self._pause_after(task, error, request.asked_at, token)
+        await self._save_failure(task, error)
+        if request.window.closing and error.reached:
+            self._status.not_closed(task)
+
+    async def _save_failure(self, task: PollTask, error: WolkvoxError) -> None:
+        self._status.failed(task, error)
+        task.error = (error.kind, error.detail)
+        task.memory = failed(task.memory)  # holds nothing that a kill could take back
+        await self._save(task, task.memory)
+
+    async def _answered(
+        self, task: PollTask, request: Request, token: Token, answer: object
+    ) -> None:
+        memory = replace(task.memory, last_success_at=self._clock.epoch(), failures=0)
+        task.unmade, task.error = 0, None
+        await self._pause_after(task, None, request.asked_at, token)
+        self._status.answers_again(task)
+        if isinstance(answer, SkillReport):
+            answer = limit_channels(answer, memory.ledger)
+            memory = apply_report(task.memory, request.window, answer, self._clock.epoch())
+            self._status.read(task, answer, memory.ledger)
+        await self._save(task, memory)
+        if isinstance(answer, TokenInfo):
+            self._observer.token_info(answer)
+        elif isinstance(answer, tuple):
+            await self._discovered(answer)
+            task.interval = DAY
+            task.slot = request.started + DAY
+
+    async def _save(self, task: PollTask, memory: QueryMemory) -> None:
+        """Save, then show: what is not on the disk is not shown, so no kill takes it back."""
+        row, skill_id = self._row, task.skill_id
+        if await self._write(lambda storage: storage.save_memory(row, skill_id, memory)):
+            task.memory = memory
+        self._publish(task)
+
+    async def _write(self, step: Callable[[Storage], T]) -> T | None:
+        """Run a step of the state; None where it cannot be written."""
+        try:
+            result = await self._requests.state.write(step)
+        except StorageError as error:
+            self._health.refused(error)
+            return None
+        self._health.accepted()
+        return result
+
+    def _publish(self, task: PollTask) -> None:
+        self._status.publish(task, self._interval(task))
+
+    async def _discovered(self, found: tuple[Any, ...]) -> None:
+        """Poll the skills that were found, and show those that are gone no longer."""
+        changed, gone = await self._tasks.discovered(found)
+        for task in gone:
+            self._observer.forget(QueryKey(self.operation.name, task.skill_id))
+        self._plan()
+        for task in changed:
+            self._publish(task)
+        if found:
+            row, pairs = self._row, [[task.skill_id, task.name] for task in self._tasks.queries]
+            await self._write(lambda storage: storage.save_fact(row, "skills", pairs))
+
+    def _defect(self, task: PollTask) -> None:
+        self._status.defect(task)
+        task.memory = failed(task.memory)
+        task.error = (Reason.INTERNAL, "a defect of the exporter; see the log")
+        self._put_off(task, task.interval)
+        with contextlib.suppress(Exception):  # the defect may be in showing it
+            self._publish(task)
+
+    def _put_off(self, task: PollTask, seconds: float) -> None:
+        """Give a task whose turn did not end a later slot, unless it has one."""
+        now = self._clock.monotonic()
+        if task.slot <= now:
+            task.slot = now + seconds
+
+    # Pauses ------------------------------------------------------------------------------
+
+    async def _pause_after(
+        self, task: PollTask, error: WolkvoxError | None, asked: datetime, token: Token
+    ) -> None:
+        """Begin, lengthen or end the pause after an attempt of that moment."""
+        if task.report == TOKEN_INFO or (error is None and self._pause is None):
+            return  # token_info is optional: nothing else depends on it
+        now, day = self._clock.epoch(), local_day(asked, self.operation.timezone)
+        interval = self._interval(task)
+        pause = limits.pause_after(self._pause, error, now, day, interval, token.digest)
+        if pause is not self._pause:
+            await self._set_pause(pause)
+
+    async def _end_pause(self, pause: Pause) -> None:
+        """End the pause if its reason is gone; what was not sent is due at once."""
+        today = local_day(self._clock.now(), self.operation.timezone)
+        if pause.over(today, self.operation.token.digest()):
+            await self._set_pause(None)
+            for task in self._tasks.by_id.values():
+                if task.unsent:
+                    task.slot = self._clock.monotonic()
+
+    async def _set_pause(self, pause: Pause | None) -> None:
+        self._status.paused(self._pause, pause)
+        self._hold(pause)
+        row, data = self._row, pause.to_json() if pause else None
+        await self._write(lambda storage: storage.save_fact(row, "pause", data))
+
+    def _hold(self, pause: Pause | None) -> None:
+        self._pause = pause
+        if pause is not None:
+            left = pause.wait(self._clock.epoch())
+            self._pause_ends = self._clock.monotonic() + left
+
+    # The start, the end, and what others look at -------------------------------------------
+
+    async def _restore(self) -> bool:
+        """Take everything up from the state; False where it cannot be read just now.
+
+        Beginning without it would let counters start again at 0.
+        """
+        now, row, account = self._clock.now(), self._row, self._budget.account
+        today = local_day(now, self._budget.zone)
+        try:
+            await self._tasks.restore()
+            used, data = await self._requests.state.write(
+                lambda storage: (storage.used(account, today), storage.load_fact(row, "pause"))
+            )
+        except StorageError as error:
+            self._health.refused(error)
+            return False
+        self._hold(Pause.from_json(data))
+        self._status.paused(self._pause, self._pause, anew=False)
+        self._budget.note(used, today)
+        self._plan()
+        self._stretch(now)
+        self._status.timing()
+        self._status.requests()
+        self._observer.retain({task.skill_id for task in self._tasks.queries})
+        for task in self._tasks.queries:
+            self._publish(task)
+        return True
+
+    def _plan(self) -> None:
+        """Enter the operation's requests into the budget: at the start, after a discovery."""
+        operation, name = self.operation, self.operation.name
+        intervals = tuple(task.interval for task in self._tasks.queries)
+        other = 24 * operation.token_info + operation.discover
+        self._budget.set_demand(name, limits.Demand(intervals, other, self._hours))
+        self._budget.keep_taken(name, self._tasks.by_id)
+
+    async def _idle(self, seconds: float) -> None:
+        if self._retired:
+            return
+        task = self._asleep = asyncio.current_task()
+        try:
+            await self._clock.sleep(seconds)
+        except asyncio.CancelledError:
+            # Retired; or ended with everything else, which may come on top.
+            if not self._retired or task is None or task.uncancel() > 0:
+                raise
+        finally:
+            self._asleep = None
+
+    def retire(self) -> None:
+        """End the loop after the request that may be under way."""
+        self._retired = True
+        if self._asleep is not None:
+            self._asleep.cancel()
+
+    @property
+    def interval(self) -> float:
+        """The interval in force of the operation, in seconds."""
+        return self._status.interval
+
+    @property
+    def pause(self) -> tuple[Reason, float] | None:
+        """Why the operation is paused and when it asks again, in epoch seconds."""
+        if self._pause is None:
+            return None
+        left = max(0.0, self._pause_ends - self._clock.monotonic())
+        return self._pause.reason, self._clock.epoch() + left
+
+    def held_back(self, now: datetime) -> bool:
+        """Whether a pause, the budget or the hours keep the operation from asking."""
+        return self._pause is not None or self._budget.spent(now) or self._hours.wait(now) > 0

@@ -1,0 +1,155 @@
+"""The steps of one request: the token, its turn, the attempt on the disk, the call.
+
+The poll loops and the tools take them one after the other: one request at a time per token,
+in this process and beside others; the time of the attempt is on the disk before the request
+leaves; a connection that was never made is taken back, since the server cannot have seen it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from exporter.config import Operation
+from exporter.config.tokens import TokenUnreadable, token_digest
+from exporter.errors import StorageError, WolkvoxError
+from exporter.logs import SECRETS
+from exporter.polling.limits import Budget, HeldBack, Wait, Why
+from exporter.state.identity import Identity
+from exporter.state.locks import TokenGate
+from exporter.state.models import Attempt, Granted, Spent, Stored, TooEarly
+from exporter.state.storage import State
+from exporter.times import Clock
+from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.windows import Window, local_day, next_day_start
+
+SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
+Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The token of this moment; without a digest it cannot be read, and `error` says why."""
+
+    text: str = ""
+    digest: str | None = None
+    error: str = ""
+
+
+def read_token(operation: Operation) -> Token:
+    """Read the token, which no log line shows from now on."""
+    try:
+        secret = operation.token.read()
+    except TokenUnreadable as error:
+        return Token(error=str(error))
+    SECRETS.add(secret.get_secret_value())
+    return Token(secret.get_secret_value(), token_digest(secret))
+
+
+@dataclass(slots=True)
+class Request:
+    """A request whose attempt is on the disk, and the window that it asks for.
+
+    `started` is the monotonic second at which it left, as far as is known. `stored` is the
+    state's view of the query, `before` the one before this attempt. `seconds` is how long the
+    answer took.
+    """
+
+    attempt: Attempt
+    window: Window
+    started: float
+    before: Stored
+    stored: Stored
+    rotated: bool
+    seconds: float = 0.0
+
+    @property
+    def asked_at(self) -> datetime:
+        """The moment of the attempt, as it stands in the state."""
+        return datetime.fromtimestamp(self.attempt.at, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Sends the requests of one operation; decides nothing that `limits` decides."""
+
+    identity: Identity
+    client: WolkvoxClient
+    state: State
+    gate: TokenGate
+    budget: Budget
+    clock: Clock
+
+    def turn(self, token: Token) -> AbstractAsyncContextManager[None]:
+        """Wait for the token's turn and hold it; raises StorageError."""
+        return self.gate.hold(token.digest or "")
+
+    async def begin(
+        self,
+        skill_id: str,
+        now: datetime,
+        window: Window,
+        token: Token,
+        *,
+        gap: float,
+        known_at: float | None = None,
+    ) -> Request:
+        """Write the attempt of `now` and count it, right before the request leaves.
+
+        `known_at` is the last attempt of the query that was judged already. Raises HeldBack
+        where the state says no, and StorageError; then no request may leave.
+        """
+        attempt = Attempt(
+            operation=self.identity.id,
+            skill_id=skill_id,
+            at=now.timestamp(),
+            known_at=known_at,
+            gap=gap,
+            account=self.budget.account,
+            day=local_day(now, self.budget.zone),
+            ceiling=self.budget.ceiling,
+            token=token.digest,
+            closing=window.day if window.closing else None,
+        )
+        granted = await self.state.write(lambda storage: storage.begin_attempt(attempt))
+        if isinstance(granted, TooEarly):
+            raise HeldBack(Wait(granted.last_at + gap, Why.RECENT, granted.last_at))
+        if isinstance(granted, Spent):
+            self.budget.note(granted.used, attempt.day)
+            following = next_day_start(now, self.budget.zone).timestamp()
+            raise HeldBack(Wait(following, Why.BUDGET))
+        if not isinstance(granted, Granted):
+            raise HeldBack(Wait(attempt.at + gap, Why.TOKEN), str(granted))
+        self.budget.note(granted.used, attempt.day)
+        started = self.clock.monotonic()
+        return Request(attempt, window, started, granted.before, granted.after, granted.rotated)
+
+    async def fetch(self, request: Request, token: Token, call: Call) -> object:
+        """Send the request and return what was read; raises WolkvoxError alone."""
+        began = request.started
+        try:
+            answer = await call(self.client, token.text, request.window)
+        except WolkvoxError as error:
+            if not error.reached:
+                await self._take_back(request)
+            raise
+        finally:
+            request.seconds = self.clock.monotonic() - began
+            # Connecting takes its time: what the server sees is when the request left.
+            request.started = max(began, self.client.left_at or began)
+        if request.rotated and token.digest is not None:
+            row, accepted = self.identity.id, token.digest
+            with contextlib.suppress(StorageError):  # the next answer accepts it
+                await self.state.write(lambda storage: storage.accept(row, accepted))
+        return answer
+
+    async def _take_back(self, request: Request) -> None:
+        """Undo the attempt; where it cannot be undone it stays counted."""
+        attempt, before = request.attempt, request.before
+        with contextlib.suppress(StorageError):
+            used = await self.state.write(lambda storage: storage.take_back(attempt, before))
+            self.budget.note(used, attempt.day)
+            request.stored = before

@@ -1,0 +1,258 @@
+"""What a poll loop shows and logs: metrics through `Observer`, a line a change of state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Protocol
+
+from exporter.config import Operation
+from exporter.errors import Reason, StorageError, WolkvoxError
+from exporter.logs import say
+from exporter.messages import Words
+from exporter.polling.limits import (
+    CLOSING_TRIES,
+    Budget,
+    Limits,
+    Pause,
+    stale_after_in_force,
+)
+from exporter.polling.tasks import PollTask, Rounds
+from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
+from exporter.state.models import QueryKey, QueryStatus
+from exporter.times import Clock
+from exporter.wolkvox.information import TokenInfo
+from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.windows import local_day
+
+log = logging.getLogger(__name__)
+_WORDS = Words("en")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How an operation keeps its slots, in seconds; None where not known yet."""
+
+    interval: float
+    cycle: float | None = None
+    lag: float | None = None
+
+
+class Observer(Protocol):
+    """Learns of one operation from its poll loop; every call returns at once."""
+
+    def publish(self, status: QueryStatus) -> None:
+        """Show a query's new status; what it holds is on the disk already."""
+
+    def forget(self, key: QueryKey) -> None:
+        """Stop showing a query."""
+
+    def retain(self, skill_ids: Collection[str]) -> None:
+        """Stop showing the queries that are not among these."""
+
+    def requested(self, report: str) -> None:
+        """Count a request that leaves (or tries to)."""
+
+    def answered(self, report: str, seconds: float, reason: Reason | None) -> None:
+        """Count how it ended: None for success, and how long it took."""
+
+    def refused(self, report: str, reason: Reason) -> None:
+        """Count a failure for which nothing was sent."""
+
+    def read(self, report: SkillReport, held: int) -> None:
+        """Count the fields that could not be read, and the rows dropped and held back."""
+
+    def timing(self, timing: Timing) -> None:
+        """Take over the interval in force, the cycle and the lag."""
+
+    def paused(self, reason: Reason | None) -> None:
+        """Show why the operation waits; None: it does not."""
+
+    def budget(self, used: int, limit: int | None) -> None:
+        """Take over the requests of the day."""
+
+    def token_info(self, info: TokenInfo) -> None:
+        """Take over the token's quota as the platform counts it."""
+
+
+class StorageHealth:
+    """Whether the state can be written, logged once for all operations that write to it."""
+
+    def __init__(self, show: Callable[[bool], None]) -> None:
+        self._show = show
+        self._writable = True
+
+    def refused(self, error: StorageError) -> None:
+        """Note that a write failed: no request leaves until one succeeds."""
+        if self._writable:
+            message = "the state cannot be written: no request leaves until it can"
+            say(log, logging.ERROR, message, error=str(error))
+            self._writable = False
+            self._show(False)
+
+    def accepted(self) -> None:
+        """Note that a write succeeded."""
+        if not self._writable:
+            say(log, logging.INFO, "the state can be written again")
+            self._writable = True
+            self._show(True)
+
+
+class PollStatus:
+    """Shows and logs what happens to the tasks of one operation."""
+
+    def __init__(
+        self, operation: Operation, budget: Budget, clock: Clock, observer: Observer
+    ) -> None:
+        self._operation = operation
+        self._budget = budget
+        self._clock = clock
+        self._observer = observer
+        self._timing = Timing(operation.interval)
+        self._rounds = Rounds()
+        self._requests: tuple[int, int | None] | None = None
+        self._stretched_on: date | None = None
+        self._spent_on: date | None = None
+        self._unreadable: set[str] = set()
+
+    @property
+    def interval(self) -> float:
+        """The interval in force of the operation, in seconds."""
+        return self._timing.interval
+
+    def publish(self, task: PollTask, interval: float) -> None:
+        """Show a query as it stands; `interval` is the one in force of it."""
+        if not task.is_query:
+            return
+        live_until = None
+        if task.memory.last_success_at is not None:
+            stale = stale_after_in_force(self._operation.stale_after, interval)
+            live_until = task.memory.last_success_at + stale
+        wait = max(0.0, task.slot - self._clock.monotonic())
+        self._observer.publish(
+            QueryStatus(
+                key=QueryKey(self._operation.name, task.skill_id),
+                skill=task.name,
+                memory=task.memory,
+                last_attempt_at=task.tried_at,
+                next_slot_at=self._clock.epoch() + wait,
+                interval=interval,
+                live_until=live_until,
+                error=task.error,
+            )
+        )
+
+    def stretched(self, limits: Limits, shortest: float) -> None:
+        """Show the interval in force, and log when it begins to be stretched."""
+        interval = limits.interval(self._operation.interval)
+        if interval != self._timing.interval:
+            self._timing = replace(self._timing, interval=interval)
+            self._observer.timing(self._timing)
+        stretched = limits.interval(shortest)
+        if (limits.lasting or limits.today) and stretched > shortest:
+            today = local_day(self._clock.now(), self._budget.zone)
+            before, self._stretched_on = self._stretched_on, today
+            if before is None or (today - before).days > 1:
+                message = "interval stretched to keep within daily_requests"
+                ceiling, seconds = self._budget.ceiling, round(stretched)
+                fields = {"interval_seconds": seconds, "daily_requests": ceiling}
+                self._log(logging.WARNING, message, None, **fields)
+
+    def timing(self, task: PollTask | None = None, started: float = 0.0) -> None:
+        """Show how late an attempt was, and how long the round took that it ended."""
+        if task is not None:
+            cycle = self._rounds.attempt(task.skill_id, started)
+            cycle = self._timing.cycle if cycle is None else cycle
+            self._timing = replace(self._timing, cycle=cycle, lag=task.lag)
+        self._observer.timing(self._timing)
+
+    def requests(self) -> None:
+        """Show the requests of the day where they changed, as they do at midnight."""
+        used = self._budget.used(local_day(self._clock.now(), self._budget.zone))
+        if self._requests != (used, self._budget.ceiling):
+            self._requests = (used, self._budget.ceiling)
+            self._observer.budget(*self._requests)
+
+    def spent(self, today: date) -> None:
+        """Log once a day that no request is left."""
+        if self._spent_on != today:
+            message = "daily_requests are used up: no request leaves before the next day"
+            self._log(logging.WARNING, message, None, daily_requests=self._budget.ceiling)
+        self._spent_on = today
+
+    def paused(self, before: Pause | None, pause: Pause | None, *, anew: bool = True) -> None:
+        """Show a pause; log that it begins, ends, or (not `anew`) goes on after a restart."""
+        self._observer.paused(pause.reason if pause else None)
+        if pause is None:
+            if before is not None:
+                message = "operation no longer paused"
+                self._log(logging.INFO, message, None, reason=str(before.reason))
+        elif not anew:
+            message = "operation still paused"
+            self._log(logging.WARNING, message, None, reason=str(pause.reason))
+        elif before is None or before.reason is not pause.reason:
+            wait = round(pause.wait(self._clock.epoch()))
+            fields = {"reason": str(pause.reason), "next_attempt_seconds": wait}
+            self._log(logging.WARNING, "operation paused", None, **fields)
+
+    def answers_again(self, task: PollTask) -> None:
+        """Log the first answer after failures."""
+        if task.memory.failures:
+            self._log(logging.INFO, "answers again", task, failures=task.memory.failures)
+
+    def failed(self, task: PollTask, error: WolkvoxError) -> None:
+        """Log why there is no answer; the same reason again at debug."""
+        known = task.error is not None and task.error[0] == error.kind
+        self._log(
+            logging.DEBUG if known else logging.WARNING,
+            "no answer",
+            task,
+            reason=str(error.reason),
+            detail=error.detail,
+            hint=None if known else _WORDS.advice(error.kind),
+            failures=task.memory.failures + 1,
+        )
+
+    def not_closed(self, task: PollTask) -> None:
+        """Log that the last try to close a finished day failed."""
+        if task.stored.closing_tries >= CLOSING_TRIES:
+            message = (
+                "a finished day could not be closed: what came after its last poll is lost"
+            )
+            self._log(logging.WARNING, message, task, day=task.stored.closing_day)
+
+    def defect(self, task: PollTask) -> None:
+        """Log, inside of `except`, that the exporter itself is at fault: one traceback."""
+        self._observer.refused(task.report, Reason.INTERNAL)
+        known = task.error is not None and task.error[0] == Reason.INTERNAL
+        log.log(
+            logging.DEBUG if known else logging.ERROR,
+            "a defect of the exporter: please report this traceback",
+            exc_info=True,
+            extra={"fields": {"operation": self._operation.name, "skill_id": task.skill_id}},
+        )
+
+    def read(self, task: PollTask, report: SkillReport, ledger: QueryLedger | None) -> None:
+        """Count and log what cannot be read or believed; `ledger` is the new one.
+
+        Each field is logged once, and a channel whose figures stay inconsistent once.
+        """
+        held, inconsistent = what_changed(task.memory.ledger, ledger)
+        self._observer.read(report, held)
+        for channel in inconsistent:
+            message = "the figures of a channel are inconsistent: its counters stand still"
+            self._log(logging.WARNING, message, task, channel=channel, answers=STUCK_ANSWERS)
+        for error in report.errors:
+            if error.field not in self._unreadable:
+                self._unreadable.add(error.field)
+                message = "a field cannot be read; it is left out"
+                fields = {"channel": error.channel, "field": error.field, "text": error.text}
+                self._log(logging.WARNING, message, task, **fields)
+
+    def _log(self, level: int, message: str, task: PollTask | None, **fields: object) -> None:
+        if task is not None:
+            skill_id = task.skill_id if task.is_query else None
+            fields = {"report": task.report, "skill_id": skill_id, **fields}
+        say(log, level, message, operation=self._operation.name, **fields)

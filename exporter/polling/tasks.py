@@ -1,0 +1,198 @@
+"""The tasks of one operation, each with its slot: restored at the start, discovered daily."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from exporter.config import Operation, Skill
+from exporter.config.plan import DAY
+from exporter.logs import say
+from exporter.polling import limits
+from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
+from exporter.state.models import QueryMemory, Stored
+from exporter.state.storage import State
+from exporter.times import Clock
+from exporter.wolkvox.information import Skill as FoundSkill
+from exporter.wolkvox.text import printable
+from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class PollTask:
+    """A query, or one of the operation's other calls (`#token_info`, `#skills`).
+
+    `slot` is when it is looked at again; `started` when the last attempt left that the
+    server may have seen, and `before` the one before it: monotonic seconds. `stored` mirrors
+    the state file; `tried_at` is the epoch time of the last try, connections that were never
+    made (`unmade` in a row) included. `lag` is how late the last one was.
+    """
+
+    report: str
+    skill_id: str
+    name: str
+    interval: float
+    slot: float = 0.0
+    stored: Stored = field(default_factory=Stored)
+    memory: QueryMemory = field(default_factory=QueryMemory)
+    tried_at: float | None = None
+    started: float | None = None
+    before: float | None = None
+    unmade: int = 0
+    lag: float = 0.0
+    unsent: bool = False
+    error: tuple[str, str] | None = None
+
+    @property
+    def is_query(self) -> bool:
+        """Whether it asks for figures; the others never close a day."""
+        return self.report == SKILL_11
+
+    def call(self) -> Call:
+        """The request to make."""
+        if self.report == SKILL_11:
+            return lambda client, token, window: client.skill_11(token, self.skill_id, window)
+        if self.report == TOKEN_INFO:
+            return lambda client, token, window: client.token_info(token)
+        return lambda client, token, window: client.skills(token)
+
+    def window(self, now: datetime, zone: ZoneInfo) -> Window:
+        """The day so far, or the whole of a finished day if it is its turn."""
+        closing = self.is_query and open_day(self.stored, self.memory, now, zone)
+        return whole_day(closing) if closing else day_so_far(now, zone)
+
+
+def open_day(stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo) -> date | None:
+    """The finished day that a query is yet to ask for as a whole, by what is kept of it."""
+    # A probe may have asked since midnight: the last answer then tells of the day before.
+    moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
+    last = local_day(datetime.fromtimestamp(min(moments), UTC), zone) if moments else None
+    tried, tries = stored.closing_day, stored.closing_tries
+    return limits.day_to_close(local_day(now, zone), last, memory.closed, tried, tries)
+
+
+@dataclass(slots=True)
+class Rounds:
+    """How long a round of an operation takes: from its first to its last attempt."""
+
+    _seen: set[str] = field(default_factory=set)
+    _first: float = 0.0
+    _last: float = 0.0
+
+    def attempt(self, skill_id: str, started: float) -> float | None:
+        """Note an attempt; returns the length of the round that it ended, if it ended one."""
+        length = None
+        if skill_id in self._seen:
+            length = self._last - self._first
+            self._seen.clear()
+        if not self._seen:
+            self._first = started
+        self._seen.add(skill_id)
+        self._last = started
+        return length
+
+
+class TaskList:
+    """The tasks of an operation, by skill id; `#skills` and `#token_info` are no queries."""
+
+    def __init__(
+        self, operation: Operation, row: int, clock: Clock, state: State, grace: float
+    ) -> None:
+        self._operation = operation
+        self._row = row
+        self._clock = clock
+        self._state = state
+        self._grace = grace
+        self.by_id: dict[str, PollTask] = {}
+
+    @property
+    def queries(self) -> list[PollTask]:
+        """The tasks that ask for figures."""
+        return [task for task in self.by_id.values() if task.is_query]
+
+    def next(self, *, paused: bool) -> PollTask | None:
+        """The task whose slot comes first; while paused, token_info is left out."""
+        tasks = self.by_id.values()
+        waiting = [task for task in tasks if not (paused and task.report == TOKEN_INFO)]
+        return min(waiting, key=lambda task: task.slot, default=None)
+
+    async def restore(self) -> None:
+        """Take up every task where the last process left it; raises StorageError."""
+        operation, row = self._operation, self._row
+        skills: Iterable[Skill] = operation.skills
+        wanted: list[PollTask] = []
+        if operation.discover:
+            known = await self._state.write(lambda db: db.load_fact(row, "skills"))
+            skills = remembered_skills(known)
+            # Known skills are looked up again once a day, not at each start.
+            interval = DAY if skills else operation.interval
+            wanted.append(PollTask(SKILLS, "#skills", "", interval))
+        wanted += map(self._query, skills)
+        if operation.token_info:
+            wanted.append(PollTask(TOKEN_INFO, "#token_info", "", limits.HOUR))
+        await self._add(wanted)
+
+    async def discovered(
+        self, found: Iterable[FoundSkill]
+    ) -> tuple[list[PollTask], list[PollTask]]:
+        """Take over the operation's skills; returns the tasks that are new or renamed, or gone.
+
+        Raises StorageError. An operation does not lose all of its skills: an empty answer
+        changes nothing.
+        """
+        skills = {skill.id: Skill(skill.id, skill.name) for skill in found}
+        known = {task.skill_id: task for task in self.queries}
+        operation = self._operation.name
+        if not skills:
+            say(log, logging.WARNING, "no skills found; nothing changes", operation=operation)
+            return [], []
+        await self._add([self._query(one) for one in skills.values() if one.id not in known])
+        gone = [self.by_id.pop(skill_id) for skill_id in known if skill_id not in skills]
+        changed = []
+        for skill in skills.values():
+            task = self.by_id[skill.id]
+            if skill.id not in known or task.name != skill.name:
+                task.name = skill.name
+                changed.append(task)
+        if skills.keys() != known.keys():
+            message = "skills discovered"
+            say(log, logging.INFO, message, operation=operation, skills=len(skills))
+        return changed, gone
+
+    def _query(self, skill: Skill) -> PollTask:
+        interval = skill.interval or self._operation.interval
+        return PollTask(SKILL_11, skill.id, skill.name, interval)
+
+    async def _add(self, tasks: Sequence[PollTask]) -> None:
+        """Take up what is known of them, in one step: the first page waits for it."""
+        row = self._row
+        known = await self._state.write(
+            lambda db: [
+                (db.stored(row, one.skill_id), db.memory(row, one.skill_id)) for one in tasks
+            ]
+        )
+        now, monotonic = self._clock.epoch(), self._clock.monotonic()
+        for task, (stored, memory) in zip(tasks, known, strict=True):
+            wait = limits.wait_after_restart(stored.last_at, now, task.interval, self._grace)
+            task.slot = monotonic + wait
+            task.started = limits.started_before(stored.last_at, now, monotonic)
+            task.stored, task.memory = stored, memory or QueryMemory()
+            task.tried_at = stored.attempt_at
+            self.by_id[task.skill_id] = task
+
+
+def remembered_skills(data: object) -> list[Skill]:
+    """The skills of the day before, from the state; what is no pair of texts is left out."""
+    pairs = data if isinstance(data, list) else []
+    return [
+        Skill(pair[0], printable(pair[1]))
+        for pair in pairs
+        if isinstance(pair, list)
+        and len(pair) == 2
+        and all(isinstance(text, str) and text for text in pair)
+    ]

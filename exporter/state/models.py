@@ -1,0 +1,228 @@
+"""The values that are kept of each query, and what an answer changes in them; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from exporter.state.ledger import QueryLedger, known_channels, observe
+from exporter.wolkvox.columns import ChannelFigures
+from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
+from exporter.wolkvox.windows import Window
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class QueryKey:
+    """One query as people know it: the operation's name and the skill id (or `all`)."""
+
+    operation: str
+    skill_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The day totals of one good answer; `completed_at` in epoch seconds."""
+
+    day: date
+    channels: tuple[ChannelFigures, ...]
+    completed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMemory:
+    """What survives a restart of one query, besides the time of its last attempt.
+
+    `failures` counts failed attempts in a row; `doubted` is true while an answer without
+    rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
+    """
+
+    last_success_at: float | None = None
+    failures: int = 0
+    today: Result | None = None
+    yesterday: Result | None = None
+    doubted: bool = False
+    closed: date | None = None
+    ledger: QueryLedger | None = None
+
+
+# What an answer changes ------------------------------------------------------------------
+
+
+def apply_report(
+    memory: QueryMemory, window: Window, report: SkillReport, completed_at: float
+) -> QueryMemory:
+    """Return the memory after a good answer, whole at epoch `completed_at`.
+
+    An answer without rows after rows of the same day is doubtful, since a day's totals do
+    not vanish: the first such answer is a success that changes no value, a second in a row
+    is believed: its channels count as zeros. A closing answer fills `yesterday` and closes
+    its day.
+    """
+    succeeded = replace(memory, last_success_at=completed_at, failures=0)
+    last = memory.today
+    had_rows = last is not None and last.day == window.day and bool(last.channels)
+    if had_rows and not report.channels and not memory.doubted:
+        return replace(succeeded, doubted=True)
+    result = Result(window.day, report.channels, completed_at)
+    ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
+    kept = replace(succeeded, doubted=False, ledger=ledger)
+    if window.closing:
+        return replace(kept, yesterday=result, closed=window.day)
+    return replace(kept, today=result)
+
+
+def limit_channels(report: SkillReport, ledger: QueryLedger | None) -> SkillReport:
+    """Return the report without the channels beyond the 64th that the query has had lately.
+
+    An answer is limited already; without this, new names in each answer would still make
+    series without end. Channels known of late go before new ones.
+    """
+    known = set(known_channels(ledger, ledger.day)) if ledger is not None else set()
+    room = MAX_CHANNELS - len(known)
+    kept = []
+    for row in report.channels:
+        if row.channel not in known:
+            room -= 1
+            if room < 0:
+                continue
+        kept.append(row)
+    dropped = len(report.channels) - len(kept)
+    if not dropped:
+        return report
+    return replace(report, channels=tuple(kept), dropped=report.dropped + dropped)
+
+
+def failed(memory: QueryMemory) -> QueryMemory:
+    """Return the memory after an attempt without an answer: the last good values stay."""
+    return replace(memory, failures=memory.failures + 1)
+
+
+# Attempts --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request about to leave: whose, when, on which account, and under which limits.
+
+    `operation` is the id of its row; `token` the digest of the token it is sent with.
+    `known_at` is the last attempt this process knows of; a newer one on disk was made by
+    another process, and `gap` seconds must have passed since. `account` are the rows that
+    share the token's count of requests; `ceiling` is its daily limit, where there is one.
+    """
+
+    operation: int
+    skill_id: str
+    at: float
+    known_at: float | None
+    gap: float
+    account: tuple[int, ...]
+    day: date
+    ceiling: int | None
+    token: str | None = None
+    closing: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The last attempt of one query, and how often its last finished day was asked for.
+
+    `spaced_from` is an attempt that is not the operation's own (of one that is gone, or that
+    a lost file may have held): the interval to it is kept, and it means nothing else.
+    """
+
+    attempt_at: float | None = None
+    closing_day: date | None = None
+    closing_tries: int = 0
+    spaced_from: float | None = None
+
+    @property
+    def last_at(self) -> float | None:
+        """The moment from which the interval to the next attempt counts."""
+        moments = [at for at in (self.attempt_at, self.spaced_from) if at is not None]
+        return max(moments, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The attempt is on disk as `after`; `before` is what stood there, for `take_back`.
+
+    `rotated` says that the token is another one than the last accepted: see `accept`.
+    """
+
+    used: int
+    before: Stored
+    after: Stored
+    rotated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TooEarly:
+    """Another process asked the same query at `last_at`."""
+
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The day's budget is used up."""
+
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignToken:
+    """The token belongs to another operation: its figures are not this one's."""
+
+    def __str__(self) -> str:
+        return "the token is that of another operation"
+
+
+# What is published -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QueryStatus:
+    """One query as it is published: its memory, its last attempt and its next slot.
+
+    Times are epoch seconds. `interval` is the one in force, in seconds. `live_until` is the
+    moment at which the values are too old to be shown (None: never succeeded); `error` the
+    last failure with its text for people.
+    """
+
+    key: QueryKey
+    skill: str
+    memory: QueryMemory
+    last_attempt_at: float | None = None
+    next_slot_at: float | None = None
+    interval: float | None = None
+    live_until: float | None = None
+    error: tuple[str, str] | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether the last attempt succeeded; false before the first one ended."""
+        return self.memory.failures == 0 and self.memory.last_success_at is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether an attempt ended or a result was restored: what readiness waits for."""
+        return self.memory.failures > 0 or self.memory.last_success_at is not None
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The latest status of every query; iterating gives those of this moment."""
+
+    _statuses: dict[QueryKey, QueryStatus] = field(default_factory=dict)
+
+    def publish(self, status: QueryStatus) -> None:
+        """Replace one query's status."""
+        self._statuses[status.key] = status
+
+    def forget(self, key: QueryKey) -> None:
+        """Drop a query that the configuration no longer names."""
+        self._statuses.pop(key, None)
+
+    def __iter__(self) -> Iterator[QueryStatus]:
+        return iter([*self._statuses.values()])

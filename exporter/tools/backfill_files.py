@@ -1,0 +1,170 @@
+"""Files of a backfill: the answers so far, and the OpenMetrics file that is made of them.
+
+The answers fit into memory (about 40 MB for a month of a thousand skills), the samples do
+not: they are written series by series.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
+
+from exporter.errors import StartError, StorageError
+from exporter.metrics.history import QueryHistory, history
+from exporter.state.ledger import KEEP_DAYS
+from exporter.wolkvox.columns import ChannelFigures, without_row
+from exporter.wolkvox.windows import day_start
+
+EVERY = 300  # seconds between stamps: what Prometheus looks back for
+# A running Prometheus holds these in its head block; a block over it would cut that off.
+HEAD = timedelta(hours=3)
+_FORMAT = "wolkvox-exporter backfill 1"
+
+
+@dataclass(slots=True)
+class Progress:
+    """The answers so far by skill id and day; a day without rows has no channels.
+
+    One line of JSON for each, flushed before the next request: whatever ends the process, a
+    second run goes on behind the last answer. `last_at` is when that one was requested, in
+    epoch seconds. The file holds no token and no names.
+    """
+
+    path: Path
+    file: BinaryIO
+    done: dict[tuple[str, date], tuple[ChannelFigures, ...]] = field(default_factory=dict)
+    last_at: float = 0.0
+
+    def add(
+        self, skill_id: str, day: date, at: float, channels: Sequence[ChannelFigures]
+    ) -> None:
+        """Keep an answer; raises StorageError where it cannot be written."""
+        rows = [astuple(row) for row in channels]
+        self._append({"skill": skill_id, "day": day.isoformat(), "at": at, "rows": rows})
+        self.done[skill_id, day] = tuple(channels)
+        self.last_at = at
+
+    def load(self, owner: str) -> None:
+        """Read what is there, without a torn last line; begin an empty file.
+
+        Raises StartError where it is another operation's, or no progress.
+        """
+        content = self.file.read()
+        whole = content.rfind(b"\n") + 1
+        self.file.truncate(whole)
+        first, *lines = content[:whole].splitlines() or [b""]
+        if not first:
+            self._append({"format": _FORMAT, "operation": owner})
+            return
+        try:
+            header = json.loads(first)
+            if header["format"] != _FORMAT or header["operation"] != owner:
+                raise StartError(
+                    f"{self.path} belongs to another operation: choose another --output"
+                )
+            for line in lines:
+                one = json.loads(line)
+                rows = tuple(ChannelFigures(*row) for row in one["rows"])
+                self.done[one["skill"], date.fromisoformat(one["day"])] = rows
+                self.last_at = float(one["at"])
+        except (ValueError, KeyError, TypeError):
+            text = f"{self.path} cannot be read: move it away to begin again"
+            raise StartError(text) from None
+
+    def _append(self, line: object) -> None:
+        try:
+            self.file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            os.fsync(self.file.fileno())
+        except OSError as error:
+            raise StorageError(f"{self.path}: {error.strerror}") from error
+
+
+@contextmanager
+def open_progress(output: Path, owner: str) -> Iterator[Progress]:
+    """Open or begin the progress of an output; `owner` names the operation.
+
+    Raises StartError where it cannot be written, belongs to another operation, or is in
+    use by another backfill.
+    """
+    path = output.with_name(f"{output.name}.progress")
+    try:
+        file = path.open("a+b", buffering=0)
+    except OSError as error:
+        raise StartError(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(f"another backfill is writing {path}") from None
+        file.seek(0)
+        progress = Progress(path, file)
+        progress.load(owner)
+        yield progress
+
+
+def write_openmetrics(
+    path: Path,
+    queries: Sequence[QueryHistory],
+    stamps: Callable[[date], Sequence[int]],
+    target: Mapping[str, str],
+) -> tuple[int, int]:
+    """Write the file whole, or leave the one that is there; returns its samples and bytes.
+
+    Raises StorageError.
+    """
+    part = path.with_name(f"{path.name}.part")
+    samples = 0
+    try:
+        with part.open("wb") as file:
+            for piece in history(queries, stamps, target):
+                file.write(piece)
+                samples += sum(not line.startswith(b"#") for line in piece.splitlines())
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"{path}: {error.strerror}") from error
+    return samples, size
+
+
+def stamps(zone: ZoneInfo, now: datetime, day: date) -> Sequence[int]:
+    """When a day's figures would have been shown: every 5 minutes of the following day.
+
+    Local midnight to local midnight, 23 or 25 hours where the clocks change. The last
+    three hours before `now` are left out.
+    """
+    first, last = (day_start(day + timedelta(days=ahead), zone) for ahead in (1, 2))
+    latest = int((now - HEAD).timestamp())
+    return range(int(first.timestamp()), min(int(last.timestamp()), latest + 1), EVERY)
+
+
+def completed(
+    days: Sequence[tuple[date, Sequence[ChannelFigures]]],
+) -> list[tuple[date, Sequence[ChannelFigures]]]:
+    """The days with rows, and in them a row of zero counts for each channel they lack.
+
+    As the running exporter does it: for the channels of the days before, 8 at most.
+    """
+    seen: dict[str, date] = {}
+    found: list[tuple[date, Sequence[ChannelFigures]]] = []
+    for day, rows in days:
+        if not rows:
+            continue
+        seen |= dict.fromkeys((row.channel for row in rows), day)
+        lacking = [
+            without_row(channel)
+            for channel, last in seen.items()
+            if last < day <= last + timedelta(days=KEEP_DAYS)
+        ]
+        found.append((day, [*rows, *lacking]))
+    return found
