@@ -142,12 +142,8 @@ class WolkvoxClient:
         try:
             status, content_type, body = await self._request(token, path, params)
         except WolkvoxError as error:
-            reason, detail, reached, kind = (
-                error.reason,
-                error.detail,
-                error.reached,
-                error.kind,
-            )
+            reason, detail = error.reason, error.detail
+            reached, kind = error.reached, error.kind
         else:
             body = scrub_body(body, token)
             if self.witness is not None:
