@@ -109,20 +109,15 @@ def _read_data(envelope: dict[str, object], message: str) -> Rows | None:
     if isinstance(data, list) and data:
         usable = any(isinstance(row, dict) for row in data)
         return tuple(data) if usable else None
-    if _complains(envelope, message):
-        return None
+    error = envelope.get("error")  # "null" is none
+    complains = isinstance(error, str) and error.strip().lower() not in ("", "null")
+    if complains or _by_message(message) is not None:
+        return None  # an error in disguise
     if isinstance(data, list):
         # An empty list speaks for itself, unless the message counts some.
         return None if _counted(message) else ()
     nothing = data is None or data == {} or (isinstance(data, str) and not data.strip())
     return () if nothing and _counted(message) == 0 else None
-
-
-def _complains(envelope: dict[str, object], message: str) -> bool:
-    """Whether a success without rows is an error in disguise; "null" is no error."""
-    error = envelope.get("error")
-    told = isinstance(error, str) and error.strip().lower() not in ("", "null")
-    return told or _by_message(message) is not None
 
 
 def _counted(message: str) -> int | None:
