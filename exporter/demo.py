@@ -17,8 +17,8 @@ from exporter.mainloop import held
 from exporter.service import Settings, run, serve_alone, system_clock, usage_error
 from exporter.service import listen as open_sockets
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
-from exporter.web.listen import Limits, address_of
-from exporter.web.server import HttpServer
+from exporter.web.listen import address_of
+from exporter.web.server import HttpServer, Limits
 
 INTERVAL = "5s"
 WITH_BODIES = Limits(keep_bodies=True)  # a scenario is switched by a JSON body
