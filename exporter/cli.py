@@ -18,22 +18,11 @@ from pathlib import Path
 
 import click
 
-from exporter import __version__, logs
+from exporter import __version__, flags, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError, OutputError
-from exporter.flags import (
-    CONFIG_FILES,
-    DEFAULT_CONFIG,
-    STORAGE,
-    config_files_flag,
-    configuration_of,
-    directory_of,
-    flag,
-    listen_flag,
-    reader,
-)
 from exporter.mainloop import ends_at_once
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 
@@ -72,15 +61,15 @@ class Commands(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@config_files_flag(f"  [default: {DEFAULT_CONFIG}]")
-@flag(
+@flags.CONFIG_FILES
+@flags.option(
     "--config.check",
     "check",
     is_flag=True,
     help="Validate the configuration, print the poll plan and exit; makes no request.",
 )
-@listen_flag(":19655")
-@flag(
+@flags.listen(":19655")
+@flags.option(
     "--web.telemetry-path",
     "telemetry_path",
     default="/metrics",
@@ -88,14 +77,14 @@ class Commands(click.Group):
     metavar="PATH",
     help="Path of the metrics.",
 )
-@flag(
+@flags.option(
     "--web.config.file",
     "web_config",
     metavar="FILE",
     help="TLS, users, headers and rate limit, in the format of the exporter-toolkit.",
 )
-@flag("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow POST /-/reload.")
-@flag(
+@flags.option("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow POST /-/reload.")
+@flags.option(
     "--web.max-requests",
     "max_requests",
     type=click.IntRange(min=0),
@@ -103,26 +92,21 @@ class Commands(click.Group):
     show_default=True,
     help="Scrapes at once; more get 503 (0: no limit).",
 )
-@flag(
+@flags.option(
     "--web.disable-exporter-metrics",
     "disable_exporter_metrics",
     is_flag=True,
     help="Leave out process_* and python_*.",
 )
-@flag(
-    "--storage.path",
-    "storage",
-    metavar="DIR",
-    help="Directory of the state.  [default: $STATE_DIRECTORY, else data/]",
-)
-@flag(
+@flags.STORAGE
+@flags.option(
     "--shard.index",
     "shard_index",
     metavar="N",
     help="Which of several exporters this one is, from 0; or a name that ends in it, as a"
     " StatefulSet's pods have.",
 )
-@flag(
+@flags.option(
     "--shard.total",
     "shard_total",
     type=click.IntRange(1, MOST_SHARDS),
@@ -130,7 +114,7 @@ class Commands(click.Group):
     show_default=True,
     help="How many exporters divide the operations among them.",
 )
-@flag(
+@flags.option(
     "--log.level",
     "log_level",
     type=click.Choice(list(logs.LEVELS)),
@@ -138,7 +122,7 @@ class Commands(click.Group):
     show_default=True,
     help="Least severity that is logged.",
 )
-@flag(
+@flags.option(
     "--log.format",
     "log_format",
     type=click.Choice(["logfmt", "json"]),
@@ -181,7 +165,7 @@ def command(
     if context.invoked_subcommand is not None:
         return
     shard = read_shard(shard_index, shard_total)
-    configured = reader(config_files, shard)
+    configured = flags.reader(config_files, shard)
     configuration = configured()
     now = datetime.now(UTC)  # noqa: TID251 - the edge of the program
     planned = plan(configuration, now)
@@ -197,7 +181,7 @@ def command(
         load=configured,
         listen=listen,
         telemetry_path=telemetry_path,
-        storage=directory_of(context, storage),
+        storage=flags.directory_of(context, storage),
         lifecycle=lifecycle,
         max_requests=max_requests,
         process_metrics=not disable_exporter_metrics,
@@ -208,7 +192,7 @@ def command(
 
 
 @command.command()
-@CONFIG_FILES
+@flags.CONFIG_FILES
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
 @click.pass_context
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
@@ -218,14 +202,14 @@ def config(context: click.Context, config_files: tuple[str, ...], schema: bool) 
     if schema:
         click.echo(reference.schema_text(), nl=False)
         return
-    configuration = configuration_of(context, config_files)
+    configuration = flags.configuration_of(context, config_files)
     for operation in configuration.operations:
         logs.SECRETS.add(operation.token.read().get_secret_value())
     click.echo(logs.SECRETS.scrub(redacted(configuration)), nl=False)
 
 
 @command.command()
-@STORAGE
+@flags.STORAGE
 @click.pass_context
 def healthcheck(context: click.Context, storage: str | None) -> None:
     """Exit with 0 where the exporter of this state directory lives, else with 1.
@@ -236,7 +220,7 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
     from exporter.web.health import ask_health  # noqa: PLC0415 - as above
 
     now = time.monotonic()  # noqa: TID251 - the edge of the program
-    problem = ask_health(directory_of(context, storage), now)
+    problem = ask_health(flags.directory_of(context, storage), now)
     if problem is not None:
         click.echo(problem, err=True)
     context.exit(0 if problem is None else 1)

@@ -21,17 +21,10 @@ from typing import NamedTuple
 
 import click
 
+from exporter import flags
 from exporter.config import Operation, Skill, format_duration
 from exporter.config.values import duration
 from exporter.errors import ConfigError, Problem, Reason, WolkvoxError
-from exporter.flags import (
-    CONFIG_FILES,
-    OPERATION,
-    STORAGE,
-    configuration_of,
-    directory_of,
-    operation_of,
-)
 from exporter.messages import Words
 from exporter.metrics.history import QueryHistory
 from exporter.polling.limits import PAUSING, Why
@@ -62,9 +55,9 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 
 
 @click.command()
-@CONFIG_FILES
-@STORAGE
-@OPERATION
+@flags.CONFIG_FILES
+@flags.STORAGE
+@flags.OPERATION
 @_DAY("--from", "first", help="First day, in the operation's time zone.")
 @_DAY("--to", "last", help="Last day, yesterday at the latest.")
 @click.option(
@@ -113,9 +106,9 @@ def backfill(
     One call for each skill and day. Ctrl-C ends it after the call under way; the same
     command goes on where it ended, without repeating a call.
     """
-    configuration = configuration_of(context, config_files)
-    chosen = operation_of(configuration, operation)
-    means = system_means(directory_of(context, storage))
+    configuration = flags.configuration_of(context, config_files)
+    chosen = flags.operation_of(configuration, operation)
+    means = system_means(flags.directory_of(context, storage))
     today = local_day(means.clock.now(), chosen.timezone)
     seconds = _checked(chosen, first.date(), last.date(), pace, today)
     days = days_between(first.date(), last.date())

@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 import click
 
+from exporter import flags
 from exporter.config import Operation, Skill
 from exporter.errors import Reason, WolkvoxError
-from exporter.flags import CONFIG_FILES, LANGUAGE, STORAGE, configuration_of, directory_of
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.polling.limits import Why
@@ -50,9 +50,9 @@ _CELL, _NARROWEST = 40, 8
 
 
 @click.command()
-@CONFIG_FILES
-@STORAGE
-@LANGUAGE
+@flags.CONFIG_FILES
+@flags.STORAGE
+@flags.LANGUAGE
 @click.option(
     "--output",
     type=click.Choice(["table", "json"]),
@@ -79,8 +79,8 @@ def probe(
 
     Exit code 0 when every query is fine or has no rows today, 1 otherwise.
     """
-    configuration = configuration_of(context, config_files)
-    means, words = system_means(directory_of(context, storage)), Words(language)
+    configuration = flags.configuration_of(context, config_files)
+    means, words = system_means(flags.directory_of(context, storage)), Words(language)
     recorder = Recorder(record) if record is not None else None
 
     async def show(stopping: asyncio.Event) -> int:
