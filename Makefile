@@ -40,12 +40,12 @@ PYTEST := pytest -q --numprocesses=4 --dist=loadfile
 
 test: $(STAMP) ## The tests with branch coverage, but for the slow ones (three minutes)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) -m "not slow"
+	$(BIN)/coverage run -m $(PYTEST) -m "not slow" --hypothesis-profile=quick
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 test-slow: $(STAMP) ## The slow tests: all faults of the rules, boards of five weeks, the proof itself
-	$(BIN)/python -m $(PYTEST) -m slow
+	$(BIN)/python -m $(PYTEST) -m "slow or hypothesis"
 
 test-all: test test-slow ## All tests
 

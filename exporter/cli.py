@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import logging
@@ -23,7 +24,7 @@ from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError, OutputError
-from exporter.mainloop import ends_at_once
+from exporter.mainloop import ends_at_once, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 
 # The commands that have a module of their own.
@@ -284,7 +285,10 @@ def guard_output() -> None:
     """Let neither a name that the terminal cannot show nor a full disk end in a traceback."""
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper):
-        encoding, lines, at_once = out.encoding, out.line_buffering, out.write_through
+        ascii_only = codecs.lookup(out.encoding).name == "ascii"
+        # click takes no ASCII: it would write UTF-8 through a stream of its own, past this one.
+        encoding = "utf-8" if ascii_only else out.encoding
+        lines, at_once = out.line_buffering, out.write_through
         sys.stdout = _Output(out.detach(), encoding, "replace", None, lines, at_once)
 
 
@@ -316,9 +320,7 @@ def _run(part: Callable[[], object]) -> int:
         _complain(str(error))
         return 1
     except RuntimeError as error:
-        if "start new thread" not in str(error):
-            raise
-        _complain("no thread can be started: a limit of processes is reached")
+        _complain(str(thread_limit(error)))
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -68,7 +68,7 @@ class ConfigError(ExporterError):
 
 
 class StartError(ExporterError):
-    """The exporter cannot start although its configuration is right."""
+    """The machine refuses what the exporter needs, although the configuration is right."""
 
 
 class OutputError(ExporterError):

@@ -15,11 +15,11 @@ from datetime import datetime
 from exporter.config import Configuration, Operation
 from exporter.config.hours import OpenHours
 from exporter.errors import ConfigError
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import ExporterTelemetry
+from exporter.metrics.exporter import ExporterTelemetry
+from exporter.metrics.operation import OperationTelemetry
+from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
-from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.limits import RESTART_GRACE, Budget
 from exporter.polling.poll import LONGEST_IDLE, Dependencies, Poller
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
@@ -42,7 +42,7 @@ class Means:
     rng: random.Random
     state: State
     gate: TokenGate
-    page: Exposition
+    page: MetricsPage
     snapshot: Snapshot
     telemetry: ExporterTelemetry
     connect: Callable[[Operation, Clock], WolkvoxClient]

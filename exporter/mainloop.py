@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from exporter import logs
+from exporter.errors import StartError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # A poll makes thousands of objects and few cycles: looking for them after each 700, as is
@@ -72,6 +73,13 @@ def held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def thread_limit(error: RuntimeError) -> StartError:
+    """Return the error that names the limit of processes; raises `error` if it is another."""
+    if "start new thread" not in str(error):
+        raise error
+    return StartError("no thread can be started: a limit of processes is reached")
 
 
 def thread_pool(name: str, most: int) -> ThreadPoolExecutor:

@@ -22,12 +22,21 @@ from typing import TYPE_CHECKING
 
 from exporter import __version__
 from exporter.config import Configuration
-from exporter.errors import ConfigError, ExporterError, Problem, StorageError
+from exporter.errors import ConfigError, ExporterError, Problem, StartError, StorageError
 from exporter.fleet import Fleet, Means, connect
-from exporter.logs import say
-from exporter.mainloop import held, run_to_end, settled, signals, starting, thread_pool
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
+from exporter.logs import dropped, say
+from exporter.mainloop import (
+    held,
+    run_to_end,
+    settled,
+    signals,
+    starting,
+    thread_limit,
+    thread_pool,
+)
+from exporter.messages import LANGUAGES, catalogue
+from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
+from exporter.metrics.page import MetricsPage
 from exporter.sdnotify import ServiceManager
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate
@@ -159,6 +168,8 @@ class _Process:
     def __init__(
         self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
     ) -> None:
+        for language in LANGUAGES:
+            catalogue(language)  # a process that can open no more files still needs its words
         self._settings = settings
         self._door = door
         self._clock = clock
@@ -166,15 +177,16 @@ class _Process:
         self._loader = thread_pool("reload", 1)
         self._reloading = asyncio.Lock()
         self._hangups: set[asyncio.Task[str | None]] = set()
-        process = ProcessMetrics() if settings.process_metrics else None
-        self._page = Exposition(
-            self._clock.epoch,
-            process.text if process else bytes,
-            process.openmetrics if process else bytes,
-        )
+        self._page = MetricsPage(self._clock.epoch)
         revision = os.environ.get("WOLKVOX_EXPORTER_REVISION", "")
         self._telemetry = ExporterTelemetry(
-            self._page, __version__, revision, self._clock.epoch(), settings.shard
+            self._page,
+            __version__,
+            revision,
+            self._clock.epoch(),
+            settings.shard,
+            dropped,
+            ProcessMetrics() if settings.process_metrics else None,
         )
         self._snapshot = Snapshot()
         self._state = ThreadedState(storage)
@@ -247,10 +259,9 @@ class _Process:
         settings = self._settings
         exporter = partial(ExporterView.of, self._telemetry, settings.telemetry_path)
         app = App(
-            self._page,
+            self._page.render,
             fleet,
             StatusPage(self._clock, self._snapshot, fleet.overview, exporter).html,
-            self._telemetry.log_lines_dropped,
             partial(self._reload, fleet),
             telemetry_path=settings.telemetry_path,
             lifecycle=settings.lifecycle,
@@ -302,11 +313,10 @@ class _Process:
     async def _reload(self, fleet: Fleet) -> str | None:
         """Take over the files as they are now, whole; else say why nothing changed."""
         async with self._reloading:
-            loop = asyncio.get_running_loop()
             try:
-                configuration, web = await loop.run_in_executor(self._loader, self._load)
+                configuration, web = await self._loaded()
                 await fleet.apply(configuration)
-            except (ConfigError, StorageError) as error:
+            except (ConfigError, StartError, StorageError) as error:
                 reason = str(error)
                 self._telemetry.reload_failed()
                 message = "configuration not reloaded, the old one stays in force"
@@ -320,6 +330,14 @@ class _Process:
             count = len(configuration.operations)
             say(log, logging.INFO, "configuration reloaded", operations=count)
             return None
+
+    async def _loaded(self) -> tuple[Configuration, WebConfig | None]:
+        """Load in a thread; raises StartError where none can be started."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._loader, self._load)
+        except RuntimeError as error:
+            self._loader = thread_pool("reload", 1)  # the old one would load once more
+            raise thread_limit(error) from None
 
     def _load(self) -> tuple[Configuration, WebConfig | None]:
         return self._settings.load(), self._door.load() if self._door is not None else None

@@ -7,31 +7,31 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from proof.fuzz_mutate import MAX_LENGTH
-from proof.fuzz_socket import Storm, storm
-from proof.fuzz_target import MUTATOR, ROOT, TARGETS, corpus, dictionary, engine
-from proof.part import Part, Say, Scale
-from proof.scratch import scratch
+from proof.fuzz_driver import CORPUS, MAX_LENGTH, MUTATOR, TARGETS, engine
+from proof.fuzz_http import Storm, storm
+from proof.part import Part, Say, Scale, memory
 
-TITLE = "Fuzzing"
 HEADER = (
     "target", "engine", "executions", "a second", "coverage reached",
     "inputs known + found", "crashes", "peak RSS at most",
 )  # fmt: skip
-WHAT = {
-    "answer": "an answer of the API, from its bytes to the page",
-    "config": "the configuration file",
-    "web_config": "the web configuration file",
-    "http": "a request, from its bytes to the answers",
-    "state": "a row of the state file",
-}
+ABOUT = (
+    "Where foreign bytes come in they are changed at random, guided by the code that they "
+    "reach (atheris, which is libFuzzer; where it is not installed, by chance alone), and "
+    "promises are checked for each: only the failures that are meant come out, counters never "
+    "fall and buckets are cumulative from answer to answer, both formats of the page parse and "
+    "say the same, no text tells a token, every HTTP answer is whole. After the sockets a "
+    "scrape is answered, no traceback is in the log and no descriptor is lost."
+)
+ROOT = Path(__file__).parent.parent
 # Where the inputs that break something are kept for people.
-FOUND = ROOT.parent / "build" / "fuzz"
+FOUND = ROOT / "build" / "fuzz"
 _HANGS = 120  # seconds for one input, on a machine that may be busy
 _MEMORY = 2048  # MiB
 _AT_ONCE = 2
@@ -70,7 +70,7 @@ class Run:
         # Linux counts the peak of whoever started it as well.
         peak = self.statistic("peak_rss_mb")
         return (
-            WHAT.get(self.name, self.name),
+            TARGETS[self.name][0],
             self.engine,
             "?" if count is None else f"{count:,}",
             "?" if rate is None else f"{rate:,}",
@@ -98,7 +98,7 @@ def fuzz(
     seed: int,
     directory: Path,
     *,
-    command: Sequence[str] = (sys.executable, "-m", "proof.fuzz_target"),
+    command: Sequence[str] = (sys.executable, "-m", "proof.fuzz_driver"),
     extra: Sequence[str] = (),
     kept: Path = FOUND,
 ) -> Run:
@@ -107,11 +107,11 @@ def fuzz(
     new.mkdir()
     artefacts.mkdir()
     argv = [
-        *(*command, name, str(new), str(corpus(name))),
+        *(*command, name, str(new), str(CORPUS / name)),
         f"-max_total_time={max(1, round(seconds))}",
         f"-seed={seed}",
         f"-artifact_prefix={artefacts}/",
-        f"-dict={dictionary(name)}",
+        f"-dict={CORPUS / name}.dict",
         f"-max_len={MAX_LENGTH}",
         f"-timeout={_HANGS}",
         f"-rss_limit_mb={_MEMORY}",
@@ -119,14 +119,14 @@ def fuzz(
         *extra,
     ]
     # libFuzzer ends a process without any of Python's endings: what it leaves goes from here.
-    with scratch("wolkvox-proof-") as own:
+    with tempfile.TemporaryDirectory(prefix="wolkvox-proof-", dir=memory()) as own:
         code, told = _ended(argv, seconds + _START, own)
     return Run(
         name,
         "mutator" if MUTATOR in extra else engine(),
         code,
         told,
-        len(list(corpus(name).iterdir())),
+        len(list((CORPUS / name).iterdir())),
         len(list(new.iterdir())),
         tuple(_keep(name, artefacts, kept)),
     )
@@ -140,7 +140,7 @@ def _ended(argv: Sequence[str], seconds: float, scratch: str) -> tuple[int, str]
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd=ROOT.parent,
+            cwd=ROOT,
             env=os.environ | {"TMPDIR": scratch},
             check=False,
             timeout=seconds,
@@ -158,7 +158,7 @@ def _keep(name: str, artefacts: Path, kept: Path) -> Iterable[Path]:
 
 
 def prove(scale: Scale, directory: Path, say: Say) -> Part:
-    """Fuzz every target, two at a time, then the real process over real sockets."""
+    """Fuzz every target, two at a time, then real processes over real sockets."""
 
     extra = () if scale.fuzz_seconds >= _WORTH_GUIDING else (MUTATOR,)
 
@@ -169,25 +169,17 @@ def prove(scale: Scale, directory: Path, say: Say) -> Part:
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         runs = list(pool.map(run, TARGETS))
-    socket = storm(min(scale.fuzz_seconds, 60.0) / 3, scale.seed, directory / "socket")
-    return part(runs, socket)
-
-
-def part(runs: Sequence[Run], socket: Storm) -> Part:
-    """The table of these runs."""
-    row = (
-        "the same over real sockets, against a process",
-        "mutator", f"{socket.connections:,}", f"{socket.rate:,.0f}", "not measured",
-        f"{socket.known} + 0", str(len(socket.broken)), f"{socket.rss:.0f} MiB",
-    )  # fmt: skip
-    about = (
-        "Where foreign bytes come in they are changed at random, guided by the code that they "
-        "reach (atheris, which is libFuzzer; where it is not installed, by chance alone), and "
-        "promises are checked for each: only the failures that are meant come out, counters "
-        "never fall and buckets are cumulative from answer to answer, both formats of the page "
-        "parse and say the same, no text tells a token, every HTTP answer is whole and nothing "
-        "stays open. After the sockets a scrape is answered, no traceback is in the log and no "
-        "descriptor is lost."
+    found = storm(scale.fuzz_seconds, scale.seed, directory / "http")
+    broken = [text for one in runs for text in one.broken()]
+    broken += [f"sockets: {text}" for text in found.broken]
+    return Part(
+        "Fuzzing", ABOUT, HEADER, (*(one.row() for one in runs), _row(found)), tuple(broken)
     )
-    broken = [text for run in runs for text in run.broken()] + list(socket.broken)
-    return Part(TITLE, about, HEADER, (*(run.row() for run in runs), row), tuple(broken))
+
+
+def _row(found: Storm) -> tuple[str, ...]:
+    return (
+        "requests over real sockets, to the answers",
+        "mutator", f"{found.connections:,}", f"{found.rate:,.0f}", "not measured",
+        f"{found.known} + 0", str(len(found.broken)), f"{found.rss:.0f} MiB",
+    )  # fmt: skip

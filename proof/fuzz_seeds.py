@@ -8,20 +8,15 @@ nothing can tell them from a seed whose source has changed, so nothing is ever t
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from exporter.errors import Reason
-from exporter.polling.limits import next_pause
-from exporter.state.codec import memory_to_json
-from proof.fuzz_answer import SEPARATOR, Wire
-from proof.fuzz_config import WRITTEN
-from proof.fuzz_target import ROOT, TARGETS, corpus
-from proof.fuzz_web_config import HASH
+from proof.fuzz import ROOT
+from proof.fuzz_config import HASH, WRITTEN
+from proof.fuzz_driver import CORPUS
+from proof.fuzz_exporter import SEPARATOR, Wire, rows_after
 from tests import quirks, test_canary, test_web_config
-from tests.statuses import CHAT, DAY, NOW, VOICE, status
 
 MAX_SEED = 8 * 1024
 _REQUESTS = (
@@ -62,18 +57,18 @@ def answers() -> Iterable[bytes]:
     yield from (wire.encoded() for wire in wires)
     for step in (0, 1, 9):
         counts = ("67", "90", "80", "1,172")
-        yield SEPARATOR.join(
-            Wire(200, None, None, step, quirks.envelope([quirks.cells(inbound_calls=count)]))
-            .encoded()
-            for count in counts
-        )  # fmt: skip
+        yield SEPARATOR.join(_good(step, count).encoded() for count in counts)
+
+
+def _good(step: int, count: str) -> Wire:
+    return Wire(200, None, None, step, quirks.envelope([quirks.cells(inbound_calls=count)]))
 
 
 def configurations() -> Iterable[bytes]:
     """The documented example, its single keys, and tokens in wrong places."""
-    example = (ROOT.parent / "docs" / "example.yml").read_bytes()
+    example = (ROOT / "docs" / "example.yml").read_bytes()
     yield example
-    page = (ROOT.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     yield from (found.encode() for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
     base = "name: acme, url: 'http://127.0.0.1:1/', skills: [{id: 4173}]"
     for text in test_canary.WRONG_PLACES:
@@ -96,7 +91,7 @@ def configurations() -> Iterable[bytes]:
 
 def web_configurations() -> Iterable[bytes]:
     """The documented example, and what the tests take and refuse."""
-    page = (ROOT.parent / "docs" / "web-config.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "web-config.md").read_text(encoding="utf-8")
     yield from (found.encode() for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
     lines = (
         "min_version: TLS13",
@@ -121,11 +116,15 @@ def requests() -> Iterable[bytes]:
 def rows() -> Iterable[bytes]:
     """Rows of the state file as the exporter writes them: memories, pauses, skills."""
     yield b'[["4173","Ventas"],["4190","Cobranza"]]'
-    for reason in (Reason.QUOTA, Reason.UNAUTHORIZED):
-        pause = next_pause(None, reason, NOW, DAY, 300.0, "0" * 64)
-        yield json.dumps(pause.to_json(), separators=(",", ":")).encode()
-    for shown in (status(), status(VOICE), status(VOICE, CHAT, failures=2, yesterday=(CHAT,))):
-        yield json.dumps(memory_to_json(shown.memory), separators=(",", ":")).encode()
+    good = [_good(0, count) for count in ("67", "90", "80")]
+    chat = quirks.envelope([quirks.cells(), quirks.cells("chat-whatsapp", inbound_calls="20")])
+    for answers in (
+        good,
+        [Wire(200, None, None, 0, chat), Wire(500, None, None, 0, b""), _good(1, "95")],
+        [*good, Wire(403, None, None, 0, b'{"code":"403","msg":"TOKEN LIMIT EXCEEDED"}')],
+        [Wire(401, None, None, 0, b"")],
+    ):
+        yield from (text.encode() for text in rows_after(*answers))
 
 
 SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
@@ -147,8 +146,8 @@ def write(name: str, folder: Path) -> None:
 
 def main() -> None:
     """Make the corpus of every target."""
-    for name in TARGETS:
-        where = corpus(name)
+    for name in SEEDS:
+        where = CORPUS / name
         where.mkdir(parents=True, exist_ok=True)
         write(name, where)
         files = list(where.iterdir())

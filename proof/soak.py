@@ -8,8 +8,7 @@ from pathlib import Path
 
 from exporter.simulator import Scenario
 from proof import soak_minutes
-from proof.part import Part, Say, Scale
-from proof.shortened import shortened
+from proof.part import Part, Say, Scale, shortened
 from proof.soak_days import Days, run_beside
 from proof.soak_judge import Line, fit
 from proof.soak_minutes import Minutes

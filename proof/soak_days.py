@@ -13,6 +13,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -22,8 +23,7 @@ from pathlib import Path
 from benchmarks.processes import environment, python
 from exporter.polling import poll
 from exporter.simulator import Scenario
-from proof.part import Say
-from proof.scratch import scratch
+from proof.part import Say, memory
 from proof.soak_centre import START, Member, members, mixture
 from proof.soak_witness import Centre, Pages
 from tests.e2e_support import Samples
@@ -102,7 +102,7 @@ class _Run:
             for member in self._members:
                 self._switch(member, Scenario.HEALTHY)
             await asyncio.sleep(2 * 3600)
-            self._compare(running.page.text())
+            self._compare(running.page.render())
         self._take()
         found.seconds, found.cpu = time.monotonic() - began, time.process_time()
         return found
@@ -115,7 +115,7 @@ class _Run:
                     if scenario is not None:
                         self._switch(member, scenario)
             await asyncio.sleep(86400 / _PAGES_A_DAY)
-            self._pages.take(running.page.text(), self._world.now().date())
+            self._pages.take(running.page.render(), self._world.now().date())
 
     def _switch(self, member: Member, scenario: Scenario) -> None:
         self._met.add(str(scenario))
@@ -128,7 +128,9 @@ class _Run:
         self._pages.forget(today)
         for member in self._members:
             member.forget()
-        found.series.append(sum(line[:1] != b"#" for line in running.page.text().splitlines()))
+        found.series.append(
+            sum(line[:1] != b"#" for line in running.page.render().splitlines())
+        )
         gc.collect()
         found.blocks.append(sys.getallocatedblocks())
         found.objects.append(len(gc.get_objects()))
@@ -222,7 +224,7 @@ def run_beside(
 
 def _main(argv: Sequence[str]) -> None:
     # The state is flushed twice a poll: in memory where possible, for the time it takes.
-    with scratch("wolkvox-soak-") as name:
+    with tempfile.TemporaryDirectory(prefix="wolkvox-soak-", dir=memory()) as name:
         found = run(**json.loads(argv[0]), directory=Path(name))
     sys.stdout.write(json.dumps(asdict(found)))
 

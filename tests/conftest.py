@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.needs import needs_linux
+
+# `make test` tries fewer examples of each property; `make test-slow` tries them all.
+settings.register_profile("quick", max_examples=20)
 
 # Needs 500 MB of deployment tools: `make deploy-check` installs them and runs it.
 collect_ignore = ["test_deploy_tools.py"]

@@ -18,9 +18,9 @@ from exporter.config import Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.fleet import operation_info, query_renderer, reports_in_use
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import ExporterTelemetry
-from exporter.metrics.telemetry import OperationTelemetry
+from exporter.metrics.exporter import ExporterTelemetry
+from exporter.metrics.operation import OperationTelemetry
+from exporter.metrics.page import MetricsPage
 from exporter.polling.limits import day_to_close
 from exporter.polling.request import SKILL_11, TOKEN_INFO
 from exporter.polling.status import Timing
@@ -128,7 +128,7 @@ class Weeks:
             sleep=_no_sleep,
         )
         self.configuration = configuration(directory, _WORDS, ("7b00", "7b01"))
-        self._page = Exposition(self._now.epoch)
+        self._page = MetricsPage(self._now.epoch)
         self._exporter = ExporterTelemetry(self._page, "0.1.0", "0" * 12, START.timestamp())
         self._used: dict[tuple[str, date], int] = {}
         self._queries = [
@@ -188,7 +188,7 @@ class Weeks:
         every = SCRAPE if _is_detailed(slot) else INTERVAL
         for number in range(step // every):
             self._now.at = slot + timedelta(seconds=30) + number * every
-            yield self._now.at, self._page.text()
+            yield self._now.at, self._page.render()
 
     def _poll(self, query: _Query, step: timedelta, fails: bool) -> None:
         now, told = self._now.at, query.telemetry

@@ -200,19 +200,21 @@ class Launch:
         *argv: str,
         env: Mapping[str, str] | None = None,
         prelude: str = "",
+        stdout: Path | None = None,
     ) -> Life:
         """Start `wolkvox-exporter` with these arguments; `prelude` is Python run before it."""
         stem = self.directory / f"life-{len(self._lives)}"
+        output, log = stdout or Path(f"{stem}.out"), Path(f"{stem}.err")
         order = {
             "argv": argv,
             "env": {**os.environ, **(env or {})},
             "cwd": str(self.directory),
-            "stdout": f"{stem}.out",
-            "stderr": f"{stem}.err",
+            "stdout": str(output),
+            "stderr": str(log),
             "prelude": prelude,
         }
         pid = self._nursery.ask({"start": order})["pid"]
-        life = Life(self._nursery, pid, Path(f"{stem}.out"), Path(f"{stem}.err"))
+        life = Life(self._nursery, pid, output, log)
         self._lives.append(life)
         return life
 

@@ -80,7 +80,7 @@ class Play:
             async with exporter(loaded, directory, world, transport) as running:
                 while minute < end:
                     await self._until(minute * 60 + 30)
-                    self._scrape(scene, minute, running.page.text().decode())
+                    self._scrape(scene, minute, running.page.render().decode())
                     minute += 1
             while minute in self.down:
                 await self._until(minute * 60 + 30)

@@ -374,11 +374,11 @@ def test_letters_that_the_terminal_lacks_are_replaced(
 ) -> None:
     """A name with an en dash comes after a request that was paid: it breaks nothing."""
     config = write_config(tmp_path, operation(api.url(), "4173, name: Ventas – Norte 日本"))
-    latin = {"PYTHONIOENCODING": "latin-1"}
-    life = ran(launch, "--config.file", str(config), command, env=latin)
-    assert (life.returncode, "Traceback" in life.stderr) == (0, False), life.stderr
+    latin = "import sys; sys.stdout.reconfigure(encoding='latin-1')"
+    life = launch("--config.file", str(config), command, prelude=latin)
+    assert (life.wait(), "Traceback" in life.log()) == (0, False), life.log()
     if command != "--config.check":
-        assert "Ventas ? Norte ??" in life.stdout
+        assert "Ventas ? Norte ??" in life.output()
 
 
 @pytest.mark.parametrize(
@@ -401,11 +401,10 @@ def test_an_output_that_takes_nothing_is_one_line(
     launch: Launch, good: str, argv: tuple[str, ...]
 ) -> None:
     """A full disk behind `>` is exit 1 and a sentence, whatever was to be written."""
-    with open("/dev/full", "w") as full:
-        life = ran(launch, *argv, stdout=full, env={"PYTHONUNBUFFERED": ""})
-    (line,) = [line for line in life.stderr.splitlines() if not line.startswith("ts=")]
+    life = launch(*argv, stdout=Path("/dev/full"))
+    assert life.wait() == 1
+    (line,) = [line for line in life.log().splitlines() if not line.startswith("ts=")]
     assert line == "error: the output cannot be written: No space left on device"
-    assert life.returncode == 1
 
 
 @pytest.mark.usefixtures("linux")
@@ -414,6 +413,19 @@ def test_an_output_without_a_buffer_is_one_line_too(launch: Launch) -> None:
     with open("/dev/full", "w") as full:
         life = ran(launch, "--version", stdout=full, env={"PYTHONUNBUFFERED": "1"})
     assert life.stderr == "error: the output cannot be written: No space left on device\n"
+    assert life.returncode == 1
+
+
+@pytest.mark.usefixtures("linux")
+def test_an_output_that_takes_nothing_is_one_line_in_ascii_too(
+    launch: Launch, good: str
+) -> None:
+    """As under cron, whose locale has ASCII alone."""
+    with open("/dev/full", "w") as full:
+        argv = ("probe", "--config.file", good)
+        life = ran(launch, *argv, stdout=full, env={"PYTHONIOENCODING": "ascii"})
+    (line,) = [line for line in life.stderr.splitlines() if not line.startswith("ts=")]
+    assert line == "error: the output cannot be written: No space left on device"
     assert life.returncode == 1
 
 

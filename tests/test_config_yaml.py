@@ -235,8 +235,8 @@ def load_bytes(directory: Path, content: bytes) -> None:
     told.encode("utf-8")
 
 
-QUICK = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+in_one_directory = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 SCALARS = st.one_of(
     st.none(),
@@ -272,21 +272,21 @@ TREES = st.recursive(
 )
 
 
-@QUICK
+@in_one_directory
 @given(content=st.binary(max_size=60))
 def test_no_bytes_raise_anything_else(tmp_path: Path, content: bytes) -> None:
     """Any bytes are a configuration or a ConfigError."""
     load_bytes(tmp_path, content)
 
 
-@QUICK
+@in_one_directory
 @given(text=st.text(alphabet=" \n\t:-[]{}&*!|>'\"%@`,?#~<=0123456789abnoxyz.\\", max_size=60))
 def test_no_text_raises_anything_else(tmp_path: Path, text: str) -> None:
     """Any text made of YAML's own signs is a configuration or a ConfigError."""
     load_bytes(tmp_path, text.encode())
 
 
-@QUICK
+@in_one_directory
 @given(
     operations=st.lists(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=8), max_size=3),
     defaults=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=4),

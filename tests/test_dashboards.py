@@ -12,8 +12,8 @@ import promql_parser as promql
 import pytest
 import yaml
 
+from exporter.metrics.exporter import ProcessMetrics
 from exporter.metrics.families import TABLE
-from exporter.metrics.own import ProcessMetrics
 from scripts.dashboards.__main__ import generated, main
 from scripts.dashboards.boards import texts, translated, written
 from scripts.dashboards.spanish import SAME, SPANISH
@@ -283,7 +283,7 @@ def test_no_ratio_is_averaged(name: str) -> None:
 
 def test_process_metrics_on_the_boards_are_those_of_the_library() -> None:
     """A name that the client library no longer has would be an empty panel."""
-    page = ProcessMetrics().text().decode()
+    page = ProcessMetrics()(openmetrics=False).decode()
 
     for metric in FOREIGN:
         assert not metric.startswith("process_") or f"\n{metric} " in page

@@ -101,6 +101,19 @@ CLOCKS: dict[str, Callable[[float], bool]] = {
     "24/7 off": lambda hour: False,
 }
 CHANGES = [(zone, change) for zone, found in zones().items() for change in found]
+# One year of them in `make test`, ten in `make test-slow`.
+years = pytest.mark.parametrize(
+    "years",
+    [
+        pytest.param(range(2027, 2028), id="one-year"),
+        pytest.param(range(2025, 2036), id="all-years", marks=pytest.mark.slow),
+    ],
+)
+
+
+def changes_of(years: range) -> list[tuple[ZoneInfo, Change]]:
+    """The changes of the clocks in these years, in every zone."""
+    return [(zone, change) for zone, change in CHANGES if change.at.year in years]
 
 
 def open_at(expression: str, moment: datetime, zone: ZoneInfo) -> bool:
@@ -114,10 +127,11 @@ def half_hours(start: datetime, end: datetime) -> list[datetime]:
     return [start + number * HALF_HOUR for number in range((end - start) // HALF_HOUR)]
 
 
+@years
 @pytest.mark.parametrize("expression", CLOCKS)
-def test_days_of_every_change_of_the_clocks_are_measured(expression: str) -> None:
+def test_days_of_every_change_of_the_clocks_are_measured(expression: str, years: range) -> None:
     """In every zone the day of a change and its neighbours are open as the clocks show it."""
-    for zone, change in CHANGES:
+    for zone, change in changes_of(years):
         hours = OpenHours(expression, zone)
         days = days_of(change)
         starts = [day_start(day, zone) for day in (*days, days[-1] + A_DAY)]
@@ -129,10 +143,11 @@ def test_days_of_every_change_of_the_clocks_are_measured(expression: str) -> Non
         assert whole == sum(hours.open_seconds(*day) for day in pairwise(starts))
 
 
+@years
 @pytest.mark.parametrize("expression", CLOCKS)
-def test_the_state_around_a_change_of_the_clocks(expression: str) -> None:
+def test_the_state_around_a_change_of_the_clocks(expression: str, years: range) -> None:
     """What is said to come next comes then: opening, closing, and no change in between."""
-    for zone, change in CHANGES:
+    for zone, change in changes_of(years):
         hours = OpenHours(expression, zone)
         for now in half_hours(change.at - 3 * HALF_HOUR, change.at + 3 * HALF_HOUR):
             is_open, until = hours.state(now.timestamp())

@@ -131,7 +131,7 @@ async def live(history: History, steps: list[tuple[str, int, bool, int]]) -> Non
 
 
 @settings(
-    max_examples=10,
+    max_examples=settings().max_examples // 10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],

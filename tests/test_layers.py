@@ -26,6 +26,7 @@ DOORS = {
     "opening_hours": ("config/hours.py",),
     "sqlite3": ("state/",),
     "prometheus_client": ("metrics/",),
+    "isal": ("metrics/page.py",),
     "uvicorn": ("web/server.py",),
     "click": ("cli.py", "flags.py", "demo.py", "tools/"),
 }

@@ -21,14 +21,13 @@ from prometheus_client.registry import Collector
 
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
-from exporter.metrics.exposition import Exposition, Scoped
+from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
 from exporter.metrics.families import BY_NAME, TABLE
-from exporter.metrics.own import ExporterTelemetry, ProcessMetrics
+from exporter.metrics.operation import OperationTelemetry
+from exporter.metrics.page import Block, MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.reference import reference
-from exporter.metrics.render import Block
 from exporter.metrics.sla import Targets
-from exporter.metrics.telemetry import OperationTelemetry
 from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import ChannelFigures
@@ -50,6 +49,7 @@ TARGETS = Targets(
 )
 RENDERER = QueryRenderer(BOGOTA, TARGETS)
 ALWAYS = OpenHours(None, BOGOTA)
+BASES = {family.base: family for family in TABLE}
 GOLDEN = Path(__file__).parent / "data" / "metrics.prom"
 
 
@@ -58,7 +58,7 @@ class Page:
 
     def __init__(self, reports: tuple[str, ...] = ("skill_11",)) -> None:
         self.now = NOW
-        self.exposition = Exposition(lambda: self.now)
+        self.exposition = MetricsPage(lambda: self.now)
         self.snapshot = Snapshot()
         self.exporter = ExporterTelemetry(self.exposition, "1.2.3", "abc", NOW - 3600)
         self.acme = OperationTelemetry("acme", self.exposition, self.snapshot)
@@ -71,12 +71,12 @@ class Page:
         return self
 
     def names(self) -> set[str]:
-        return {f.name for f in parse_text(self.exposition.text().decode()) if f.samples}
+        return {f.name for f in parse_text(self.exposition.render().decode()) if f.samples}
 
     def value(self, name: str, **labels: str) -> float | None:
         found = [
             sample.value
-            for family in parse_text(self.exposition.text().decode())
+            for family in parse_text(self.exposition.render().decode())
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         ]
@@ -102,7 +102,7 @@ def filled() -> Page:
 
 def test_golden_page() -> None:
     """The page of a fixed state is this text, byte by byte (regenerate: delete the file)."""
-    text = filled().exposition.text()
+    text = filled().exposition.render()
     text = text.replace(
         f'python_version="{platform.python_version()}"'.encode(), b'python_version="3"'
     )
@@ -115,7 +115,7 @@ def test_golden_page() -> None:
 
 def test_promtool_finds_nothing_to_complain(tmp_path: Path) -> None:
     """`promtool check metrics`, which lints names, types and HELP, is content."""
-    checked = run("promtool", "check", "metrics", text=filled().exposition.text().decode())
+    checked = run("promtool", "check", "metrics", text=filled().exposition.render().decode())
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert checked.stdout + checked.stderr == ""
@@ -135,12 +135,11 @@ def test_page_equals_what_the_library_renders() -> None:
     """Joined pieces are what generate_latest makes of the same families, in both formats."""
     page = filled()
     page.show(status(VOICE, operation="acme", skill_id="9", skill='ñ "x"\\\n€'))
-    text, openmetrics = page.exposition.text(), page.exposition.openmetrics()
+    text, openmetrics = page.exposition.render(), page.exposition.render(openmetrics=True)
     parsed = list(parse_text(text.decode()))
-    order = {family.base: family for family in TABLE}
     again = []
     for family in parsed:
-        known = order[family.name]
+        known = BASES[family.name]
         metric = Metric(known.base, known.help, known.kind)
         metric.samples = family.samples
         again.append(metric)
@@ -157,27 +156,27 @@ def test_openmetrics_is_valid_and_says_the_same() -> None:
     page = filled()
     strict = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in parse_openmetrics(page.exposition.openmetrics().decode())  # type: ignore[no-untyped-call]
+        for family in parse_openmetrics(page.exposition.render(openmetrics=True).decode())  # type: ignore[no-untyped-call]
         for sample in family.samples
     }
     loose = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in parse_text(page.exposition.text().decode())
+        for family in parse_text(page.exposition.render().decode())
         for sample in family.samples
     }
 
     assert strict == loose
-    assert page.exposition.openmetrics().endswith(b"# EOF\n")
+    assert page.exposition.render(openmetrics=True).endswith(b"# EOF\n")
 
 
 def test_process_metrics_join_in_both_formats() -> None:
     """process_* and python_* stand after the exporter's own families."""
-    process = ProcessMetrics()
-    exposition = Exposition(lambda: NOW, process.text, process.openmetrics)
+    exposition = MetricsPage(lambda: NOW)
+    ExporterTelemetry(exposition, "1.2.3", "abc", NOW, process=ProcessMetrics())
 
-    assert b"process_resident_memory_bytes" in exposition.text()
-    assert b"python_info" in exposition.openmetrics()
-    list(parse_openmetrics(exposition.openmetrics().decode()))  # type: ignore[no-untyped-call]
+    assert b"process_resident_memory_bytes" in exposition.render()
+    assert b"python_info" in exposition.render(openmetrics=True)
+    list(parse_openmetrics(exposition.render(openmetrics=True).decode()))  # type: ignore[no-untyped-call]
 
 
 def test_absent_figures_have_no_samples() -> None:
@@ -252,7 +251,7 @@ def test_buckets_are_written_the_same_in_both_formats() -> None:
     """`le` reads 10.0, 20.0, 30.0 and +Inf in the text format and in OpenMetrics."""
     page = Page().show(status(VOICE))
 
-    for body in (page.exposition.text(), page.exposition.openmetrics()):
+    for body in (page.exposition.render(), page.exposition.render(openmetrics=True)):
         for bound in (b'le="10.0"', b'le="20.0"', b'le="30.0"', b'le="+Inf"'):
             assert bound in body
 
@@ -364,30 +363,43 @@ def test_hostile_names_are_escaped() -> None:
 
     skills = {
         sample.labels["skill"]
-        for family in parse_text(page.exposition.text().decode())
+        for family in parse_text(page.exposition.render().decode())
         for sample in family.samples
         if "skill" in sample.labels
     }
     assert skills == {odd}
 
 
-def test_block_refuses_wrong_arity_and_repetition() -> None:
-    """What the library would drop in silence is an error here."""
-    block = Block(BY_NAME["wolkvox_up"])
-    block.add(("acme", "1", "x"), 1.0)
+def test_every_line_has_the_labels_of_its_family() -> None:
+    """No sample stands twice, and each has exactly the labels of the table."""
+    page = filled()
+    seen = set()
+    for family in parse_text(page.exposition.render().decode()):
+        known = BASES[family.name]
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in seen
+            seen.add(key)
+            own = set(known.labels) | ({"le"} if sample.name.endswith("_bucket") else set())
+            more = {"client"} if known.name == "wolkvox_operation_info" else set()
+            assert set(sample.labels) == own | more
 
-    with pytest.raises(ValueError, match="comes twice"):
-        block.add(("acme", "1", "x"), 0.0)
-    with pytest.raises(ValueError, match="takes"):
-        block.add(("acme", "1"), 0.0)
+
+def test_a_family_that_is_not_in_the_table_is_refused() -> None:
+    """What is not documented cannot be shown."""
+    page = MetricsPage(lambda: NOW)
+    page.put(("a",), Block({"wolkvox_unknown": "wolkvox_unknown 1.0\n"}))
+
+    with pytest.raises(KeyError, match="wolkvox_unknown"):
+        page.render()
 
 
 def test_empty_families_have_no_header() -> None:
     """A family without samples is not mentioned."""
-    assert Exposition(lambda: NOW).text() == b""
-    exposition = Exposition(lambda: NOW)
-    exposition.put(("a",), Scoped({}))
-    assert exposition.openmetrics() == b"# EOF\n"
+    assert MetricsPage(lambda: NOW).render() == b""
+    exposition = MetricsPage(lambda: NOW)
+    exposition.put(("a",), Block({}))
+    assert exposition.render(openmetrics=True) == b"# EOF\n"
 
 
 def test_every_family_has_help_source_and_no_forbidden_name() -> None:

@@ -1,33 +1,32 @@
-"""Rows that are kept without their values give the lines that the library would."""
+"""A query's lines are what prometheus_client would write of the same samples."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import example, given
+from zoneinfo import ZoneInfo
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.families import BY_NAME
-from exporter.metrics.rows import (
-    Rows,
-    counter_figures,
-    counter_row,
-    day_figures,
-    day_gauges,
-    day_row,
-    filled,
-    status_row,
-)
-from exporter.state.totals import Counters
-from exporter.wolkvox.columns import ChannelFigures
+from exporter.metrics.query import QueryRenderer
+from exporter.metrics.sla import Targets
+from exporter.state.ledger import ChannelLedger, QueryLedger
+from exporter.state.models import QueryKey, QueryMemory, QueryStatus, Result
+from exporter.state.totals import ZERO_TOTALS, Counters
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
+from tests.statuses import DAY, NOW
 
-# What a form could take for one of its own places, and what the exposition escapes.
+# What the exposition escapes, and what means something to Python's own formats.
 ODD = st.text(st.sampled_from('%s{}@01"\\\n ñ€'), max_size=12)
-LABELS = st.tuples(*[ODD | st.text(max_size=8)] * 5)
-NUMBERS = st.none() | st.floats(allow_nan=False) | st.integers(0, 10**12)
-FIGURES = st.builds(ChannelFigures, st.just("chat"), *[NUMBERS] * 9)
+TEXTS = ODD | st.text(max_size=8)
+NUMBERS = st.none() | st.floats(0, 1e12) | st.integers(0, 10**12)
+FIGURES = st.builds(ChannelFigures, TEXTS, *[NUMBERS] * 9)
+RENDERER = QueryRenderer(
+    ZoneInfo("America/Bogota"), Targets((), ZoneInfo("UTC"), single_skills=True)
+)
 
 
 class _Collected(Collector):
@@ -42,38 +41,54 @@ def by_the_library(name: str, samples: list[tuple[str, dict[str, str], float]]) 
     """Lines of samples (name, labels, value) of a family."""
     metric = Metric(name, "x", "untyped")
     for sample, labels, value in samples:
-        metric.add_sample(sample, labels, value + 0.0)  # minus nothing is nothing
+        metric.add_sample(sample, labels, value)
     return b"".join(generate_latest(_Collected(metric)).splitlines(keepends=True)[2:])
 
 
-@given(LABELS, FIGURES)
-@example(("100 %", "{0}", "@0@", "%s", "{}"), ChannelFigures("", *[1] * 3, *[None] * 6))
+def rendered(key: QueryKey, skill: str, memory: QueryMemory) -> dict[str, dict[str, bytes]]:
+    """The lines of each part of a query, by family."""
+    status = QueryStatus(key, skill, memory, live_until=NOW + 1)
+    return {
+        scope[-1]: {name: lines.encode() for name, lines in one.lines.items()}
+        for scope, one in RENDERER.blocks(status, NOW).items()
+    }
+
+
+@settings(deadline=None)
+@given(st.tuples(TEXTS, TEXTS, TEXTS), FIGURES)
+@example(("100 %", "{0}", "@0@"), ChannelFigures("%s{}", *[1] * 3, *[None] * 6))
 def test_a_day_is_what_the_library_writes(
-    labels: tuple[str, ...], figures: ChannelFigures
+    names: tuple[str, str, str], figures: ChannelFigures
 ) -> None:
     """Whatever stands in a label, and whatever is absent."""
-    shown = filled([(Rows({}).of(labels, day_row), day_figures(figures))])
+    operation, skill_id, skill = names
+    memory = QueryMemory(last_success_at=NOW, today=Result(DAY, (figures,), NOW))
+    own = {"operation": operation, "skill_id": skill_id, "skill": skill}
+    own |= {"type_interaction": figures.channel, "window": "today"}
 
     expected: dict[str, bytes] = {}
-    for name, more, value in day_gauges(figures):
+    for column in COLUMNS:
+        value = getattr(figures, column.attribute)
         if value is not None:
-            named = dict(zip(BY_NAME[name].labels, (*labels, *more), strict=True))
-            line = by_the_library(name, [(name, named, value)])
-            expected[name] = expected.get(name, b"") + line
-    assert shown == expected
+            more = {"threshold_seconds": str(column.within)} if column.within else {}
+            assert set(own | more) == set(BY_NAME[column.family].labels)
+            line = by_the_library(column.family, [(column.family, own | more, value)])
+            expected[column.family] = expected.get(column.family, b"") + line
+    assert rendered(QueryKey(operation, skill_id), skill, memory)["today"] == expected
 
 
-@given(LABELS.map(lambda labels: labels[:4]))
-def test_counters_are_what_the_library_writes(labels: tuple[str, ...]) -> None:
+@settings(deadline=None)
+@given(TEXTS)
+def test_counters_are_what_the_library_writes(channel: str) -> None:
     """A counter, a histogram and a summary."""
-    counters = Counters(9, 1, 2, 3, 4, 5.5, 6, 7.25)
-    shown = filled([(Rows({}).of(labels, counter_row), counter_figures(counters))])
+    pair = ChannelLedger(DAY, ZERO_TOTALS, Counters(9, 1, 2, 3, 4, 5.5, 6, 7.25))
+    memory = QueryMemory(last_success_at=NOW, ledger=QueryLedger(DAY, {channel: pair}))
 
-    own = dict(zip(BY_NAME["wolkvox_skill_answer_wait_seconds"].labels, labels, strict=True))
+    own = {"operation": "acme", "skill_id": "1", "skill": "Ventas", "type_interaction": channel}
     wait, abandon = "wolkvox_skill_answer_wait_seconds", "wolkvox_skill_abandon_wait_seconds"
     offered = "wolkvox_skill_offered_interactions_total"
     buckets = (("10.0", 1), ("20.0", 2), ("30.0", 3), ("+Inf", 4))
-    assert shown == {
+    assert rendered(QueryKey("acme", "1"), "Ventas", memory)["counters"] == {
         offered: by_the_library(offered, [(offered, own, 9)]),
         wait: by_the_library(
             wait,
@@ -87,38 +102,3 @@ def test_counters_are_what_the_library_writes(labels: tuple[str, ...]) -> None:
             abandon, [(f"{abandon}_count", own, 6), (f"{abandon}_sum", own, 7.25)]
         ),
     }
-
-
-def test_rows_of_one_family_stand_together_in_their_order() -> None:
-    """Several rows fill the same families, one after the other."""
-    rows = Rows({})
-    made = [
-        (rows.of(("acme", one, "Ventas"), status_row), (1.0, None, 2.0, 300.0, 0))
-        for one in "21"
-    ]
-
-    assert filled(made)["wolkvox_up"].splitlines() == [
-        b'wolkvox_up{operation="acme",skill="Ventas",skill_id="2"} 1.0',
-        b'wolkvox_up{operation="acme",skill="Ventas",skill_id="1"} 1.0',
-    ]
-    assert "wolkvox_last_attempt_timestamp_seconds" not in filled(made)
-
-
-def test_a_row_is_made_once() -> None:
-    """What the rendering before used is taken up; what is used no more is let go."""
-    labels = ("acme", "1", "Ventas")
-    first = Rows({})
-    row = first.of(labels, status_row)
-    second = Rows(first.used)
-
-    assert second.of(labels, status_row) is row
-    assert second.used == {labels: row}
-    assert Rows(second.used).used == {}
-
-
-def test_a_row_takes_as_many_figures_as_it_has() -> None:
-    """A figure more or less would stand on the line of another."""
-    row = Rows({}).of(("acme", "1", "Ventas"), status_row)
-    for figures in ((1.0,) * 4, (1.0,) * 6):
-        with pytest.raises((ValueError, TypeError)):
-            filled([(row, figures)])

@@ -25,7 +25,7 @@ def in_turn(stage: Stage, *responses: httpx.Response) -> Callable[[Seen], httpx.
 
 def data_series(running: Exporter) -> set[str]:
     """The names of the data series on the page."""
-    lines = running.page.text().decode().splitlines()
+    lines = running.page.render().decode().splitlines()
     return {line.split("{")[0] for line in lines if line.startswith("wolkvox_skill_")}
 
 

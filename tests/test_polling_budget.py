@@ -25,7 +25,7 @@ from tests.polling_support import (
 from tests.state_support import row_of
 from tests.virtual import Exporter, in_virtual_time, refusal
 
-TEN = " ".join(str(4170 + number) for number in range(10))
+FOUR = "4170 4171 4172 4173"
 STRETCHED = "interval stretched to keep within daily_requests"
 LIMIT = "wolkvox_daily_requests_limit"
 
@@ -61,21 +61,21 @@ def spend(running: Exporter, stage: Stage, calls: int, skill: str = "9999") -> N
 async def test_a_plan_over_the_ceiling_is_stretched(
     state_directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Ten skills with 2,880 planned calls keep within 1,000 a day, evenly, and say it once."""
+    """Four skills with 1,152 planned calls keep within 400 a day, evenly, and say it once."""
     caplog.set_level(logging.INFO, logger="exporter")
     stage = Stage(state_directory, "2026-11-18 00:00")
-    async with stage.run(operation(TEN, daily_requests=1000)) as running:
+    async with stage.run(operation(FOUR, daily_requests=400)) as running:
         await stage.until("2026-11-18 00:30")
         assert running.value(IN_FORCE) == pytest.approx(864, rel=0.02)
-        assert running.value(LIMIT) == 1000
+        assert running.value(LIMIT) == 400
         await stage.until("2026-11-18 23:59:59")
         assert running.value(USED) == per_day(stage)[date(2026, 11, 18)]
         assert running.value(INBOUND, skill_id="4170") == 100
         await stage.until("2026-11-19 03:00")
     days = per_day(stage)
-    assert 980 <= days[date(2026, 11, 18)] <= 1000
-    assert 120 <= days[date(2026, 11, 19)] <= 130
-    for skill in TEN.split():
+    assert 390 <= days[date(2026, 11, 18)] <= 400
+    assert 48 <= days[date(2026, 11, 19)] <= 52
+    for skill in FOUR.split():
         apart = gaps(stage.seen(skill))
         assert min(apart) >= 864 - NEARLY
         assert max(apart) < 1000
@@ -277,7 +277,7 @@ async def test_a_plan_that_just_fits_is_not_said_to_be_stretched_again_and_again
 async def test_the_interval_in_force_outlives_a_restart(state_directory: Path) -> None:
     """A restart asks no query before the stretched interval has passed, and shows it."""
     stage = Stage(state_directory, "2026-11-18 00:00")
-    stretched = operation(TEN, daily_requests=500)  # 1,728 s
+    stretched = operation(FOUR, daily_requests=200)  # 1,728 s
     async with stage.run(stretched):
         await stage.until("2026-11-18 00:02")
     await stage.until("2026-11-18 00:25")
@@ -288,7 +288,7 @@ async def test_the_interval_in_force_outlives_a_restart(state_directory: Path) -
         # Younger than three intervals in force, so restored and shown.
         assert running.value(INBOUND, skill_id="4170") == 100
         await stage.until("2026-11-18 00:40")
-    for skill in TEN.split():
+    for skill in FOUR.split():
         assert gaps(stage.seen(skill)) == pytest.approx([1740], rel=0.02)
 
 

@@ -196,7 +196,7 @@ async def test_the_gauges_change_over_at_midnight(state_directory: Path) -> None
         assert windows_of(running) == {}
         names = {
             name
-            for name in running.page.text().decode().split()
+            for name in running.page.render().decode().split()
             if name.startswith("wolkvox_skill_") and "window=" in name
         }
         assert names == set()

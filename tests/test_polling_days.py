@@ -17,9 +17,16 @@ from tests.virtual import Seen, configuration, in_virtual_time
 A_DAY = timedelta(days=1)
 FAILURES = "wolkvox_api_request_failures_total"
 HOURS = "Mo-Su 06:00-22:00"
-# A change at midnight or across it, forward and back, of each zone that has one.
+# A change at midnight or across it, forward and back, of each zone that has one: two of them
+# in `make test`, all in `make test-slow`.
+QUICK = {("America/Havana", 3), ("America/Santiago", 4)}
 NEAR = [
-    pytest.param(zone, change.at, id=f"{zone.key}-{change.at:%Y-%m-%d}")
+    pytest.param(
+        zone,
+        change.at,
+        id=f"{zone.key}-{change.at:%Y-%m-%d}",
+        marks=() if (zone.key, change.at.month) in QUICK else pytest.mark.slow,
+    )
     for zone in map(
         ZoneInfo,
         ("America/Santiago", "America/Havana", "Africa/Cairo", "America/Nuuk"),

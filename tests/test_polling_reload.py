@@ -34,7 +34,7 @@ def growing(stage: Stage) -> None:
 
 def lines_of(running: Exporter, text: str) -> list[str]:
     """The lines of the page that hold a text."""
-    return [line for line in running.page.text().decode().splitlines() if text in line]
+    return [line for line in running.page.render().decode().splitlines() if text in line]
 
 
 @in_virtual_time
@@ -44,11 +44,11 @@ async def test_nothing_changed(state_directory: Path) -> None:
     growing(stage)
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:06")
-        before = running.page.text()
+        before = running.page.render()
         for _ in range(10):
             await running.fleet.apply(stage.configure(operation("4173 4174")))
             await asyncio.sleep(1)
-        assert running.page.text() == before
+        assert running.page.render() == before
         await stage.until("2026-11-18 10:11")
     assert stage.clock_times("4173") == ["10:00:00", "10:05:00", "10:10:00"]
 

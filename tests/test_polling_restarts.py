@@ -128,7 +128,7 @@ async def test_restored_values_are_shown_at_once(state_directory: Path) -> None:
     stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:01")
-        before = running.page.text()
+        before = running.page.render()
         assert running.fleet.ready()
     stage.api.seconds = 30.0
     async with stage.run() as running:
@@ -138,7 +138,7 @@ async def test_restored_values_are_shown_at_once(state_directory: Path) -> None:
         assert running.value(INBOUND) == 100
         assert running.value("wolkvox_up") == 1
         assert running.fleet.ready()
-        after = running.page.text()
+        after = running.page.render()
     assert figures(after) == figures(before)
 
 

@@ -43,7 +43,9 @@ def expected_windows(seen: Sequence[Seen], zone: ZoneInfo) -> list[tuple[str, st
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@pytest.mark.parametrize("start", ["2026-04-03 12:00", "2026-09-04 12:00"])
+@pytest.mark.parametrize(
+    "start", ["2026-04-03 12:00", pytest.param("2026-09-04 12:00", marks=pytest.mark.slow)]
+)
 @in_virtual_time
 async def test_three_days_over_a_clock_change(state_directory: Path, start: str) -> None:
     """Midnights that come twice or never leave spacing, windows and turns as they are."""
@@ -64,6 +66,7 @@ async def test_three_days_over_a_clock_change(state_directory: Path, start: str)
     assert stage.api.most_in_flight == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
 async def test_three_days_against_the_simulator(state_directory: Path) -> None:

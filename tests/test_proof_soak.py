@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.metrics import render
 from exporter.polling.limits import Limits
 from proof import soak, soak_centre, soak_days, soak_minutes
-from proof.part import TINY, Scale
-from proof.shortened import shortened
+from proof.part import TINY, Scale, shortened
 from proof.soak_days import Days
 from proof.soak_judge import fit, rise, second_half
 from proof.soak_minutes import Minutes, Sample
@@ -218,12 +216,3 @@ def test_levels_are_compared_by_their_floors() -> None:
     assert rise([9.0] * 10 + [0.0] + [1.0] * 9 + [1.0] * 10) == 0.0
     assert rise([1.0] * 20 + [4.0] * 10) == 3.0
     assert second_half([0.0] * 50 + [1.0] * 25 + [2.0] * 25) == 1.0
-
-
-def test_values_that_never_come_again_do_not_fill_the_memory() -> None:
-    """What is kept of rendered numbers is bounded to a few megabytes at most."""
-    for number in range(60_000):
-        render.number(1_700_000_000.0 + number / 7)
-    kept = render.number.cache_info()
-    render.number.cache_clear()
-    assert kept.currsize <= 10_000

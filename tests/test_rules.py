@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -12,10 +14,12 @@ from tests.rules_support import (
     ROOT,
     RULES,
     WATCHDOG,
+    Case,
     Rule,
     alerts,
     as_tests,
     hastened,
+    needed,
     promtool,
     question,
     shipped,
@@ -88,18 +92,45 @@ def test_messages_read_as_they_should() -> None:
 # Hand-written scenes --------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def verdict(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What promtool says of all scenes; empty where all is as it must be."""
+def verdict_of(cases: Sequence[Case], rules: Iterable[Rule], directory: Path) -> str:
+    """What promtool says of scenes; empty where all is as it must be."""
     names = {name: name for name in alerts() if name != WATCHDOG}
-    tests = as_tests(CASES, names)
-    end = max(one.scene.minutes for one in CASES)
+    tests = as_tests(cases, names)
+    end = max(one.scene.minutes for one in cases)
     for test in tests:
         nameless = f'ALERTS{{skill_id!="",skill=""}}[{end}m]'
         test["promql_expr_test"].append(question(f"count_over_time({nameless})", end))
-    return promtool(tmp_path_factory.mktemp("rules"), hastened(shipped()), tests) or ""
+    return promtool(directory, rules, tests) or ""
 
 
+def shortest() -> list[Case]:
+    """The shortest scenes in which every alert fires once."""
+    missing, found = set(alerts()), []
+    for one in sorted(CASES, key=lambda one: one.scene.minutes):
+        if one.expected & missing:
+            missing -= one.expected
+            found.append(one)
+    return found
+
+
+def test_every_alert_fires_in_a_scene_and_in_no_other(tmp_path: Path) -> None:
+    """The shortest scenes of all; the long ones with the rules of their own alerts alone."""
+    rules, cases = hastened(shipped()), shortest()
+    long = [one for one in cases if one.scene.minutes > 200]
+    read = [needed(rules, name) for one in long for name in one.expected]
+    theirs = [rule for rule in rules if any(rule in some for some in read)]
+
+    assert verdict_of([one for one in cases if one not in long], rules, tmp_path) == ""
+    assert verdict_of(long, theirs, tmp_path) == ""
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What promtool says of all scenes together."""
+    return verdict_of(CASES, hastened(shipped()), tmp_path_factory.mktemp("rules"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [one.name for one in CASES])
 def test_scene(name: str, verdict: str) -> None:
     """What fires in a scene is what must fire."""
@@ -108,6 +139,7 @@ def test_scene(name: str, verdict: str) -> None:
     assert not [block for block in blocks if f"{name}[.]" in block or f'"{name}.' in block]
 
 
+@pytest.mark.slow
 def test_nothing_else_fires(verdict: str) -> None:
     """No other alert fires in any scene, and each alert on a skill carries its name."""
     assert verdict == ""

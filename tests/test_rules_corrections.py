@@ -12,6 +12,7 @@ from datetime import UTC
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.polling_support import Stage, operation
 from tests.rules_live import wanted
@@ -72,10 +73,11 @@ async def scraped(directory: Path) -> Scene:
         for minute in range(MINUTES):
             await asyncio.sleep(minute * 60 + 30 - asyncio.get_running_loop().time())
             origin = begin.astimezone(UTC).timestamp()
-            scene.scrape(minute, running.page.text().decode(), wanted(), origin)
+            scene.scrape(minute, running.page.render().decode(), wanted(), origin)
     return scene
 
 
+@pytest.mark.slow
 def test_corrections_are_silent_and_hide_no_breach(
     tmp_path: Path, state_directory: Path
 ) -> None:

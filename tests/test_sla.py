@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import ServiceLevel
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Target, Targets
 from exporter.state.models import QueryStatus
@@ -42,19 +42,19 @@ class Page:
 
     def __init__(self, of: Targets, *statuses: QueryStatus) -> None:
         self.now = NOW
-        self.exposition = Exposition(lambda: self.now)
+        self.exposition = MetricsPage(lambda: self.now)
         self.renderer = QueryRenderer(BOGOTA, of)
         self.show(*statuses)
 
     def show(self, *statuses: QueryStatus) -> None:
         for one in statuses:
-            for scope, shown in self.renderer.scopes(one):
+            for scope, shown in self.renderer.blocks(one, self.now).items():
                 self.exposition.put(scope, shown)
 
     def values(self, name: str) -> dict[tuple[str, str], float]:
         return {
             (sample.labels["skill_id"], sample.labels["type_interaction"]): sample.value
-            for family in text_string_to_metric_families(self.exposition.text().decode())
+            for family in text_string_to_metric_families(self.exposition.render().decode())
             for sample in family.samples
             if sample.name == name
         }

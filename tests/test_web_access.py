@@ -6,8 +6,11 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import logging
 import os
+import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -260,6 +263,24 @@ async def read_to_end(client: Client) -> int:
         while piece := await client.reader.read(1_000_000):
             received += len(piece)
     return received
+
+
+@pytest.mark.parametrize("said", [b"", b"\x00" * 500], ids=["nothing", "no TLS"])
+async def test_a_client_that_is_gone_at_once_is_no_defect(
+    open_site: Open, keys: Keys, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    """One debug line says why, although its end of the connection cannot be closed any more."""
+    caplog.set_level(logging.DEBUG)
+    async with open_site(tls_section(keys.server)) as site:
+        with socket.create_connection(("127.0.0.1", site.run.port)) as client:
+            client.sendall(said)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert (await site.get(tls=trusting(keys.server))).status == 200
+
+    (line,) = [one for one in caplog.records if one.name.startswith("exporter")]
+    assert (line.levelno, line.getMessage()) == (logging.DEBUG, "TLS handshake failed")
+    assert line.__dict__["fields"]["reason"]
+    assert not [one for one in caplog.records if one.levelno > logging.DEBUG]
 
 
 async def test_http_on_the_tls_port_is_told_so(open_site: Open, keys: Keys) -> None:

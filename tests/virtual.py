@@ -30,8 +30,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.config import Configuration, Operation, load
 from exporter.errors import ConfigError, Problem
 from exporter.fleet import Fleet, Means
-from exporter.metrics.exposition import Exposition
-from exporter.metrics.own import ExporterTelemetry
+from exporter.metrics.exporter import ExporterTelemetry
+from exporter.metrics.page import MetricsPage
 from exporter.state.locks import TokenGate
 from exporter.state.models import Snapshot
 from exporter.state.storage import State, Storage
@@ -120,7 +120,7 @@ class Exporter:
     """A running exporter in virtual time, without its HTTP server."""
 
     fleet: Fleet
-    page: Exposition
+    page: MetricsPage
     snapshot: Snapshot
     telemetry: ExporterTelemetry
     storage: Storage
@@ -130,7 +130,7 @@ class Exporter:
     def samples(self, name: str, **labels: str) -> dict[tuple[tuple[str, str], ...], float]:
         """The samples of a name whose labels include `labels`, by their sorted labels."""
         found = {}
-        for family in text_string_to_metric_families(self.page.text().decode()):
+        for family in text_string_to_metric_families(self.page.render().decode()):
             for sample in family.samples:
                 if sample.name == name and labels.items() <= sample.labels.items():
                     found[tuple(sorted(sample.labels.items()))] = sample.value
@@ -154,7 +154,7 @@ async def exporter(
     """Run the poll loops of a configuration; leaving ends them as a SIGTERM would."""
     clock = world.clock()
     storage = Storage.open(directory, clock.epoch)
-    page = Exposition(clock.epoch)
+    page = MetricsPage(clock.epoch)
     telemetry = ExporterTelemetry(page, "0.0.0", "", clock.epoch())
 
     refuse: set[str] = set()

@@ -45,24 +45,9 @@ class FakePages:
     configuration: Configuration = field(default_factory=lambda: Configuration(()))
     asked: list[str] = field(default_factory=list)
 
-    def text(self) -> bytes:
-        return self._asked("text")
-
-    def text_gzip(self) -> bytes:
-        return self._asked("text gzip")
-
-    def openmetrics(self) -> bytes:
-        return self._asked("openmetrics")
-
-    def openmetrics_gzip(self) -> bytes:
-        return self._asked("openmetrics gzip")
-
-    def _asked(self, form: str) -> bytes:
-        self.asked.append(form)
+    def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
+        self.asked.append(("openmetrics" if openmetrics else "text") + " gzip" * gzip)
         return self.body
-
-    def note_dropped(self, count: int) -> None:
-        pass
 
     def healthy(self) -> bool:
         return self.alive
@@ -80,8 +65,7 @@ class FakePages:
 
 def create_app(pages: FakePages, **settings: Any) -> App:
     """The application over pages that are all ready."""
-    status, note, reload = pages.landing, pages.note_dropped, pages.reload
-    return App(pages, pages, status, note, reload, **settings)
+    return App(pages.metrics, pages, pages.landing, pages.reload, **settings)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,14 @@ moments, so that a time-series database has it as if it had been scraped.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from exporter.metrics import render
-from exporter.metrics.families import SKILL_FAMILIES, Family
-from exporter.metrics.rows import day_gauges
-from exporter.wolkvox.columns import ChannelFigures
-
-Series = tuple[str, tuple[str, ...]]
+from exporter.metrics.families import SKILL_FAMILIES
+from exporter.metrics.render import header_openmetrics, labels, number
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +35,32 @@ def history(
     are the labels that a scrape would add (job, instance). A piece is one series of a day.
     """
     for family in SKILL_FAMILIES:
-        header = render.header_openmetrics(family)
+        header = header_openmetrics(family)
         for query in queries:
-            for series, values in sorted(_values(family, query).items()):
+            for series, values in sorted(_series(family.name, query, target).items()):
                 for day, value in values:
-                    sample = _sample(family, query, series, value, target)
+                    sample = f"{series} {number(value)}".encode("utf-8", "replace")
                     piece = b"".join(b"%b %d\n" % (sample, at) for at in stamps(day))
                     yield header + piece if piece else b""
                     header = b"" if piece else header
     yield b"# EOF\n"
 
 
-def _values(family: Family, query: QueryHistory) -> dict[Series, list[tuple[date, float]]]:
-    """The family's series by channel and further labels: its value on each day it has one."""
-    found: dict[Series, list[tuple[date, float]]] = {}
-    for day, rows in query.days:
-        for row in rows:
-            for name, more, value in day_gauges(row):
-                if name == family.name and value is not None:
-                    found.setdefault((row.channel, more), []).append((day, float(value)))
+def _series(
+    family: str, query: QueryHistory, target: Mapping[str, str]
+) -> dict[str, list[tuple[date, float]]]:
+    """The family's series, each with its value on the days on which it has one."""
+    found = defaultdict[str, list[tuple[date, float]]](list)
+    own = dict(zip(("operation", "skill_id", "skill"), query.labels, strict=True))
+    for column in COLUMNS:
+        if column.family != family:
+            continue
+        within = {"threshold_seconds": str(column.within)} if column.within else {}
+        for day, rows in query.days:
+            for row in rows:
+                value = getattr(row, column.attribute)
+                if value is not None:
+                    pair = {"type_interaction": row.channel, "window": "yesterday"}
+                    name = labels({**target, **own, **within, **pair})
+                    found[f"{family}{{{name}}}"].append((day, value))
     return found
-
-
-def _sample(
-    family: Family,
-    query: QueryHistory,
-    series: Series,
-    value: float,
-    target: Mapping[str, str],
-) -> bytes:
-    """Name, labels and value, without the end of the line."""
-    channel, more = series
-    named = render.series(family, (*query.labels, channel, "yesterday", *more), **target)
-    return render.lines([(named, render.number(value))]).removesuffix(b"\n")

@@ -1,4 +1,4 @@
-"""A query's status as the lines of its families; pure: what is live is decided by moments.
+"""A query's status as the lines of its families; pure: the moment is an argument.
 
 Six scopes a query, since they change or vanish on their own:
 
@@ -8,175 +8,171 @@ Six scopes a query, since they change or vanish on their own:
     counters    what was accumulated over the days       until stale
     sla         targets of the pairs                     until stale
     sla-open    whether it is opening time               until that changes, or stale
+
+The labels of a line stand in the order of their names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from exporter.metrics.exposition import Scope, Scoped
-from exporter.metrics.families import BY_NAME
-from exporter.metrics.render import Block
-from exporter.metrics.rows import (
-    Labels,
-    Row,
-    Rows,
-    counter_figures,
-    counter_row,
-    day_figures,
-    day_row,
-    filled,
-    status_row,
-)
+from exporter.metrics.page import Block, Scope
+from exporter.metrics.render import ESCAPES, labels, number
 from exporter.metrics.sla import Target, Targets
 from exporter.state.ledger import QueryLedger, exposed, known_channels
 from exporter.state.models import QueryStatus, Result
-from exporter.wolkvox.columns import ChannelFigures, without_row
+from exporter.state.totals import Counters
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.windows import day_start
 
-Pairs = list[tuple[Labels, Target]]
-
-
 PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")
+NOTHING = Block({})
+Goals = Sequence[tuple[str, Target]]
+"""The channels that have a target, by their label, with the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryRenderer:
-    """Renders the queries of one operation, whose time zone says when its days end.
-
-    A row has the same series and the same targets in each poll, and putting them together
-    costs more than the values: those of a query's last rendering are kept.
-    """
+    """Renders the queries of one operation, whose time zone says when its days end."""
 
     zone: ZoneInfo
     targets: Targets
-    _rows: dict[str, dict[Labels, Row]] = field(default_factory=dict, repr=False)
-    _goals: dict[str, _Goals] = field(default_factory=dict, repr=False)
 
-    def scopes(self, status: QueryStatus) -> Iterator[tuple[Scope, Scoped]]:
-        """Every scope of the query with what it shows; an empty one shows nothing."""
-        key = status.key
-        labels = (key.operation, key.skill_id, status.skill)
-        rows = Rows(self._rows.get(key.skill_id, {}))
-        yield (key.operation, key.skill_id, "status"), _status(labels, status, rows)
-        memory, live = status.memory, status.live_until
-        today = self._window(labels, "today", memory.today, memory.ledger, live, rows)
-        yield (key.operation, key.skill_id, "today"), today
-        yesterday = self._window(
-            labels, "yesterday", memory.yesterday, memory.ledger, live, rows
+    def blocks(self, status: QueryStatus, now: float) -> dict[Scope, Block]:
+        """Every scope of the query with what it shows at epoch `now` and later."""
+        key, memory, live = status.key, status.memory, status.live_until
+        query = labels(
+            {"operation": key.operation, "skill_id": key.skill_id, "skill": status.skill}
         )
-        yield (key.operation, key.skill_id, "yesterday"), yesterday
-        known = known_channels(memory.ledger, memory.ledger.day) if memory.ledger else ()
-        yield (key.operation, key.skill_id, "counters"), _counters(labels, known, status, rows)
-        self._rows[key.skill_id] = rows.used
-        goals = self._goals_of(labels, known)
-        yield (key.operation, key.skill_id, "sla"), _sla(goals, live)
-        yield (key.operation, key.skill_id, "sla-open"), self._opening(goals.pairs, live)
-
-    def forget(self, skill_id: str) -> None:
-        """Keep nothing of a query that is shown no more."""
-        self._rows.pop(skill_id, None)
-        self._goals.pop(skill_id, None)
+        blocks = dict.fromkeys(PARTS, NOTHING)
+        blocks["status"] = Block(status_lines(query, status))
+        if live is not None:
+            ledger = memory.ledger
+            blocks["today"] = self._window(query, "today", memory.today, ledger, live)
+            blocks["yesterday"] = self._window(
+                query, "yesterday", memory.yesterday, ledger, live
+            )
+            known = known_channels(ledger, ledger.day) if ledger else ()
+            if ledger:
+                counters = {one: exposed(ledger.channels[one]) for one in known}
+                blocks["counters"] = Block(counter_lines(query, counters), live)
+            targets = (
+                (one.translate(ESCAPES), self.targets.of(key.skill_id, one)) for one in known
+            )
+            goals = [(channel, target) for channel, target in targets if target]
+            blocks["sla"] = Block(target_lines(query, goals), live)
+            blocks["sla-open"] = self._open(query, goals, live, now)
+        return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
 
     def _window(
         self,
-        labels: Labels,
+        query: str,
         window: str,
         result: Result | None,
         ledger: QueryLedger | None,
-        live_until: float | None,
-        rows: Rows,
-    ) -> Scoped:
-        if result is None or live_until is None:
-            return Scoped({}, 0.0)
-        lines = filled(
-            (rows.of((*labels, row.channel, window), day_row), day_figures(row))
-            for row in complete(result, ledger)
-        )
+        live: float,
+    ) -> Block:
+        if result is None:
+            return NOTHING
         # A day's own gauges end at its midnight; yesterday's live for one day more.
         days = 1 if window == "today" else 2
         ends = day_start(result.day + timedelta(days=days), self.zone).timestamp()
-        return Scoped(lines, min(live_until, ends))
+        lines = day_lines(query, window, complete(result, ledger))
+        return Block(lines, min(live, ends))
 
-    def _goals_of(self, labels: Labels, known: tuple[str, ...]) -> _Goals:
-        _, skill_id, _ = labels
-        goals = self._goals.get(skill_id)
-        if goals is None or (goals.labels, goals.known) != (labels, known):
-            targets = ((one, self.targets.of(skill_id, one)) for one in known)
-            pairs = [((*labels, channel), target) for channel, target in targets if target]
-            goals = self._goals[skill_id] = _Goals(labels, known, pairs, _limits(pairs))
-        return goals
-
-    def _opening(self, pairs: Pairs, live_until: float | None) -> Scoped:
-        if not pairs or live_until is None:
-            return Scoped({}, 0.0)
-
-        def at(now: float) -> Scoped:
-            block, until = Block(BY_NAME["wolkvox_sla_open"]), live_until
-            if now < live_until:
-                for pair, target in pairs:
-                    is_open, change = self.targets.open(target, now)
-                    block.add(pair, float(is_open))
-                    until = until if change is None else min(until, change)
-            lines = {block.family.name: block.lines()} if now < live_until else {}
-            return Scoped(lines, until, at if until < live_until else None)
-
-        # Judged at the first scrape: nothing here knows the time.
-        return Scoped({}, 0.0, at)
+    def _open(self, query: str, goals: Goals, live: float, now: float) -> Block:
+        if not goals or now >= live:
+            return NOTHING
+        lines, until = "", live
+        for channel, target in goals:
+            is_open, change = self.targets.open(target, now)
+            lines += (
+                f'wolkvox_sla_open{{{query},type_interaction="{channel}"}} {number(is_open)}\n'
+            )
+            until = until if change is None else min(until, change)
+        renew = partial(self._open, query, goals, live)
+        return Block({"wolkvox_sla_open": lines}, until, now, renew)
 
 
-def _status(labels: Labels, status: QueryStatus, rows: Rows) -> Scoped:
-    memory = status.memory
-    figures = (
-        float(status.up),
-        status.last_attempt_at,
-        memory.last_success_at,
-        status.interval,
-        memory.failures,
+def status_lines(query: str, status: QueryStatus) -> dict[str, str]:
+    """The query itself: up, last attempt and success, interval, failures in a row."""
+    values = {
+        "wolkvox_up": status.up,
+        "wolkvox_last_attempt_timestamp_seconds": status.last_attempt_at,
+        "wolkvox_last_success_timestamp_seconds": status.memory.last_success_at,
+        "wolkvox_query_interval_seconds": status.interval,
+        "wolkvox_consecutive_failures": status.memory.failures,
+    }
+    return {
+        name: f"{name}{{{query}}} {number(value)}\n"
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def day_lines(query: str, window: str, rows: Iterable[ChannelFigures]) -> dict[str, str]:
+    """The gauges of a window; what is absent has no line."""
+    lines = defaultdict[str, str](str)
+    for row in rows:
+        channel = f'type_interaction="{row.channel.translate(ESCAPES)}",window="{window}"'
+        for column in COLUMNS:
+            value = getattr(row, column.attribute)
+            if value is None:
+                continue
+            within = f'threshold_seconds="{column.within}",' if column.within else ""
+            name = column.family
+            lines[name] += f"{name}{{{query},{within}{channel}}} {number(value)}\n"
+    return lines
+
+
+def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
+    """The counters of each channel: offered, a histogram of the answered, a summary."""
+    offered, wait, abandon = (
+        "wolkvox_skill_offered_interactions_total",
+        "wolkvox_skill_answer_wait_seconds",
+        "wolkvox_skill_abandon_wait_seconds",
     )
-    return Scoped(filled([(rows.of(labels, status_row), figures)]))
-
-
-def _counters(labels: Labels, known: Iterable[str], status: QueryStatus, rows: Rows) -> Scoped:
-    ledger = status.memory.ledger
-    if ledger is None or status.live_until is None:
-        return Scoped({}, 0.0)
-    lines = filled(
-        (
-            rows.of((*labels, channel), counter_row),
-            counter_figures(exposed(ledger.channels[channel])),
+    lines = {offered: "", wait: "", abandon: ""}
+    for channel, one in channels.items():
+        pair = f'{query},type_interaction="{channel.translate(ESCAPES)}"'
+        lines[offered] += f"{offered}{{{pair}}} {number(one.offered)}\n"
+        lines[wait] += (
+            f'{wait}_bucket{{le="10.0",{pair}}} {number(one.within_10)}\n'
+            f'{wait}_bucket{{le="20.0",{pair}}} {number(one.within_20)}\n'
+            f'{wait}_bucket{{le="30.0",{pair}}} {number(one.within_30)}\n'
+            f'{wait}_bucket{{le="+Inf",{pair}}} {number(one.answered)}\n'
+            f"{wait}_count{{{pair}}} {number(one.answered)}\n"
+            f"{wait}_sum{{{pair}}} {number(one.answer_wait_sum)}\n"
         )
-        for channel in known
-    )
-    return Scoped(lines, status.live_until)
+        lines[abandon] += (
+            f"{abandon}_count{{{pair}}} {number(one.abandoned)}\n"
+            f"{abandon}_sum{{{pair}}} {number(one.abandon_wait_sum)}\n"
+        )
+    return lines
 
 
-def _sla(goals: _Goals, live_until: float | None) -> Scoped:
-    if not goals.pairs or live_until is None:
-        return Scoped({}, 0.0)
-    return Scoped(goals.lines, live_until)
-
-
-def _limits(pairs: Pairs) -> Mapping[str, bytes]:
-    names = ("service_level_target_ratio", "abandonment_limit_ratio", "asa_limit_seconds",
-             "min_interactions")  # fmt: skip
-    level, abandonment, asa, least = (Block(BY_NAME[f"wolkvox_sla_{one}"]) for one in names)
-    for pair, target in pairs:
-        if target.service_level is not None:
-            within, ratio = target.service_level.within, target.service_level.target
-            level.add((*pair, str(within)), ratio)
-        for block, limit in (
-            (abandonment, target.abandonment_max),
-            (asa, target.asa_max),
-            (least, target.min_interactions),
+def target_lines(query: str, goals: Goals) -> dict[str, str]:
+    """The targets of each channel that has any."""
+    lines = defaultdict[str, str](str)
+    for channel, target in goals:
+        pair = f'type_interaction="{channel}"'
+        if level := target.service_level:
+            name = "wolkvox_sla_service_level_target_ratio"
+            within = f'{query},threshold_seconds="{level.within}"'
+            lines[name] += f"{name}{{{within},{pair}}} {number(level.target)}\n"
+        for name, limit in (
+            ("wolkvox_sla_abandonment_limit_ratio", target.abandonment_max),
+            ("wolkvox_sla_asa_limit_seconds", target.asa_max),
+            ("wolkvox_sla_min_interactions", target.min_interactions),
         ):
             if limit is not None:
-                block.add(pair, limit)
-    blocks = (level, abandonment, asa, least)
-    return {block.family.name: lines for block in blocks if (lines := block.lines())}
+                lines[name] += f"{name}{{{query},{pair}}} {number(limit)}\n"
+    return lines
 
 
 def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigures]:
@@ -190,13 +186,3 @@ def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigu
         if channel not in rows:
             rows[channel] = without_row(channel)
     return [rows[channel] for channel in sorted(rows)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Goals:
-    """The live pairs of a query that have a target, and the lines of those targets."""
-
-    labels: Labels
-    known: tuple[str, ...]
-    pairs: Pairs
-    lines: Mapping[str, bytes]

@@ -44,7 +44,7 @@ _CHALLENGE = (b"www-authenticate", b'Basic realm="wolkvox-exporter", charset="UT
 _LOGIN = sentence(401, "A user and a password are asked for here.", _CHALLENGE)
 _RATE = sentence(429, "Too many requests: see rate_limit in the web configuration.")
 _BUSY = sentence(429, "Too many passwords are being checked.", (b"retry-after", b"1"))
-_REMEMBERED = 100
+_REMEMBERED = 100  # verdicts of each kind
 # Checks waiting for the one thread. More of them is guessing, not scraping.
 _QUEUE = 32
 # bcrypt reads no further; the hashes of htpasswd and Go's were made the same way.
@@ -60,10 +60,8 @@ class LiveConfig:
     def __init__(self, path: Path, monotonic: Callable[[], float]) -> None:
         self._path = path
         self._monotonic = monotonic
-        self._config = load_web_config(path)
         self._looked = monotonic()
-        self._told = ""
-        self._warn(self._config)
+        self.use(self.load())
 
     def load(self) -> WebConfig:
         """Read the file without putting it in force; ConfigError where it cannot be used."""
@@ -73,7 +71,8 @@ class LiveConfig:
         """Put it in force, from the next request and the next connection on."""
         self._config = config
         self._told = ""
-        self._warn(config)
+        for warning in config.warnings:
+            say(log, logging.WARNING, warning, file=self._path)
 
     def current(self) -> WebConfig:
         """The configuration in force, after a look at the files, at most one a second."""
@@ -110,10 +109,6 @@ class LiveConfig:
             message = "web configuration not reloaded, the old one stays in force"
             say(log, logging.ERROR, message, file=self._path, reason=reason)
         self._told = reason
-
-    def _warn(self, config: WebConfig) -> None:
-        for warning in config.warnings:
-            say(log, logging.WARNING, warning, file=self._path)
 
 
 def guard(app: ASGIApp, live: LiveConfig, monotonic: Callable[[], float]) -> ASGIApp:
@@ -187,10 +182,7 @@ class BasicAuth:
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(16)
-        self._verdicts: dict[bool, OrderedDict[bytes, None]] = {
-            True: OrderedDict(),
-            False: OrderedDict(),
-        }
+        self._verdicts = {good: OrderedDict[bytes, None]() for good in (True, False)}
         self._thread = thread_pool("password", 1)
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -211,18 +203,20 @@ class BasicAuth:
         hashed = users[user] if known else _usual_hash(users)
         key = self._digest(b"user" if known else b"nobody", user, hashed, password)
         verdict = self._recall(key)
-        if verdict is None and self._waiting < _QUEUE:
-            self._waiting += 1
-            try:
-                async with self._turn:
-                    verdict = self._recall(
-                        key
-                    )  # one before in the queue may have said the same
-                    if verdict is None:
-                        verdict = await self._same(password, hashed) and known
-                        self._keep(key, verdict)
-            finally:
-                self._waiting -= 1
+        if verdict is not None or self._waiting >= _QUEUE:
+            return verdict
+        self._waiting += 1
+        try:
+            async with self._turn:
+                verdict = self._recall(key)  # one before in the queue may have said the same
+                if verdict is None:
+                    verdict = await self._same(password, hashed) and known
+                    kept = self._verdicts[verdict]
+                    kept[key] = None
+                    if len(kept) > _REMEMBERED:  # the one not asked for longest is forgotten
+                        kept.popitem(last=False)
+        finally:
+            self._waiting -= 1
         return verdict
 
     async def _same(self, password: bytes, hashed: bytes) -> bool:
@@ -245,13 +239,6 @@ class BasicAuth:
                 kept.move_to_end(key)
                 return verdict
         return None
-
-    def _keep(self, key: bytes, verdict: bool) -> None:
-        """Remember it; the one not asked for longest is forgotten."""
-        kept = self._verdicts[verdict]
-        kept[key] = None
-        if len(kept) > _REMEMBERED:
-            kept.popitem(last=False)
 
 
 def read_basic(authorization: str | None) -> tuple[bytes, bytes] | None:

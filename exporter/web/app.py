@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from exporter.config import Configuration
 from exporter.config.model import redacted
-from exporter.logs import SECRETS, dropped
+from exporter.logs import SECRETS
 from exporter.web.asgi import (
     Format,
     Headers,
@@ -26,7 +26,7 @@ from exporter.web.asgi import (
     request_header,
     sentence,
 )
-from exporter.web.status import style_source
+from exporter.web.status import STYLE_SOURCE
 
 # The status page is one file: its own style sheet, known by its hash, no script, nothing
 # from elsewhere.
@@ -34,7 +34,7 @@ _HTML_HEADERS: Final[Headers] = (
     (b"content-type", b"text/html; charset=utf-8"),
     (
         b"content-security-policy",
-        f"default-src 'none'; style-src {style_source()}; base-uri 'none'; "
+        f"default-src 'none'; style-src {STYLE_SOURCE}; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'".encode(),
     ),
     (b"referrer-policy", b"no-referrer"),
@@ -48,26 +48,6 @@ _DOCUMENTS = ("/config", "/docs")
 _LIFECYCLE_OFF = (
     "Lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP."
 )
-
-
-class MetricsPage(Protocol):
-    """The whole exposition in each form; called on the event loop, so nothing may block."""
-
-    def text(self) -> bytes:
-        """The text format."""
-        ...
-
-    def text_gzip(self) -> bytes:
-        """The same, compressed."""
-        ...
-
-    def openmetrics(self) -> bytes:
-        """OpenMetrics."""
-        ...
-
-    def openmetrics_gzip(self) -> bytes:
-        """The same, compressed."""
-        ...
 
 
 class Operations(Protocol):
@@ -90,19 +70,17 @@ class Operations(Protocol):
 class App:
     """The ASGI callable.
 
-    `status` renders the status page for an Accept-Language header; `note_dropped` is called
-    with the number of dropped log lines before each scrape; `reload` reads the configuration
-    again and returns None, or why the old one stays in force. `max_requests` caps the pages
-    being made at once (0: no cap). ValueError with a sentence for a telemetry path that
-    cannot be.
+    `metrics` renders the exposition, in OpenMetrics or as text, compressed or not; `status` the
+    status page for an Accept-Language header; `reload` reads the configuration again and
+    returns None, or why the old one stays in force. `max_requests` caps the pages being made
+    at once (0: no cap). ValueError with a sentence for a telemetry path that cannot be.
     """
 
     def __init__(
         self,
-        metrics: MetricsPage,
+        metrics: Callable[[bool, bool], bytes],
         operations: Operations,
         status: Callable[[str | None], bytes],
-        note_dropped: Callable[[int], None],
         reload: Callable[[], Awaitable[str | None]],
         *,
         telemetry_path: str = "/metrics",
@@ -110,10 +88,9 @@ class App:
         max_requests: int = 40,
     ) -> None:
         check_telemetry_path(telemetry_path)
-        self._page = metrics
+        self._render = metrics
         self._operations = operations
         self._html = status
-        self._note_dropped = note_dropped
         self._read_again = reload
         self._lifecycle = lifecycle
         self._max_requests = max_requests
@@ -162,11 +139,7 @@ class App:
     async def _metrics(self, scope: Scope) -> Reply:
         form = choose_format(request_header(scope, b"accept"))
         gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
-        self._note_dropped(dropped())
-        if form is Format.TEXT:
-            body = self._page.text_gzip() if gzip else self._page.text()
-        else:
-            body = self._page.openmetrics_gzip() if gzip else self._page.openmetrics()
+        body = self._render(form is Format.OPENMETRICS, gzip)
         vary = (b"vary", b"Accept, Accept-Encoding")
         headers: Headers = ((b"content-type", form.value.encode()), vary)
         return Reply(200, body, (*headers, (b"content-encoding", b"gzip")) if gzip else headers)

@@ -22,7 +22,7 @@ from exporter import __version__
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import LANGUAGES, Words, catalogue
-from exporter.metrics.own import ExporterTelemetry
+from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
 from exporter.state.models import QueryStatus
@@ -271,10 +271,10 @@ def _cells(figures: ChannelFigures, target: Target | None) -> Iterator[Cell]:
 _TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
-def style_source() -> str:
-    """The style sheet as a Content-Security-Policy names it: by its hash."""
-    digest = hashlib.sha256((_TEMPLATES / "status.css").read_bytes()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+_STYLE: Final = (_TEMPLATES / "status.css").read_text(encoding="utf-8")
+_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+STYLE_SOURCE: Final = f"'sha256-{_DIGEST}'"
+"""The style sheet as a Content-Security-Policy names it: by its hash."""
 
 
 @functools.cache
@@ -287,10 +287,9 @@ def _template() -> Callable[..., str]:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,  # the style sheet is included byte for byte
         auto_reload=False,
     )
-    names = {"columns": COLUMNS, "languages": LANGUAGES}
+    names = {"columns": COLUMNS, "languages": LANGUAGES, "style": _STYLE}
     return environment.get_template("status.html", globals=names).render
 
 

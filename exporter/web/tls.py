@@ -307,8 +307,13 @@ class Handshake(asyncio.Protocol):
         if error.reason == "HTTP_REQUEST":
             self._transport.write(_NO_TLS)
         loop = asyncio.get_running_loop()
-        loop.call_soon(self._transport.write_eof)  # behind the alert
+        loop.call_soon(self._end)  # behind the alert
         loop.call_later(self._limits.linger, self._transport.abort)
+
+    def _end(self) -> None:
+        """Close this side; a client that is gone already leaves nothing to close."""
+        with contextlib.suppress(OSError):
+            self._transport.write_eof()
 
     def _report(self, reason: object) -> None:
         """Count and log it, once."""
@@ -317,5 +322,5 @@ class Handshake(asyncio.Protocol):
         self._reported = True
         self._failed()
         client = self._transport.get_extra_info("peername") or ("unknown",)
-        reason = getattr(reason, "reason", None) or reason
+        reason = getattr(reason, "reason", None) or str(reason) or "the client is gone"
         say(log, logging.DEBUG, "TLS handshake failed", client=client[0], reason=reason)

@@ -92,17 +92,19 @@ def _judge(status: int, envelope: dict[str, object]) -> Rows | NoRows | Failure:
     message, code = _message(envelope), _code(envelope.get("code"))
     if _means_no_rows(status, code, message):
         return NoRows(message)
-    told = f"HTTP {status}, code {_shown_code(envelope)}: {message or 'no message'}"
-    failed = _failed_status(status, code)
-    if failed is not None:
-        return Failure(_by_message(message) or _reason(failed), told)
-    answer = _read_data(envelope, message)
-    if code == _OK and answer is not None:
-        return answer
-    # The sample with code "0" has no number before " records were found" either: empty.
-    if code == 0 and isinstance(answer, NoRows) and _counted(message) == 0:
-        return answer
-    return Failure(_by_message(message) or Reason.MALFORMED, f"{told}; wrong envelope")
+    # The envelope's own status tells the failure before that of HTTP.
+    told = code if code is not None and 100 <= code <= 599 and code != _OK else status
+    detail = ""
+    if told == _OK:
+        answer = _read_data(envelope, message)
+        if code == _OK and answer is not None:
+            return answer
+        # The sample with code "0" has no number before " records were found" either: empty.
+        if code == 0 and isinstance(answer, NoRows) and _counted(message) == 0:
+            return answer
+        detail = "; wrong envelope"
+    shown = f"HTTP {status}, code {_shown_code(envelope)}: {message or 'no message'}{detail}"
+    return Failure(_by_message(message) or _reason(told), shown)
 
 
 def _means_no_rows(status: int, code: int | None, message: str) -> bool:
@@ -110,13 +112,6 @@ def _means_no_rows(status: int, code: int | None, message: str) -> bool:
     if status not in (_OK, _NOT_FOUND) or _NOT_FOUND not in (status, code):
         return False
     return bool(_ABOUT_DATES.search(message)) or _counted(message) == 0
-
-
-def _failed_status(status: int, code: int | None) -> int | None:
-    """The status that tells the failure: the envelope's own before that of HTTP."""
-    if code is not None and 100 <= code <= 599 and code != _OK:
-        return code
-    return None if status == _OK else status
 
 
 def _read_data(envelope: dict[str, object], message: str) -> Rows | NoRows | None:

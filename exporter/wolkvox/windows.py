@@ -25,14 +25,16 @@ class Window:
 
 def local_day(now: datetime, zone: ZoneInfo) -> date:
     """The calendar day of an aware moment in the zone; ValueError for a naive one."""
-    return _local(now, zone).date()
+    if now.utcoffset() is None:
+        raise ValueError("a moment without a time zone belongs to no local day")
+    return now.astimezone(zone).date()
 
 
 def day_so_far(now: datetime, zone: ZoneInfo) -> Window:
     """From the start of the local day to `now`; ValueError for a naive moment."""
-    local = _local(now, zone)
-    day = local.date()
-    return Window(day, f"{day:%Y%m%d}000000", f"{local:%Y%m%d%H%M%S}", closing=False)
+    day = local_day(now, zone)
+    end = f"{now.astimezone(zone):%Y%m%d%H%M%S}"
+    return Window(day, f"{day:%Y%m%d}000000", end, closing=False)
 
 
 def whole_day(day: date) -> Window:
@@ -79,9 +81,3 @@ def clock_change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime:
 def next_day_start(now: datetime, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the local day after that of `now` begins."""
     return day_start(local_day(now, zone) + timedelta(days=1), zone)
-
-
-def _local(now: datetime, zone: ZoneInfo) -> datetime:
-    if now.utcoffset() is None:
-        raise ValueError("a moment without a time zone belongs to no local day")
-    return now.astimezone(zone)

@@ -1,0 +1,115 @@
+"""The exporter's metrics about itself: build, reloads, state, shard, log, process."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from exporter.metrics.page import Block, MetricsPage
+from exporter.metrics.render import labels, number, openmetrics_of
+from exporter.sharding import WHOLE, Shard
+
+
+class ExporterTelemetry:
+    """The exporter about itself: build, reloads, state.
+
+    What changes by itself is read at each scrape: `dropped` returns how many log lines were
+    dropped so far, `process` the metrics of the process in one of the formats.
+    """
+
+    def __init__(
+        self,
+        page: MetricsPage,
+        version: str,
+        revision: str,
+        loaded_at: float,
+        shard: Shard = WHOLE,
+        dropped: Callable[[], int] = int,
+        process: Callable[[bool], bytes] | None = None,
+    ) -> None:
+        self._page = page
+        self._shard = shard
+        self._dropped = dropped
+        self._process = process
+        self.revision = revision
+        build = {"version": version, "revision": revision}
+        self._build = labels({**build, "python_version": platform.python_version()})
+        self.writable = True
+        self.last_reload: tuple[bool, float] = (True, loaded_at)
+        self._handshake_failures = self._log_lines_dropped = 0
+        page.tail = self._tail
+        self._changed()
+
+    def storage(self, writable: bool) -> None:
+        """Show whether the state can be written."""
+        if writable is not self.writable:
+            self.writable = writable
+            self._changed()
+
+    def handshake_failed(self) -> None:
+        """Count a TLS handshake that failed."""
+        self._handshake_failures += 1
+        self._changed()
+
+    def reloaded(self, at: float) -> None:
+        """Show that the configuration was loaded at an epoch time."""
+        self.last_reload = (True, at)
+        self._changed()
+
+    def reload_failed(self) -> None:
+        """Show that the last attempt to load it failed; the old one stays in force."""
+        self.last_reload = (False, self.last_reload[1])
+        self._changed()
+
+    def _changed(self) -> None:
+        self._page.mark_stale((), self._block)
+
+    def _block(self) -> Block:
+        successful, at = self.last_reload
+        values = {
+            "storage_writable": self.writable,
+            "tls_handshake_failures_total": self._handshake_failures,
+            "log_lines_dropped_total": self._log_lines_dropped,
+            f"build_info{{{self._build}}}": 1,
+            "shard_index": self._shard.index,
+            "shards": self._shard.total,
+            "config_last_reload_successful": successful,
+            "config_last_reload_success_timestamp_seconds": at,
+        }
+        named = {f"wolkvox_exporter_{name}": value for name, value in values.items()}
+        return Block(
+            {
+                name.partition("{")[0]: f"{name} {number(value)}\n"
+                for name, value in named.items()
+            }
+        )
+
+    def _tail(self, openmetrics: bool) -> bytes:
+        dropped = self._dropped()
+        if dropped != self._log_lines_dropped:
+            self._log_lines_dropped = dropped
+            self._changed()
+        return self._process(openmetrics) if self._process else b""
+
+
+class ProcessMetrics:
+    """`process_*` and `python_*` as the library collects and writes them."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+
+    def __call__(self, openmetrics: bool) -> bytes:
+        """The families in one of the formats, without the closing line of OpenMetrics."""
+        return (
+            openmetrics_of(self._registry) if openmetrics else generate_latest(self._registry)
+        )
