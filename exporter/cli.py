@@ -10,10 +10,8 @@ import os
 import platform
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.mainloop import ends_at_once, thread_limit
+from exporter.runtime import system_clock
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 
 # The commands that have a module of their own.
@@ -168,8 +167,7 @@ def command(
     shard = read_shard(shard_index, shard_total)
     configured = flags.reader(config_files, shard)
     configuration = configured()
-    now = datetime.now(UTC)  # noqa: TID251 - the edge of the program
-    planned = plan(configuration, now)
+    planned = plan(configuration, system_clock().now())
     if check:
         _check(configuration, planned, shard, web_config)
         return
@@ -220,8 +218,8 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
     """
     from exporter.web.health import ask_health  # noqa: PLC0415 - as above
 
-    now = time.monotonic()  # noqa: TID251 - the edge of the program
-    problem = ask_health(flags.directory_of(context, storage), now)
+    directory = flags.directory_of(context, storage)
+    problem = ask_health(directory, system_clock().monotonic())
     if problem is not None:
         click.echo(problem, err=True)
     context.exit(0 if problem is None else 1)
@@ -248,7 +246,6 @@ def _check(
 def _check_clients(configuration: Configuration) -> None:
     """Make every client as a start would: proxies of the environment and CA files count."""
     from exporter.fleet import connect  # noqa: PLC0415 - for the check only
-    from exporter.service import system_clock  # noqa: PLC0415
 
     for operation in configuration.operations:
         connect(operation, system_clock())

@@ -14,7 +14,8 @@ import click
 from exporter import flags
 from exporter.config import load
 from exporter.mainloop import held
-from exporter.service import Settings, run, serve_alone, system_clock, usage_error
+from exporter.runtime import system_clock
+from exporter.service import Settings, run, serve_alone, usage_error
 from exporter.service import listen as open_sockets
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
 from exporter.web.listen import Limits, address_of

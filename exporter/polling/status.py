@@ -20,9 +20,9 @@ from exporter.polling.limits import (
     stale_after_in_force,
 )
 from exporter.polling.tasks import PollTask, Rounds
+from exporter.runtime import Clock
 from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import QueryKey, QueryStatus
-from exporter.times import Clock
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import local_day

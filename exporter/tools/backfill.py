@@ -29,7 +29,7 @@ from exporter.messages import Words
 from exporter.metrics.history import QueryHistory
 from exporter.polling.limits import PAUSING, Why
 from exporter.polling.request import SKILL_11
-from exporter.times import Clock
+from exporter.runtime import Clock
 from exporter.tools.asking import Desk, Held
 from exporter.tools.backfill_files import (
     Progress,

@@ -29,7 +29,7 @@ from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.polling.limits import Why
 from exporter.polling.request import SKILL_11
-from exporter.times import Clock
+from exporter.runtime import Clock
 from exporter.tools.asking import Desk, Held
 from exporter.tools.recording import Recorder
 from exporter.tools.session import Verdict, desks, shown, system_means
