@@ -1,4 +1,4 @@
-"""The command line: argv and environment to an exit code; holds no logic of its own."""
+"""Command line: flags and environment in, an exit code out."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.mainloop import ends_at_once, thread_limit
 from exporter.runtime import system_clock
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
+from exporter.web.health import ask_health
 
 # The commands that have a module of their own.
 MODULES = {
@@ -34,7 +35,7 @@ MODULES = {
     "simulate": "exporter.demo",
     "skills": "exporter.tools.skills",
 }
-# What is there to be ended by a signal: no subcommand is the exporter itself.
+# They run until a signal ends them, which is no failure; None is the exporter itself.
 _SERVING = (None, "demo", "simulate")
 log = logging.getLogger(__name__)
 
@@ -216,8 +217,6 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
     It reads the sign of life that the process writes there every few seconds, whatever
     addresses, TLS and users the exporter serves with.
     """
-    from exporter.web.health import ask_health  # noqa: PLC0415 - as above
-
     directory = flags.directory_of(context, storage)
     problem = ask_health(directory, system_clock().monotonic())
     if problem is not None:
@@ -229,26 +228,22 @@ def _check(
     configuration: Configuration, planned: Plan, shard: Shard, web_config: str | None
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
+    from exporter.fleet import connect  # noqa: PLC0415 - for the check only
+
     web_warnings: tuple[str, ...] = ()
     if web_config is not None:
         from exporter.web.access_config import load_web_config  # noqa: PLC0415 - rarely asked for
 
         web_warnings = load_web_config(Path(web_config)).warnings
-    _check_clients(configuration)
+    for operation in configuration.operations:
+        # As a start would: proxies of the environment and CA files count.
+        connect(operation, system_clock())
     for text in (*web_warnings, *configuration.warnings):
         click.echo(f"warning: {text}")
     if shard.total > 1:
         names = ", ".join(one.name for one in configuration.operations)
         click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
     click.echo(render_plan(planned), nl=False)
-
-
-def _check_clients(configuration: Configuration) -> None:
-    """Make every client as a start would: proxies of the environment and CA files count."""
-    from exporter.fleet import connect  # noqa: PLC0415 - for the check only
-
-    for operation in configuration.operations:
-        connect(operation, system_clock())
 
 
 class _Output(io.TextIOWrapper):

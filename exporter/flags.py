@@ -1,4 +1,4 @@
-"""What the commands have in common: flags with their environment twins, and what they mean."""
+"""Flags that commands share, with their environment twins, and their meaning."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ OPERATION = click.option(
 def reader(
     files: tuple[str, ...], shard: Shard, environ: Mapping[str, str] | None = None
 ) -> Callable[[], Configuration]:
-    """How to read the shard's part of the configuration.
+    """Return the function that reads the shard's part of the configuration.
 
-    Decided once, so that a reload reads the same place.
+    The place is chosen once, so that a reload reads the same one.
     """
     variables = os.environ if environ is None else environ
     if not files and not Path(DEFAULT_CONFIG).exists() and in_environment(variables):

@@ -1,4 +1,4 @@
-"""What the process is given by the machine: its clock, and the service manager that watches it.
+"""Clock of the machine, and the service manager that watches the process.
 
 `system_clock` is the one real clock; everything else is passed a `Clock`.
 """
@@ -40,7 +40,7 @@ def system_clock() -> Clock:
 
 @dataclass(frozen=True, slots=True)
 class ServiceManager:
-    """systemd, or whatever else started the exporter and waits for signs of it.
+    """The program that started the exporter and waits for signs of life: systemd, or none.
 
     The protocol is that of sd_notify(3): lines of NAME=VALUE in one datagram. `address` is a
     path or, with @, a name in the abstract name space; without one (containers, terminals)

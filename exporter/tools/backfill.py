@@ -51,6 +51,7 @@ FAILURES_IN_A_ROW = 5
 _AHEAD = 2.0  # seconds before its moment at which a request queues for the token
 _LOOK = 60.0  # seconds after which a wait is thought over: the exporter may have polled
 _ENGLISH = Words("en")
+_say = partial(click.echo, err=True)
 _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 
 
@@ -191,10 +192,6 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
-
-
 # What it costs ---------------------------------------------------------------------------
 
 
@@ -271,7 +268,7 @@ class Call(NamedTuple):
 
 @dataclass(slots=True)
 class Backfill:
-    """What is still to be requested of an operation, and why it ended early.
+    """Past days of an operation: calls that are still to be made, and why it ended early.
 
     `beside` are the desks that may share its budget; `missing` calls had no answer in three
     tries.
@@ -298,7 +295,7 @@ class Backfill:
         return self.why is None and not self.pending and not self.missing
 
     async def prepare(self) -> None:
-        """Find the skills and what is to be requested; raises StorageError.
+        """Find the skills and the calls to be made; raises StorageError.
 
         Day by day, so that no skill comes twice in a row.
         """
@@ -326,10 +323,10 @@ class Backfill:
     async def fetch(
         self, stopping: asyncio.Event, on_progress: Callable[[str, int], None]
     ) -> None:
-        """Request until all is answered or something ends it; raises StorageError.
+        """Make calls until all are answered or something ends it; raises StorageError.
 
-        `stopping` ends it after the call under way; `on_progress` is called with what
-        happens and how many calls are left.
+        `stopping` ends it after the call under way; `on_progress` is called with a step and
+        how many calls are left.
         """
         self._next = min(self.kept.last_at, self.clock.epoch()) + self.pace
         while self.pending and self.why is None and not stopping.is_set():

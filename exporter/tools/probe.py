@@ -137,7 +137,7 @@ Denominator = Literal["inbound", "answered", "neither", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the service level is a share of, and how many figures tell it.
+    """Denominator of the service levels, and how many figures decide it.
 
     `unknown`: there is too little volume; `neither`: the figures contradict each other.
     """
@@ -161,7 +161,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Prober:
-    """Requests every query of some desks, one after the other for each token.
+    """Requests every query of several operations, one after the other for each token.
 
     `on_progress` is called with the name of each query as its turn comes.
     """
@@ -353,14 +353,11 @@ def _rows(result: Result, words: Words) -> Iterator[_Row]:
         for figures in probed.report.channels:
             read = [_read(column, figures, words) for column in COLUMNS]
             yield {}, shown(figures.channel, _CELL), read
-            for row in probed.rows:
-                if isinstance(row, dict) and _channel_of(row) == figures.channel:
+            for row in (one for one in probed.rows if isinstance(one, dict)):
+                channel = str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
+                if channel == figures.channel:
                     sent = [_sent(row.get(column.field, "")) for column in COLUMNS]
                     yield {"dim": True}, "  " + words.text("probe.sent"), sent
-
-
-def _channel_of(row: dict[str, Any]) -> str:
-    return str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
 
 
 def _read(column: Column, figures: ChannelFigures, words: Words) -> str:
