@@ -22,7 +22,7 @@ from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError, OutputError
-from exporter.mainloop import ends_at_once, thread_limit
+from exporter.mainloop import exit_on_signal, thread_limit
 from exporter.runtime import system_clock
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 from exporter.web.health import ask_health
@@ -52,7 +52,7 @@ class Commands(click.Group):
         if name not in MODULES:
             return super().get_command(context, name)
         if name not in _SERVING:
-            ends_at_once(1)  # from here on: loading takes a moment
+            exit_on_signal(1)  # from here on: loading takes a moment
         found: click.Command = getattr(import_module(MODULES[name]), name)
         return found
 
@@ -161,7 +161,7 @@ def command(
     """
     serving = context.invoked_subcommand in _SERVING and not check
     if not serving:
-        ends_at_once(1)  # what was not done to its end did not succeed
+        exit_on_signal(1)  # what was not done to its end did not succeed
     logs.configure(log_level, log_format, background=serving)
     if context.invoked_subcommand is not None:
         return
@@ -286,7 +286,7 @@ def guard_output() -> None:
 
 def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
-    ends_at_once()
+    exit_on_signal()
     guard_output()
     code = _run(lambda: command(prog_name="wolkvox-exporter"))
     if sys.stdout is not None:  # None: closed by the shell

@@ -13,7 +13,7 @@ import click
 
 from exporter import flags
 from exporter.config import load
-from exporter.mainloop import held
+from exporter.mainloop import block_signals
 from exporter.runtime import system_clock
 from exporter.service import Settings, run, serve_alone, usage_error
 from exporter.service import listen as open_sockets
@@ -64,7 +64,7 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
     api = open_sockets(("127.0.0.1:0",))
     base = f"http://{address_of(api[0])}"
     # Signals are held back until the directory is gone again.
-    with held(), TemporaryDirectory(prefix="wolkvox-demo-") as name:
+    with block_signals(), TemporaryDirectory(prefix="wolkvox-demo-") as name:
         directory = Path(name)
         _write_configuration(directory, base, operations)
         configured = partial(load, [directory / "wolkvox.yml"], {})

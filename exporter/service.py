@@ -24,11 +24,11 @@ from exporter.errors import ConfigError, ExporterError, Problem, StartError, Sto
 from exporter.fleet import Fleet, Means, connect
 from exporter.logs import dropped, say
 from exporter.mainloop import (
-    held,
+    block_signals,
+    pause_garbage_collection,
+    resume_garbage_collection,
     run_to_end,
-    settled,
     signals,
-    starting,
     thread_limit,
     thread_pool,
 )
@@ -94,7 +94,11 @@ def run(
     door = _door(settings.web_config, clock)
     sockets = listen(settings.listen)
     try:
-        with starting(), held(), _state(settings.storage, clock) as storage:
+        with (
+            pause_garbage_collection(),
+            block_signals(),
+            _state(settings.storage, clock) as storage,
+        ):
             announce(tuple(address_of(listener) for listener in sockets))
 
             async def main() -> int:
@@ -282,7 +286,7 @@ class _Process:
             listen=",".join(map(address_of, sockets)),
         )
         self._manager.notify("READY=1")
-        settled()
+        resume_garbage_collection()
 
     def _stop(self, fleet: Fleet, servers: Sequence[HttpServer]) -> None:
         self._stopped = True
