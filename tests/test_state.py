@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from exporter.errors import StartError, StorageError
+from exporter.runtime import Clock
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.models import Attempt, Granted, Snapshot, Spent, Stored, TooEarly
 from exporter.state.storage import FILE_NAME, Storage, ThreadedState
-from exporter.times import Clock
 from tests.state_support import OPENED_AT, change, open_state
 from tests.statuses import CHAT, DAY, VOICE, never, status
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from exporter.errors import StartError, StorageError
-from exporter.times import Clock
+from exporter.runtime import Clock
 
 _PATIENCE = 0.2  # seconds between looks at a lock that another process holds
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
