@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter.logs import MOST_WAITING
 from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
 from tests.e2e_support import (
     Launch,
@@ -93,6 +92,7 @@ except BlockingIOError:
     os.set_blocking(writer, True)
 os.dup2(writer, 2)
 """
+LITTLE_ROOM = "from exporter import logs; logs.MOST_WAITING = 20"
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -102,7 +102,7 @@ def test_a_log_that_nobody_reads_holds_nothing_up(
     """Pages are served and signals end it; lines that found no room are counted."""
     port = free_port()
     flags = ("--web.listen-address", f"127.0.0.1:{port}", "--web.enable-lifecycle")
-    life = launch.serve(config, *flags, prelude=FULL_PIPE)
+    life = launch.serve(config, *flags, prelude=FULL_PIPE + LITTLE_ROOM)
 
     def lost() -> float | None:
         page = fetch(f"127.0.0.1:{port}", "/metrics")
@@ -114,7 +114,7 @@ def test_a_log_that_nobody_reads_holds_nothing_up(
         return False
 
     wait_for(serving, "a scrape")
-    for _ in range(MOST_WAITING):
+    for _ in range(20):
         assert fetch(f"127.0.0.1:{port}", "/-/reload", "POST").status == 200
     assert lost()
     assert fetch(f"127.0.0.1:{port}", "/-/healthy").status == 200
