@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import environment, python
 from proof.faults_room import open_room
 from proof.faults_scene import CONTROLS, INTERVAL, PATIENCE, Found, Scene, now, scene
 from proof.faults_trial import FILE
@@ -107,19 +104,11 @@ def _full_disk(made: Scene, result: Found) -> None:
 def _full_log(made: Scene, result: Found) -> None:
     """A log on /dev/full: what cannot be said costs nothing else."""
     address, began = f"127.0.0.1:{free_port()}", now()
+    full = "import os\nos.dup2(os.open('/dev/full', os.O_WRONLY), 2)\n"
     flags = ("--config.file", str(made.config), "--web.listen-address", address)
-    command = python("-m", "exporter", *flags, "--log.level", "debug")
-    work = made.directory
-    with (
-        Path("/dev/full").open("wb") as full,
-        subprocess.Popen(command, cwd=work, env=environment(work), stderr=full) as process,
-    ):
-        try:
-            made.await_rounds(3, began)
-            status = fetch(address, "/metrics").status
-        finally:
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(PATIENCE)
+    life = made.launch(*flags, "--log.level", "debug", prelude=full)
+    made.await_rounds(3, began)
+    status, code = fetch(address, "/metrics").status, life.stop()
     name = "log on a full device (/dev/full)"
     result.check((status, code) == (200, 0), f"{name}: /metrics {status}, exit code {code}")
     effect = f"/metrics {status}, polls go on, exit code {code}"
