@@ -121,6 +121,17 @@ def test_a_log_that_nobody_reads_holds_nothing_up(
     ends_well(life, number)
 
 
+def test_a_log_on_a_full_disk_costs_nothing_else(
+    launch: Launch, tmp_path: Path, serve_api: Serve
+) -> None:
+    """Lines that cannot be written are lost; it polls on and ends with 0."""
+    api = serve_api(lambda asked: found(row()))
+    full = "import os\nos.dup2(os.open('/dev/full', os.O_WRONLY), 2)\n"
+    life = launch.serve(write_config(tmp_path, operation(api.url())), prelude=full)
+    wait_for(lambda: len(api.asked) >= 2, "the second request")
+    assert life.stop() == 0
+
+
 def test_what_is_logged_before_the_end_is_written(
     launch: Launch, tmp_path: Path, config: Path
 ) -> None:
