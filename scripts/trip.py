@@ -28,8 +28,8 @@ from types import FrameType
 from typing import Any
 
 ROOT = f"{Path(__file__).parents[1] / 'exporter'}{os.sep}"
-INTERVAL = 3.0  # seconds
-QUIET = 1.2  # seconds after which everything about an answer is done
+INTERVAL = 8.0  # seconds
+QUIET = 3.0  # seconds after which everything about an answer is done
 ROW = {
     **{"type_interaction": "inbound", "inbound_calls": "100", "answer_calls": "90"},
     **{"abandon_calls": "10", "service_level_10seg": "40.00 %", "abandon": "10.00 %"},
