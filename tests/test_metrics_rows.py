@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.core import Metric
@@ -54,7 +54,6 @@ def rendered(key: QueryKey, skill: str, memory: QueryMemory) -> dict[str, dict[s
     }
 
 
-@settings(deadline=None)
 @given(st.tuples(TEXTS, TEXTS, TEXTS), FIGURES)
 @example(("100 %", "{0}", "@0@"), ChannelFigures("%s{}", *[1] * 3, *[None] * 6))
 def test_a_day_is_what_the_library_writes(
@@ -77,7 +76,6 @@ def test_a_day_is_what_the_library_writes(
     assert rendered(QueryKey(operation, skill_id), skill, memory)["today"] == expected
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_counters_are_what_the_library_writes(channel: str) -> None:
     """A counter, a histogram and a summary."""
