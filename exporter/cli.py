@@ -291,7 +291,7 @@ def main() -> None:
     code = _run(lambda: command(prog_name="wolkvox-exporter"))
     if sys.stdout is not None:  # None: closed by the shell
         code = _run(sys.stdout.flush) or code
-    log_written = logs.finish()
+    log_written = logs.finish() and _log_is_flushed()
     threads = [one for one in threading.enumerate() if not one.daemon]
     threads.remove(threading.main_thread())
     for thread in threads:
@@ -300,6 +300,15 @@ def main() -> None:
         # A reader of the log or a look-up that hangs: the interpreter would wait for it.
         os._exit(code)
     sys.exit(code)
+
+
+def _log_is_flushed() -> bool:
+    """Whether nothing is left that the interpreter's end would fail to write (code 120)."""
+    with suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        return True
+    return False
 
 
 def _run(part: Callable[[], object]) -> int:

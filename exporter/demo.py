@@ -18,8 +18,8 @@ from exporter.runtime import system_clock
 from exporter.service import Settings, run, serve_alone, usage_error
 from exporter.service import listen as open_sockets
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
-from exporter.web.listen import Limits, address_of
-from exporter.web.server import HttpServer
+from exporter.web.listen import address_of
+from exporter.web.server import HttpServer, Limits
 
 INTERVAL = "5s"
 WITH_BODIES = Limits(keep_bodies=True)  # a scenario is switched by a JSON body

@@ -23,6 +23,11 @@ settings.load_profile("whole")
 collect_ignore = ["test_deploy_tools.py"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests of real processes: they wait, and others use the time."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Async tests run on asyncio: the exporter uses its TaskGroup and its signal handlers."""

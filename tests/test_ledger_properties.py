@@ -19,8 +19,15 @@ from hypothesis.stateful import (
     rule,
 )
 
-from exporter.state.ledger import QueryLedger, exposed, known_channels, observe, what_changed
-from exporter.state.totals import NO_COUNTERS, Counters
+from exporter.state.counters import (
+    NO_COUNTERS,
+    Counters,
+    QueryLedger,
+    exposed,
+    known_channels,
+    observe,
+    what_changed,
+)
 from exporter.wolkvox.columns import ChannelFigures
 from tests.ledger_model import NAMES, REMEMBERED, WITHIN, Answer, Traffic, lives
 from tests.statuses import restored

@@ -13,9 +13,8 @@ from prometheus_client.registry import Collector
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
-from exporter.state.ledger import ChannelLedger, QueryLedger
+from exporter.state.counters import ZERO_TOTALS, ChannelLedger, Counters, QueryLedger
 from exporter.state.models import QueryKey, QueryMemory, QueryStatus, Result
-from exporter.state.totals import ZERO_TOTALS, Counters
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from tests.statuses import DAY, NOW
 

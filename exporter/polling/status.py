@@ -20,7 +20,7 @@ from exporter.polling.limits import (
 )
 from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
-from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
+from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
