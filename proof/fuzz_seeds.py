@@ -1,5 +1,7 @@
 """`python -m proof.fuzz_seeds`: make the corpus anew from what the tests and the docs hold.
 
+That of the requests was written once, by hand.
+
 What broke something once is put into the folder by hand, with a name that says what it is.
 Inputs that a fuzzer found because they reach new code are named by their content, as seeds are:
 nothing can tell them from a seed whose source has changed, so nothing is ever taken away here.
@@ -19,32 +21,6 @@ from proof.fuzz_exporter import SEPARATOR, Wire, rows_after
 from tests import quirks, test_canary, test_web_config
 
 MAX_SEED = 8 * 1024
-_REQUESTS = (
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text;version=1.0.0;"
-    b"q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1\r\nAccept-Encoding: gzip\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6d29uZGVy\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6eA==\r\n\r\n",
-    b"HEAD / HTTP/1.1\r\nHost: x\r\nAccept-Language: es-CO, en;q=0.5\r\n\r\n",
-    b"GET /?lang=es HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-    b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\nGET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
-    b"GET /x HTTP/1.1\r\n\r\n",
-    b"POST /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"5;ext=1\r\nhello\r\n0\r\nTrailer: x\r\n\r\n",
-    b"GET /config HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    b"\x81\x05",
-    b"GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
-    b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET http://example.org/%2e%2e/%ff?a=b#c HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"0\r\n\r\n",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    b"GET /metrics\r\n\r\n",
-    b"GET / HTTP/1.1\r\nX: " + b"a" * 5000 + b"\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 7,
-)
 
 
 def answers() -> Iterable[bytes]:
@@ -106,13 +82,6 @@ def web_configurations() -> Iterable[bytes]:
     yield b"rate_limit: {interval: 1m0.5s, burst: 20}\nhttp_server_config: {http2: true}\n"
 
 
-def requests() -> Iterable[bytes]:
-    """Small requests, good and bad, open and behind users, in pieces of several sizes."""
-    for number, request in enumerate(_REQUESTS):
-        yield b"p0" + request
-        yield b"g%d" % (number % 10) + request
-
-
 def rows() -> Iterable[bytes]:
     """Rows of the state file as the exporter writes them: memories, pauses, skills."""
     yield b'[["4173","Ventas"],["4190","Cobranza"]]'
@@ -131,7 +100,6 @@ SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
     "answer": answers,
     "config": configurations,
     "web_config": web_configurations,
-    "http": requests,
     "state": rows,
 }
 

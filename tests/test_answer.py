@@ -6,7 +6,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import Reason
@@ -367,7 +367,6 @@ def test_any_other_status_is_http(status: int) -> None:
     assert answer.reason is Reason.HTTP
 
 
-@settings(deadline=None)  # a busy machine is no defect
 @given(
     status=st.sampled_from([200, 200, 302, 400, 403, 404, 500]) | st.integers(),
     content_type=st.none()
@@ -380,7 +379,6 @@ def test_no_bytes_raise(status: int, content_type: str | None, body: bytes) -> N
     assert isinstance(read_answer(status, content_type, body), tuple | Failure)
 
 
-@settings(deadline=None)  # a busy machine is no defect
 @given(
     status=st.sampled_from([200, 404, 500]),
     code=JSON_VALUES | st.sampled_from([200, "200", 403, "404", "0"]),

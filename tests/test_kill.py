@@ -80,8 +80,9 @@ def test_spacing_holds_while_no_answer_survives(
     assert second.at - first.at > 3 - ON_THE_WAY
 
 
-def test_thirty_kills_at_random_moments(
-    start: Start, tmp_path: Path, state_directory: Path, serve_api: Serve
+@pytest.mark.parametrize("kills", [8, pytest.param(30, marks=pytest.mark.slow)])
+def test_kills_at_random_moments(
+    start: Start, tmp_path: Path, state_directory: Path, serve_api: Serve, kills: int
 ) -> None:
     """Counters never fall and are exact at last; requests keep their distance."""
     growing = Growing()
@@ -95,7 +96,7 @@ def test_thirty_kills_at_random_moments(
     wait_for(lambda: first.metrics().value("wolkvox_up", skill_id="4173"), "the first result")
     before = growing.given[0]
     first.kill()
-    for _ in range(30):
+    for _ in range(kills):
         life = start(config)
         die_in(life, chance, lambda life=life: highest.rises(life))  # type: ignore[misc]
         life.kill()

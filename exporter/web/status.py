@@ -25,8 +25,8 @@ from exporter.messages import LANGUAGES, Words, catalogue
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
+from exporter.runtime import Clock
 from exporter.state.models import QueryStatus
-from exporter.times import Clock
 from exporter.web.asgi import choose_language
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line
