@@ -53,8 +53,8 @@ class Words:
 
     def plural(self, key: str, number: int, **values: object) -> str:
         """The text of a key that has a form for one and a form for many."""
-        form = "one" if number == 1 else "many"
-        return self.text(f"{key}.{form}", count=self.count(number), **values)
+        text = catalogue(self.language)[f"{key}.one" if number == 1 else f"{key}.many"]
+        return text.format_map({**values, "count": self.count(number)})
 
     def advice(self, verdict: str, **values: object) -> str:
         """What to do about a verdict; empty where nothing has to be done."""
