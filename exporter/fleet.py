@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,14 +24,14 @@ from exporter.polling.limits import RESTART_GRACE, Budget
 from exporter.polling.poll import LONGEST_IDLE, Dependencies, Poller
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
 from exporter.polling.status import StorageHealth
+from exporter.runtime import Clock
 from exporter.state.identity import Identity, claims_of
 from exporter.state.locks import TokenGate
 from exporter.state.models import Snapshot
 from exporter.state.storage import State
-from exporter.times import Clock
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.windows import local_day, next_day_start
+from exporter.wolkvox.windows import next_day_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,39 @@ def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
 
 @dataclass(slots=True)
 class _Running:
+    """One operation that is polled; `task` is its loop."""
+
     operation: Operation
-    identity: Identity
-    budget: Budget
-    client: WolkvoxClient
+    requests: Requests
     poller: Poller
     telemetry: OperationTelemetry
     task: asyncio.Task[None] | None = None
+
+    async def run(self, earlier: set[asyncio.Task[None]]) -> None:
+        """Poll until retired, once the loops before, which may ask the same, have ended."""
+        operation = self.operation
+        if earlier:
+            await asyncio.wait(earlier)
+        self.telemetry.configure(
+            operation_info(operation),
+            reports_in_use(operation),
+            query_renderer(operation),
+            OpenHours(operation.poll_hours, operation.timezone),
+        )
+        async with self.requests.client:
+            await self.poller.run()
+
+    async def end(self) -> None:
+        """Wait for the last request of an operation that is gone, and drop its series."""
+        if self.task is not None:
+            await asyncio.wait({self.task})
+        self.telemetry.end()
+
+    def alive(self, now: float) -> bool:
+        """Whether the loop moved within what its longest wait explains."""
+        sharing = max(1, len(self.requests.budget.demands))
+        patience = 60.0 + LONGEST_IDLE + sharing * (self.operation.timeout + 10.0)
+        return now - self.poller.beat < patience
 
 
 class Fleet:
@@ -82,12 +108,11 @@ class Fleet:
     def __init__(self, means: Means, group: asyncio.TaskGroup) -> None:
         self._means = means
         self._group = group
-        self._grace = RESTART_GRACE
         self._health = StorageHealth(means.telemetry.storage)
+        self._grace = RESTART_GRACE
         self._running: dict[str, _Running] = {}
-        self._budgets: dict[tuple[int, ...], Budget] = {}
-        self._stopped = False
         self._retired: dict[asyncio.Task[None], _Running] = {}
+        self._stopped = False
         self.configuration = Configuration(())
 
     async def apply(self, configuration: Configuration) -> None:
@@ -98,44 +123,98 @@ class Fleet:
         loop, which starts when the old one has ended its request and takes everything up
         from the state. One call at a time.
         """
-        means = self._means
+        means, operations = self._means, configuration.operations
+        same = {name for name, one in self._running.items() if one.operation in operations}
         clients = {
             operation.name: means.connect(operation, means.clock)
-            for operation in configuration.operations
-            if self._running_as(operation) is None
+            for operation in operations
+            if operation.name not in same
         }
         claims = claims_of(configuration)
         identities = await means.state.write(lambda storage: storage.claim(claims))
         if self._stopped:
             return
-        budgets = self._new_budgets(configuration, identities)
+        budgets = self._budgets(operations, identities)
         starting = []
-        for operation in configuration.operations:
-            identity, budget = identities[operation.name], budgets[operation.name]
-            running = self._running_as(operation)
-            if running and running.identity == identity and running.budget is budget:
-                continue
-            client = clients.get(operation.name) or means.connect(operation, means.clock)
-            starting.append(self._prepare(operation, client, budget, identity))
-        for name, running in list(self._running.items()):
-            if identities.get(name) is None or identities[name].id != running.identity.id:
+        for operation in operations:
+            name, identity = operation.name, identities[operation.name]
+            budget, running = budgets[identity.account], self._running.get(name)
+            if running is not None and name in same:
+                requests = running.requests
+                if requests.identity == identity and requests.budget is budget:
+                    continue
+            client = clients.get(name) or means.connect(operation, means.clock)
+            requests = Requests(identity, client, means.state, means.gate, budget, means.clock)
+            starting.append(self._prepare(operation, requests))
+        for name, running in [*self._running.items()]:
+            identity = running.requests.identity
+            if name not in identities or identities[name].id != identity.id:
                 del self._running[name]
-                self._retire(running)
-                ending = self._group.create_task(self._end(running), name=f"end {name}")
-                self._note_retired(ending, running)
+                self._retire(
+                    running, self._group.create_task(running.end(), name=f"end {name}")
+                )
         for running in starting:
             self._start(running)
-        self._budgets = {budget.account: budget for budget in budgets.values()}
         self._grace = 0.0  # from now on it was this process that wrote when it asked
         self.configuration = configuration
 
+    def _budgets(
+        self, operations: Sequence[Operation], identities: Mapping[str, Identity]
+    ) -> dict[tuple[int, ...], Budget]:
+        """One budget for each token; the one of before where nothing about it changed."""
+        running = [one.requests.budget for one in self._running.values()]
+        before = {budget.account: budget for budget in running}
+        budgets: dict[tuple[int, ...], Budget] = {}
+        for operation in operations:
+            account = identities[operation.name].account
+            budget = Budget(account, operation.daily_requests, operation.timezone)
+            old = before.get(account, budget)
+            same = (old.ceiling, old.zone) == (budget.ceiling, budget.zone)
+            budgets.setdefault(account, old if same else budget)
+        return budgets
+
+    def _prepare(self, operation: Operation, requests: Requests) -> _Running:
+        means, before = self._means, self._running.get(operation.name)
+        if before is not None and before.requests.identity.id == requests.identity.id:
+            telemetry = before.telemetry
+        else:
+            telemetry = OperationTelemetry(operation.name, means.page, means.snapshot)
+        given = Dependencies(requests, means.rng, telemetry, self._health, self._grace)
+        return _Running(operation, requests, Poller(operation, given), telemetry)
+
+    def _start(self, running: _Running) -> None:
+        name, row = running.operation.name, running.requests.identity.id
+        if (before := self._running.get(name)) is not None:
+            self._retire(before)
+        earlier = {
+            task
+            for task, other in self._retired.items()
+            if other.operation.name == name or other.requests.identity.id == row
+        }
+        self._running[name] = running
+        running.task = self._group.create_task(running.run(earlier), name=f"poll {name}")
+
+    def _retire(self, running: _Running, ending: asyncio.Task[None] | None = None) -> None:
+        """Let a loop end with the request that may be under way."""
+        running.poller.retire()
+        running.requests.budget.drop_demand(running.operation.name)
+        for task in filter(None, (running.task, ending)):
+            self._retired[task] = running
+            task.add_done_callback(lambda task: self._retired.pop(task, None))
+
+    def stop(self) -> None:
+        """End every loop at once; a request under way is dropped, its attempt is on disk."""
+        self._stopped = True
+        for running in self._running.values():
+            running.poller.retire()
+        loops = [running.task for running in self._running.values()]
+        for task in filter(None, (*loops, *self._retired)):
+            task.cancel()
+
     def healthy(self) -> bool:
-        """Whether every loop moved within what its longest wait explains."""
+        """Whether every loop moves."""
         now = self._means.clock.monotonic()
-        return all(
-            now - running.poller.beat < self._patience(running)
-            for running in self._running.values()
-        )
+        return all(running.alive(now) for running in self._running.values())
 
     def ready(self) -> bool:
         """Whether each query has an ended attempt, a restored result or a reason to wait.
@@ -151,114 +230,15 @@ class Fleet:
         settled = all(one.settled or one.key.operation in waiting for one in statuses)
         return settled and self._running.keys() <= found
 
-    def overview(self) -> tuple[OperationView, ...]:
-        """Each operation as its loop stands at this moment, for the status page."""
-        now = self._means.clock.now()
-        return tuple(_view(running, now) for running in self._running.values())
-
     async def restored(self) -> None:
         """Wait until every loop has taken up what the process before left."""
         waiting = [running.poller.restored.wait() for running in self._running.values()]
         await asyncio.gather(*waiting)
 
-    def stop(self) -> None:
-        """End every loop at once; a request under way is dropped, its attempt is on disk."""
-        self._stopped = True
-        for running in self._running.values():
-            running.poller.retire()
-        loops = [running.task for running in self._running.values()]
-        for task in (*loops, *self._retired):
-            if task is not None:
-                task.cancel()
-
-    def _patience(self, running: _Running) -> float:
-        sharing = max(1, len(running.budget.demands))
-        return 60.0 + LONGEST_IDLE + sharing * (running.operation.timeout + 10.0)
-
-    def _running_as(self, operation: Operation) -> _Running | None:
-        """The loop that runs under this very configuration."""
-        running = self._running.get(operation.name)
-        return running if running is not None and running.operation == operation else None
-
-    def _new_budgets(
-        self, configuration: Configuration, named: Mapping[str, Identity]
-    ) -> dict[str, Budget]:
-        """One budget for each token; the one of before where nothing about it changed."""
-        budgets: dict[tuple[int, ...], Budget] = {}
-        for operation in configuration.operations:
-            account, ceiling = named[operation.name].account, operation.daily_requests
-            if account not in budgets:
-                budget = self._budgets.get(account)
-                limits = (ceiling, operation.timezone)
-                if budget is None or (budget.ceiling, budget.zone) != limits:
-                    budget = Budget(account, ceiling, operation.timezone)
-                budgets[account] = budget
-        return {name: budgets[identity.account] for name, identity in named.items()}
-
-    def _prepare(
-        self,
-        operation: Operation,
-        client: WolkvoxClient,
-        budget: Budget,
-        identity: Identity,
-    ) -> _Running:
-        means = self._means
-        before = self._running.get(operation.name)
-        same = before is not None and before.identity.id == identity.id
-        telemetry = before.telemetry if before and same else self._telemetry(operation)
-        requests = Requests(identity, client, means.state, means.gate, budget, means.clock)
-        given = Dependencies(requests, means.rng, telemetry, self._health, self._grace)
-        poller = Poller(operation, given)
-        return _Running(operation, identity, budget, client, poller, telemetry)
-
-    def _telemetry(self, operation: Operation) -> OperationTelemetry:
-        means = self._means
-        return OperationTelemetry(operation.name, means.page, means.snapshot)
-
-    async def _end(self, running: _Running) -> None:
-        """Wait for the last request of an operation that is gone, and drop its series."""
-        if running.task is not None:
-            await asyncio.wait({running.task})
-        running.telemetry.end()
-
-    def _start(self, running: _Running) -> None:
-        name, identity = running.operation.name, running.identity
-        before = self._running.get(name)
-        if before is not None:
-            self._retire(before)
-        earlier = {
-            task
-            for task, other in self._retired.items()
-            if other.operation.name == name or other.identity.id == identity.id
-        }
-        self._running[name] = running
-        running.task = self._group.create_task(_run(running, earlier), name=f"poll {name}")
-
-    def _retire(self, running: _Running) -> None:
-        """Let a loop end with the request that may be under way."""
-        running.poller.retire()
-        running.budget.drop_demand(running.operation.name)
-        if running.task is not None:
-            self._note_retired(running.task, running)
-
-    def _note_retired(self, task: asyncio.Task[None], running: _Running) -> None:
-        self._retired[task] = running
-        task.add_done_callback(lambda task: self._retired.pop(task, None))
-
-
-async def _run(running: _Running, earlier: set[asyncio.Task[None]]) -> None:
-    """Poll until retired, once the loops before, which may ask the same, have ended."""
-    operation = running.operation
-    if earlier:
-        await asyncio.wait(earlier)
-    running.telemetry.configure(
-        operation_info(operation),
-        reports_in_use(operation),
-        query_renderer(operation),
-        OpenHours(operation.poll_hours, operation.timezone),
-    )
-    async with running.client:
-        await running.poller.run()
+    def overview(self) -> tuple[OperationView, ...]:
+        """Each operation as its loop stands at this moment, for the status page."""
+        now = self._means.clock.now()
+        return tuple(_view(one.operation, one.poller, now) for one in self._running.values())
 
 
 def operation_info(operation: Operation) -> Mapping[str, str]:
@@ -283,19 +263,18 @@ def _targets(operation: Operation) -> Targets:
     return Targets(operation.sla, operation.timezone, single_skills=single)
 
 
-def _view(running: _Running, now: datetime) -> OperationView:
-    operation, budget = running.operation, running.budget
-    hours = OpenHours(operation.poll_hours, operation.timezone)
+def _view(operation: Operation, poller: Poller, now: datetime) -> OperationView:
+    budget, hours = poller.budget, OpenHours(operation.poll_hours, operation.timezone)
     return OperationView(
         name=operation.name,
         server=operation.server,
         zone=operation.timezone,
-        interval=running.poller.interval,
+        interval=poller.interval,
         configured=operation.interval,
-        used=budget.used(local_day(now, budget.zone)),
+        used=budget.used(now),
         limit=budget.ceiling,
         day_ends_at=next_day_start(now, budget.zone).timestamp(),
-        pause=running.poller.pause,
+        pause=poller.pause,
         poll_hours=operation.poll_hours,
         hours_open=hours.state(now.timestamp()),
         targets=_targets(operation),

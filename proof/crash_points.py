@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exporter import service
-from exporter.times import Clock
+from exporter import runtime
+from exporter.runtime import Clock
 
 BEFORE, WRITTEN, COMMITTED = "before it", "before its commit", "after its commit"
 OPENING, ENDING = "the file is opened and made", "the file is closed"
@@ -87,9 +87,9 @@ def arm(point: int, note: Path, shift: float = 0.0) -> None:
 
     To be called before the exporter starts; `note` is written just before the death.
     """
-    clock = service.system_clock()
+    clock = runtime.system_clock()
     later = timedelta(seconds=shift)
     shifted = Clock(lambda: datetime.now(UTC) + later, clock.monotonic, clock.sleep)
-    service.system_clock = lambda: shifted
+    runtime.system_clock = lambda: shifted
     _Deadly.left, _Deadly.note = point, note
     sqlite3.connect = partial(sqlite3.connect, factory=_Deadly)  # type: ignore[assignment]

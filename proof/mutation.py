@@ -76,7 +76,7 @@ class Mutmut:
 
 
 def module_of(path: str) -> str:
-    """`exporter/times.py` is the module `exporter.times`."""
+    """`exporter/runtime.py` is the module `exporter.runtime`."""
     return path.removesuffix(".py").replace("/", ".")
 
 

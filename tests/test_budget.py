@@ -104,9 +104,9 @@ def test_demands_are_added_up_and_change() -> None:
 def test_the_count_belongs_to_its_day() -> None:
     """Yesterday's calls are no calls of today."""
     made = budget(100, 3600.0, used=100)
-    assert made.used(TODAY) == 100
+    assert made.used(moment("2026-11-18 12:00")) == 100
     assert made.spent(moment("2026-11-18 23:59:59"))
-    assert made.used(TOMORROW) == 0
+    assert made.used(moment("2026-11-19 12:00")) == 0
     assert not made.spent(moment("2026-11-19 00:00:00"))
     assert not budget(None, 300.0, used=10**6).spent(moment("2026-11-18 12:00"))
 

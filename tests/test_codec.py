@@ -33,10 +33,16 @@ from typing import Any
 import pytest
 
 from exporter.state.codec import memory_from_json, memory_to_json
-from exporter.state.ledger import ChannelLedger, QueryLedger, exposed, known_channels
+from exporter.state.counters import (
+    ChannelLedger,
+    Counters,
+    DayTotals,
+    QueryLedger,
+    exposed,
+    known_channels,
+)
 from exporter.state.migrate import memory_1_to_2
 from exporter.state.models import QueryMemory, Result
-from exporter.state.totals import Counters, DayTotals
 from exporter.wolkvox.columns import ChannelFigures
 from tests.statuses import CHAT, VOICE, status
 

@@ -24,41 +24,13 @@ from exporter.polling.limits import (
     day_to_close,
     early_retry,
     may_ask,
-    next_pause,
     pause_after,
-    stale_after_in_force,
     started_before,
     token_backoff,
-    wait_after_restart,
 )
 from tests.polling_support import BOGOTA, moment
 
 TODAY, YESTERDAY, BEFORE = date(2026, 11, 18), date(2026, 11, 17), date(2026, 11, 16)
-
-
-@pytest.mark.parametrize(
-    ("last", "wait"),
-    [
-        (None, 0),  # never asked
-        (1000.0, 300),  # just now
-        (900.0, 200),
-        (700.0, 0),  # exactly an interval ago
-        (100.0, 0),
-        (1100.0, 300),  # in the future: the clock was set back
-        (1e9, 300),
-    ],
-)
-def test_wait_after_restart(last: float | None, wait: float) -> None:
-    """The slot is an interval after the recorded attempt, never more than one away."""
-    assert wait_after_restart(last, now=1000.0, interval=300.0) == wait
-
-
-@pytest.mark.parametrize(
-    ("last", "wait"), [(None, 0), (1000.0, 300), (900.0, 201), (699.5, 0.5), (699.0, 0)]
-)
-def test_wait_after_restart_with_grace(last: float | None, wait: float) -> None:
-    """The slot comes later by what the process that is gone took, within one interval."""
-    assert wait_after_restart(last, now=1000.0, interval=300.0, grace=1.0) == wait
 
 
 @pytest.mark.parametrize(
@@ -106,13 +78,6 @@ def test_early_retry(failures: int, interval: float, jitter: float, seconds: flo
 def test_token_backoff(failures: int, interval: float, seconds: float) -> None:
     """Doubles from the interval up to an hour."""
     assert token_backoff(failures, interval) == seconds
-
-
-def test_stale_after_in_force() -> None:
-    """Values live three intervals in force at least."""
-    assert stale_after_in_force(900.0, 300.0) == 900.0
-    assert stale_after_in_force(7200.0, 300.0) == 7200.0
-    assert stale_after_in_force(900.0, 864.0) == 2592.0
 
 
 @pytest.mark.parametrize(
@@ -182,14 +147,21 @@ def test_a_pause_waits_an_hour_at_most(now: float, wait: float) -> None:
     assert quota().wait(now) == wait
 
 
+def refused(before: Pause | None, reason: Reason, now: float) -> Pause:
+    """The pause after a refusal."""
+    pause = pause_after(before, WolkvoxError(reason, ""), now, TODAY, 300.0, "abc")
+    assert pause is not None
+    return pause
+
+
 def test_pauses_that_follow_one_another() -> None:
     """The quota waits an hour each time; a token doubles, and begins again after another."""
-    first = next_pause(None, Reason.QUOTA, 1000.0, TODAY, 300.0, "abc")
+    first = refused(None, Reason.QUOTA, 1000.0)
     assert first == quota()
-    assert next_pause(first, Reason.QUOTA, 5000.0, TODAY, 300.0, "abc").next_at == 8600.0
-    token = next_pause(first, Reason.UNAUTHORIZED, 5000.0, TODAY, 300.0, "abc")
+    assert refused(first, Reason.QUOTA, 5000.0).next_at == 8600.0
+    token = refused(first, Reason.UNAUTHORIZED, 5000.0)
     assert (token.refusals, token.next_at) == (1, 5300.0)
-    again = next_pause(token, Reason.UNAUTHORIZED, 6000.0, TODAY, 300.0, "abc")
+    again = refused(token, Reason.UNAUTHORIZED, 6000.0)
     assert (again.refusals, again.next_at) == (2, 6600.0)
 
 
@@ -352,7 +324,7 @@ def test_ready_means_that_nothing_stands_in_the_way(facts: Facts, now: datetime)
     today = now.astimezone(BOGOTA).date()
     lasting = max(facts.interval, facts.limits.lasting)
     assert facts.age is None or facts.age >= lasting
-    assert facts.budget.ceiling is None or facts.budget.used(today) < facts.budget.ceiling
+    assert facts.budget.ceiling is None or facts.budget.used(now) < facts.budget.ceiling
     assert facts.closing or facts.hours.wait(now) == 0
     assert facts.token is not None
     assert facts.exporter_first <= 0

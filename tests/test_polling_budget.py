@@ -283,7 +283,7 @@ async def test_the_interval_in_force_outlives_a_restart(state_directory: Path) -
     await stage.until("2026-11-18 00:25")
     async with stage.run(stretched) as running:
         await stage.until("2026-11-18 00:25:30")
-        assert len(stage.api.seen) == 10
+        assert len(stage.api.seen) == 4
         assert running.value(IN_FORCE) == pytest.approx(1728, rel=0.02)
         # Younger than three intervals in force, so restored and shown.
         assert running.value(INBOUND, skill_id="4170") == 100

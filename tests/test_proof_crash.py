@@ -15,7 +15,7 @@ from tests.kill_support import COUNTERS, Highest
 # The attempt is written once the answer has come, in the place of before the request.
 FORGETFUL = """
 from exporter.state.storage import Storage
-Storage._write_attempt = lambda self, attempt, stored: None
+Storage._write = lambda self, attempt, stored, used: None
 """
 
 

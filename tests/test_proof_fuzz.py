@@ -56,7 +56,7 @@ import exporter.wolkvox.report as report
 def read_count(value):
     return int(value)
 
-report.read_count = read_count
+report._READERS[report.Kind.COUNT] = read_count
 driver.main(*sys.argv[1:])
 """
 
@@ -84,7 +84,7 @@ def test_the_sockets_find_a_leak_and_a_traceback(tmp_path: Path) -> None:
         "def broken(self, scope):\n"
         "    for _ in range(5): os.dup(0)\n"
         "    raise RuntimeError('a defect')\n"
-        "app.App._landing = broken\n"
+        "app.App._status = broken\n"
     )
     found = storm(0.1, 1, tmp_path / "leak", prelude=prelude, patience=0.5)
 

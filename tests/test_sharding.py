@@ -21,7 +21,7 @@ pytest_plugins = ("tests.e2e_fixtures",)
 
 servers = st.from_regex(r"[0-9]{4}", fullmatch=True)
 totals = st.integers(1, 12)
-some = settings(max_examples=settings().max_examples // 2, deadline=None)
+some = settings(max_examples=settings().max_examples // 2)
 
 
 def configuration(*operations: tuple[str, str, int | None]) -> Configuration:

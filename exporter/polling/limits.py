@@ -25,7 +25,8 @@ from zoneinfo import ZoneInfo
 from exporter.config.hours import OpenHours
 from exporter.config.plan import DAY, Load, calls_of, stretch
 from exporter.errors import ExporterError, Reason, WolkvoxError
-from exporter.wolkvox.windows import day_start, local_day, next_day_start
+from exporter.state.models import QueryMemory, Stored
+from exporter.wolkvox.windows import day_start, next_day_start
 
 HOUR = 3600.0
 SOONEST_RETRY = 5.0
@@ -131,7 +132,9 @@ class Facts:
 def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
     """Judge whether a query may be asked at this moment; the head of the module says when."""
     at, pause = now.timestamp(), facts.pause
-    paused = pause is not None and not pause.over(local_day(now, facts.zone), facts.token)
+    paused = pause is not None and not pause.over(
+        now.astimezone(facts.zone).date(), facts.token
+    )
     if pause is not None and paused and facts.pause_left > 0:
         return Wait(at + facts.pause_left, Why(str(pause.reason)))
     if facts.age is not None:
@@ -149,29 +152,7 @@ def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
     return Ready()
 
 
-def require(facts: Facts, now: datetime, detail: str = "") -> None:
-    """Raise HeldBack where a query may not be asked at this moment."""
-    verdict = may_ask(facts, now)
-    if isinstance(verdict, Wait):
-        raise HeldBack(verdict, detail)
-
-
 # Spacing and retries --------------------------------------------------------------------
-
-
-def wait_after_restart(
-    last_attempt_at: float | None, now: float, interval: float, grace: float = 0.0
-) -> float:
-    """Seconds until the slot of a query whose last attempt stands in the state file.
-
-    A query without a recorded attempt is due at once; a recorded time in the future (the
-    clock was set back) delays by one interval at most. A request leaves a little after the
-    time that is written, once that is on the disk: `grace` makes up for what a process that
-    is gone took for it.
-    """
-    if last_attempt_at is None:
-        return 0.0
-    return min(interval, max(0.0, last_attempt_at + interval + grace - now))
 
 
 def started_before(last_attempt_at: float | None, now: float, monotonic: float) -> float | None:
@@ -195,9 +176,13 @@ def token_backoff(failures: int, interval: float) -> float:
     return float(min(max(HOUR, interval), interval * 2.0 ** min(failures - 1, 30)))
 
 
-def stale_after_in_force(stale_after: float, interval: float) -> float:
-    """Age in seconds at which values expire: never under three intervals in force."""
-    return max(stale_after, 3.0 * interval)
+def open_day(stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo) -> date | None:
+    """The finished day that a query is yet to ask for as a whole, by what is kept of it."""
+    # A probe may have asked since midnight: the last answer then tells of the day before.
+    moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
+    last = datetime.fromtimestamp(min(moments), zone).date() if moments else None
+    today, tried, tries = now.astimezone(zone).date(), stored.closing_day, stored.closing_tries
+    return day_to_close(today, last, memory.closed, tried, tries)
 
 
 def day_to_close(
@@ -269,41 +254,32 @@ class Pause:
             return None
 
 
-def next_pause(
-    before: Pause | None,
-    reason: Reason,
-    now: float,
-    today: date,
-    interval: float,
-    digest: str | None,
-) -> Pause:
-    """The pause after a refusal: one attempt an hour for the quota, doubling for a token."""
-    again = before is not None and before.reason is reason
-    refusals = before.refusals + 1 if before is not None and again else 1
-    wait = HOUR if reason is Reason.QUOTA else token_backoff(refusals, interval)
-    return Pause(reason, refusals, now + wait, today, digest)
-
-
 def pause_after(
     before: Pause | None,
     error: WolkvoxError | None,
     now: float,
     asked_on: date,
     interval: float,
-    digest: str | None,
+    digest: str,
 ) -> Pause | None:
     """The pause in force after an attempt; `error` is None where it had an answer.
 
-    A refusal belongs to the day on which the request left. Any other failure of an attempt
-    that the server may have seen was the one that the pause allows.
+    One attempt an hour for the quota, doubling for a token. A refusal belongs to the day on
+    which the request left. Any other failure of an attempt that the server may have seen was
+    the one that the pause allows.
     """
     if error is None:
         return None
     if error.reason in PAUSING:
-        return next_pause(before, error.reason, now, asked_on, interval, digest)
-    if before is None or not error.reached:
+        reason = error.reason
+    elif before is not None and error.reached:
+        reason = before.reason
+    else:
         return before
-    return next_pause(before, before.reason, now, asked_on, interval, digest)
+    again = before is not None and before.reason is reason
+    refusals = before.refusals + 1 if before is not None and again else 1
+    wait = HOUR if reason is Reason.QUOTA else token_backoff(refusals, interval)
+    return Pause(reason, refusals, now + wait, asked_on, digest or None)
 
 
 # The day's budget -----------------------------------------------------------------------
@@ -362,17 +338,17 @@ class Budget:
         """Take over the count from the state file."""
         self._used, self._day = used, day
 
-    def used(self, today: date) -> int:
+    def used(self, now: datetime) -> int:
         """Requests of the day so far."""
-        return self._used if self._day == today else 0
+        return self._used if self._day == now.astimezone(self.zone).date() else 0
 
     def spent(self, now: datetime) -> bool:
         """Whether no request is left today."""
-        return self.ceiling is not None and self.used(local_day(now, self.zone)) >= self.ceiling
+        return self.ceiling is not None and self.used(now) >= self.ceiling
 
     def limits(self, now: datetime) -> Limits:
         """The limits that the budget sets to every query at this moment."""
-        today = local_day(now, self.zone)
+        today = now.astimezone(self.zone).date()
         end = day_start(today + timedelta(days=1), self.zone)
         left = max(0.0, (end - now).total_seconds())
         loads = self._taken.values()
@@ -380,7 +356,7 @@ class Budget:
         occupied = (stretch([*loads], 0, 1) or 0.0) if busy > 1 else 0.0
         if self.ceiling is None:
             return Limits(0.0, 0.0, left, occupied)
-        rest = self._fit(self.ceiling - self.used(today), now, end, left / DAY)
+        rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY)
         return Limits(self._lasting(self.ceiling, today, end), rest, left, occupied)
 
     def _lasting(self, ceiling: int, today: date, end: datetime) -> float:

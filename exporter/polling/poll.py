@@ -18,7 +18,7 @@ from exporter.config.hours import OpenHours
 from exporter.config.plan import DAY
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
-from exporter.polling.limits import NO_LIMITS, HeldBack, Limits, Pause, Why
+from exporter.polling.limits import HeldBack, Pause, Wait, Why
 from exporter.polling.request import TOKEN_INFO, Request, Requests, Token, read_token
 from exporter.polling.status import Observer, PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
@@ -30,7 +30,6 @@ from exporter.state.models import (
     limit_channels,
 )
 from exporter.state.storage import Storage
-from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
@@ -57,13 +56,13 @@ class Poller:
     def __init__(self, operation: Operation, given: Dependencies) -> None:
         requests = self._requests = given.requests
         self.operation = operation
-        self._budget, self._clock = requests.budget, requests.clock
+        self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
+        self._token = operation.token
         self._rng, self._health, self._observer = given.rng, given.health, given.observer
         self._hours = OpenHours(operation.poll_hours, operation.timezone)
         self._tasks = TaskList(operation, self._row, self._clock, requests.state, given.grace)
-        self._status = PollStatus(operation, self._budget, self._clock, given.observer)
-        self._limits = NO_LIMITS
+        self._status = PollStatus(operation, self.budget, self._clock, given.observer)
         self._pause: Pause | None = None
         self._pause_ends = 0.0
         self._retired = False
@@ -85,7 +84,7 @@ class Poller:
             if self._pause is not None:
                 await self._end_pause(self._pause)
             task = self._tasks.next(paused=self._pause is not None)
-            wait = task.slot - self.beat if task else LONGEST_IDLE
+            wait = max(task.slot, self._pause_ends) - self.beat if task else LONGEST_IDLE
             if task is None or wait > 0:
                 await self._idle(min(wait, LONGEST_IDLE))
                 continue
@@ -102,18 +101,17 @@ class Poller:
 
         Raises StorageError, and then no request left.
         """
-        token = read_token(self.operation)
+        token = read_token(self._token)
         try:
-            self._may_ask(task, token, self._clock.now())
             async with self._requests.turn(token):
-                now = self._clock.now()  # waiting for the turn took its time: judge again
+                now = self._clock.now()  # waiting for the turn takes its time
                 window = self._may_ask(task, token, now)
                 request = await self._requests.begin(
                     task.skill_id,
                     now,
                     window,
                     token,
-                    gap=max(task.interval, self._limits_of(task).lasting),
+                    gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
                 )
                 self._begun(task, request)
@@ -126,43 +124,36 @@ class Poller:
         else:
             self._count(task, request, None)
             await self._answered(task, request, token, answer)
-        self._status.requests()
 
     # May I? ------------------------------------------------------------------------------
 
     def _may_ask(self, task: PollTask, token: Token, now: datetime) -> Window:
         """Return the window to ask for now; raises HeldBack where nothing may be asked."""
-        if task.is_query:
-            self._stretch(now)
+        self._stretch(task, now)
         zone, monotonic = self.operation.timezone, self._clock.monotonic()
         window = task.window(now, zone)
         facts = limits.Facts(
             interval=task.interval,
             age=None if task.started is None else monotonic - task.started,
-            budget=self._budget,
+            budget=self.budget,
             hours=self._hours,
             zone=zone,
-            token=token.digest,
-            limits=self._limits_of(task),
+            token=token.digest or None,
+            limits=task.limits,
             pause=self._pause,
             pause_left=self._pause_ends - monotonic,
             closing=window.closing,
         )
-        limits.require(facts, now, token.error)
+        verdict = limits.may_ask(facts, now)
+        if isinstance(verdict, Wait):
+            raise HeldBack(verdict, token.error)
         return window
 
-    def _stretch(self, now: datetime) -> None:
-        """Take over the limits that the budget sets to queries at this moment."""
-        self._limits = self._budget.limits(now)
-        shortest = min((task.interval for task in self._tasks.queries), default=0.0)
-        self._status.stretched(self._limits, shortest)
-
-    def _limits_of(self, task: PollTask) -> Limits:
-        return self._limits if task.is_query else NO_LIMITS
-
-    def _interval(self, task: PollTask) -> float:
-        """The interval in force of a task."""
-        return self._limits_of(task).interval(task.interval)
+    def _stretch(self, task: PollTask, now: datetime) -> None:
+        """Take over the limits that the budget sets to a query at this moment."""
+        if task.is_query:
+            task.limits = self.budget.limits(now)
+            self._status.stretched(task.limits, self._tasks.by_id.values())
 
     async def _held_back(self, task: PollTask, held: HeldBack, token: Token) -> None:
         """Look again when the reason to wait is gone."""
@@ -171,28 +162,25 @@ class Poller:
         if why is Why.TOKEN:
             await self._not_sent(task, held.detail, token)
             return
-        if why in (Why.QUOTA, Why.UNAUTHORIZED):  # the pause may end early: the slot stays
-            await self._idle(min(left, LONGEST_IDLE))
-            return
         if why is Why.HOURS:  # at midnight one more request closes the day
             midnight = next_day_start(now, self.operation.timezone)
             left = min(left, (midnight - now).total_seconds())
         elif why is Why.BUDGET:
-            self._status.spent(local_day(now, self._budget.zone))
+            self._status.spent(local_day(now, self.budget.zone))
         elif last_at is not None:  # another process asked
             monotonic = self._clock.monotonic()
             task.stored = replace(task.stored, spaced_from=last_at)
             task.started = limits.started_before(last_at, now.timestamp(), monotonic)
         task.slot = self._clock.monotonic() + max(_TICK, left)
         if why is Why.RECENT:  # what is shown lives longer with a longer interval
-            self._publish(task)
+            self._status.publish(task)
 
     async def _not_sent(self, task: PollTask, why: str, token: Token) -> None:
         """Pause without a request: the token cannot be read, or is a foreign one."""
         error = WolkvoxError(Reason.UNAUTHORIZED, f"{why}; nothing was sent", reached=False)
         self._observer.refused(task.report, error.reason)
         task.unsent = True
-        task.slot = self._clock.monotonic() + self._interval(task)
+        task.slot = self._clock.monotonic() + task.limits.interval(task.interval)
         await self._pause_after(task, error, self._clock.now(), token)
         await self._save_failure(task, error)
 
@@ -200,14 +188,12 @@ class Poller:
 
     def _begun(self, task: PollTask, request: Request) -> None:
         """Record the attempt once it is on the disk, before the request leaves: no await."""
-        self._health.accepted()
         started = request.started
         task.lag = max(0.0, started - task.slot)
         task.before, task.started = task.started, started
         task.tried_at, task.stored, task.unsent = request.attempt.at, request.stored, False
-        if task.is_query:
-            self._stretch(self._clock.now())  # one request less is left
-        task.slot = self._limits_of(task).slot(started, task.interval, started)
+        self._stretch(task, request.asked_at)  # one request less is left
+        task.slot = task.limits.slot(started, task.interval, started)
         self._observer.requested(task.report)
 
     def _count(self, task: PollTask, request: Request, error: WolkvoxError | None) -> None:
@@ -217,7 +203,7 @@ class Poller:
         task.slot += request.started - (task.started or request.started)  # it left that late
         task.started = request.started
         name = self.operation.name
-        self._budget.note_taken(name, task.skill_id, task.interval, request.seconds)
+        self.budget.note_taken(name, task.skill_id, task.interval, request.seconds)
         if task.is_query:
             self._status.timing(task, request.started)
 
@@ -230,8 +216,8 @@ class Poller:
             task.started = task.before
         task.unmade = task.unmade + 1 if error.reason is Reason.CONNECT else 0
         if task.unmade:
-            interval, jitter = self._interval(task), self._rng.random()
-            wait = limits.early_retry(task.unmade, interval, jitter)
+            interval = task.limits.interval(task.interval)
+            wait = limits.early_retry(task.unmade, interval, self._rng.random())
             task.slot = self._clock.monotonic() + wait
         await self._pause_after(task, error, request.asked_at, token)
         await self._save_failure(task, error)
@@ -247,18 +233,17 @@ class Poller:
     async def _answered(
         self, task: PollTask, request: Request, token: Token, answer: object
     ) -> None:
-        memory = replace(task.memory, last_success_at=self._clock.epoch(), failures=0)
         task.unmade, task.error = 0, None
-        await self._pause_after(task, None, request.asked_at, token)
-        self._status.answers_again(task)
+        if self._pause is not None:
+            await self._pause_after(task, None, request.asked_at, token)
         if isinstance(answer, SkillReport):
-            answer = limit_channels(answer, memory.ledger)
-            memory = apply_report(task.memory, request.window, answer, self._clock.epoch())
-            self._status.read(task, answer, memory.ledger)
+            answer = limit_channels(answer, task.memory.ledger)
+            memory = apply_report(task.memory, request.window, answer, request.ended_at)
+        else:
+            memory = replace(task.memory, last_success_at=request.ended_at, failures=0)
+        self._status.answered(task, answer, memory.ledger)
         await self._save(task, memory)
-        if isinstance(answer, TokenInfo):
-            self._observer.token_info(answer)
-        elif isinstance(answer, tuple):
+        if isinstance(answer, tuple):
             await self._discovered(answer)
             task.interval = DAY
             task.slot = request.started + DAY
@@ -268,7 +253,7 @@ class Poller:
         row, skill_id = self._row, task.skill_id
         if await self._write(lambda storage: storage.save_memory(row, skill_id, memory)):
             task.memory = memory
-        self._publish(task)
+        self._status.publish(task)
 
     async def _write(self, step: Callable[[Storage], T]) -> T | None:
         """Run a step of the state; None where it cannot be written."""
@@ -280,9 +265,6 @@ class Poller:
         self._health.accepted()
         return result
 
-    def _publish(self, task: PollTask) -> None:
-        self._status.publish(task, self._interval(task))
-
     async def _discovered(self, found: tuple[Any, ...]) -> None:
         """Poll the skills that were found, and show those that are gone no longer."""
         changed, gone = await self._tasks.discovered(found)
@@ -290,7 +272,8 @@ class Poller:
             self._observer.forget(QueryKey(self.operation.name, task.skill_id))
         self._plan()
         for task in changed:
-            self._publish(task)
+            self._stretch(task, self._clock.now())
+            self._status.publish(task)
         if found:
             row, pairs = self._row, [[task.skill_id, task.name] for task in self._tasks.queries]
             await self._write(lambda storage: storage.save_fact(row, "skills", pairs))
@@ -301,7 +284,7 @@ class Poller:
         task.error = (Reason.INTERNAL, "a defect of the exporter; see the log")
         self._put_off(task, task.interval)
         with contextlib.suppress(Exception):  # the defect may be in showing it
-            self._publish(task)
+            self._status.publish(task)
 
     def _put_off(self, task: PollTask, seconds: float) -> None:
         """Give a task whose turn did not end a later slot, unless it has one."""
@@ -315,18 +298,17 @@ class Poller:
         self, task: PollTask, error: WolkvoxError | None, asked: datetime, token: Token
     ) -> None:
         """Begin, lengthen or end the pause after an attempt of that moment."""
-        if task.report == TOKEN_INFO or (error is None and self._pause is None):
-            return  # token_info is optional: nothing else depends on it
         now, day = self._clock.epoch(), local_day(asked, self.operation.timezone)
-        interval = self._interval(task)
+        interval = task.limits.interval(task.interval)
         pause = limits.pause_after(self._pause, error, now, day, interval, token.digest)
-        if pause is not self._pause:
+        # token_info is optional: nothing else depends on it.
+        if pause is not self._pause and task.report != TOKEN_INFO:
             await self._set_pause(pause)
 
     async def _end_pause(self, pause: Pause) -> None:
         """End the pause if its reason is gone; what was not sent is due at once."""
         today = local_day(self._clock.now(), self.operation.timezone)
-        if pause.over(today, self.operation.token.digest()):
+        if pause.over(today, self._token.digest()):
             await self._set_pause(None)
             for task in self._tasks.by_id.values():
                 if task.unsent:
@@ -339,10 +321,8 @@ class Poller:
         await self._write(lambda storage: storage.save_fact(row, "pause", data))
 
     def _hold(self, pause: Pause | None) -> None:
-        self._pause = pause
-        if pause is not None:
-            left = pause.wait(self._clock.epoch())
-            self._pause_ends = self._clock.monotonic() + left
+        left = pause.wait(self._clock.epoch()) if pause is not None else 0.0
+        self._pause, self._pause_ends = pause, self._clock.monotonic() + left
 
     # The start, the end, and what others look at -------------------------------------------
 
@@ -351,8 +331,8 @@ class Poller:
 
         Beginning without it would let counters start again at 0.
         """
-        now, row, account = self._clock.now(), self._row, self._budget.account
-        today = local_day(now, self._budget.zone)
+        now, row, account = self._clock.now(), self._row, self.budget.account
+        today = local_day(now, self.budget.zone)
         try:
             await self._tasks.restore()
             used, data = await self._requests.state.write(
@@ -363,14 +343,13 @@ class Poller:
             return False
         self._hold(Pause.from_json(data))
         self._status.paused(self._pause, self._pause, anew=False)
-        self._budget.note(used, today)
+        self.budget.note(used, today)
         self._plan()
-        self._stretch(now)
         self._status.timing()
-        self._status.requests()
         self._observer.retain({task.skill_id for task in self._tasks.queries})
         for task in self._tasks.queries:
-            self._publish(task)
+            self._stretch(task, now)
+            self._status.publish(task)
         return True
 
     def _plan(self) -> None:
@@ -378,8 +357,8 @@ class Poller:
         operation, name = self.operation, self.operation.name
         intervals = tuple(task.interval for task in self._tasks.queries)
         other = 24 * operation.token_info + operation.discover
-        self._budget.set_demand(name, limits.Demand(intervals, other, self._hours))
-        self._budget.keep_taken(name, self._tasks.by_id)
+        self.budget.set_demand(name, limits.Demand(intervals, other, self._hours))
+        self.budget.keep_taken(name, self._tasks.by_id)
 
     async def _idle(self, seconds: float) -> None:
         if self._retired:
@@ -415,4 +394,4 @@ class Poller:
 
     def held_back(self, now: datetime) -> bool:
         """Whether a pause, the budget or the hours keep the operation from asking."""
-        return self._pause is not None or self._budget.spent(now) or self._hours.wait(now) > 0
+        return self._pause is not None or self.budget.spent(now) or self._hours.wait(now) > 0

@@ -7,24 +7,22 @@ leaves; a connection that was never made is taken back, since the server cannot 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from exporter.config import Operation
-from exporter.config.tokens import TokenUnreadable, token_digest
+from exporter.config.tokens import TokenSource, TokenUnreadable, token_digest
 from exporter.errors import StorageError, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling.limits import Budget, HeldBack, Wait, Why
+from exporter.runtime import Clock
 from exporter.state.identity import Identity
 from exporter.state.locks import TokenGate
 from exporter.state.models import Attempt, Granted, Spent, Stored, TooEarly
 from exporter.state.storage import State
-from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.windows import Window, local_day, next_day_start
+from exporter.wolkvox.windows import Window, next_day_start
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
 Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
@@ -35,14 +33,14 @@ class Token:
     """The token of this moment; without a digest it cannot be read, and `error` says why."""
 
     text: str = ""
-    digest: str | None = None
+    digest: str = ""
     error: str = ""
 
 
-def read_token(operation: Operation) -> Token:
+def read_token(source: TokenSource) -> Token:
     """Read the token, which no log line shows from now on."""
     try:
-        secret = operation.token.read()
+        secret = source.read()
     except TokenUnreadable as error:
         return Token(error=str(error))
     SECRETS.add(secret.get_secret_value())
@@ -55,21 +53,18 @@ class Request:
 
     `started` is the monotonic second at which it left, as far as is known. `stored` is the
     state's view of the query, `before` the one before this attempt. `seconds` is how long the
-    answer took.
+    answer took, and `ended_at` the epoch second at which it was whole.
     """
 
     attempt: Attempt
+    asked_at: datetime
     window: Window
     started: float
     before: Stored
     stored: Stored
     rotated: bool
     seconds: float = 0.0
-
-    @property
-    def asked_at(self) -> datetime:
-        """The moment of the attempt, as it stands in the state."""
-        return datetime.fromtimestamp(self.attempt.at, UTC)
+    ended_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +79,8 @@ class Requests:
     clock: Clock
 
     def turn(self, token: Token) -> AbstractAsyncContextManager[None]:
-        """Wait for the token's turn and hold it; raises StorageError."""
-        return self.gate.hold(token.digest or "")
+        """Wait for the token's turn and hold it, where there is one; raises StorageError."""
+        return self.gate.hold(token.digest) if token.digest else nullcontext()
 
     async def begin(
         self,
@@ -109,7 +104,7 @@ class Requests:
             known_at=known_at,
             gap=gap,
             account=self.budget.account,
-            day=local_day(now, self.budget.zone),
+            day=now.astimezone(self.budget.zone).date(),
             ceiling=self.budget.ceiling,
             token=token.digest,
             closing=window.day if window.closing else None,
@@ -124,8 +119,8 @@ class Requests:
         if not isinstance(granted, Granted):
             raise HeldBack(Wait(attempt.at + gap, Why.TOKEN), str(granted))
         self.budget.note(granted.used, attempt.day)
-        started = self.clock.monotonic()
-        return Request(attempt, window, started, granted.before, granted.after, granted.rotated)
+        started, before, after = self.clock.monotonic(), granted.before, granted.after
+        return Request(attempt, now, window, started, before, after, granted.rotated)
 
     async def fetch(self, request: Request, token: Token, call: Call) -> object:
         """Send the request and return what was read; raises WolkvoxError alone."""
@@ -138,18 +133,19 @@ class Requests:
             raise
         finally:
             request.seconds = self.clock.monotonic() - began
+            request.ended_at = self.clock.now().timestamp()
             # Connecting takes its time: what the server sees is when the request left.
             request.started = max(began, self.client.left_at or began)
-        if request.rotated and token.digest is not None:
+        if request.rotated:
             row, accepted = self.identity.id, token.digest
-            with contextlib.suppress(StorageError):  # the next answer accepts it
+            with suppress(StorageError):  # the next answer accepts it
                 await self.state.write(lambda storage: storage.accept(row, accepted))
         return answer
 
     async def _take_back(self, request: Request) -> None:
         """Undo the attempt; where it cannot be undone it stays counted."""
         attempt, before = request.attempt, request.before
-        with contextlib.suppress(StorageError):
+        with suppress(StorageError):
             used = await self.state.write(lambda storage: storage.take_back(attempt, before))
             self.budget.note(used, attempt.day)
             request.stored = before

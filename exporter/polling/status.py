@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
@@ -17,15 +17,13 @@ from exporter.polling.limits import (
     Budget,
     Limits,
     Pause,
-    stale_after_in_force,
 )
-from exporter.polling.tasks import PollTask, Rounds
-from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
+from exporter.polling.tasks import PollTask
+from exporter.runtime import Clock
+from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import QueryKey, QueryStatus
-from exporter.times import Clock
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import local_day
 
 log = logging.getLogger(__name__)
 _WORDS = Words("en")
@@ -100,6 +98,27 @@ class StorageHealth:
             self._show(True)
 
 
+@dataclass(slots=True)
+class Rounds:
+    """How long a round of an operation takes: from its first to its last attempt."""
+
+    _seen: set[str] = field(default_factory=set)
+    _first: float = 0.0
+    _last: float = 0.0
+
+    def attempt(self, skill_id: str, started: float) -> float | None:
+        """Note an attempt; returns the length of the round that it ended, if it ended one."""
+        length = None
+        if skill_id in self._seen:
+            length = self._last - self._first
+            self._seen.clear()
+        if not self._seen:
+            self._first = started
+        self._seen.add(skill_id)
+        self._last = started
+        return length
+
+
 class PollStatus:
     """Shows and logs what happens to the tasks of one operation."""
 
@@ -122,14 +141,14 @@ class PollStatus:
         """The interval in force of the operation, in seconds."""
         return self._timing.interval
 
-    def publish(self, task: PollTask, interval: float) -> None:
-        """Show a query as it stands; `interval` is the one in force of it."""
+    def publish(self, task: PollTask) -> None:
+        """Show a query as it stands; values live three intervals in force at least."""
         if not task.is_query:
             return
-        live_until = None
+        interval, live_until = task.limits.interval(task.interval), None
         if task.memory.last_success_at is not None:
-            stale = stale_after_in_force(self._operation.stale_after, interval)
-            live_until = task.memory.last_success_at + stale
+            stale_after = max(self._operation.stale_after, 3 * interval)
+            live_until = task.memory.last_success_at + stale_after
         wait = max(0.0, task.slot - self._clock.monotonic())
         self._observer.publish(
             QueryStatus(
@@ -144,15 +163,18 @@ class PollStatus:
             )
         )
 
-    def stretched(self, limits: Limits, shortest: float) -> None:
+    def stretched(self, limits: Limits, queries: Iterable[PollTask]) -> None:
         """Show the interval in force, and log when it begins to be stretched."""
         interval = limits.interval(self._operation.interval)
         if interval != self._timing.interval:
             self._timing = replace(self._timing, interval=interval)
             self._observer.timing(self._timing)
+        if not limits.lasting and not limits.today:
+            return
+        shortest = min((task.interval for task in queries if task.is_query), default=0.0)
         stretched = limits.interval(shortest)
-        if (limits.lasting or limits.today) and stretched > shortest:
-            today = local_day(self._clock.now(), self._budget.zone)
+        if stretched > shortest:
+            today = self._clock.now().astimezone(self._budget.zone).date()
             before, self._stretched_on = self._stretched_on, today
             if before is None or (today - before).days > 1:
                 message = "interval stretched to keep within daily_requests"
@@ -170,7 +192,7 @@ class PollStatus:
 
     def requests(self) -> None:
         """Show the requests of the day where they changed, as they do at midnight."""
-        used = self._budget.used(local_day(self._clock.now(), self._budget.zone))
+        used = self._budget.used(self._clock.now())
         if self._requests != (used, self._budget.ceiling):
             self._requests = (used, self._budget.ceiling)
             self._observer.budget(*self._requests)
@@ -197,10 +219,14 @@ class PollStatus:
             fields = {"reason": str(pause.reason), "next_attempt_seconds": wait}
             self._log(logging.WARNING, "operation paused", None, **fields)
 
-    def answers_again(self, task: PollTask) -> None:
-        """Log the first answer after failures."""
+    def answered(self, task: PollTask, answer: object, ledger: QueryLedger | None) -> None:
+        """Show and log an answer, the first after failures as well; `ledger` is the new one."""
         if task.memory.failures:
             self._log(logging.INFO, "answers again", task, failures=task.memory.failures)
+        if isinstance(answer, SkillReport):
+            self._read(task, answer, ledger)
+        elif isinstance(answer, TokenInfo):
+            self._observer.token_info(answer)
 
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
         """Log why there is no answer; the same reason again at debug."""
@@ -234,11 +260,8 @@ class PollStatus:
             extra={"fields": {"operation": self._operation.name, "skill_id": task.skill_id}},
         )
 
-    def read(self, task: PollTask, report: SkillReport, ledger: QueryLedger | None) -> None:
-        """Count and log what cannot be read or believed; `ledger` is the new one.
-
-        Each field is logged once, and a channel whose figures stay inconsistent once.
-        """
+    def _read(self, task: PollTask, report: SkillReport, ledger: QueryLedger | None) -> None:
+        """Count what cannot be read or believed, and log each field and channel once."""
         held, inconsistent = what_changed(task.memory.ledger, ledger)
         self._observer.read(report, held)
         for channel in inconsistent:

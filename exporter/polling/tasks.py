@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
 from exporter.config.plan import DAY
 from exporter.logs import say
-from exporter.polling import limits
+from exporter.polling.limits import HOUR, NO_LIMITS, Limits, open_day, started_before
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
+from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
-from exporter.times import Clock
 from exporter.wolkvox.information import Skill as FoundSkill
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
+from exporter.wolkvox.windows import Window, day_so_far, whole_day
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +30,15 @@ class PollTask:
     `slot` is when it is looked at again; `started` when the last attempt left that the
     server may have seen, and `before` the one before it: monotonic seconds. `stored` mirrors
     the state file; `tried_at` is the epoch time of the last try, connections that were never
-    made (`unmade` in a row) included. `lag` is how late the last one was.
+    made (`unmade` in a row) included. `lag` is how late the last one was. `limits` are those
+    of its budget just now. Only queries (`is_query`) ask for figures and close days.
     """
 
     report: str
     skill_id: str
     name: str
     interval: float
+    limits: Limits = NO_LIMITS
     slot: float = 0.0
     stored: Stored = field(default_factory=Stored)
     memory: QueryMemory = field(default_factory=QueryMemory)
@@ -48,10 +50,10 @@ class PollTask:
     unsent: bool = False
     error: tuple[str, str] | None = None
 
-    @property
-    def is_query(self) -> bool:
-        """Whether it asks for figures; the others never close a day."""
-        return self.report == SKILL_11
+    is_query: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_query = self.report == SKILL_11
 
     def call(self) -> Call:
         """The request to make."""
@@ -65,36 +67,6 @@ class PollTask:
         """The day so far, or the whole of a finished day if it is its turn."""
         closing = self.is_query and open_day(self.stored, self.memory, now, zone)
         return whole_day(closing) if closing else day_so_far(now, zone)
-
-
-def open_day(stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo) -> date | None:
-    """The finished day that a query is yet to ask for as a whole, by what is kept of it."""
-    # A probe may have asked since midnight: the last answer then tells of the day before.
-    moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
-    last = local_day(datetime.fromtimestamp(min(moments), UTC), zone) if moments else None
-    tried, tries = stored.closing_day, stored.closing_tries
-    return limits.day_to_close(local_day(now, zone), last, memory.closed, tried, tries)
-
-
-@dataclass(slots=True)
-class Rounds:
-    """How long a round of an operation takes: from its first to its last attempt."""
-
-    _seen: set[str] = field(default_factory=set)
-    _first: float = 0.0
-    _last: float = 0.0
-
-    def attempt(self, skill_id: str, started: float) -> float | None:
-        """Note an attempt; returns the length of the round that it ended, if it ended one."""
-        length = None
-        if skill_id in self._seen:
-            length = self._last - self._first
-            self._seen.clear()
-        if not self._seen:
-            self._first = started
-        self._seen.add(skill_id)
-        self._last = started
-        return length
 
 
 class TaskList:
@@ -134,7 +106,7 @@ class TaskList:
             wanted.append(PollTask(SKILLS, "#skills", "", interval))
         wanted += map(self._query, skills)
         if operation.token_info:
-            wanted.append(PollTask(TOKEN_INFO, "#token_info", "", limits.HOUR))
+            wanted.append(PollTask(TOKEN_INFO, "#token_info", "", HOUR))
         await self._add(wanted)
 
     async def discovered(
@@ -178,9 +150,12 @@ class TaskList:
         )
         now, monotonic = self._clock.epoch(), self._clock.monotonic()
         for task, (stored, memory) in zip(tasks, known, strict=True):
-            wait = limits.wait_after_restart(stored.last_at, now, task.interval, self._grace)
-            task.slot = monotonic + wait
-            task.started = limits.started_before(stored.last_at, now, monotonic)
+            # A request leaves a little after the time that is written: `grace` seconds.
+            started = task.started = started_before(stored.last_at, now, monotonic)
+            task.slot = monotonic
+            if started is not None:
+                due = min(started + self._grace, monotonic) + task.interval
+                task.slot = max(monotonic, due)
             task.stored, task.memory = stored, memory or QueryMemory()
             task.tried_at = stored.attempt_at
             self.by_id[task.skill_id] = task

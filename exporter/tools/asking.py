@@ -17,14 +17,14 @@ from exporter.config import Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
 from exporter.polling import limits
-from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Why
+from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why, open_day
 from exporter.polling.request import Call, Requests, Token, read_token
-from exporter.polling.tasks import open_day, remembered_skills
+from exporter.polling.tasks import remembered_skills
+from exporter.runtime import Clock
 from exporter.state.identity import Identity
 from exporter.state.locks import TokenGate
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
-from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import day_so_far, day_start, local_day
 
@@ -107,7 +107,7 @@ class Desk:
         an exporter that is due at the same moment then comes second, instead of always
         first. Raises StorageError, and then nothing was sent.
         """
-        token = read_token(self.operation)
+        token = read_token(self.operation.token)
         moment = max(self._clock.epoch(), not_before)
         try:
             await self._require(skill_id, gap, token, moment)
@@ -184,12 +184,14 @@ class Desk:
             budget=self.budget,
             hours=self._hours,
             zone=self.operation.timezone,
-            token=token.digest,
+            token=token.digest or None,
             pause=pause,
             pause_left=pause.wait(moment) if pause is not None else 0.0,
             exporter_first=self._exporter_first(skill_id, gap, known, now),
         )
-        limits.require(facts, now, token.error)
+        verdict = limits.may_ask(facts, now)
+        if isinstance(verdict, Wait):
+            raise HeldBack(verdict, token.error)
 
     def _exporter_first(self, skill_id: str, gap: float, known: Known, now: datetime) -> float:
         """Seconds after midnight in which a running exporter closes the day by its request."""
