@@ -9,7 +9,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-stack test test-slow test-all check format docs pictures lock bench house proof mutation \
+.PHONY: help install install-newest demo demo-stack test test-core test-slow test-all test-servers check format docs pictures lock bench house proof mutation \
   image-test dist deploy-check manifests clean
 
 help: ## Show this list
@@ -29,6 +29,12 @@ else
 endif
 	touch $(STAMP)
 
+install-newest: ## The same with the newest release of each dependency, without the lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --upgrade --editable . --group tests --group boards
+	touch $(STAMP)
+
 demo: $(STAMP) ## Simulator and exporter on loopback, nothing to set up
 	@exec $(BIN)/wolkvox-exporter demo
 
@@ -36,7 +42,7 @@ demo-stack: $(STAMP) ## The demo with Prometheus, Alertmanager and the shipped r
 	@exec $(BIN)/python deploy/demo-stack/demo_stack.py
 
 # More than there are cores: many tests wait. A file stays with one of them, for its fixtures.
-PYTEST := pytest -q --numprocesses=4 --dist=loadfile
+PYTEST := pytest -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test: $(STAMP) ## The tests with branch coverage, but for the slow ones (three minutes)
 	$(BIN)/coverage erase
@@ -44,10 +50,23 @@ test: $(STAMP) ## The tests with branch coverage, but for the slow ones (three m
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+test-core: $(STAMP) ## Those that start no process of the exporter, without coverage (a minute)
+	$(BIN)/python -m $(PYTEST) -m "not slow and not e2e" --hypothesis-profile=quick
+
 test-slow: $(STAMP) ## The slow tests: all faults of the rules, boards of five weeks, the proof itself
 	$(BIN)/python -m $(PYTEST) -m "slow or hypothesis"
 
 test-all: test test-slow ## All tests
+
+NEWER := build/newer/usr/bin
+SERVERS := test_rules.py test_rules_alertmanager.py test_rules_corrections.py test_rules_day.py \
+  test_rules_e2e.py test_prometheus.py test_backfill_command.py test_backfill_output.py \
+  test_dashboards_queries.py test_dashboards_prometheus.py test_end_to_end_level.py test_metrics.py
+$(NEWER)/prometheus:
+	scripts/newer-servers.sh
+
+test-servers: $(STAMP) $(NEWER)/prometheus ## The tests against newer Prometheus and Alertmanager (Debian)
+	PATH="$(CURDIR)/$(NEWER):$$PATH" $(BIN)/python -m $(PYTEST) $(addprefix tests/,$(SERVERS))
 
 check: $(STAMP) ## Format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -41,9 +41,9 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fresh", type=int, default=8, help="scrapes one second apart")
     parser.add_argument("--tries", type=int, default=5, help="starts of each kind")
     parser.add_argument("--operations", type=int, default=200, help="of the fleet")
-    parser.add_argument("--fleet-seconds", type=float, default=45.0, help="of the fleet")
-    parser.add_argument("--fleet-warm", type=float, default=20.0, help="before it is measured")
-    parser.add_argument("--fleet-interval", type=float, default=10.0, help="of its polls")
+    parser.add_argument("--fleet-seconds", type=float, default=90.0, help="of the fleet")
+    parser.add_argument("--fleet-warm", type=float, default=35.0, help="before it is measured")
+    parser.add_argument("--fleet-interval", type=float, default=30.0, help="of its polls")
     parser.add_argument("--write", type=Path, help="put the result into this page as well")
     return parser.parse_args(argv)
 

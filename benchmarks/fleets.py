@@ -18,6 +18,7 @@ SCRAPE_EVERY = 15.0
 # always equally late.
 SLACK = 0.01
 _LAG = b"wolkvox_poll_lag_seconds{"
+_FAILURES = b"wolkvox_api_request_failures_total{"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ class FleetPlan:
 
     operations: int = 200
     skills: int = 10
-    interval: float = 10.0
-    warm: float = 20.0
-    seconds: float = 45.0
+    interval: float = 30.0
+    warm: float = 35.0
+    seconds: float = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class FleetFigures:
     """What the API saw of the spacing, and what the exporter says of itself.
 
     `shortest` and `p95` are seconds between two requests of one query, `early` how many
-    gaps were shorter than the interval by more than SLACK; `lag` is the exporter's own
-    gauge; `cpu` in cores.
+    gaps were shorter than the interval by more than SLACK, `wasted` how many requests gave
+    no answer; `lag` is the exporter's own gauge; `cpu` in cores.
     """
 
     plan: FleetPlan
@@ -46,6 +47,7 @@ class FleetFigures:
     shortest: float
     p95: float
     early: int
+    wasted: int
     lag: float
     cpu: float
     rss: float
@@ -83,6 +85,7 @@ def fleet(plan: FleetPlan, directory: Path, say: Say) -> FleetFigures:
             shortest=min(gaps),
             p95=percentile(gaps, 0.95),
             early=sum(gap < plan.interval * (1 - SLACK) for gap in gaps),
+            wasted=round(sum(_values(served.get(), _FAILURES))),
             lag=percentile(lags, 0.95),
             cpu=cpu / elapsed,
             rss=child.rss(),
@@ -100,5 +103,9 @@ def _scraped(served: Served, plan: FleetPlan) -> list[float]:
 
 
 def _lags(page: bytes) -> list[float] | None:
-    lines = [line for line in page.splitlines() if line.startswith(_LAG)]
-    return [float(line.rpartition(b" ")[2]) for line in lines] or None
+    return _values(page, _LAG) or None
+
+
+def _values(page: bytes, name: bytes) -> list[float]:
+    lines = [line for line in page.splitlines() if line.startswith(name)]
+    return [float(line.rpartition(b" ")[2]) for line in lines]

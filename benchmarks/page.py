@@ -7,11 +7,16 @@ from pathlib import Path
 BEGIN, END = "<!-- the last run -->\n", "<!-- end of the last run -->\n"
 
 
-def replace_run(page: Path, result: str, begin: str = BEGIN, end: str = END) -> None:
-    """Replace what stands between the marks of a page; raises ValueError without marks."""
-    text = page.read_text(encoding="utf-8")
-    if begin not in text or end not in text:
-        raise ValueError(f"{page}: no place for the result between {begin!r} and {end!r}")
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    page.write_text(f"{before}{begin}\n{result}\n{end}{after}", encoding="utf-8")
+def replace_run(page: Path, result: str | None, begin: str = BEGIN, end: str = END) -> None:
+    """Replace what stands between the marks of a page; None only looks whether that works.
+
+    Raises OSError, or ValueError where it has no marks.
+    """
+    with page.open("r+", encoding="utf-8") as file:
+        text = file.read()
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"{page} has no place for the result: {begin.strip()} {end.strip()}")
+    if result is not None:
+        page.write_text(f"{before}{begin}\n{result}\n{end}{after}", encoding="utf-8")

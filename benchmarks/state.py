@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from benchmarks.api import CHANNELS
 from benchmarks.processes import LOOPBACK
-from exporter.state import ledger as ledgers
+from exporter.state import counters
 from exporter.state.identity import Claim
 from exporter.state.models import Attempt, QueryMemory, Result
 from exporter.state.storage import Storage
@@ -113,9 +113,9 @@ def _steps(
 
 def _memory(day: date, at: float, rng: random.Random) -> QueryMemory:
     rows = tuple(_figures(channel, rng) for channel in CHANNELS)
-    ledger = ledgers.observe(None, day, ())
+    ledger = counters.observe(None, day, ())
     for _ in range(2):  # a channel's first figures show as 0, the next time as they are
-        ledger = ledgers.observe(ledger, day, rows)
+        ledger = counters.observe(ledger, day, rows)
     return QueryMemory(last_success_at=at, today=Result(day, rows, at), ledger=ledger)
 
 

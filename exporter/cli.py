@@ -1,4 +1,4 @@
-"""The command line: argv and environment to an exit code; holds no logic of its own."""
+"""Command line: flags and environment in, an exit code out."""
 
 from __future__ import annotations
 
@@ -10,33 +10,22 @@ import os
 import platform
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
 import click
 
-from exporter import __version__, logs
+from exporter import __version__, flags, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, render_plan
 from exporter.errors import ConfigError, ExporterError, OutputError
-from exporter.flags import (
-    CONFIG_FILES,
-    DEFAULT_CONFIG,
-    STORAGE,
-    config_files_flag,
-    configuration_of,
-    directory_of,
-    flag,
-    listen_flag,
-    reader,
-)
-from exporter.mainloop import ends_at_once, thread_limit
+from exporter.mainloop import exit_on_signal, thread_limit
+from exporter.runtime import system_clock
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
+from exporter.web.health import ask_health
 
 # The commands that have a module of their own.
 MODULES = {
@@ -46,7 +35,7 @@ MODULES = {
     "simulate": "exporter.demo",
     "skills": "exporter.tools.skills",
 }
-# What is there to be ended by a signal: no subcommand is the exporter itself.
+# They run until a signal ends them, which is no failure; None is the exporter itself.
 _SERVING = (None, "demo", "simulate")
 log = logging.getLogger(__name__)
 
@@ -63,7 +52,7 @@ class Commands(click.Group):
         if name not in MODULES:
             return super().get_command(context, name)
         if name not in _SERVING:
-            ends_at_once(1)  # from here on: loading takes a moment
+            exit_on_signal(1)  # from here on: loading takes a moment
         found: click.Command = getattr(import_module(MODULES[name]), name)
         return found
 
@@ -73,15 +62,15 @@ class Commands(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@config_files_flag(f"  [default: {DEFAULT_CONFIG}]")
-@flag(
+@flags.CONFIG_FILES
+@flags.option(
     "--config.check",
     "check",
     is_flag=True,
     help="Validate the configuration, print the poll plan and exit; makes no request.",
 )
-@listen_flag(":19655")
-@flag(
+@flags.listen(":19655")
+@flags.option(
     "--web.telemetry-path",
     "telemetry_path",
     default="/metrics",
@@ -89,14 +78,14 @@ class Commands(click.Group):
     metavar="PATH",
     help="Path of the metrics.",
 )
-@flag(
+@flags.option(
     "--web.config.file",
     "web_config",
     metavar="FILE",
     help="TLS, users, headers and rate limit, in the format of the exporter-toolkit.",
 )
-@flag("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow POST /-/reload.")
-@flag(
+@flags.option("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow POST /-/reload.")
+@flags.option(
     "--web.max-requests",
     "max_requests",
     type=click.IntRange(min=0),
@@ -104,26 +93,21 @@ class Commands(click.Group):
     show_default=True,
     help="Scrapes at once; more get 503 (0: no limit).",
 )
-@flag(
+@flags.option(
     "--web.disable-exporter-metrics",
     "disable_exporter_metrics",
     is_flag=True,
     help="Leave out process_* and python_*.",
 )
-@flag(
-    "--storage.path",
-    "storage",
-    metavar="DIR",
-    help="Directory of the state.  [default: $STATE_DIRECTORY, else data/]",
-)
-@flag(
+@flags.STORAGE
+@flags.option(
     "--shard.index",
     "shard_index",
     metavar="N",
     help="Which of several exporters this one is, from 0; or a name that ends in it, as a"
     " StatefulSet's pods have.",
 )
-@flag(
+@flags.option(
     "--shard.total",
     "shard_total",
     type=click.IntRange(1, MOST_SHARDS),
@@ -131,7 +115,7 @@ class Commands(click.Group):
     show_default=True,
     help="How many exporters divide the operations among them.",
 )
-@flag(
+@flags.option(
     "--log.level",
     "log_level",
     type=click.Choice(list(logs.LEVELS)),
@@ -139,7 +123,7 @@ class Commands(click.Group):
     show_default=True,
     help="Least severity that is logged.",
 )
-@flag(
+@flags.option(
     "--log.format",
     "log_format",
     type=click.Choice(["logfmt", "json"]),
@@ -177,15 +161,14 @@ def command(
     """
     serving = context.invoked_subcommand in _SERVING and not check
     if not serving:
-        ends_at_once(1)  # what was not done to its end did not succeed
+        exit_on_signal(1)  # what was not done to its end did not succeed
     logs.configure(log_level, log_format, background=serving)
     if context.invoked_subcommand is not None:
         return
     shard = read_shard(shard_index, shard_total)
-    configured = reader(config_files, shard)
+    configured = flags.reader(config_files, shard)
     configuration = configured()
-    now = datetime.now(UTC)  # noqa: TID251 - the edge of the program
-    planned = plan(configuration, now)
+    planned = plan(configuration, system_clock().now())
     if check:
         _check(configuration, planned, shard, web_config)
         return
@@ -198,7 +181,7 @@ def command(
         load=configured,
         listen=listen,
         telemetry_path=telemetry_path,
-        storage=directory_of(context, storage),
+        storage=flags.directory_of(context, storage),
         lifecycle=lifecycle,
         max_requests=max_requests,
         process_metrics=not disable_exporter_metrics,
@@ -209,7 +192,7 @@ def command(
 
 
 @command.command()
-@CONFIG_FILES
+@flags.CONFIG_FILES
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
 @click.pass_context
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
@@ -219,14 +202,14 @@ def config(context: click.Context, config_files: tuple[str, ...], schema: bool) 
     if schema:
         click.echo(reference.schema_text(), nl=False)
         return
-    configuration = configuration_of(context, config_files)
+    configuration = flags.configuration_of(context, config_files)
     for operation in configuration.operations:
         logs.SECRETS.add(operation.token.read().get_secret_value())
     click.echo(logs.SECRETS.scrub(redacted(configuration)), nl=False)
 
 
 @command.command()
-@STORAGE
+@flags.STORAGE
 @click.pass_context
 def healthcheck(context: click.Context, storage: str | None) -> None:
     """Exit with 0 where the exporter of this state directory lives, else with 1.
@@ -234,10 +217,8 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
     It reads the sign of life that the process writes there every few seconds, whatever
     addresses, TLS and users the exporter serves with.
     """
-    from exporter.web.health import ask_health  # noqa: PLC0415 - as above
-
-    now = time.monotonic()  # noqa: TID251 - the edge of the program
-    problem = ask_health(directory_of(context, storage), now)
+    directory = flags.directory_of(context, storage)
+    problem = ask_health(directory, system_clock().monotonic())
     if problem is not None:
         click.echo(problem, err=True)
     context.exit(0 if problem is None else 1)
@@ -247,27 +228,22 @@ def _check(
     configuration: Configuration, planned: Plan, shard: Shard, web_config: str | None
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
+    from exporter.fleet import connect  # noqa: PLC0415 - for the check only
+
     web_warnings: tuple[str, ...] = ()
     if web_config is not None:
         from exporter.web.access_config import load_web_config  # noqa: PLC0415 - rarely asked for
 
         web_warnings = load_web_config(Path(web_config)).warnings
-    _check_clients(configuration)
+    for operation in configuration.operations:
+        # As a start would: proxies of the environment and CA files count.
+        connect(operation, system_clock())
     for text in (*web_warnings, *configuration.warnings):
         click.echo(f"warning: {text}")
     if shard.total > 1:
         names = ", ".join(one.name for one in configuration.operations)
         click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
     click.echo(render_plan(planned), nl=False)
-
-
-def _check_clients(configuration: Configuration) -> None:
-    """Make every client as a start would: proxies of the environment and CA files count."""
-    from exporter.fleet import connect  # noqa: PLC0415 - for the check only
-    from exporter.service import system_clock  # noqa: PLC0415
-
-    for operation in configuration.operations:
-        connect(operation, system_clock())
 
 
 class _Output(io.TextIOWrapper):
@@ -310,12 +286,12 @@ def guard_output() -> None:
 
 def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
-    ends_at_once()
+    exit_on_signal()
     guard_output()
     code = _run(lambda: command(prog_name="wolkvox-exporter"))
     if sys.stdout is not None:  # None: closed by the shell
         code = _run(sys.stdout.flush) or code
-    log_written = logs.finish()
+    log_written = logs.finish() and _log_is_flushed()
     threads = [one for one in threading.enumerate() if not one.daemon]
     threads.remove(threading.main_thread())
     for thread in threads:
@@ -324,6 +300,15 @@ def main() -> None:
         # A reader of the log or a look-up that hangs: the interpreter would wait for it.
         os._exit(code)
     sys.exit(code)
+
+
+def _log_is_flushed() -> bool:
+    """Whether nothing is left that the interpreter's end would fail to write (code 120)."""
+    with suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        return True
+    return False
 
 
 def _run(part: Callable[[], object]) -> int:

@@ -11,14 +11,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from exporter import flags
 from exporter.config import load
-from exporter.flags import flag, listen_flag
-from exporter.mainloop import held
-from exporter.service import Settings, run, serve_alone, system_clock, usage_error
+from exporter.mainloop import block_signals
+from exporter.runtime import system_clock
+from exporter.service import Settings, run, serve_alone, usage_error
 from exporter.service import listen as open_sockets
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
-from exporter.web.listen import Limits, address_of
-from exporter.web.server import HttpServer
+from exporter.web.listen import address_of
+from exporter.web.server import HttpServer, Limits
 
 INTERVAL = "5s"
 WITH_BODIES = Limits(keep_bodies=True)  # a scenario is switched by a JSON body
@@ -53,7 +54,7 @@ def demo_zones(now: datetime) -> tuple[ZoneInfo, ZoneInfo]:
 
 
 @click.command()
-@listen_flag("127.0.0.1:19655")
+@flags.listen("127.0.0.1:19655")
 @click.pass_context
 def demo(context: click.Context, listen: tuple[str, ...]) -> None:
     """Simulator and exporter together on loopback; nothing to set up."""
@@ -63,7 +64,7 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
     api = open_sockets(("127.0.0.1:0",))
     base = f"http://{address_of(api[0])}"
     # Signals are held back until the directory is gone again.
-    with held(), TemporaryDirectory(prefix="wolkvox-demo-") as name:
+    with block_signals(), TemporaryDirectory(prefix="wolkvox-demo-") as name:
         directory = Path(name)
         _write_configuration(directory, base, operations)
         configured = partial(load, [directory / "wolkvox.yml"], {})
@@ -124,14 +125,7 @@ Ctrl-C ends it."""
 
 
 @click.command()
-@flag(
-    "--web.listen-address",
-    "listen",
-    metavar="HOST:PORT",
-    default="127.0.0.1:19656",
-    show_default=True,
-    help="Address to serve on.",
-)
+@flags.listen("127.0.0.1:19656")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Which contact centre.")
 @click.option(
     "--timezone",
@@ -140,7 +134,7 @@ Ctrl-C ends it."""
     help="Time zone of both operations.",
 )
 @click.pass_context
-def simulate(context: click.Context, listen: str, seed: int, timezone: str) -> None:
+def simulate(context: click.Context, listen: tuple[str, ...], seed: int, timezone: str) -> None:
     """A look-alike of the Wolkvox API as a server, with two simulated operations."""
     try:
         zone = ZoneInfo(timezone)
@@ -149,7 +143,7 @@ def simulate(context: click.Context, listen: str, seed: int, timezone: str) -> N
         raise usage_error("--timezone", reason) from None
     clock, operations = system_clock(), demo_operations(zone, zone)
     simulator = Simulator(operations, seed=seed, now=clock.now, sleep=clock.sleep)
-    sockets = open_sockets((listen,))
+    sockets = open_sockets(listen)
     base = f"http://{address_of(sockets[0])}"
     click.echo(f"simulator of the Wolkvox API on {base}/   (its clock is this machine's)")
     for operation in operations:

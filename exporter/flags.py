@@ -1,4 +1,4 @@
-"""What the commands have in common: flags with their environment twins, and what they mean."""
+"""Flags that commands share, with their environment twins, and their meaning."""
 
 from __future__ import annotations
 
@@ -25,29 +25,16 @@ class Listed(click.ParamType[str]):
     envvar_list_splitter = ","
 
 
-def flag(name: str, argument: str, **settings: Any) -> Callable[[F], F]:
+def option(name: str, argument: str, **settings: Any) -> Callable[[F], F]:
     """An option with its environment twin: --web.listen-address has …_WEB_LISTEN_ADDRESS."""
     twin = name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
     variable = f"WOLKVOX_EXPORTER_{twin}"
     return click.option(name, argument, envvar=variable, show_envvar=True, **settings)
 
 
-def config_files_flag(note: str = "") -> Callable[[F], F]:
-    """The flag --config.file."""
-    text = f"Configuration file, or a directory of *.yml; repeatable.{note}"
-    return flag(
-        "--config.file",
-        "config_files",
-        multiple=True,
-        type=Listed(),
-        metavar="FILE",
-        help=text,
-    )
-
-
-def listen_flag(default: str) -> Callable[[F], F]:
+def listen(default: str) -> Callable[[F], F]:
     """The flag --web.listen-address."""
-    return flag(
+    return option(
         "--web.listen-address",
         "listen",
         multiple=True,
@@ -59,12 +46,21 @@ def listen_flag(default: str) -> Callable[[F], F]:
     )
 
 
-CONFIG_FILES = config_files_flag()
-STORAGE = flag(
+CONFIG_FILES = option(
+    "--config.file",
+    "config_files",
+    multiple=True,
+    type=Listed(),
+    metavar="FILE",
+    help="Configuration file, or a directory of *.yml; repeatable."
+    f"  [default: {DEFAULT_CONFIG}]",
+)
+STORAGE = option(
     "--storage.path",
     "storage",
     metavar="DIR",
-    help="The exporter's state directory: attempts, budget and locks are shared with it.",
+    help="Directory of the state, which tools share with the exporter."
+    "  [default: $STATE_DIRECTORY, else data/]",
 )
 LANGUAGE = click.option(
     "--language",
@@ -80,9 +76,9 @@ OPERATION = click.option(
 def reader(
     files: tuple[str, ...], shard: Shard, environ: Mapping[str, str] | None = None
 ) -> Callable[[], Configuration]:
-    """How to read the shard's part of the configuration.
+    """Return the function that reads the shard's part of the configuration.
 
-    Decided once, so that a reload reads the same place.
+    The place is chosen once, so that a reload reads the same one.
     """
     variables = os.environ if environ is None else environ
     if not files and not Path(DEFAULT_CONFIG).exists() and in_environment(variables):

@@ -24,11 +24,11 @@ from exporter.polling.limits import RESTART_GRACE, Budget
 from exporter.polling.poll import LONGEST_IDLE, Dependencies, Poller
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
 from exporter.polling.status import StorageHealth
+from exporter.runtime import Clock
 from exporter.state.identity import Identity, claims_of
 from exporter.state.locks import TokenGate
 from exporter.state.models import Snapshot
 from exporter.state.storage import State
-from exporter.times import Clock
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import next_day_start

@@ -1,7 +1,7 @@
-"""The process around the event loop: signals, its end, and when memory is looked through.
+"""Process around the event loop: signals, its end, garbage collection.
 
-Before there is anything to end well a signal ends the process on the spot; then signals are
-held back until the loop has handlers for them. It knows nothing of what runs.
+While nothing needs an orderly end a signal ends the process at once; then signals are blocked
+until the loop has handlers for them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _LOOKUPS = 32  # names looked up at once
 
 
 @contextmanager
-def starting() -> Iterator[None]:
-    """Look for no cycles before `settled`: what a start makes is there to stay."""
+def pause_garbage_collection() -> Iterator[None]:
+    """Look for no cycles while the process starts: what is made then is there to stay."""
     gc.disable()
     try:
         yield
@@ -38,20 +38,19 @@ def starting() -> Iterator[None]:
         gc.enable()
 
 
-def settled() -> None:
-    """Look for cycles from now on, among what comes; what is there is left out for good."""
+def resume_garbage_collection() -> None:
+    """Look for cycles again, among the objects that are made from now on."""
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
     gc.enable()
 
 
-def ends_at_once(code: int = 0) -> None:
-    """Let SIGTERM and SIGINT end the process, wherever it is: nothing is begun yet that a
-    kill could not interrupt as well.
+def exit_on_signal(code: int = 0) -> None:
+    """End the process at SIGTERM and SIGINT, wherever it is.
 
-    It does not unwind: an exception out of a handler comes up in any code at all, and what
-    calls back from C (a reader of forms, a weak reference) drops it or makes another of it.
-    Then nobody would end the process any more.
+    For the time in which nothing is begun that a kill could not interrupt as well. It does
+    not unwind: an exception out of a handler is raised in any code at all, and what calls
+    back from C (a reader of forms, a weak reference) drops it or makes another of it.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -63,10 +62,11 @@ def ends_at_once(code: int = 0) -> None:
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Hold signals back while files are open and locked, but for the time of `signals`.
+def block_signals() -> Iterator[None]:
+    """Block signals while files are open and locked, but for the time of `signals`.
 
-    None meets a loop that is half made, or half closed; what came is dealt with afterwards.
+    So none meets a loop that is half made or half closed; those that came are handled
+    afterwards.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -134,7 +134,7 @@ class Loop(asyncio.SelectorEventLoop):
 
 def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
     """`asyncio.run` without its wait for threads, and with signals that wait for the loop."""
-    with held():
+    with block_signals():
         loop = Loop()
         try:
             return loop.run_until_complete(main())

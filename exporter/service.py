@@ -1,6 +1,6 @@
 """The composition root: one task group holds the poll loops and the server.
 
-It owns the signals and is the only place with a real clock, sleep and randomness. If a
+It owns the signals and gives everything the real clock, sleep and randomness. If a
 loop or the server dies unexpectedly, the process ends with 1 rather than serve old data.
 """
 
@@ -11,37 +11,35 @@ import logging
 import os
 import random
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter import __version__
+from exporter import __version__, runtime
 from exporter.config import Configuration
 from exporter.errors import ConfigError, ExporterError, Problem, StartError, StorageError
 from exporter.fleet import Fleet, Means, connect
 from exporter.logs import dropped, say
 from exporter.mainloop import (
-    held,
+    block_signals,
+    pause_garbage_collection,
+    resume_garbage_collection,
     run_to_end,
-    settled,
     signals,
-    starting,
     thread_limit,
     thread_pool,
 )
+from exporter.messages import LANGUAGES, catalogue
 from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
 from exporter.metrics.page import MetricsPage
-from exporter.sdnotify import ServiceManager
+from exporter.runtime import Clock, ServiceManager
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.models import Snapshot
 from exporter.state.storage import Storage, ThreadedState
-from exporter.times import Clock
 from exporter.web.app import App, check_telemetry_path
 from exporter.web.health import beat
 from exporter.web.listen import address_of, bind, parse_listen_address
@@ -54,11 +52,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 RESTORING_SECONDS = 2.0
-
-
-def system_clock() -> Clock:
-    """The machine's own clock."""
-    return Clock(lambda: datetime.now(UTC), time.monotonic, asyncio.sleep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +90,15 @@ def run(
         check_telemetry_path(settings.telemetry_path)
     except ValueError as error:
         raise usage_error("--web.telemetry-path", str(error)) from error
-    door = _door(settings.web_config)
+    clock = runtime.system_clock()
+    door = _door(settings.web_config, clock)
     sockets = listen(settings.listen)
     try:
-        clock = system_clock()
-        with starting(), held(), _state(settings.storage, clock) as storage:
+        with (
+            pause_garbage_collection(),
+            block_signals(),
+            _state(settings.storage, clock) as storage,
+        ):
             announce(tuple(address_of(listener) for listener in sockets))
 
             async def main() -> int:
@@ -139,13 +136,13 @@ def serve_alone(server: Callable[[], HttpServer]) -> int:
     return run_to_end(main)
 
 
-def _door(path: Path | None) -> LiveConfig | None:
+def _door(path: Path | None, clock: Clock) -> LiveConfig | None:
     if path is None:
         return None
     # Its forms would take a tenth of every start.
     from exporter.web.access import LiveConfig  # noqa: PLC0415
 
-    return LiveConfig(path, time.monotonic)
+    return LiveConfig(path, clock.monotonic)
 
 
 @contextmanager
@@ -167,6 +164,8 @@ class _Process:
     def __init__(
         self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
     ) -> None:
+        for language in LANGUAGES:
+            catalogue(language)  # a process that can open no more files still needs its words
         self._settings = settings
         self._door = door
         self._clock = clock
@@ -202,9 +201,8 @@ class _Process:
                 fleet = Fleet(self._means(), group)
                 servers = [self._server(fleet, sockets), *beside()]
                 with self._on_signals(fleet, servers):
-                    alive = beat(
-                        self._settings.storage, fleet.healthy, time.monotonic, self._clock.sleep
-                    )
+                    storage, clock = self._settings.storage, self._clock
+                    alive = beat(storage, fleet.healthy, clock.monotonic, clock.sleep)
                     beating = group.create_task(alive)
                     await fleet.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
@@ -287,12 +285,12 @@ class _Process:
             operations=len(configuration.operations),
             listen=",".join(map(address_of, sockets)),
         )
-        self._manager.tell("READY=1")
-        settled()
+        self._manager.notify("READY=1")
+        resume_garbage_collection()
 
     def _stop(self, fleet: Fleet, servers: Sequence[HttpServer]) -> None:
         self._stopped = True
-        self._manager.tell("STOPPING=1")
+        self._manager.notify("STOPPING=1")
         fleet.stop()
         for server in servers:
             server.stop()

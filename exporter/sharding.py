@@ -1,7 +1,7 @@
-"""Which operations are this process's own, of a configuration that several processes share.
+"""Division of one configuration among several processes.
 
-Pure: the same configuration and number of shards give every process the same division. What
-is divided are servers (base URLs), never tokens: a token may be replaced at any time, and two
+Pure: the same configuration and number of shards give every process the same division. It
+divides servers (base URLs), never tokens: a token may be replaced at any time, and two
 processes must not both believe that it is theirs.
 """
 

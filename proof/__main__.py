@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from benchmarks import machine
-from benchmarks.page import BEGIN, END, replace_run
+from benchmarks.page import replace_run
 from proof.part import Part, Prove, Scale
 
 # Each is a module of this package with a function `prove`; loaded when it is run.
@@ -41,7 +41,7 @@ def _positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """What is asked for; whatever cannot work is said now and not after half an hour."""
+    """Read what is asked for; what cannot work is refused now and not after half an hour."""
     about = str(__doc__).partition(": ")[2].capitalize()
     parser = argparse.ArgumentParser(prog="python -m proof", description=about)
     parser.add_argument(
@@ -50,7 +50,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     for field in SIZES:
         parser.add_argument(
             "--" + field.name.replace("_", "-"),
-            type=_positive(float if isinstance(field.default, float) else int),
+            type=_positive(type(field.default)),
             default=field.default,
             metavar=field.metadata["metavar"],
             help=field.metadata["help"] + " (default: %(default)g)",
@@ -61,23 +61,13 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     options.only = tuple(dict.fromkeys(options.only or PARTS))
     if WITH_OPENSSL & set(options.only) and shutil.which("openssl") is None:
-        parser.error(
-            f"the parts {' and '.join(sorted(WITH_OPENSSL))} need the program openssl"
-            " (apt-get install openssl)"
-        )
+        parser.error(f"{sorted(WITH_OPENSSL)} need the program openssl")
     if options.write:
         try:
-            _check_page(options.write)
+            replace_run(options.write, None)
         except (OSError, ValueError) as error:
             parser.error(f"--write: {error}")
     return options
-
-
-def _check_page(page: Path) -> None:
-    with page.open("r+", encoding="utf-8") as file:
-        text = file.read()
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{page} has no place for the result: {BEGIN.strip()} {END.strip()}")
 
 
 def _say(text: str) -> None:

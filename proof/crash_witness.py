@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from exporter.state.storage import FILE_NAME
 from tests.e2e_api import Api, Asked, Reply, found, refused, row
-from tests.e2e_support import Labels, Life, Samples
-from tests.kill_support import COUNTERS
+from tests.e2e_support import Life, Samples
+from tests.kill_support import Highest
 
+FILE_NAME = "wolkvox-exporter.db"
 SLEW = 0.005  # seconds by which a system that disciplines its clock shortens a real one
 Query = tuple[str, str]
 BUCKETS = "wolkvox_skill_answer_wait_seconds_bucket"
@@ -57,29 +58,24 @@ class Recorded:
 def recorded(state: Path, operation: str, skill: str) -> Recorded:
     """Look at the state file beside the process that writes it."""
     uri = f"file:{state / FILE_NAME}?mode=ro"
+    of = "WHERE operation = (SELECT id FROM operations WHERE name = ?)"
     with closing(sqlite3.connect(uri, uri=True, timeout=30.0)) as connection:
-        of = "WHERE operation = (SELECT id FROM operations WHERE name = ?)"
-        attempt = connection.execute(
-            f"SELECT at FROM attempts {of} AND skill_id = ?",  # noqa: S608 - a literal
-            (operation, skill),
-        ).fetchone()
-        calls = connection.execute(
-            f"SELECT day, requests FROM requests {of}",  # noqa: S608 - a literal
-            (operation,),
-        ).fetchall()
-        memory = connection.execute(
-            f"SELECT memory FROM memories {of} AND skill_id = ?",  # noqa: S608 - a literal
-            (operation, skill),
-        ).fetchone()
-        pause = connection.execute(
-            f"SELECT fact FROM facts {of} AND name = 'pause'",  # noqa: S608 - a literal
-            (operation,),
-        ).fetchone()
-    paused = json.loads(pause[0]) if pause else {}
+
+        def look(what: str, more: str, *values: str) -> list[Any]:
+            return connection.execute(
+                f"SELECT {what} {of} {more}",
+                (operation, *values),
+            ).fetchall()
+
+        attempt = look("at FROM attempts", "AND skill_id = ?", skill)
+        calls = look("day, requests FROM requests", "")
+        memory = look("memory FROM memories", "AND skill_id = ?", skill)
+        pause = look("fact FROM facts", "AND name = 'pause'")
+    paused = json.loads(pause[0][0]) if pause else {}
     return Recorded(
-        attempt_at=attempt[0] if attempt else None,
+        attempt_at=attempt[0][0] if attempt else None,
         calls=Counter(dict(calls)),
-        known=bool(memory and json.loads(memory[0])["ledger"]),
+        known=bool(memory and json.loads(memory[0][0])["ledger"]),
         paused_until=paused.get("next_at", 0.0),
         paused_on=paused.get("day", ""),
     )
@@ -192,9 +188,8 @@ class Pages:
 
     def __init__(self) -> None:
         self.taken = 0
-        self.fallen = 0
+        self.highest = Highest()
         self.problems: list[str] = []
-        self._highest: dict[tuple[str, Labels], float] = {}
 
     def take(self, life: Life) -> Samples | None:
         """Scrape a life, if it answers; it may die while it does."""
@@ -205,13 +200,7 @@ class Pages:
         except (OSError, HTTPException):
             return None
         self.taken += 1
-        for name in COUNTERS:
-            for labels, value in page.of(name).items():
-                before = self._highest.get((name, labels), 0.0)
-                if value < before:
-                    self.fallen += 1
-                    self.problems.append(f"{name}{dict(labels)}: {before:g}, then {value:g}")
-                self._highest[name, labels] = max(value, before)
+        self.highest.take(page)
         self._cumulative(page)
         return page
 

@@ -131,15 +131,19 @@ def _page(status: int) -> Reply:
     return Reply(PAGE, status, HTML)
 
 
-def redirects(url: str) -> Group:
-    """Every kind of redirect to another host."""
-    return Group(
-        "redirect (301, 302, 303, 307, 308) to another host",
-        tuple(
-            _reply(f"HTTP {status}", Reason.REDIRECT, Reply(b"", status, (("Location", url),)))
-            for status in (301, 302, 303, 307, 308)
-        ),
-    )
+def _redirects() -> tuple[Fault, ...]:
+    """Every kind of redirect to another host, which is the same server by another name."""
+
+    def to_elsewhere(status: int) -> Act:
+        async def act(exchange: Exchange) -> bool:
+            url = f"http://localhost:{exchange.place.port}/elsewhere"
+            await exchange.send(Reply(b"", status, (("Location", url),)).wire())
+            return True
+
+        return act
+
+    statuses = (301, 302, 303, 307, 308)
+    return tuple(Fault(f"HTTP {one}", Reason.REDIRECT, to_elsewhere(one)) for one in statuses)
 
 
 @functools.cache
@@ -151,11 +155,13 @@ def _bomb(encoding: str) -> Reply:
 
 
 def heavy(letter: str) -> Fault:
-    """A good answer of 7 MiB in a field that nobody asked for, ended by one more letter."""
+    """A good answer of 7 MiB in a field that nothing reads, ended by one more letter."""
     data = [row(note="x" * (7 * MIB) + letter)]
     body = {"code": 200, "error": None, "msg": "1 records were found", "data": data}
     reply = Reply(json.dumps(body, ensure_ascii=False).encode())
-    return _reply("7 MiB in one field of a good row", None, reply)
+    wide = ord(letter) > 0xFFFF  # makes four bytes of each letter
+    name = f"7 MiB in one field of a good row, {4 if wide else 1} bytes a letter"
+    return replace(_reply(name, None, reply), large=96.0 if wide else 16.0)
 
 
 def low_faults() -> list[Fault]:
@@ -172,6 +178,7 @@ def low_faults() -> list[Fault]:
         Fault("TLS: unknown CA", Reason.CONNECT, low=Low.UNKNOWN),
         Fault("TLS: expired certificate", Reason.CONNECT, low=Low.EXPIRED),
         Fault("TLS: certificate of another host", Reason.CONNECT, low=Low.STRANGER),
+        Fault("name that does not resolve (.invalid)", Reason.CONNECT, low=Low.NAME),
     ]
 
 
@@ -209,9 +216,8 @@ def _large() -> list[Fault]:
         Fault("300 MiB in chunks", Reason.TOO_LARGE, floods(chunked, ENDLESS, chunked=True)),
         _reply("gzip bomb (300 MiB)", Reason.TOO_LARGE, _bomb("gzip")),
         _reply("deflate bomb (300 MiB)", Reason.TOO_LARGE, _bomb("deflate")),
-        heavy("x"),
     ]
-    return [replace(fault, large=True) for fault in large]
+    return [replace(fault, large=16.0) for fault in large]
 
 
 def _forbidden() -> list[Fault]:
@@ -259,11 +265,12 @@ def _harmless() -> list[Fault]:
 
 def single_faults() -> list[Fault]:
     """Every fault that a request can meet, one by one; those below HTTP are not among them."""
-    return [*_breaks(), *_slow(), *_forbidden(), *_broken(), *_large(), *_harmless()]
+    faults = [*_breaks(), *_slow(), *_forbidden(), *_broken(), *_large(), *_harmless()]
+    return [*faults, heavy("x")]
 
 
 def groups() -> list[Group]:
-    """The rows of the matrix, but for the redirects and the name that does not resolve."""
+    """The rows of the matrix."""
     empty = (
         _reply(
             "404 Validate dates entered", None, refused("Validate dates entered", status=404)
@@ -281,6 +288,8 @@ def groups() -> list[Group]:
     odd = _statuses(Reason.HTTP, 206, 405, 418, 429, 451)
     return [
         *(Group(fault.name, (fault,)) for fault in [*low_faults(), *single_faults()]),
+        *(Group(fault.name, (fault,)) for fault in [heavy("\N{GRINNING FACE}")]),
+        Group("redirect (301, 302, 303, 307, 308) to another host", _redirects()),
         Group(f"each 5xx ({_listed(fives)})", fives),
         Group(f"other statuses ({_listed(odd)})", odd),
         Group("HTTP 400", _statuses(Reason.BAD_REQUEST, 400)),

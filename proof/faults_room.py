@@ -66,10 +66,10 @@ class Room:
         """Give the space free again."""
         (self.inside / "filler").unlink(missing_ok=True)
 
-    def knows(self, name: str) -> None:
-        """Let a name resolve to this machine, in the room."""
-        with self.hosts.open("a", encoding="ascii") as file:
-            file.write(f"127.0.0.1 {name}\n")
+    def knows(self, name: str, *, known: bool) -> None:
+        """Let a name resolve to this machine, in the room, or not any more."""
+        line = f"127.0.0.1 {name}\n" if known else ""
+        self.hosts.write_text(Path("/etc/hosts").read_text(encoding="utf-8") + line)
 
 
 @contextlib.contextmanager

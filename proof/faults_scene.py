@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proof.faults_certificates import make
-from proof.faults_server import Fault, Place, Servers
-from tests.e2e_support import LOOPBACK, TOKEN, Launch, Life, Nursery, Samples, wait_for
+from proof.faults_certificates import NAME, make
+from proof.faults_server import Fault, Low, Place, Servers
+from tests.e2e_support import LOOPBACK, TOKEN, Launch, Life, Samples, wait_for
 
 INTERVAL = 2.0
 DEADLINE = "1500ms"  # of the operations whose faults only a deadline ends
@@ -37,16 +37,15 @@ class Found:
     rows: list[tuple[str, ...]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
+    def add(self, other: Found) -> None:
+        """Add the rows and sentences of another one."""
+        self.rows += other.rows
+        self.broken += other.broken
+
     def check(self, holds: bool, text: str) -> None:
         """Note a sentence that must hold and does not."""
         if not holds:
             self.broken.append(text)
-
-
-def together(parts: Sequence[Found]) -> Found:
-    """All of it, in this order."""
-    rows = [row for part in parts for row in part.rows]
-    return Found(rows, [text for part in parts for text in part.broken])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,19 @@ class Plot:
     """An operation and what befalls its skills: first this, then that (or the same again)."""
 
     name: str
+    title: str
     first: Faults
     then: Faults
+
+    @property
+    def lows(self) -> set[Low]:
+        """What goes wrong below HTTP."""
+        return {fault.low for fault in self.faults if fault.low is not None}
+
+    @property
+    def slow(self) -> bool:
+        """Whether only a deadline ends one of its faults."""
+        return any(fault.slow for fault in self.faults)
 
     @property
     def skills(self) -> list[str]:
@@ -115,8 +125,8 @@ class Scene:
     def open(self) -> None:
         """Open the servers and write the configuration and the tokens."""
         for plot in self.plots:
-            tls = any(fault.low is not None and fault.low.tls for fault in plot.faults)
-            self.servers.place(plot.name, tls=tls)
+            host = NAME if Low.NAME in plot.lows else "127.0.0.1"
+            self.servers.place(plot.name, tls=any(low.tls for low in plot.lows), host=host)
         for name in CONTROLS:
             self.servers.place(name)
         self.rotate(0)
@@ -142,7 +152,7 @@ class Scene:
 
     def _operation(self, place: Place, plot: Plot | None, label: str) -> str:
         skills = plot.skills if plot else ["4001"]
-        slow = plot is not None and any(fault.slow for fault in plot.faults)
+        slow = plot is not None and plot.slow
         keys = {
             "name": place.name,
             "url": f"'{place.url}'",
@@ -184,22 +194,22 @@ class Scene:
         """Wait until each query was asked so often again and the last answer was good."""
         began, places = now(), self.places()
 
+        # A name that does not resolve yet has no good answer.
+        plots = [plot for plot in self.plots if Low.NAME not in plot.lows]
+
         def well() -> bool:
             page = self.metrics()
-            ups = [page.of("wolkvox_up", operation=name) for name in self.names()]
+            names = [*(plot.name for plot in plots), *CONTROLS]
+            ups = [page.of("wolkvox_up", operation=name) for name in names]
             asked = all(
                 len(places[plot.name].of(skill, began)) >= more
-                for plot in self.plots
+                for plot in plots
                 for skill in plot.skills
             )
             asked = asked and self.control_rounds(began) >= more
             return asked and all(up and min(up.values()) == 1 for up in ups)
 
         wait_for(well, "good answers to every query", PATIENCE)
-
-    def names(self) -> list[str]:
-        """The operations that are well when nothing befalls them."""
-        return [*(plot.name for plot in self.plots), *CONTROLS]
 
     def keep(self) -> None:
         """Keep what the process has counted so far and shows."""
@@ -258,7 +268,7 @@ class Scene:
 def scene(
     directory: Path,
     plots: Sequence[Plot],
-    launch: Launch | None = None,
+    launch: Launch,
     flags: tuple[str, ...] = (),
     prelude: str = "",
     *,
@@ -266,20 +276,10 @@ def scene(
 ) -> Iterator[Scene]:
     """A scene that ends whatever it started."""
     ca_file, contexts = make(directory / "certificates")
-    with contextlib.ExitStack() as stack:
-        servers = stack.enter_context(Servers(contexts).run())
-        if launch is None:
-            launch = Launch(*_nursed(stack, directory))
-            stack.callback(launch.close)
+    with Servers(contexts).run() as servers:
         made = Scene(directory, launch, servers, ca_file, plots, flags, prelude, strict)
         made.open()
         yield made
-
-
-def _nursed(stack: contextlib.ExitStack, directory: Path) -> tuple[Nursery, Path]:
-    nursery = Nursery()
-    stack.callback(nursery.close)
-    return nursery, directory
 
 
 def now() -> float:

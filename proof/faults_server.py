@@ -28,7 +28,7 @@ GOOD = "good"
 
 
 class Low(StrEnum):
-    """What goes wrong before a request can be read; the last four are names of certificates."""
+    """What goes wrong before a request can be read; some are names of certificates too."""
 
     REFUSED = "refused"
     SILENT = "silent"
@@ -38,11 +38,17 @@ class Low(StrEnum):
     EXPIRED = "expired"
     STRANGER = "stranger"
     UNKNOWN = "unknown"
+    NAME = "name"
 
     @property
     def tls(self) -> bool:
         """Whether it needs a server that speaks TLS."""
-        return self in {Low.HANDSHAKE, Low.EXPIRED, Low.STRANGER, Low.UNKNOWN}
+        return self in {Low.HANDSHAKE, Low.EXPIRED, Low.STRANGER, Low.UNKNOWN, Low.NAME}
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the server sees nothing of a try."""
+        return self in {Low.REFUSED, Low.SILENT, Low.NAME}
 
 
 @dataclass(slots=True)
@@ -75,8 +81,9 @@ class Fault:
     """One way to fail: below HTTP (`low`), or by what is done with a request (`act`).
 
     `reason` is what the exporter must call it, None where the contract says success; `also`
-    what it may call it as well, where that hangs on a race in the kernel; `large` tells of
-    answers that fill what the exporter may hold.
+    what it may call it as well, where that hangs on a race in the kernel; `large` is what an
+    answer may take in MiB: its cap twice, as it comes and as it is read, and more for letters
+    that Python holds in four bytes.
     """
 
     name: str
@@ -84,7 +91,7 @@ class Fault:
     act: Act | None = None
     low: Low | None = None
     also: Reason | None = None
-    large: bool = False
+    large: float = 0.0
 
     @property
     def pauses(self) -> bool:
@@ -240,7 +247,7 @@ class Place:
             with contextlib.suppress(
                 AttributeError
             ):  # CPython, where the client went meanwhile
-                await writer.start_tls(self.contexts[low or GOOD])
+                await writer.start_tls(self.contexts.get(low or GOOD, self.contexts[GOOD]))
             if writer.transport is None:
                 writer._transport = before  # else close() breaks
                 return False

@@ -4,92 +4,46 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from proof.fuzz_mutate import MAX_LENGTH
-from proof.fuzz_socket import Storm, storm
-from proof.fuzz_target import MUTATOR, ROOT, TARGETS, corpus, dictionary, engine
-from proof.part import Part, Say, Scale
-from proof.scratch import scratch
+from proof.fuzz_driver import CORPUS, MAX_LENGTH, MUTATOR, TARGETS, engine
+from proof.fuzz_http import Storm, storm
+from proof.part import Part, Say, Scale, memory
 
-TITLE = "Fuzzing"
 HEADER = (
     "target", "engine", "executions", "a second", "coverage reached",
     "inputs known + found", "crashes", "peak RSS at most",
 )  # fmt: skip
-WHAT = {
-    "answer": "an answer of the API, from its bytes to the page",
-    "config": "the configuration file",
-    "web_config": "the web configuration file",
-    "http": "a request, from its bytes to the answers",
-    "state": "a row of the state file",
-}
+ABOUT = (
+    "Where foreign bytes come in they are changed at random, guided by the code that they "
+    "reach (atheris, which is libFuzzer; where it is not installed, by chance alone), and "
+    "promises are checked for each: only the failures that are meant come out, counters never "
+    "fall and buckets are cumulative from answer to answer, both formats of the page parse and "
+    "say the same, no text tells a token, every HTTP answer is whole. After the sockets a "
+    "scrape is answered, no traceback is in the log and no descriptor is lost."
+)
+ROOT = Path(__file__).parent.parent
 # Where the inputs that break something are kept for people.
-FOUND = ROOT.parent / "build" / "fuzz"
-_HANGS = 120  # seconds for one input, on a machine that may be busy
-_MEMORY = 2048  # MiB
+FOUND = ROOT / "build" / "fuzz"
 _AT_ONCE = 2
 _WORTH_GUIDING = 5.0  # seconds: below it instrumenting the code takes longer than the run
 _START = 300.0  # seconds beyond its time that a child may take, until it is given up
 _STATISTIC = re.compile(r"^stat::(\w+):\s+(\d+)", re.MULTILINE)
-_PROGRESS = re.compile(r"^#\d+\s+(INITED|DONE|NEW|REDUCE|pulse).*?cov: (\d+)", re.MULTILINE)
+_PROGRESS = re.compile(r"^#\d+\s+(?:INITED|DONE|NEW|REDUCE|pulse).*?cov: (\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a child told: how it ended, libFuzzer's statistics, and edges at start and end."""
+    """One target: its row of the table, and what broke."""
 
-    name: str
-    engine: str
-    code: int
-    told: str
-    known: int
-    found: int
-    crashes: tuple[Path, ...] = ()
-
-    def statistic(self, name: str) -> int | None:
-        """One of libFuzzer's final statistics."""
-        return {key: int(value) for key, value in _STATISTIC.findall(self.told)}.get(name)
-
-    @property
-    def coverage(self) -> str:
-        """Edges of the code reached by the corpus, and in the end."""
-        edges = [int(edge) for _, edge in _PROGRESS.findall(self.told)]
-        return f"{edges[0]:,} → {edges[-1]:,} edges" if edges else "not measured"
-
-    def row(self) -> tuple[str, ...]:
-        """The line of the table."""
-        count = self.statistic("number_of_executed_units")
-        rate = self.statistic("average_exec_per_sec")
-        # Linux counts the peak of whoever started it as well.
-        peak = self.statistic("peak_rss_mb")
-        return (
-            WHAT.get(self.name, self.name),
-            self.engine,
-            "?" if count is None else f"{count:,}",
-            "?" if rate is None else f"{rate:,}",
-            self.coverage,
-            f"{self.known} + {self.found}",
-            str(len(self.crashes)),
-            "?" if peak is None else f"{peak} MiB",
-        )
-
-    def broken(self) -> Iterable[str]:
-        """Sentences on what broke."""
-        for path in self.crashes:
-            why = re.findall(r"^\w*(?:Error|Exception)\b.*$", self.told, re.MULTILINE)
-            reason = why[-1] if why else "it ended there, hung, or took too much memory"
-            yield f"{self.name}: {reason}; the input is {path}"
-        ended = self.statistic("number_of_executed_units") is not None
-        if not self.crashes and (self.code != 0 or not ended):
-            last = " / ".join(self.told.strip().splitlines()[-3:])
-            yield f"{self.name}: the fuzzer ended with code {self.code}: {last}"
+    row: tuple[str, ...]
+    broken: tuple[str, ...]
 
 
 def fuzz(
@@ -98,38 +52,50 @@ def fuzz(
     seed: int,
     directory: Path,
     *,
-    command: Sequence[str] = (sys.executable, "-m", "proof.fuzz_target"),
+    command: Sequence[str] = (sys.executable, "-m", "proof.fuzz_driver"),
     extra: Sequence[str] = (),
     kept: Path = FOUND,
 ) -> Run:
-    """Fuzz one target in a process of its own; new inputs stay in `directory`."""
-    new, artefacts = directory / name, directory / f"{name}-broken"
-    new.mkdir()
-    artefacts.mkdir()
+    """Fuzz one target in a process of its own; inputs that break it stay in `kept`."""
+    new, before = directory / name, set(kept.glob(f"{name}-*"))
+    for folder in (new, kept):
+        folder.mkdir(parents=True, exist_ok=True)
     argv = [
-        *(*command, name, str(new), str(corpus(name))),
+        *(*command, name, str(new), str(CORPUS / name)),
         f"-max_total_time={max(1, round(seconds))}",
         f"-seed={seed}",
-        f"-artifact_prefix={artefacts}/",
-        f"-dict={dictionary(name)}",
+        f"-artifact_prefix={kept}/{name}-",
+        f"-dict={CORPUS / name}.dict",
         f"-max_len={MAX_LENGTH}",
-        f"-timeout={_HANGS}",
-        f"-rss_limit_mb={_MEMORY}",
+        "-timeout=120",  # seconds for one input, on a machine that may be busy
+        "-rss_limit_mb=2048",
         "-print_final_stats=1",
         *extra,
     ]
     # libFuzzer ends a process without any of Python's endings: what it leaves goes from here.
-    with scratch("wolkvox-proof-") as own:
+    with tempfile.TemporaryDirectory(prefix="wolkvox-proof-", dir=memory()) as own:
         code, told = _ended(argv, seconds + _START, own)
-    return Run(
-        name,
+    statistics = {key: f"{int(value):,}" for key, value in _STATISTIC.findall(told)}
+    edges = _PROGRESS.findall(told)
+    crashes = sorted(set(kept.glob(f"{name}-*")) - before)
+    row = (
+        TARGETS[name][0],
         "mutator" if MUTATOR in extra else engine(),
-        code,
-        told,
-        len(list(corpus(name).iterdir())),
-        len(list(new.iterdir())),
-        tuple(_keep(name, artefacts, kept)),
+        statistics.get("number_of_executed_units", "?"),
+        statistics.get("average_exec_per_sec", "?"),
+        f"{edges[0]} → {edges[-1]} edges" if edges else "not measured",
+        f"{len(list((CORPUS / name).iterdir()))} + {len(list(new.iterdir()))}",
+        str(len(crashes)),
+        # Linux counts the peak of whoever started it as well.
+        f"{statistics.get('peak_rss_mb', '?')} MiB",
     )
+    why = re.findall(r"^\w*(?:Error|Exception)\b.*$", told, re.MULTILINE)
+    reason = why[-1] if why else "it ended there, hung, or took too much memory"
+    broken = [f"{name}: {reason}; the input is {path}" for path in crashes]
+    if not broken and (code != 0 or not statistics):
+        last = " / ".join(told.strip().splitlines()[-3:])
+        broken = [f"{name}: the fuzzer ended with code {code}: {last}"]
+    return Run(row, tuple(broken))
 
 
 def _ended(argv: Sequence[str], seconds: float, scratch: str) -> tuple[int, str]:
@@ -137,57 +103,35 @@ def _ended(argv: Sequence[str], seconds: float, scratch: str) -> tuple[int, str]
     try:
         ended = subprocess.run(
             argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=ROOT.parent,
-            env=os.environ | {"TMPDIR": scratch},
-            check=False,
-            timeout=seconds,
-        )
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=ROOT, env=os.environ | {"TMPDIR": scratch}, check=False, timeout=seconds,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return -1, "it did not come to its end"
     return ended.returncode, ended.stdout.decode("utf-8", "replace")
 
 
-def _keep(name: str, artefacts: Path, kept: Path) -> Iterable[Path]:
-    """Copy the inputs that broke something to where they outlast the run."""
-    for path in sorted(artefacts.iterdir()):
-        kept.mkdir(parents=True, exist_ok=True)
-        yield Path(shutil.copy(path, kept / f"{name}-{path.name}"))
-
-
 def prove(scale: Scale, directory: Path, say: Say) -> Part:
-    """Fuzz every target, two at a time, then the real process over real sockets."""
+    """Fuzz every target, two at a time, then real processes over real sockets."""
 
     extra = () if scale.fuzz_seconds >= _WORTH_GUIDING else (MUTATOR,)
 
     def run(name: str) -> Run:
         done = fuzz(name, scale.fuzz_seconds, scale.seed, directory, extra=extra)
-        say(f"fuzz: {name}: {done.statistic('number_of_executed_units')} executions")
+        say(f"fuzz: {name}: {done.row[2]} executions")
         return done
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         runs = list(pool.map(run, TARGETS))
-    socket = storm(min(scale.fuzz_seconds, 60.0) / 3, scale.seed, directory / "socket")
-    return part(runs, socket)
+    runs.append(_storm(storm(scale.fuzz_seconds, scale.seed, directory / "http")))
+    broken = tuple(text for one in runs for text in one.broken)
+    return Part("Fuzzing", ABOUT, HEADER, tuple(one.row for one in runs), broken)
 
 
-def part(runs: Sequence[Run], socket: Storm) -> Part:
-    """The table of these runs."""
+def _storm(found: Storm) -> Run:
     row = (
-        "the same over real sockets, against a process",
-        "mutator", f"{socket.connections:,}", f"{socket.rate:,.0f}", "not measured",
-        f"{socket.known} + 0", str(len(socket.broken)), f"{socket.rss:.0f} MiB",
+        "requests over real sockets, to the answers",
+        "mutator", f"{found.connections:,}", f"{found.rate:,.0f}", "not measured",
+        f"{found.known} + 0", str(len(found.broken)), f"{found.rss:.0f} MiB",
     )  # fmt: skip
-    about = (
-        "Where foreign bytes come in they are changed at random, guided by the code that they "
-        "reach (atheris, which is libFuzzer; where it is not installed, by chance alone), and "
-        "promises are checked for each: only the failures that are meant come out, counters "
-        "never fall and buckets are cumulative from answer to answer, both formats of the page "
-        "parse and say the same, no text tells a token, every HTTP answer is whole and nothing "
-        "stays open. After the sockets a scrape is answered, no traceback is in the log and no "
-        "descriptor is lost."
-    )
-    broken = [text for run in runs for text in run.broken()] + list(socket.broken)
-    return Part(TITLE, about, HEADER, (*(run.row() for run in runs), row), tuple(broken))
+    return Run(row, tuple(f"sockets: {text}" for text in found.broken))

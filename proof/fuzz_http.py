@@ -1,30 +1,33 @@
-"""Fuzzed: the HTTP front, from raw bytes to the answers, over a transport in memory.
+"""Raw bytes over real sockets to real exporters, their answers, and what is left of it.
 
-The first byte of an input says what stands before the pages (`p`: nothing, `g`: users and
-headers), the second in how large pieces the bytes come (`0`: whole, `1`: a byte at a time, and
-by each further digit twice as much, up to 256 bytes).
+The first byte of an input says which exporter it goes to (`p`: an open one, `g`: one with
+users and headers), the second in how large pieces the bytes come (`0`: whole, `1`: a byte at a
+time, and by each further digit twice as much, up to 256 bytes).
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
+import contextlib
+import http.client
+import random
 import re
-from typing import Any, Final, cast
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from exporter.config import Configuration
-from exporter.web.access import LiveConfig, guard
-from exporter.web.access_config import WebConfig
-from exporter.web.app import App
-from exporter.web.listen import Limits
-from exporter.web.server import HttpProtocol, HttpServer
-from exporter.web.status import StatusPage
-from tests.status_page_support import EXPORTER, OPERATION
-from tests.statuses import CHAT, NOW, VOICE, status
+from benchmarks.processes import descriptors, resident
+from proof.fuzz_driver import CORPUS, Mutator, read_corpus, read_dictionary
+from proof.scene import with_exporter
+from tests.e2e_support import Life, fetch, wait_for
 
-USER: Final = b"alice:wonder"
-HASH: Final = b"$2b$04$J5IJhBoPeVLCP4f3vyKit.MJiGRvpWWfTMQJ0BAXQg75JQwtlLWGm"  # of wonder
-_LIMITS = Limits(head_bytes=4096, body_bytes=1024)
+HASH = "$2b$04$J5IJhBoPeVLCP4f3vyKit.MJiGRvpWWfTMQJ0BAXQg75JQwtlLWGm"  # of wonder
+ALICE = "Basic YWxpY2U6d29uZGVy"  # alice:wonder
+GUARDED = f"""
+basic_auth_users: {{alice: {HASH}}}
+http_server_config: {{headers: {{X-Frame-Options: deny}}}}
+"""
 _STATUSES = frozenset({200, 400, 401, 403, 404, 405, 413, 429, 431, 501, 503})
 _HEADERS = frozenset(
     {
@@ -33,208 +36,127 @@ _HEADERS = frozenset(
         *("x-frame-options", "www-authenticate", "allow", "retry-after", "content-encoding"),
     }
 )
-_PATIENCE = 30.0
+_AT_ONCE = 16  # connections open while others are made
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: the end of the connection is a reset
+_LISTENING = 2  # seconds to wait for an answer to bytes that may deserve none
 
 
-class Clock:
-    """A moment that stands still."""
+@dataclass(slots=True)
+class Storm:
+    """What was tried: connections, how many a second, the size of the process; what broke."""
 
-    def epoch(self) -> float:
-        """As of the statuses."""
-        return NOW
-
-    def monotonic(self) -> float:
-        """The page of each language is made once."""
-        return 0.0
-
-
-class Pages:
-    """Small pages, and the real status page."""
-
-    configuration = Configuration(())
-
-    def __init__(self) -> None:
-        statuses = [status(VOICE, CHAT)]
-        page = StatusPage(cast("Any", Clock()), statuses, lambda: [OPERATION], lambda: EXPORTER)
-        self.landing = page.html
-
-    def metrics(self, openmetrics: bool, gzip: bool) -> bytes:
-        """A body that tells what was negotiated."""
-        return f"{openmetrics} {gzip}\n".encode()
-
-    def healthy(self) -> bool:
-        """It lives."""
-        return True
-
-    def ready(self) -> bool:
-        """Not yet."""
-        return False
-
-    async def reload(self) -> str | None:
-        """Nothing to read again."""
-        return None
+    connections: int = 0
+    rate: float = 0.0
+    known: int = 0
+    rss: float = 0.0
+    broken: list[str] = field(default_factory=list)
 
 
-class _Live:
-    """A web configuration that asks for a user and adds a header."""
+def storm(
+    seconds: float, seed: int, directory: Path, prelude: str = "", patience: float = 30.0
+) -> Storm:
+    """Start two exporters, throw bytes at them for so long, and look at what is left.
 
-    def __init__(self) -> None:
-        self._config = WebConfig(
-            users={b"alice": HASH}, headers=((b"x-frame-options", b"deny"),)
-        )
-
-    def current(self) -> WebConfig:
-        return self._config
-
-
-class Wire(asyncio.Transport):
-    """What a protocol writes, and what it asks of its transport."""
-
-    def __init__(self, protocol: HttpProtocol) -> None:
-        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
-        self.written = bytearray()
-        self.paused = False
-        self.ended = False
-        self.lost = asyncio.Event()
-        self._closing = False
-        self._protocol = protocol
-
-    def write(self, data: Any) -> None:
-        """Keep it; a closed connection takes no more."""
-        assert not self.ended, "it writes after its end"
-        if not self._closing:
-            self.written += data
-
-    def write_eof(self) -> None:
-        """Nothing is written after it."""
-        self.ended = True
-
-    def is_closing(self) -> bool:
-        """Whether the protocol has closed it."""
-        return self._closing
-
-    def pause_reading(self) -> None:
-        """The protocol has enough for now."""
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        """It takes more."""
-        self.paused = False
-
-    def close(self) -> None:
-        """The end, told a moment later, as sockets do."""
-        if not self._closing:
-            self._closing = True
-            asyncio.get_running_loop().call_soon(self._lose)
-
-    abort = close
-
-    def _lose(self) -> None:
-        self._protocol.connection_lost(None)
-        self.lost.set()
+    `prelude` is Python that breaks them before their start; `patience` are the seconds that
+    they have for closing what is still open.
+    """
+    with contextlib.ExitStack() as stack:
+        lives = []
+        for name, flags in ((b"p", ()), (b"g", ("--web.config.file", "web.yml"))):
+            place = directory / name.decode()
+            place.mkdir(parents=True)
+            (place / "web.yml").write_text(GUARDED, encoding="utf-8")
+            life, api = stack.enter_context(with_exporter(place, *flags, prelude=prelude))
+            wait_for(lambda api=api: api.asked, "the first poll")  # type: ignore[misc]
+            lives.append(life)
+        return _storm(lives, seconds, random.Random(seed), patience)
 
 
-class _Errors(logging.Handler):
-    """Keeps what the server logs as errors: tracebacks of defects."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.found: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep its text and its exception."""
-        error = record.exc_info[1] if record.exc_info else None
-        self.found.append(f"{record.getMessage().strip()}: {error!r}")
-
-
-class Front:
-    """The server's own protocols behind transports in memory, in one event loop."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.errors = _Errors()
-        self.loop.set_exception_handler(
-            lambda _, context: self.errors.found.append(f"in the event loop: {context}")
-        )
-        pages = Pages()
-        app = App(pages.metrics, pages, pages.landing, pages.reload)
-        live = cast("LiveConfig", _Live())
-        guarded = guard(app, live, lambda: 0.0)
-        self.servers = {
-            b"p": HttpServer(app, [], limits=_LIMITS),
-            b"g": HttpServer(guarded, [], limits=_LIMITS),
-        }
-
-    def hear(self, server: HttpServer, data: bytes, step: int) -> Wire:
-        """Run `talk`, and keep what is logged as errors meanwhile."""
-        loggers = [logging.getLogger(name) for name in ("uvicorn.error", "asyncio")]
-        self.errors.found.clear()
-        for logger in loggers:
-            logger.addHandler(self.errors)
-        try:
-            return self.loop.run_until_complete(self.talk(server, data, step))
-        finally:
-            for logger in loggers:
-                logger.removeHandler(self.errors)
-
-    async def talk(self, server: HttpServer, data: bytes, step: int) -> Wire:
-        """One client that says this and then ends; everything must come to an end."""
-        protocol = cast("HttpProtocol", server.accept())
-        wire = Wire(protocol)
-        protocol.connection_made(wire)
-        for start in range(0, len(data), step):
-            await self._answered(server, wire)
-            if wire.is_closing():
-                break
-            assert not wire.paused, "it reads no more although nothing is under way"
-            protocol.data_received(data[start : start + step])
-        if not wire.is_closing() and not protocol.eof_received():
-            wire.close()
-        await self._answered(server, wire)
-        if not wire.is_closing():
-            wire.close()
-        await wire.lost.wait()
-        return wire
-
-    async def _answered(self, server: HttpServer, wire: Wire) -> None:
-        tasks = server.connections.tasks
-        await asyncio.sleep(0)
-        async with asyncio.timeout(_PATIENCE):
-            while tasks:
-                await asyncio.wait(tasks)
-                await asyncio.sleep(0)
+def _storm(lives: list[Life], seconds: float, rng: random.Random, patience: float) -> Storm:
+    known = read_corpus(CORPUS / "http")
+    mutator = Mutator(rng, known, read_dictionary(CORPUS / "http.dict"))
+    found = Storm(known=len(known))
+    before = [descriptors(life.pid)[0] for life in lives]
+    began = time.monotonic()
+    open_ones: list[socket.socket] = []
+    while time.monotonic() - began < seconds or found.connections < len(known):
+        count = found.connections
+        data = known[count] if count < len(known) else mutator.draw()
+        connection, wrong = _try(lives[data[:1] == b"g"], data, rng, patience)
+        if wrong:
+            found.broken.append(f"connection {count + 1}: {wrong}")
+            break
+        found.connections += 1
+        if connection is not None:
+            open_ones.append(connection)
+        if len(open_ones) > _AT_ONCE:
+            open_ones.pop(rng.randrange(len(open_ones))).close()
+    for connection in open_ones:
+        connection.close()
+    found.rate = found.connections / (time.monotonic() - began)
+    for life, files in zip(lives, before, strict=True):
+        if life.ended():  # whatever else was seen follows from it
+            found.broken = [f"the process ended with code {life.code}: {life.log()[-300:]}"]
+            break
+        found.broken += _left(life, files, patience)
+        found.rss = max(found.rss, resident(life.pid, "VmHWM"))
+    return found
 
 
-_made: list[Front] = []
-
-
-def front() -> Front:
-    """One for the whole process."""
-    if not _made:
-        _made.append(Front())
-    return _made[0]
+def _try(
+    life: Life, data: bytes, rng: random.Random, patience: float
+) -> tuple[socket.socket | None, str]:
+    """One connection, which may stay open, and what was wrong with it."""
+    if life.ended():
+        return None, "nothing listens any more"
+    try:
+        return _throw(life.addresses[0], data, rng, patience), ""
+    except OSError as error:  # it is dead, or hangs and accepts nothing any more
+        return None, f"it was not taken: {error}"
+    except (AssertionError, ValueError) as error:
+        return None, f"the answer to {data!r} is none: {error!r}"[:1000]
 
 
 def step_of(size: bytes, length: int) -> int:
     """How many bytes come at once, of so many, for the second byte of an input."""
     step = 2 ** (int(size) - 1) if size.isdigit() and size != b"0" else length
     # Of more than a kilobyte a byte at a time would only be slow.
-    return max(step, length // 512, 1)
+    return max(step, length // 64, 1)
 
 
-def one(data: bytes) -> None:
-    """Say an input to the server; its answers must be whole, known, and leave nothing."""
-    here = front()
-    mode, size, said = data[:1], data[1:2], data[2:]
-    server = here.servers[b"g" if mode == b"g" else b"p"]
-    wire = here.hear(server, said, step_of(size, len(said)))
-    assert not here.errors.found, here.errors.found[0]
-    check_answers(bytes(wire.written), said)
-    shared = server.connections
-    assert not shared.connections, "a connection is not forgotten"
-    assert not shared.waiting, "a connection is not forgotten"
-    timers = [handle for handle in cast("Any", here.loop)._scheduled if not handle.cancelled()]
-    assert not timers, f"a timer is not cancelled: {timers[0]}"
+def _throw(
+    address: str, data: bytes, rng: random.Random, patience: float
+) -> socket.socket | None:
+    """Say it in pieces, and end as clients end: politely, by half, by a reset, or not yet.
+
+    OSError where nothing takes the connection in all that time, AssertionError where what
+    comes back is no answer.
+    """
+    host, _, port = address.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=patience)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.settimeout(_LISTENING)
+    said, step, received = data[2:], step_of(data[1:2], len(data) - 2), None
+    with contextlib.suppress(OSError):
+        for start in range(0, len(said), step):
+            connection.sendall(said[start : start + step])
+        match rng.randrange(5):
+            case 0 | 1:
+                connection.shutdown(socket.SHUT_WR)
+                pieces = []
+                while piece := connection.recv(65536):
+                    pieces.append(piece)
+                received = b"".join(pieces)
+            case 2:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            case 3:
+                return connection  # held open while others come
+            case _:
+                pass
+    connection.close()
+    if received is not None:  # else a reset took some of it away
+        check_answers(received, said)
+    return None
 
 
 def check_answers(written: bytes, said: bytes) -> None:
@@ -248,11 +170,37 @@ def check_answers(written: bytes, said: bytes) -> None:
         assert found, first
         assert int(found[1]) in _STATUSES, first
         headers = dict(line.split(": ", 1) for line in lines)
-        assert set(headers) <= _HEADERS, f"a foreign header: {set(headers) - _HEADERS}"
-        size = int(headers["content-length"])
+        named = {name.lower() for name in headers}
+        assert named <= _HEADERS, f"a foreign header: {named - _HEADERS}"
+        size = int(next(headers[name] for name in headers if name.lower() == "content-length"))
         bodiless = b"HEAD" in said and (not rest or rest.startswith(b"HTTP/1.1 "))
         assert bodiless or len(rest) >= size, "an answer is shorter than it says"
         written = rest if bodiless else rest[size:]
         count += 1
     lines_said = said.count(b"\n") + 1
     assert count <= lines_said, f"{count} answers to {lines_said} lines"
+
+
+def _left(life: Life, before: int, patience: float) -> list[str]:
+    """What is wrong with the process afterwards."""
+    wrong = []
+    try:
+        page = fetch(life.addresses[0], "/metrics", Authorization=ALICE)
+    except (OSError, http.client.HTTPException) as error:
+        wrong.append(f"a scrape is not answered: {error!r}")
+    else:
+        if page.status != 200 or "wolkvox_up{" not in page.text:
+            wrong.append(f"a scrape is answered {page.status}")
+    if "Traceback" in life.log():
+        at = life.log().index("Traceback")
+        wrong.append(f"a traceback is in the log: …{life.log()[at:][-300:]}")
+    # Answering one scrape, or asking the API, takes a descriptor for a moment.
+    most = before + 1
+    try:
+        wait_for(
+            lambda: life.ended() or descriptors(life.pid)[0] <= most,
+            "closed descriptors", patience,
+        )  # fmt: skip
+    except AssertionError:
+        wrong.append(f"{descriptors(life.pid)[0]} descriptors are open, {before} were before")
+    return wrong

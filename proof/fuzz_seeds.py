@@ -1,5 +1,7 @@
 """`python -m proof.fuzz_seeds`: make the corpus anew from what the tests and the docs hold.
 
+That of the requests was written once, by hand.
+
 What broke something once is put into the folder by hand, with a name that says what it is.
 Inputs that a fuzzer found because they reach new code are named by their content, as seeds are:
 nothing can tell them from a seed whose source has changed, so nothing is ever taken away here.
@@ -8,48 +10,17 @@ nothing can tell them from a seed whose source has changed, so nothing is ever t
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from exporter.errors import Reason
-from exporter.polling.limits import Pause
-from exporter.state.codec import memory_to_json
-from proof.fuzz_answer import SEPARATOR, Wire
-from proof.fuzz_config import WRITTEN
-from proof.fuzz_target import ROOT, TARGETS, corpus
-from proof.fuzz_web_config import HASH
+from proof.fuzz import ROOT
+from proof.fuzz_config import HASH, WRITTEN
+from proof.fuzz_driver import CORPUS
+from proof.fuzz_exporter import SEPARATOR, Wire, rows_after
 from tests import quirks, test_canary, test_web_config
-from tests.statuses import CHAT, DAY, NOW, VOICE, status
 
 MAX_SEED = 8 * 1024
-_REQUESTS = (
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text;version=1.0.0;"
-    b"q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1\r\nAccept-Encoding: gzip\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6d29uZGVy\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWxpY2U6eA==\r\n\r\n",
-    b"HEAD / HTTP/1.1\r\nHost: x\r\nAccept-Language: es-CO, en;q=0.5\r\n\r\n",
-    b"GET /?lang=es HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-    b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\nGET /-/ready HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"POST /-/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
-    b"GET /x HTTP/1.1\r\n\r\n",
-    b"POST /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"5;ext=1\r\nhello\r\n0\r\nTrailer: x\r\n\r\n",
-    b"GET /config HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-    b"\x81\x05",
-    b"GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
-    b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    b"GET http://example.org/%2e%2e/%ff?a=b#c HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b"0\r\n\r\n",
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    b"GET /metrics\r\n\r\n",
-    b"GET / HTTP/1.1\r\nX: " + b"a" * 5000 + b"\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 7,
-)
 
 
 def answers() -> Iterable[bytes]:
@@ -62,18 +33,18 @@ def answers() -> Iterable[bytes]:
     yield from (wire.encoded() for wire in wires)
     for step in (0, 1, 9):
         counts = ("67", "90", "80", "1,172")
-        yield SEPARATOR.join(
-            Wire(200, None, None, step, quirks.envelope([quirks.cells(inbound_calls=count)]))
-            .encoded()
-            for count in counts
-        )  # fmt: skip
+        yield SEPARATOR.join(_good(step, count).encoded() for count in counts)
+
+
+def _good(step: int, count: str) -> Wire:
+    return Wire(200, None, None, step, quirks.envelope([quirks.cells(inbound_calls=count)]))
 
 
 def configurations() -> Iterable[bytes]:
     """The documented example, its single keys, and tokens in wrong places."""
-    example = (ROOT.parent / "docs" / "example.yml").read_bytes()
+    example = (ROOT / "docs" / "example.yml").read_bytes()
     yield example
-    page = (ROOT.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     yield from (found.encode() for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
     base = "name: acme, url: 'http://127.0.0.1:1/', skills: [{id: 4173}]"
     for text in test_canary.WRONG_PLACES:
@@ -96,7 +67,7 @@ def configurations() -> Iterable[bytes]:
 
 def web_configurations() -> Iterable[bytes]:
     """The documented example, and what the tests take and refuse."""
-    page = (ROOT.parent / "docs" / "web-config.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "web-config.md").read_text(encoding="utf-8")
     yield from (found.encode() for found in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
     lines = (
         "min_version: TLS13",
@@ -111,28 +82,24 @@ def web_configurations() -> Iterable[bytes]:
     yield b"rate_limit: {interval: 1m0.5s, burst: 20}\nhttp_server_config: {http2: true}\n"
 
 
-def requests() -> Iterable[bytes]:
-    """Small requests, good and bad, open and behind users, in pieces of several sizes."""
-    for number, request in enumerate(_REQUESTS):
-        yield b"p0" + request
-        yield b"g%d" % (number % 10) + request
-
-
 def rows() -> Iterable[bytes]:
     """Rows of the state file as the exporter writes them: memories, pauses, skills."""
     yield b'[["4173","Ventas"],["4190","Cobranza"]]'
-    for reason in (Reason.QUOTA, Reason.UNAUTHORIZED):
-        pause = Pause(reason, 1, NOW + 300.0, DAY, "0" * 64)
-        yield json.dumps(pause.to_json(), separators=(",", ":")).encode()
-    for shown in (status(), status(VOICE), status(VOICE, CHAT, failures=2, yesterday=(CHAT,))):
-        yield json.dumps(memory_to_json(shown.memory), separators=(",", ":")).encode()
+    good = [_good(0, count) for count in ("67", "90", "80")]
+    chat = quirks.envelope([quirks.cells(), quirks.cells("chat-whatsapp", inbound_calls="20")])
+    for answers in (
+        good,
+        [Wire(200, None, None, 0, chat), Wire(500, None, None, 0, b""), _good(1, "95")],
+        [*good, Wire(403, None, None, 0, b'{"code":"403","msg":"TOKEN LIMIT EXCEEDED"}')],
+        [Wire(401, None, None, 0, b"")],
+    ):
+        yield from (text.encode() for text in rows_after(*answers))
 
 
 SEEDS: dict[str, Callable[[], Iterable[bytes]]] = {
     "answer": answers,
     "config": configurations,
     "web_config": web_configurations,
-    "http": requests,
     "state": rows,
 }
 
@@ -147,8 +114,8 @@ def write(name: str, folder: Path) -> None:
 
 def main() -> None:
     """Make the corpus of every target."""
-    for name in TARGETS:
-        where = corpus(name)
+    for name in SEEDS:
+        where = CORPUS / name
         where.mkdir(parents=True, exist_ok=True)
         write(name, where)
         files = list(where.iterdir())

@@ -11,190 +11,210 @@ import argparse
 import importlib.util
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.page import replace_run
-from proof.mutation_results import Mutant, Score, Unfinished, read_mutants, score
-from proof.mutation_survivors import Comparison, compare, read_survivors
-from proof.part import Part, Say
+from proof.part import Part
 
 ROOT = Path(__file__).parent.parent
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 BEGIN, END = "<!-- mutation -->\n", "<!-- end of mutation -->\n"
 ENOUGH = 90.0  # percent of the mutants of each module
-_TELL_EVERY = 60.0
+NOTICED, SURVIVED = ("killed", "segfault", "timeout"), ("survived", "no tests")
+_RESULT = re.compile(r"^\s+(exporter\.\S+__mutmut_\d+): (.+)$", re.MULTILINE)
+
+# The function, the lines before, the lines after: the numbers of mutants move with each edit.
+Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
-def copy_tree(root: Path, directory: Path) -> None:
-    """What the tests need, at a place where it may be mutated; nothing of an earlier run."""
+class Unfinished(Exception):
+    """The run ended before every mutant was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutmut:
+    """mutmut in a copy of the project, by its command line."""
+
+    directory: Path
+    jobs: int
+
+    def run(self, *names: str, jobs: int | None = None) -> None:
+        """Try the mutants of these names; raises Unfinished where mutmut breaks off."""
+        # Named, mutmut first runs the unchanged code by the ids of its tests as it will run
+        # each mutant: an id that pytest does not find again would count as a mutant noticed.
+        self._call("run", "--max-children", str(jobs or self.jobs), *names)
+
+    def results(self) -> dict[str, str]:
+        """The status of every mutant by its name."""
+        return dict(_RESULT.findall(self._call("results", "--all", "true")))
+
+    def change(self, name: str) -> Key:
+        """The change that a mutant makes."""
+        lines = self._call("show", name).splitlines()
+        changed = [line for line in lines if not line.startswith(("---", "+++", "#", "@@"))]
+        return key(function_of(name), changed)
+
+    def _call(self, *arguments: str) -> str:
+        # The order of tests comes out of sets; hypothesis has a fixed seed in its profile.
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "mutmut", *arguments],
+            cwd=self.directory, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            log = self.directory / "mutmut.log"
+            log.write_text(done.stdout + done.stderr, encoding="utf-8")
+            raise Unfinished(f"mutmut ended with {done.returncode}: see {log}")
+        return done.stdout
+
+
+def module_of(path: str) -> str:
+    """`exporter/runtime.py` is the module `exporter.runtime`."""
+    return path.removesuffix(".py").replace("/", ".")
+
+
+def function_of(name: str) -> str:
+    """`m.x__read__mutmut_1` is in `m._read`, `m.xǁTargetsǁof__mutmut_1` in `m.Targets.of`."""
+    module, _, mangled = name.rpartition("__mutmut_")[0].rpartition(".")
+    plain = mangled[2:].replace("ǁ", ".") if mangled.startswith("xǁ") else mangled[2:]
+    return f"{module}.{plain}"
+
+
+def key(function: str, lines: Sequence[str]) -> Key:
+    """What a change is listed under."""
+    stripped = [line.strip() for line in lines]
+    before = tuple(line[1:].strip() for line in stripped if line.startswith("-"))
+    after = tuple(line[1:].strip() for line in stripped if line.startswith("+"))
+    return function, before, after
+
+
+def read_survivors(page: Path) -> dict[Key, str]:
+    """The reasons; raises ValueError where an entry lacks something or stands twice."""
+    reasons: dict[Key, str] = {}
+    for entry in tomllib.loads(page.read_text(encoding="utf-8")).get("survivor", []):
+        reason = str(entry.get("reason", "")).strip()
+        if not reason or not entry.get("changes"):
+            raise ValueError(f"{page}: {entry}: needs a function, a reason and changes")
+        for change in entry["changes"]:
+            listed = key(entry["function"], change.splitlines())
+            if listed in reasons:
+                raise ValueError(f"{page}: {entry['function']}: {change!r} stands twice")
+            reasons[listed] = reason
+    return reasons
+
+
+def try_all(mutmut: Mutmut, modules: Sequence[str]) -> dict[str, str]:
+    """Try every mutant of these modules; one that took too long is tried again, alone.
+
+    A machine that is busy with something else is no endless loop.
+    """
+    mutmut.run(*(f"{module_of(path)}.*" for path in modules))
+    found = mutmut.results()
+    if late := [name for name, status in found.items() if status == "timeout"]:
+        mutmut.run(*late, jobs=1)
+        found = mutmut.results()
+    wanted = tuple(f"{module_of(path)}." for path in modules)
+    mine = {name: status for name, status in found.items() if name.startswith(wanted)}
+    for name, status in mine.items():
+        if status not in (*NOTICED, *SURVIVED):
+            raise Unfinished(f"{name}: {status}")
+    return mine
+
+
+def judge(
+    statuses: Mapping[str, str],
+    survivors: Mapping[str, Key],
+    reasons: Mapping[Key, str],
+    modules: Sequence[str],
+) -> Part:
+    """The table; broken is a new survivor in a module that scores too low."""
+    new = {name for name, change in survivors.items() if change not in reasons}
+    rows, broken = [], []
+    for path in (*modules, "all"):
+        inside = "" if path == "all" else f"{module_of(path)}."
+        ends = Counter(status for name, status in statuses.items() if name.startswith(inside))
+        noticed = sum(ends[status] for status in NOTICED)
+        percent = 100 * noticed / ends.total() if ends.total() else 100.0
+        counts = (ends.total(), noticed - ends["timeout"], ends.total() - noticed)
+        cells = (*(f"{count:,}" for count in counts), str(ends["timeout"]), f"{percent:.1f} %")
+        rows.append((f"`{path}`" if inside else path, *cells))
+        if inside and percent < ENOUGH:
+            low = sorted(name for name in new if name.startswith(inside))
+            broken += [f"new survivor in a module below {ENOUGH:.0f} %: {one}" for one in low]
+    about = (
+        "Each mutant is one small change to the code (an operator, a constant, an argument, a "
+        "condition); a mutant that no unit test notices survives. A change that twice took "
+        "fifteen times as long as its tests counts as noticed. "
+        f"{len(survivors) - len(new)} of the survivors are listed with a reason in "
+        f"`proof/survivors.toml`, {len(new)} are new."
+    )
+    header = ("module", "mutants", "killed", "survived", "timeouts", "score")
+    return Part("Mutation of the pure core", about, header, tuple(rows), tuple(broken))
+
+
+def details(
+    survivors: Mapping[str, Key], reasons: Mapping[Key, str], modules: Sequence[str]
+) -> str:
+    """Every survivor with its change, and the entries of the list that are not met any more."""
+    texts = []
+    for name, (function, before, after) in survivors.items():
+        reason = reasons.get((function, before, after))
+        lines = [f"- {line}" for line in before] + [f"+ {line}" for line in after]
+        head = f"known ({reason})" if reason else f"new, {name}"
+        texts.append("\n  ".join([f"{head}: {function}:", *lines]))
+    tried = tuple(f"{module_of(path)}." for path in modules)
+    for listed in reasons.keys() - set(survivors.values()):
+        if listed[0].startswith(tried):
+            texts.append(f"no longer survives, take it out of the list: {listed}")
+    return "\n\n".join(texts)
+
+
+def copy_project(root: Path, directory: Path, modules: Sequence[str]) -> None:
+    """What the tests need, where it may be mutated; nothing of an earlier run."""
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
     for name in ("exporter", "tests"):
         ignore = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(root / name, directory / name, ignore=ignore)
     shutil.copy(root / "pyproject.toml", directory)
-
-
-def bare_caches(directory: Path, modules: Sequence[str]) -> None:
-    """Take `lru_cache` off the copy's functions: mutmut leaves decorated ones alone."""
-    for path in modules:
-        source = directory / path
-        text = source.read_text(encoding="utf-8")
-        source.write_text(re.sub(r"(?m)^ *@lru_cache(\(.*\))?\n", "", text), encoding="utf-8")
-
-
-def modules_of(root: Path) -> list[str]:
-    """The paths of the modules to be mutated."""
-    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    return list(settings["tool"]["mutmut"]["only_mutate"])
-
-
-def run_mutmut(directory: Path, names: Sequence[str], jobs: int, say: Say) -> None:
-    """Try the mutants of these names in the copy; raises Unfinished where it breaks off."""
-    # Named, mutmut first runs the unchanged code by the ids of its tests as it will run each
-    # mutant: an id that pytest does not find again would else count as a mutant noticed.
-    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(jobs), *names]
-    # The order of tests comes out of sets; hypothesis takes its fixed seed from its profile.
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-    log = directory / "mutmut.log"
-    with log.open("ab") as out:
-        process = subprocess.Popen(
-            command, cwd=directory, env=environment, stdout=out, stderr=subprocess.STDOUT
-        )
-        try:
-            while process.poll() is None:
-                _wait(process)
-                say(f"mutation: {_last_line(log)}")
-        finally:
-            process.terminate()
-    if process.returncode:
-        raise Unfinished(f"mutmut ended with {process.returncode}: see {log}")
-
-
-def try_all(
-    directory: Path, modules: Sequence[str], jobs: int, say: Say
-) -> dict[str, list[Mutant]]:
-    """Try every mutant of these modules; what took too long a second time, one by one.
-
-    A machine that is busy with something else is no endless loop.
-    """
-    names = [f"{path.removesuffix('.py').replace('/', '.')}.*" for path in modules]
-    run_mutmut(directory, names, jobs, say)
-    mutants = read_mutants(directory / "mutants", modules)
-    every = [mutant for found in mutants.values() for mutant in found]
-    if late := [mutant.name for mutant in every if mutant.outcome == "timeout"]:
-        say(f"mutation: {len(late)} took too long: once more")
-        run_mutmut(directory, late, 1, say)
-    return read_mutants(directory / "mutants", modules)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(_TELL_EVERY)
-    except subprocess.TimeoutExpired:
-        return
-
-
-def _last_line(log: Path) -> str:
-    """Where mutmut is: it draws its count of mutants over and over on one line."""
-    text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n")
-    counts = [line for line in text.splitlines() if "/" in line and "🎉" in line]
-    return " ".join(counts[-1].split()[1:2]) + " tried" if counts else "preparing"
-
-
-def judge(mutants: Mapping[str, Sequence[Mutant]], comparison: Comparison) -> Part:
-    """The table; broken is a new survivor in a module that scores too low."""
-    each = {path: score(found) for path, found in mutants.items()}
-    all_of_them = score([mutant for found in mutants.values() for mutant in found])
-    rows = [_row(f"`{path}`", one) for path, one in each.items()]
-    low = {path for path, one in each.items() if one.percent < ENOUGH}
-    modules = {path.removesuffix(".py").replace("/", ".") for path in low}
-    broken = [
-        f"new survivor in a module below {ENOUGH:.0f} %: {one.name}"
-        for one in comparison.new
-        if one.module in modules
-    ]
-    return Part(
-        title="Mutation of the pure core",
-        about=(
-            "Each mutant is one small change to the code (an operator, a constant, an "
-            "argument, a condition); a mutant that no unit test notices survives. A change "
-            "that twice took fifteen times as long as its tests counts as noticed. "
-            f"{len(comparison.known)} of the survivors are listed with a reason in "
-            f"`proof/survivors.toml`, {len(comparison.new)} are new."
-        ),
-        header=("module", "mutants", "killed", "survived", "timeouts", "score"),
-        rows=(*rows, _row("all", all_of_them)),
-        broken=tuple(broken),
-    )
-
-
-def _row(name: str, one: Score) -> tuple[str, ...]:
-    counts = (one.mutants, one.killed, one.survived, one.timeouts)
-    return (name, *(f"{count:,}" for count in counts), f"{one.percent:.1f} %")
-
-
-def details(comparison: Comparison) -> str:
-    """Every survivor with its change, the new ones last; entries that are needed no more."""
-    lines = [f"known: {one.diff()}\n  reason: {why}" for one, why in comparison.known]
-    lines += [f"new: {one.name}\n{one.diff()}" for one in comparison.new]
-    lines += [f"no longer survives, take it out of the list: {one}" for one in comparison.gone]
-    return "\n\n".join(lines)
-
-
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m proof.mutation", description=__doc__)
-    parser.add_argument("--module", action="append", help="a path; leave the rest out")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the project")
-    parser.add_argument("--directory", type=Path, help="of the copy (build/mutation)")
-    parser.add_argument("--survivors", type=Path, default=SURVIVORS)
-    parser.add_argument("--write", type=Path, help="put the table into this page as well")
-    return parser.parse_args(argv)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
-    sys.stderr.flush()
+    for path in modules:  # mutmut leaves decorated functions alone
+        text = (root / path).read_text(encoding="utf-8")
+        bare = re.sub(r"(?m)^ *@lru_cache(\(.*\))?\n", "", text)
+        (directory / path).write_text(bare, encoding="utf-8")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run what is asked for; returns the exit code."""
-    options = _arguments(argv)
+    parser = argparse.ArgumentParser(prog="python -m proof.mutation", description=__doc__)
+    parser.add_argument("--module", action="append", help="a path; leave the rest out")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the project")
+    parser.add_argument("--survivors", type=Path, default=SURVIVORS)
+    parser.add_argument("--write", type=Path, help="put the table into this page as well")
+    options = parser.parse_args(argv)
     if importlib.util.find_spec("mutmut") is None:
-        sys.stderr.write("error: mutmut is not installed: `make install` installs it\n")
-        return 1
-    try:
-        return _run(options)
-    except Unfinished as error:
-        sys.stderr.write(
-            f"error: {error}\nNothing is judged; put that right and run it again.\n"
-        )
-        return 1
-
-
-def _run(options: argparse.Namespace) -> int:
+        parser.error("mutmut is not installed: `make install` installs it")
+    settings = tomllib.loads((options.root / "pyproject.toml").read_text(encoding="utf-8"))
+    modules = options.module or settings["tool"]["mutmut"]["only_mutate"]
     reasons = read_survivors(options.survivors)
-    directory = options.directory or options.root / "build" / "mutation"
-    modules = options.module or modules_of(options.root)
-    copy_tree(options.root, directory)
-    bare_caches(directory, modules)
-    began = time.monotonic()
-    mutants = try_all(directory, modules, options.jobs, _say)
-    every = [mutant for found in mutants.values() for mutant in found]
-    comparison = compare(every, reasons)
-    part = judge(mutants, comparison)
-    sys.stdout.write(f"{details(comparison)}\n\n{part.markdown()}\n")
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = used.ru_utime + used.ru_stime  # beside other work the clock says little
-    _say(f"mutation: took {time.monotonic() - began:,.0f} s, {spent:,.0f} s of processor time")
+    mutmut = Mutmut(options.root / "build" / "mutation", options.jobs)
+    copy_project(options.root, mutmut.directory, modules)
+    try:
+        statuses = try_all(mutmut, modules)
+        survivors = {
+            name: mutmut.change(name) for name, end in statuses.items() if end in SURVIVED
+        }
+    except Unfinished as error:
+        sys.stderr.write(f"error: {error}\nNothing is judged; mend that and run it again.\n")
+        return 1
+    part = judge(statuses, survivors, reasons, modules)
+    sys.stdout.write(f"{details(survivors, reasons, modules)}\n\n{part.markdown()}\n")
     if options.write:
         replace_run(options.write, part.markdown(), BEGIN, END)
     return 1 if part.broken else 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 Say = Callable[[str], None]
 T = TypeVar("T")
+_SHOWN = 12
+_MEMORY = "/dev/shm"  # noqa: S108 - a directory of its own is made below it
 
 
 def _flag(default: T, text: str, metavar: str = "N") -> T:
@@ -26,7 +29,7 @@ class Scale:
 
     pairs: int = _flag(60, "random pairs of faults")
     fuzz_seconds: float = _flag(60.0, "fuzzing of each target", "SECONDS")
-    kills: int = _flag(200, "kill -9 at random moments")
+    kills: int = _flag(240, "kill -9 at so many points of writing")
     days: int = _flag(30, "days of the soak in virtual time")
     operations: int = _flag(50, "operations of the soak in virtual time")
     soak_seconds: float = _flag(600.0, "the soak in real time", "SECONDS")
@@ -69,6 +72,18 @@ class Part:
         if self.broken:
             lines += ["", "**Did not hold:**", ""] + [f"- {text}" for text in self.broken]
         return "\n".join(lines)
+
+
+def memory() -> str | None:
+    """Where files lie that are flushed all the time: in memory where there is some."""
+    return _MEMORY if os.access(_MEMORY, os.W_OK) else None
+
+
+def shortened(problems: Sequence[str]) -> tuple[str, ...]:
+    """The first sentences for a table; the rest is counted, never dropped in silence."""
+    if len(problems) <= _SHOWN:
+        return tuple(problems)
+    return (*problems[:_SHOWN], f"and {len(problems) - _SHOWN} more")
 
 
 def _line(cells: tuple[str, ...] | list[str]) -> str:

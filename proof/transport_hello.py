@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-SSL3, TLS10, TLS11, TLS12 = 0x0300, 0x0301, 0x0302, 0x0303
+SSL3, TLS10, TLS11, TLS12, TLS13 = 0x0300, 0x0301, 0x0302, 0x0303, 0x0304
 SCSV: Final = 0x00FF  # "I know secure renegotiation", in the form of a suite
 NULL_COMPRESSION, DEFLATE = 0, 1
 # Every suite up to TLS 1.2 has a number of these: the old ones, elliptic curves, ChaCha20,
 # and a range that draft versions used.
 ALL_SUITES: Final = (*range(0x0001, 0x00C6), *range(0xC001, 0xC0B4), *range(0xCC13, 0xCCAF))
-_RENEGOTIATION_INFO, _HEARTBEAT, _ALPN = 0xFF01, 15, 16
+_RENEGOTIATION_INFO, _HEARTBEAT, _ALPN, _VERSIONS = 0xFF01, 15, 16, 43
 _TIMEOUT = 30.0
 
 # The suites whose exchange is an ephemeral elliptic curve and whose encryption authenticates.
@@ -74,7 +74,11 @@ class Choice:
 
 
 def hello(
-    version: int, suites: Sequence[int], *, compression: Sequence[int] = (NULL_COMPRESSION,)
+    version: int,
+    suites: Sequence[int],
+    *,
+    compression: Sequence[int] = (NULL_COMPRESSION,),
+    offers_13: bool = False,
 ) -> bytes:
     """A ClientHello with these suites, in the record in which it travels."""
     listed = b"".join(struct.pack(">H", suite) for suite in (*suites, SCSV))
@@ -82,7 +86,7 @@ def hello(
     body += struct.pack(">H", len(listed)) + listed
     body += bytes([len(compression), *compression])
     if version > SSL3:
-        extensions = b"".join(_extensions())
+        extensions = b"".join([*_extensions(), *(_modern() if offers_13 else ())])
         body += struct.pack(">H", len(extensions)) + extensions
     message = b"\x01" + len(body).to_bytes(3, "big") + body
     return b"\x16" + struct.pack(">HH", min(version, TLS10), len(message)) + message
@@ -97,6 +101,12 @@ def _extensions() -> Iterable[bytes]:
     yield _extension(13, _vector(b"".join(struct.pack(">H", one) for one in signatures)))
     yield _extension(_HEARTBEAT, b"\x01")
     yield _extension(_ALPN, _vector(b"\x02h2\x08http/1.1"))
+
+
+def _modern() -> Iterable[bytes]:
+    """The extensions that offer TLS 1.3: its version and a key of X25519."""
+    yield _extension(_VERSIONS, b"\x02" + struct.pack(">H", TLS13))
+    yield _extension(51, _vector(struct.pack(">H", 29) + _vector(os.urandom(32))))
 
 
 def _extension(kind: int, body: bytes) -> bytes:
@@ -140,7 +150,6 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 def _choice(body: bytes) -> Choice:
     """A ServerHello taken apart."""
-    version = int.from_bytes(body[:2], "big")
     at = 35 + body[34]
     suite, compression = int.from_bytes(body[at : at + 2], "big"), body[at + 2]
     found: dict[int, bytes] = {}
@@ -149,6 +158,7 @@ def _choice(body: bytes) -> Choice:
         kind, size = struct.unpack(">HH", body[at : at + 4])
         found[kind] = body[at + 4 : at + 4 + size]
         at += 4 + size
+    version = int.from_bytes(found.get(_VERSIONS, body[:2]), "big")
     return Choice(
         "",
         version,

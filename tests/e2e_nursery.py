@@ -20,6 +20,7 @@ import signal
 import sys
 from typing import Any
 
+import httpcore  # noqa: F401 - what the first client loads late
 import uvicorn.protocols.http.httptools_impl  # noqa: F401 - what a server loads late
 
 import exporter.demo

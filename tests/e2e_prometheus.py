@@ -14,7 +14,7 @@ from tests.e2e_support import PATIENCE, Labels, fetch, free_port, wait_for
 from tests.needs import needs
 
 _CONFIG = """\
-global: {{scrape_interval: 250ms, scrape_timeout: 250ms}}
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}
 scrape_configs:
   - job_name: wolkvox
     static_configs: [{{targets: {targets}}}]

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
-from exporter.web.listen import Limits, address_of, bind
-from exporter.web.server import HttpServer
+from exporter.web.listen import address_of, bind
+from exporter.web.server import HttpServer, Limits
 from tests.e2e_support import PATIENCE, TOKEN, fetch
 
 WITH_BODIES = Limits(keep_bodies=True)  # a scenario is switched by a JSON body

@@ -60,15 +60,29 @@ def die_in(
         time.sleep(0.02)
 
 
-def rises(highest: dict[tuple[str, Labels], float], life: Life) -> None:
-    """Compare every counter with the highest value that any life has shown."""
-    if "listen=" not in life.log():
-        return
-    page: Samples = life.metrics()
-    for name in COUNTERS:
-        for labels, value in page.of(name).items():
-            assert value >= highest.get((name, labels), 0), (name, dict(labels))
-            highest[name, labels] = value
+class Highest:
+    """The highest value that any page has shown of each counter: none may fall below it."""
+
+    def __init__(self) -> None:
+        self.fallen = 0
+        self.problems: list[str] = []
+        self._seen: dict[tuple[str, Labels], float] = {}
+
+    def take(self, page: Samples) -> None:
+        """Compare every counter of a page."""
+        for name in COUNTERS:
+            for labels, value in page.of(name).items():
+                before = self._seen.get((name, labels), 0.0)
+                if value < before:
+                    self.fallen += 1
+                    self.problems.append(f"{name}{dict(labels)}: {before:g}, then {value:g}")
+                self._seen[name, labels] = max(value, before)
+
+    def rises(self, life: Life) -> None:
+        """Look at a process, if it serves already; raises AssertionError where one fell."""
+        if "listen=" in life.log():
+            self.take(life.metrics())
+        assert not self.problems
 
 
 def intact(directory: Path, copy: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from exporter.state.identity import Claim
@@ -19,9 +21,14 @@ def open_state(directory: Path, *names: str) -> Storage:
     return storage
 
 
+def change(storage: Storage, statement: str, *values: object) -> list[tuple[object, ...]]:
+    """Change the file beside the exporter, as nothing of it does; returns what was found."""
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as file:
+        return file.execute(statement, values).fetchall()
+
+
 def row_of(storage: Storage, name: str) -> int:
     """The row id of an operation."""
-    (found,) = storage._connection.execute(
-        "SELECT id FROM operations WHERE name = ?", (name,)
-    ).fetchall()
-    return int(found[0])
+    ((found,),) = change(storage, "SELECT id FROM operations WHERE name = ?", name)
+    assert isinstance(found, int)
+    return found

@@ -10,8 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from exporter.metrics.sla import Targets
+from exporter.runtime import Clock
 from exporter.state.models import QueryStatus
-from exporter.times import Clock
 from exporter.web.status import ExporterView, OperationView, StatusPage
 from tests.config_support import sla
 from tests.statuses import NOW

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from exporter.state import ledger as ledgers
+from exporter.state import counters
 from exporter.state.codec import memory_from_json, memory_to_json
-from exporter.state.ledger import QueryLedger
+from exporter.state.counters import QueryLedger
 from exporter.state.models import QueryKey, QueryMemory, QueryStatus, Result
 from exporter.wolkvox.columns import ChannelFigures
 
@@ -29,9 +29,9 @@ def status(
     yesterday: tuple[ChannelFigures, ...] | None = None,
 ) -> QueryStatus:
     """A query whose last good answer came a minute ago; without rows, an empty answer."""
-    ledger = ledgers.observe(None, DAY, ())
-    ledger = ledgers.observe(ledger, DAY, rows)
-    ledger = ledgers.observe(ledger, DAY, rows)  # the second time shows what joined
+    ledger = counters.observe(None, DAY, ())
+    ledger = counters.observe(ledger, DAY, rows)
+    ledger = counters.observe(ledger, DAY, rows)  # the second time shows what joined
     before = date(2026, 11, 17)
     memory = QueryMemory(
         last_success_at=NOW - 60,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.load import percentile
 from benchmarks.page import BEGIN, END
 from benchmarks.tables import Target, target_table
 
@@ -64,11 +63,3 @@ def test_targets_that_are_missed_stand_out() -> None:
 
     assert "| speed | yes | ≥ 50 times | 97.10 times |" in table
     assert "| memory | **no** | ≤ 80 MiB | 81.00 MiB |" in table
-
-
-def test_percentile_is_the_nearest_rank() -> None:
-    """The median of an even number is the lower one; p99 of few is the largest."""
-    values = [4.0, 1.0, 3.0, 2.0]
-
-    assert percentile(values, 0.5) == 2.0
-    assert percentile(values, 0.99) == 4.0

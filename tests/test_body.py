@@ -7,7 +7,7 @@ import gzip
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.errors import Reason, WolkvoxError
@@ -19,7 +19,6 @@ def _raw_deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-@settings(deadline=None)  # a busy machine is no defect
 @given(data=st.binary(max_size=400), times=st.integers(1, 600))
 def test_what_was_packed_comes_out(data: bytes, times: int) -> None:
     """Every encoding gives back the bytes."""
@@ -86,7 +85,6 @@ def test_what_ends_too_early_is_malformed(encoding: str, cut: int) -> None:
     assert caught.value.reason is Reason.MALFORMED
 
 
-@settings(deadline=None)  # a busy machine is no defect
 @given(encoding=st.sampled_from(["gzip", "deflate", "br", ""]), wire=st.binary())
 def test_no_bytes_raise_anything_else(encoding: str, wire: bytes) -> None:
     """Broken streams are told, never thrown as zlib's own errors."""

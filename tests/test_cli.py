@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -320,12 +321,18 @@ def test_port_in_use(launch: Launch, good: str, command: str) -> None:
 
 
 def test_second_exporter_on_one_state_directory(launch: Launch, good: str) -> None:
-    """The second one refuses to start and leaves the first one alone."""
+    """The second one refuses to start, also after somebody emptied the directory."""
     first = launch("--config.file", good, *LOOPBACK)
     assert first.addresses
-    (line,) = complaints(launch("--config.file", good, *LOOPBACK), 1)
-    assert line.startswith("error: another exporter runs on the state directory data")
-    assert first.get("/-/healthy").status == 200
+    for _ in range(2):
+        (line,) = complaints(launch("--config.file", good, *LOOPBACK), 1)
+        assert line.startswith("error: another exporter runs on the state directory data")
+        assert first.get("/-/healthy").status == 200
+        for kept in (launch.directory / "data").iterdir():
+            if kept.is_dir():
+                shutil.rmtree(kept)
+            else:
+                kept.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,16 @@ from typing import Any
 import pytest
 
 from exporter.state.codec import memory_from_json, memory_to_json
-from exporter.state.ledger import ChannelLedger, QueryLedger, exposed, known_channels
+from exporter.state.counters import (
+    ChannelLedger,
+    Counters,
+    DayTotals,
+    QueryLedger,
+    exposed,
+    known_channels,
+)
 from exporter.state.migrate import memory_1_to_2
 from exporter.state.models import QueryMemory, Result
-from exporter.state.totals import Counters, DayTotals
 from exporter.wolkvox.columns import ChannelFigures
 from tests.statuses import CHAT, VOICE, status
 
@@ -369,3 +375,45 @@ def test_rows_of_0_1_0_get_names() -> None:
 def test_what_0_1_0_could_not_have_written_is_left_to_the_reader(data: object) -> None:
     """Any JSON value may stand in a file; a row without all of its figures is none."""
     assert memory_1_to_2(data) == data
+
+
+# What fuzzing found ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("failures",), float("inf")),
+        (("failures",), -1),
+        (("failures",), True),
+        (("last_success_at",), "yesterday"),
+        (("last_success_at",), float("nan")),
+        (("last_success_at",), 1e300),
+        (("today", "at"), 10**400),
+        (("today", "day"), "9999-12-31"),
+        (("closed",), "0001-01-01"),
+        (("ledger", "day"), "0001-01-01"),
+        (("today", "rows", 0, "channel"), "in\nbound"),
+        (("today", "rows", 0, "channel"), "\ud800"),
+        (("today", "rows", 0, "channel"), ""),
+        (("today", "rows", 0, "channel"), "x" * 129),
+        (("today", "rows", 0, "channel"), 5),
+        (("today", "rows", 0, "inbound"), "67"),
+        (("today", "rows", 0, "inbound"), 0.5),
+        (("today", "rows", 0, "service_level_10"), float("nan")),
+        (("today", "rows", 0, "asa"), -1.0),
+        (("today", "rows", 1), {"channel": VOICE.channel}),
+    ],
+)
+def test_a_row_of_the_state_that_no_exporter_wrote_is_refused(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    """Restored as it stands it would end a poll loop or a page later, start after start."""
+    data = memory_to_json(status(VOICE, CHAT).memory)
+    place = data
+    for key in path[:-1]:
+        place = place[key]  # type: ignore[index]
+    place[path[-1]] = value  # type: ignore[index]
+
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        memory_from_json(data)

@@ -404,6 +404,13 @@ def test_no_zone_is_advised_that_is_no_place() -> None:
         assert 'did you mean "G' not in problem.reason
 
 
+@pytest.mark.parametrize("zone", ["Colombia", "COT", "PET", "Ecuador", "Honduras"])
+def test_no_zone_is_advised_that_only_sounds_alike(zone: str) -> None:
+    """A country or an abbreviation is no city on the other side of the earth."""
+    [problem] = problems_of(text_of(written(timezone=zone)))
+    assert "did you mean" not in problem.reason
+
+
 def test_a_zone_that_counts_the_other_way_round_is_warned_about() -> None:
     """`Etc/GMT+5` is right for Bogota, and looks wrong; `Etc/GMT-5` is the reverse."""
     assert warnings_of(written(timezone="Etc/GMT+5"))[0][0] == "operation acme, timezone"

@@ -231,3 +231,18 @@ def test_what_is_hardly_a_token_is_warned_about(tmp_path: Path, written: str, wh
         assert why in "".join(warnings)
         assert CANARY[:8] not in "".join(warnings)
         assert not why or token not in "".join(warnings)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["7bd7250a9f3e61c84b0729f5d6e1a3b87c40f29/x", "x/7bd7250a9f3e61c84b07/y/7bd7250a9f3e61c8"],
+)
+def test_a_token_with_slashes_is_not_told_as_a_path(path: str, tmp_path: Path) -> None:
+    """Pasted into token_file it looks like folders, which were told."""
+    source = TokenSource(file=tmp_path / "in" / path)
+
+    with pytest.raises(TokenUnreadable) as caught:
+        source.read()
+    told = f"{caught.value} {source.describe()}"
+    assert "7bd7250a9f" not in told
+    assert str(tmp_path / "in") in told

@@ -131,8 +131,12 @@ def test_simulate_serves_the_api_alone(launch: Launch, tmp_path: Path) -> None:
     assert simulator.stop(signal.SIGINT) == 0
     assert "Traceback" not in simulator.log()
     wait_for(lambda: not any(exporter.metrics().of("wolkvox_up").values()), "its absence")
-    failures = exporter.metrics().of("wolkvox_api_request_failures_total", reason="connect")
-    assert all(failures.values())
+    name = "wolkvox_api_request_failures_total"
+
+    def unconnected() -> bool:
+        return all(exporter.metrics().of(name, reason="connect").values())
+
+    wait_for(unconnected, "a failure to connect of both")
 
 
 def test_demo_zones_are_real() -> None:

@@ -1,9 +1,12 @@
-"""The process on a machine whose name server hangs, or that gives no more threads."""
+"""The process on a machine whose name server hangs, or that gives no more threads or files."""
 
 from __future__ import annotations
 
 import base64
+import resource
 import signal
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import bcrypt
 import pytest
 
 from tests.e2e_api import Api, Script, found, row
-from tests.e2e_support import Launch, Life, fetch, operation, wait_for, write_config
+from tests.e2e_support import TOKEN, Launch, Life, fetch, operation, wait_for, write_config
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -161,3 +164,31 @@ def test_a_proxy_that_is_used_must_be_usable(launch: Launch, tmp_path: Path) -> 
     assert life.wait() == 2
     assert "ALL_PROXY" in life.log()
     assert "geheim" not in life.log()
+
+
+@pytest.mark.slow
+def test_no_file_descriptors_are_told_once(
+    launch: Launch, tmp_path: Path, serve_api: Serve
+) -> None:
+    """A client that cannot be accepted is one line, a token that cannot be read no defect."""
+    api = serve_api(lambda asked: found(row()))
+    (tmp_path / "token").touch(mode=0o600)
+    (tmp_path / "token").write_text(TOKEN)
+    entry = operation(api.url()).replace(f"token: {TOKEN}", "token_file: token")
+    life = launch.serve(write_config(tmp_path, entry))
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first answer")
+    host, _, port = life.addresses[0].rpartition(":")
+    before = resource.prlimit(life.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(life.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    with socket.create_connection((host, int(port))) as client:
+        wait_for(lambda: "accept" in life.log(), "what it says of the client")
+        time.sleep(2.5)  # it tries again each second
+        resource.prlimit(life.pid, resource.RLIMIT_NOFILE, before)
+        client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.settimeout(30)
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
+    counted = life.metrics().of(FAILURES, reason="unauthorized")
+    assert list(counted.values()) != [0.0]
+    assert life.stop() == 0
+    assert life.log().count("accept") == 1
+    assert "Traceback" not in life.log()

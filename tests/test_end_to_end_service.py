@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter.logs import MOST_WAITING
 from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
 from tests.e2e_support import (
     Launch,
@@ -93,6 +92,7 @@ except BlockingIOError:
     os.set_blocking(writer, True)
 os.dup2(writer, 2)
 """
+LITTLE_ROOM = "from exporter import logs; logs.MOST_WAITING = 20"
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -102,7 +102,7 @@ def test_a_log_that_nobody_reads_holds_nothing_up(
     """Pages are served and signals end it; lines that found no room are counted."""
     port = free_port()
     flags = ("--web.listen-address", f"127.0.0.1:{port}", "--web.enable-lifecycle")
-    life = launch.serve(config, *flags, prelude=FULL_PIPE)
+    life = launch.serve(config, *flags, prelude=FULL_PIPE + LITTLE_ROOM)
 
     def lost() -> float | None:
         page = fetch(f"127.0.0.1:{port}", "/metrics")
@@ -114,11 +114,22 @@ def test_a_log_that_nobody_reads_holds_nothing_up(
         return False
 
     wait_for(serving, "a scrape")
-    for _ in range(MOST_WAITING):
+    for _ in range(20):
         assert fetch(f"127.0.0.1:{port}", "/-/reload", "POST").status == 200
     assert lost()
     assert fetch(f"127.0.0.1:{port}", "/-/healthy").status == 200
     ends_well(life, number)
+
+
+def test_a_log_on_a_full_disk_costs_nothing_else(
+    launch: Launch, tmp_path: Path, serve_api: Serve
+) -> None:
+    """Lines that cannot be written are lost; it polls on and ends with 0."""
+    api = serve_api(lambda asked: found(row()))
+    full = "import os\nos.dup2(os.open('/dev/full', os.O_WRONLY), 2)\n"
+    life = launch.serve(write_config(tmp_path, operation(api.url())), prelude=full)
+    wait_for(lambda: len(api.asked) >= 2, "the second request")
+    assert life.stop() == 0
 
 
 def test_what_is_logged_before_the_end_is_written(
@@ -260,7 +271,7 @@ def test_a_failure_makes_it_ready_too(launch: Launch, tmp_path: Path, serve_api:
     api = serve_api(lambda asked: refused("OUT OF ORDER", 500))
     life = launch.serve(write_config(tmp_path, operation(api.url())))
     wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
-    assert life.metrics().value("wolkvox_consecutive_failures") is not None
+    wait_for(lambda: life.metrics().value("wolkvox_consecutive_failures"), "a failure")
     assert life.metrics().value("wolkvox_up") == 0
 
 
@@ -288,7 +299,8 @@ def test_a_refused_handshake_is_on_the_metrics_and_in_the_log(
     assert Samples(ask(trusting(server))).value(name) == 0
     with pytest.raises(ssl.SSLError, match="protocol version"):
         ask(old)
-    assert Samples(ask(trusting(server))).value(name) == 1
+    wait_for(lambda: Samples(ask(trusting(server))).value(name) == 1, "the failure")
+    wait_for(lambda: "TLS handshake" in life.log(), "its line")
     (line,) = [line for line in life.log().splitlines() if "TLS handshake" in line]
     assert 'level=debug msg="TLS handshake failed" client=127.0.0.1 reason=' in line
 
@@ -365,9 +377,8 @@ def test_reload_by_signal(launch: Launch, tmp_path: Path, serve_api: Serve) -> N
     wait_for(lambda: life.metrics().value("wolkvox_up", skill_id="4180"), "the new skill")
     assert life.metrics().value("wolkvox_up", skill_id="4173") == 1
     assert [one.skill for one in api.asked] == ["4173", "4180"]
-    successful, at = reloads(life)
-    assert successful == 1
-    assert at > loaded
+    wait_for(lambda: reloads(life)[1] > loaded, "the reload to be told")
+    assert reloads(life)[0] == 1
 
 
 def test_reload_by_request(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
@@ -472,6 +483,6 @@ def test_a_defect_in_a_turn_is_told_and_survived(launch: Launch, config: Path) -
         "the failure to be counted",
     )
     assert life.get("/-/healthy").status == 200
-    assert life.get("/-/ready").status == 200
+    wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
     assert life.metrics().value("wolkvox_up") == 0
-    assert "broken for a test" in life.log()
+    wait_for(lambda: "broken for a test" in life.log(), "the traceback")

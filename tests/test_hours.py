@@ -8,7 +8,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config.hours import OpenHours
@@ -163,7 +163,6 @@ def test_the_state_around_a_change_of_the_clocks(expression: str, years: range) 
             assert same == {is_open}, (zone.key, now)
 
 
-@settings(deadline=None)  # a busy machine is no defect
 @given(
     change=st.sampled_from(CHANGES),
     expression=st.sampled_from(list(CLOCKS)),
@@ -181,7 +180,6 @@ def test_a_span_is_the_sum_of_its_parts(
     assert 0 <= parts <= (last - first).total_seconds() + 1e-5
 
 
-@settings(deadline=None)
 @given(
     zone=st.sampled_from(list(zones())),
     now=st.datetimes(BEGIN.replace(tzinfo=None), END.replace(tzinfo=None)),

@@ -363,21 +363,24 @@ async def test_the_file_of_the_first_release_keeps_every_counter(
     assert caplog.text.count("counters begin anew") == 1
 
 
+@pytest.mark.parametrize("copied", [False, True], ids=["removed", "replaced by a copy"])
 @in_virtual_time
 async def test_a_state_file_that_is_gone_stops_the_requests_until_it_is_back(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    state_directory: Path, caplog: pytest.LogCaptureFixture, copied: bool
 ) -> None:
-    """No other file is made meanwhile, it is said once, and nothing is lost."""
+    """No other file is made or written meanwhile, it is said once, and nothing is lost."""
     stage = Server(state_directory)
     file = state_directory / "state" / "wolkvox-exporter.db"
     async with stage.run_all(A) as running:
         await stage.until("2026-11-18 10:06")
         counted = running.value(OFFERED)
         file.rename(file.with_name("away"))
+        if copied:
+            shutil.copy(file.with_name("away"), file)
         await stage.until("2026-11-18 10:21")
         assert running.value("wolkvox_exporter_storage_writable") == 0
         assert len(stage.seen()) == 2
-        assert not file.exists()
+        assert file.exists() == copied
         with pytest.raises(StorageError):
             await stage.reload(running, A, B)
         file.with_name("away").rename(file)

@@ -14,14 +14,13 @@ import pytest
 from tests.e2e_api import Api, Asked, Reply, Script, found, row
 from tests.e2e_support import (
     TOKEN,
-    Labels,
     Launch,
     Life,
     operation,
     wait_for,
     write_config,
 )
-from tests.kill_support import COUNTERS, Growing, die_in, intact, rises
+from tests.kill_support import COUNTERS, Growing, Highest, die_in, intact
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -81,8 +80,9 @@ def test_spacing_holds_while_no_answer_survives(
     assert second.at - first.at > 3 - ON_THE_WAY
 
 
-def test_thirty_kills_at_random_moments(
-    start: Start, tmp_path: Path, state_directory: Path, serve_api: Serve
+@pytest.mark.parametrize("kills", [8, pytest.param(30, marks=pytest.mark.slow)])
+def test_kills_at_random_moments(
+    start: Start, tmp_path: Path, state_directory: Path, serve_api: Serve, kills: int
 ) -> None:
     """Counters never fall and are exact at last; requests keep their distance."""
     growing = Growing()
@@ -91,14 +91,14 @@ def test_thirty_kills_at_random_moments(
         tmp_path, operation(api.url(), "4173", "all", interval="2s", stale_after="1m")
     )
     chance = random.Random(30)
-    highest: dict[tuple[str, Labels], float] = {}
+    highest = Highest()
     first = start(config)
     wait_for(lambda: first.metrics().value("wolkvox_up", skill_id="4173"), "the first result")
     before = growing.given[0]
     first.kill()
-    for _ in range(30):
+    for _ in range(kills):
         life = start(config)
-        die_in(life, chance, lambda life=life: rises(highest, life))  # type: ignore[misc]
+        die_in(life, chance, lambda life=life: highest.rises(life))  # type: ignore[misc]
         life.kill()
         intact(state_directory / "data", tmp_path / "copy")
         assert "damaged" not in life.log()
@@ -106,7 +106,7 @@ def test_thirty_kills_at_random_moments(
     last = start(config)
     wait_for(lambda: growing.given[-2:] == [growing.total()] * 2, "two last answers")
     wait_for(lambda: last.metrics().value("wolkvox_up", skill_id="4173"), "the last result")
-    rises(highest, last)
+    highest.rises(last)
     for skill in ("4173", "all"):
         times = [one.at for one in api.of("acme", skill)]
         assert len(times) > 3

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
-    *("errors", "times", "logs", "messages", "sdnotify", "mainloop", "wolkvox"),
+    *("errors", "runtime", "logs", "messages", "mainloop", "wolkvox"),
     *("config", "sharding", "flags", "state", "polling", "metrics", "web", "fleet"),
     *("service", "simulator", "demo", "tools", "cli", "__main__"),
 )

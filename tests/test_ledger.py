@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from exporter.state.ledger import (
+from exporter.state.counters import (
+    NO_COUNTERS,
+    UNKNOWN_TOTALS,
+    Counters,
     QueryLedger,
+    day_totals,
     exposed,
     known_channels,
     observe,
     what_changed,
 )
-from exporter.state.totals import NO_COUNTERS, UNKNOWN_TOTALS, Counters, day_totals
 from exporter.wolkvox.columns import ChannelFigures
 from tests.statuses import restored
 

@@ -19,8 +19,15 @@ from hypothesis.stateful import (
     rule,
 )
 
-from exporter.state.ledger import QueryLedger, exposed, known_channels, observe, what_changed
-from exporter.state.totals import NO_COUNTERS, Counters
+from exporter.state.counters import (
+    NO_COUNTERS,
+    Counters,
+    QueryLedger,
+    exposed,
+    known_channels,
+    observe,
+    what_changed,
+)
 from exporter.wolkvox.columns import ChannelFigures
 from tests.ledger_model import NAMES, REMEMBERED, WITHIN, Answer, Traffic, lives
 from tests.statuses import restored
@@ -198,7 +205,7 @@ def assert_cumulative(counters: Counters) -> None:
     assert buckets == sorted(buckets)
 
 
-Histories.TestCase.settings = settings(stateful_step_count=30, deadline=None, derandomize=True)
+Histories.TestCase.settings = settings(stateful_step_count=30)
 TestHistories = Histories.TestCase
 
 
@@ -214,7 +221,7 @@ MANY = st.integers(0, 9).map(lambda few: Traffic([12_000 - few, few, 0, 0], 9_00
 ROWS = st.none() | slices(3) | slices(3) | slices(12) | slices(15_000) | MANY
 
 
-@settings(max_examples=3 * settings().max_examples, deadline=None, derandomize=True)
+@settings(max_examples=3 * settings().max_examples)
 @given(
     days=st.lists(
         st.lists(st.tuples(ROWS, st.frozensets(FIELDS, max_size=1)), min_size=1, max_size=12),
@@ -237,7 +244,7 @@ def test_any_rows_count_by_the_rule(
             story.restart()
 
 
-@settings(max_examples=settings().max_examples * 4 // 5, deadline=None, derandomize=True)
+@settings(max_examples=settings().max_examples * 4 // 5)
 @given(
     days=st.lists(
         st.lists(st.one_of(slices(3), slices(200)), min_size=1, max_size=9),
@@ -284,7 +291,6 @@ ANY_ROW: st.SearchStrategy[Any] = st.builds(
 )
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(-20, 20), st.lists(ANY_ROW, max_size=3)), max_size=6))
 def test_no_answer_breaks_the_ledger(answers: list[tuple[int, list[ChannelFigures]]]) -> None:
     """Whatever numbers come in whatever order of days, the ledger can be saved and shown."""

@@ -335,6 +335,15 @@ def test_reload_metrics_tell_failure_and_keep_the_last_success() -> None:
     assert page.value(at) == NOW
 
 
+def test_dropped_log_lines_are_read_at_the_scrape() -> None:
+    """Nothing reports them, so the page shows what is counted by then."""
+    page, lost = Page(), [0]
+    ExporterTelemetry(page.exposition, "1.2.3", "abc", NOW, dropped=lambda: lost[0])
+    assert page.value("wolkvox_exporter_log_lines_dropped_total") == 0
+    lost[0], page.now = 7, NOW + 1
+    assert page.value("wolkvox_exporter_log_lines_dropped_total") == 7
+
+
 def test_storage_writable_changes_with_the_disk() -> None:
     """An operation that cannot write shows it on the exporter's own gauge."""
     page = Page()

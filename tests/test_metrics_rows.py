@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.core import Metric
@@ -13,9 +13,8 @@ from prometheus_client.registry import Collector
 from exporter.metrics.families import BY_NAME
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
-from exporter.state.ledger import ChannelLedger, QueryLedger
+from exporter.state.counters import ZERO_TOTALS, ChannelLedger, Counters, QueryLedger
 from exporter.state.models import QueryKey, QueryMemory, QueryStatus, Result
-from exporter.state.totals import ZERO_TOTALS, Counters
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from tests.statuses import DAY, NOW
 
@@ -54,7 +53,6 @@ def rendered(key: QueryKey, skill: str, memory: QueryMemory) -> dict[str, dict[s
     }
 
 
-@settings(deadline=None)
 @given(st.tuples(TEXTS, TEXTS, TEXTS), FIGURES)
 @example(("100 %", "{0}", "@0@"), ChannelFigures("%s{}", *[1] * 3, *[None] * 6))
 def test_a_day_is_what_the_library_writes(
@@ -77,7 +75,6 @@ def test_a_day_is_what_the_library_writes(
     assert rendered(QueryKey(operation, skill_id), skill, memory)["today"] == expected
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_counters_are_what_the_library_writes(channel: str) -> None:
     """A counter, a histogram and a summary."""

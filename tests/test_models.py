@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from exporter.state.ledger import exposed
+from exporter.state.counters import exposed
 from exporter.state.models import QueryMemory, Result, apply_report, failed, limit_channels
 from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.report import MAX_CHANNELS, SkillReport

@@ -7,7 +7,7 @@ from pathlib import Path
 from exporter.state.models import Attempt, Granted, TooEarly
 from exporter.state.storage import Storage
 from tests.polling_support import INBOUND, NEARLY, USED, Stage
-from tests.state_support import row_of
+from tests.state_support import change, row_of
 from tests.virtual import in_virtual_time, ok, row
 
 WHOLE_18TH = ("20261118000000", "20261118235959")
@@ -52,7 +52,8 @@ async def test_the_exporter_keeps_its_distance_to_a_probe(state_directory: Path)
         await stage.until("2026-11-18 10:06")
         probe(running.storage, stage, "4180")  # another query is no matter
         await stage.until("2026-11-18 10:10:00")
-        running.storage.transact([forget_attempt])
+        # A probe that would be told it is too early is let through.
+        change(running.storage, "DELETE FROM attempts WHERE skill_id = '4173'")
         assert isinstance(probe(running.storage, stage), Granted)
         probed = stage.world.now().timestamp()
         await stage.until("2026-11-18 10:30")
@@ -63,11 +64,6 @@ async def test_the_exporter_keeps_its_distance_to_a_probe(state_directory: Path)
     assert len(later) == 3
 
 
-def forget_attempt(storage: Storage) -> None:
-    """Let a probe through that would be told it is too early."""
-    storage._connection.execute("DELETE FROM attempts WHERE skill_id = '4173'")
-
-
 @in_virtual_time
 async def test_a_probe_after_midnight_does_not_keep_the_day_open(state_directory: Path) -> None:
     """The finished day is closed by the exporter's next slot, whoever asked in between."""
@@ -75,7 +71,8 @@ async def test_a_probe_after_midnight_does_not_keep_the_day_open(state_directory
     stage.api.answer = lambda seen: ok(row(inbound=100 + len(stage.api.seen)))
     async with stage.run() as running:
         await stage.until("2026-11-19 00:01:50")
-        running.storage.transact([forget_attempt])
+        # A probe that would be told it is too early is let through.
+        change(running.storage, "DELETE FROM attempts WHERE skill_id = '4173'")
         probe(running.storage, stage)
         await stage.until("2026-11-19 00:13")
         assert running.value(INBOUND, window="yesterday") == 102

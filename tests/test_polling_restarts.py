@@ -107,6 +107,40 @@ async def test_a_clock_set_while_running(state_directory: Path, shift: timedelta
 
 
 @in_virtual_time
+async def test_a_suspended_laptop_and_small_steps(state_directory: Path) -> None:
+    """Sleep in which only the wall clock goes on, and steps of seconds, bring nothing early."""
+    stage = Stage(state_directory)
+    growing(stage)
+    seen = []
+    async with stage.run(operation(stale_after="1h")) as running:
+        for hours in (8, 72, 0, 8):
+            for seconds in (5, -10, 5):
+                stage.world.shift += timedelta(seconds=seconds)
+                await asyncio.sleep(600)
+                seen.append(running.value(OFFERED))
+            stage.world.shift += timedelta(hours=hours)
+        await asyncio.sleep(600)
+        assert running.value("wolkvox_up") == 1
+    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+    assert max(gaps(stage.api.seen)) <= 600 + 2
+    assert seen == sorted(seen, key=lambda value: value or 0)
+
+
+@in_virtual_time
+async def test_a_clock_set_ahead_before_a_restart(state_directory: Path) -> None:
+    """A day that never was ends one interval early, and no other."""
+    stage = Stage(state_directory)
+    async with stage.run():
+        await asyncio.sleep(700)
+    stage.world.shift = timedelta(days=1)
+    before = len(stage.api.seen)
+    async with stage.run() as running:
+        await asyncio.sleep(700)
+        assert running.value("wolkvox_up") == 1
+    assert min(gaps(stage.api.seen[before:])) >= 300 - NEARLY
+
+
+@in_virtual_time
 async def test_a_clock_set_back_over_midnight(state_directory: Path) -> None:
     """A day that is lived through twice costs no early request and no counter that falls."""
     stage = Stage(state_directory, "2026-11-18 23:50")

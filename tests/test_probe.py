@@ -192,7 +192,7 @@ async def test_a_refused_token_is_not_tried_again_and_again(stage: Stage) -> Non
     again = await probe(stage, loaded)
     assert verdicts(again) == ["recent", "fine"]
     with opened(stage, loaded) as desks:
-        assert await desks["acme"]._pause() is None
+        assert await desks["acme"].load_fact("pause") is None
 
 
 @in_virtual_time

@@ -13,7 +13,7 @@ import pytest
 from exporter.errors import Reason, StartError
 from exporter.tools.probe import Prober
 from exporter.tools.recording import Recorder
-from exporter.wolkvox.answer import Failure, NoRows, Rows, read_answer
+from exporter.wolkvox.answer import Failure, read_answer
 from exporter.wolkvox.report import read_report
 from tests.polling_support import Stage, operation
 from tests.tools_support import opened
@@ -65,14 +65,14 @@ async def test_a_recording_is_replayed(state_directory: Path) -> None:
     )
     path = await record(state_directory, ok(odd), broken, no_rows())
     first, second, third = (read_answer(*one) for one in replay(path))
-    assert isinstance(first, Rows)
-    report = read_report(first.rows)
+    assert isinstance(first, tuple)
+    report = read_report(first)
     assert {error.field: error.text for error in report.errors} == {
         "asa": "1:2", "service_level_20seg": "65,67 %"
     }  # fmt: skip
     assert isinstance(second, Failure)
     assert second.reason is Reason.MALFORMED
-    assert isinstance(third, NoRows)
+    assert third == ()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

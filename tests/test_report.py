@@ -6,7 +6,7 @@ import math
 from dataclasses import astuple, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.messages import Words
@@ -415,7 +415,6 @@ CELL = (
 ROW = st.dictionaries(st.sampled_from([*cells(), "other"]), CELL) | CELL
 
 
-@settings(deadline=None)  # a busy machine is no defect
 @given(rows=st.lists(ROW, max_size=8))
 def test_no_rows_raise_and_no_figure_is_out_of_range(rows: list[object]) -> None:
     """Whatever the cells hold, figures are finite and never negative."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.sdnotify import ServiceManager
+from exporter.runtime import ServiceManager
 from tests.e2e_support import Launch, operation, wait_for, write_config
 
 pytest_plugins = ("tests.e2e_fixtures",)
@@ -40,7 +40,7 @@ def received(manager: socket.socket) -> list[str]:
 
 async def test_lines_go_out_in_one_datagram(manager: socket.socket) -> None:
     """What is told together arrives together."""
-    ServiceManager(manager.getsockname()).tell("READY=1", "STATUS=polling")
+    ServiceManager(manager.getsockname()).notify("READY=1", "STATUS=polling")
 
     assert received(manager) == ["READY=1\nSTATUS=polling"]
 
@@ -51,16 +51,16 @@ async def test_an_abstract_name_is_an_address_too() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind("")  # the kernel chooses an abstract name
         listening.setblocking(False)
-        ServiceManager("@" + listening.getsockname()[1:].decode()).tell("STOPPING=1")
+        ServiceManager("@" + listening.getsockname()[1:].decode()).notify("STOPPING=1")
 
         assert received(listening) == ["STOPPING=1"]
 
 
 async def test_nobody_listening_is_no_error(tmp_path: Path) -> None:
     """Without a manager, or with one that is gone, nothing happens."""
-    ServiceManager().tell("READY=1")
-    ServiceManager(str(tmp_path / "gone")).tell("READY=1")
-    ServiceManager("/" + "x" * 200).tell("READY=1")
+    ServiceManager().notify("READY=1")
+    ServiceManager(str(tmp_path / "gone")).notify("READY=1")
+    ServiceManager("/" + "x" * 200).notify("READY=1")
 
 
 async def test_signs_of_life_stop_with_the_life(manager: socket.socket) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.wolkvox.text import MASK, one_line, printable, scrub, scrub_body
@@ -53,7 +53,6 @@ def test_an_answer_loses_the_token_and_its_like() -> None:
     assert scrub_body(b"x", "\ud800" * 20) == b"x"
 
 
-@settings(deadline=None)  # a busy machine is no defect
 @given(
     before=st.text(max_size=10),
     cut=st.tuples(st.integers(0, 63), st.integers(8, 64)),

@@ -368,13 +368,22 @@ async def test_a_client_that_ends_its_side_is_still_answered() -> None:
 
 async def test_garbage_behind_a_slow_request_spares_its_answer() -> None:
     """Listening ends at once, answering does not."""
-    async with running(slow_app) as server:
+    begun, heard = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await heard.wait()
+        await slow_app(scope, receive, send)
+
+    async with running(app) as server:
         client = await server.connect()
         client.send(request("GET", "/metrics"))
-        await asyncio.sleep(0.005)
+        await begun.wait()
         client.send(b"\x00\x01\r\n")
         await asyncio.sleep(0.005)
         client.send(b"\x00\x01\r\n")
+        await asyncio.sleep(0.05)  # more than what follows needs, and no harm where it is not
+        heard.set()
 
         assert (await client.receive()).status == 200
         assert await client.closed()

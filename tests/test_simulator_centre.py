@@ -96,7 +96,7 @@ def test_a_known_day_stays_as_it_is() -> None:
     }
 
 
-@settings(max_examples=settings().max_examples * 2 // 5, deadline=None)
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(seed=st.integers(0, 3), cuts=st.lists(seconds, min_size=3, max_size=3))
 def test_windows_add_up_and_agree_with_themselves(seed: int, cuts: list[timedelta]) -> None:
     """Two windows side by side count what the one over both counts, on every channel."""
@@ -158,7 +158,7 @@ async def test_a_month_is_the_sum_of_its_days() -> None:
     assert same(simulator.truth(NAME, "all", *cut), added(*edges, *each[1:-1]))
 
 
-@settings(max_examples=settings().max_examples // 5, deadline=None)
+@settings(max_examples=settings().max_examples // 5)
 @given(
     at=seconds,
     scenarios=st.lists(st.sampled_from([*Scenario]), min_size=1, max_size=3),

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from exporter.errors import StartError, StorageError
+from exporter.runtime import Clock
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.models import Attempt, Granted, Snapshot, Spent, Stored, TooEarly
 from exporter.state.storage import FILE_NAME, Storage, ThreadedState
-from exporter.times import Clock
-from tests.state_support import OPENED_AT, open_state
+from tests.state_support import OPENED_AT, change, open_state
 from tests.statuses import CHAT, DAY, VOICE, never, status
 
 
@@ -78,9 +78,7 @@ def test_unreadable_memory_starts_afresh(
 ) -> None:
     """A row that is no memory counts as none, and the log says so."""
     for text in ("{", "[]", '{"closed": 5}', "null"):
-        storage._connection.execute(
-            "INSERT OR REPLACE INTO memories VALUES (?, ?, ?)", (1, "4173", text)
-        )
+        change(storage, "INSERT OR REPLACE INTO memories VALUES (1, '4173', ?)", text)
         caplog.clear()
         assert storage.memory(1, "4173") is None
         assert "starts afresh" in caplog.text
@@ -160,7 +158,7 @@ def test_small_facts_are_kept_and_deleted(storage: Storage) -> None:
     assert storage.load_fact(1, "skills") == [1]
     storage.save_fact(1, "skills", None)
     assert storage.load_fact(1, "skills") is None
-    storage._connection.execute("INSERT INTO facts VALUES (1, 'skills', '{')")
+    change(storage, "INSERT INTO facts VALUES (1, 'skills', '{')")
     assert storage.load_fact(1, "skills") is None
     storage.close()
 
@@ -223,8 +221,8 @@ def test_damage_while_running_is_put_aside(
 def test_newer_file_is_refused(tmp_path: Path) -> None:
     """A file of a later version is neither used nor put aside."""
     storage = open_state(tmp_path)
-    storage._connection.execute("PRAGMA user_version = 99")
     storage.close()
+    change(storage, "PRAGMA user_version = 99")
 
     with pytest.raises(StartError, match="newer exporter"):
         open_state(tmp_path)
@@ -356,7 +354,7 @@ async def test_a_defect_in_one_step_fails_no_other(
     flushes = _Flushes(tmp_path, monkeypatch)
     results = await flushes.meanwhile(
         defect,
-        lambda s: s._connection.execute("INSERT INTO requests VALUES (NULL, NULL, NULL)"),
+        lambda s: s.save_fact(99, "name", "of an operation that is not there"),
         lambda s: s.save_fact(1, "name", [1]),
     )
 

@@ -17,8 +17,8 @@ import pytest
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import Words
+from exporter.runtime import Clock
 from exporter.state.models import QueryKey, QueryMemory, QueryStatus
-from exporter.times import Clock
 from exporter.web.status import OperationView, StatusPage
 from exporter.wolkvox.columns import ChannelFigures
 from tests.status_page_support import (

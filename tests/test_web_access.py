@@ -23,7 +23,7 @@ from exporter.errors import ConfigError
 from exporter.web import access
 from exporter.web.access import LiveConfig, TokenBucket, guard
 from exporter.web.access_config import RateLimit
-from exporter.web.listen import Limits
+from exporter.web.server import Limits
 from tests.needs import needs
 from tests.web_support import (
     CALM,

@@ -8,7 +8,7 @@ from io import BytesIO
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.wolkvox.windows import (
@@ -178,7 +178,6 @@ def test_a_change_of_the_clocks_is_found(zone: str, start: str, end: str, change
     assert clock_change(_utc(start), _utc(end), ZoneInfo(zone)) == _utc(change)
 
 
-@settings(deadline=None)  # a busy machine is no defect
 @given(
     zone=st.sampled_from(ZONES).map(ZoneInfo),
     day=st.dates(min_value=date(2015, 1, 1), max_value=date(2036, 12, 31)),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config import Configuration, Operation
-from exporter.times import Clock
+from exporter.runtime import Clock
 from exporter.tools.asking import Desk, Means
 from exporter.tools.session import desks
 from exporter.wolkvox.client import WolkvoxClient

@@ -32,10 +32,10 @@ from exporter.errors import ConfigError, Problem
 from exporter.fleet import Fleet, Means
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.page import MetricsPage
+from exporter.runtime import Clock
 from exporter.state.locks import TokenGate
 from exporter.state.models import Snapshot
 from exporter.state.storage import State, Storage
-from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 
 T = TypeVar("T")

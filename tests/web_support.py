@@ -13,8 +13,8 @@ from typing import Any
 from exporter.config import Configuration
 from exporter.web.app import App
 from exporter.web.asgi import ASGIApp
-from exporter.web.listen import Limits, bind
-from exporter.web.server import HttpServer
+from exporter.web.listen import bind
+from exporter.web.server import HttpServer, Limits
 from exporter.web.tls import TlsPolicy
 from tests.needs import run
 

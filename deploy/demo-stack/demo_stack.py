@@ -42,8 +42,8 @@ from hastened import (
 )
 
 from exporter.simulator import ScaledClock, SimulatedOperation, Simulator, demo_operations
-from exporter.web.listen import Limits, address_of, bind
-from exporter.web.server import HttpServer
+from exporter.web.listen import address_of, bind
+from exporter.web.server import HttpServer, Limits
 
 NAMES = {"wv0013": "acme", "wv0042": "globex"}
 # A Wednesday morning: the busiest hours lie ahead.

@@ -87,13 +87,15 @@ def kind(value: object) -> str:
     return named.get(type(value), "list" if isinstance(value, list) else "mapping")
 
 
-def nearest(word: str, candidates: Iterable[str] | Mapping[str, str]) -> str:
+def nearest(
+    word: str, candidates: Iterable[str] | Mapping[str, str], cutoff: float = 0.6
+) -> str:
     """Return the candidate that is nearest to a word, or nothing.
 
-    A mapping gives what is meant by each candidate.
+    A mapping gives what is meant by each candidate; `cutoff` is how alike they are at least.
     """
     names = {candidate.casefold(): candidate for candidate in candidates}
-    close = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=cutoff)
     if not close:
         return ""
     found = names[close[0]]

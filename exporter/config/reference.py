@@ -53,14 +53,10 @@ def tables() -> str:
 
 def _table(title: str, rows: dict[str, dict[str, Any]]) -> str:
     head = f"### {title}\n\n| key | default | meaning |\n|---|---|---|\n"
-    return head + "".join(
-        f"| `{key}` | {one.get('default', '')} | {one['text']}{_example(one)} |\n"
-        for key, one in rows.items()
-    )
-
-
-def _example(one: dict[str, Any]) -> str:
-    return f" Example: `{as_yaml(one['example'])}`." if "example" in one else ""
+    for key, one in rows.items():
+        example = f" Example: `{as_yaml(one['example'])}`." if "example" in one else ""
+        head += f"| `{key}` | {one.get('default', '')} | {one['text']}{example} |\n"
+    return head
 
 
 def schema() -> dict[str, Any]:

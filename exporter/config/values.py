@@ -182,7 +182,8 @@ def timezone(value: object) -> ZoneInfo:
         raise Invalid("timezone_offset", quoted=name)
     places = sorted(zone for zone in _zones() if "/" in zone and not zone.startswith("Etc/"))
     cities = {zone.rpartition("/")[2].replace("_", " "): zone for zone in places}
-    hint = nearest(name, {**cities, **{zone: zone for zone in places}})
+    # Countries and abbreviations look like cities elsewhere: Colombia like Asia/Colombo.
+    hint = nearest(name, {**cities, **{zone: zone for zone in places}}, cutoff=0.82)
     raise Invalid("timezone", quoted=name, nearest=hint)
 
 

@@ -24,9 +24,8 @@ from zoneinfo import ZoneInfo
 from exporter.metrics.page import Block, Scope
 from exporter.metrics.render import ESCAPES, labels, number
 from exporter.metrics.sla import Target, Targets
-from exporter.state.ledger import QueryLedger, exposed, known_channels
+from exporter.state.counters import Counters, QueryLedger, exposed, known_channels
 from exporter.state.models import QueryStatus, Result
-from exporter.state.totals import Counters
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.windows import day_start
 

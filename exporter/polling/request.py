@@ -16,11 +16,11 @@ from exporter.config.tokens import TokenSource, TokenUnreadable, token_digest
 from exporter.errors import StorageError, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling.limits import Budget, HeldBack, Wait, Why
+from exporter.runtime import Clock
 from exporter.state.identity import Identity
 from exporter.state.locks import TokenGate
 from exporter.state.models import Attempt, Granted, Spent, Stored, TooEarly
 from exporter.state.storage import State
-from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import Window, next_day_start
 

@@ -19,9 +19,9 @@ from exporter.polling.limits import (
     Pause,
 )
 from exporter.polling.tasks import PollTask
-from exporter.state.ledger import STUCK_ANSWERS, QueryLedger, what_changed
+from exporter.runtime import Clock
+from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import QueryKey, QueryStatus
-from exporter.times import Clock
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
 

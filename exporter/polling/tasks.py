@@ -13,9 +13,9 @@ from exporter.config.plan import DAY
 from exporter.logs import say
 from exporter.polling.limits import HOUR, NO_LIMITS, Limits, open_day, started_before
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
+from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
-from exporter.times import Clock
 from exporter.wolkvox.information import Skill as FoundSkill
 from exporter.wolkvox.text import printable
 from exporter.wolkvox.windows import Window, day_so_far, whole_day

@@ -14,9 +14,8 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any
 
-from exporter.state.ledger import ChannelLedger, QueryLedger
+from exporter.state.counters import ChannelLedger, Counters, DayTotals, QueryLedger
 from exporter.state.models import QueryMemory, Result
-from exporter.state.totals import Counters, DayTotals
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH
 from exporter.wolkvox.text import printable

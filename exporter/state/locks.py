@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from exporter.errors import StartError, StorageError
-from exporter.times import Clock
+from exporter.runtime import Clock
 
 _PATIENCE = 0.2  # seconds between looks at a lock that another process holds
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -34,10 +34,7 @@ class DirectoryLock:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(directory, _DIRECTORY)
         except OSError as error:
-            raise StartError(
-                f"the state directory {directory} cannot be written ({error.strerror}); "
-                "set --storage.path to a directory of the exporter's user"
-            ) from error
+            raise unwritable(directory, error.strerror) from error
         try:
             # An exporter holds the lock alone; `is_held` shares it for a moment.
             for _ in range(1000):
@@ -104,6 +101,14 @@ class TokenGate:
                 return os.open(path, flags, 0o600)
         except OSError as error:
             raise StorageError(f"{self._directory}: {error.strerror}") from error
+
+
+def unwritable(directory: Path, why: object) -> StartError:
+    """Return the error of a state directory in which the exporter cannot work."""
+    return StartError(
+        f"the state directory {directory} cannot be written ({why}); "
+        "set --storage.path to a directory of the exporter's user"
+    )
 
 
 def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

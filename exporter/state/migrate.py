@@ -92,14 +92,14 @@ def _from_version_1(connection: sqlite3.Connection) -> None:
             " VALUES (?, ?, coalesce((SELECT max(at) FROM attempts_1), 0))",
             (base_url, name),
         ).lastrowid
-        _move(connection, row, owner, base_url, name)
+        _move(connection, row, owner)
     for table in ("attempts", "memories", "calls", "pauses", "facts"):
         connection.execute(f"DROP TABLE {table}_1")
 
 
-def _move(
-    connection: sqlite3.Connection, row: int | None, owner: str, base_url: str, name: str
-) -> None:
+def _move(connection: sqlite3.Connection, row: int | None, owner: str) -> None:
+    """Move what version 1 kept under an owner to its new row."""
+    base_url, _, name = owner.partition("#")
     own = "at, NULL" if name == PLAIN else "NULL, at"
     connection.execute(
         f"INSERT INTO attempts SELECT ?, skill_id, {own}, closing_day, closing_tries"  # noqa: S608 - one of two literals
@@ -132,23 +132,21 @@ def _text_1_to_2(text: str) -> str:
 
 
 def memory_1_to_2(data: Any) -> Any:
-    """A query's memory with names for the figures of its rows, which were mere lists.
+    """Return a query's memory with names for the figures of its rows, which were mere lists.
 
     What has another form is left as it is, to be refused or understood by the reader.
     """
     if not isinstance(data, dict):
         return data
-    results = {name: _result(data[name]) for name in ("today", "yesterday") if name in data}
-    return {**data, **results}
+    named = dict(data)
+    for name in ("today", "yesterday"):
+        result = data.get(name)
+        if isinstance(result, dict) and isinstance(result.get("rows"), list):
+            named[name] = {**result, "rows": [_row_1_to_2(row) for row in result["rows"]]}
+    return named
 
 
-def _result(result: Any) -> Any:
-    if not isinstance(result, dict) or not isinstance(result.get("rows"), list):
-        return result
-    return {**result, "rows": [_row(row) for row in result["rows"]]}
-
-
-def _row(row: Any) -> Any:
+def _row_1_to_2(row: Any) -> Any:
     if not isinstance(row, list) or len(row) != len(_FIGURES_1):
         return row
     return dict(zip(_FIGURES_1, row, strict=True))

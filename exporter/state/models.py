@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from exporter.state.ledger import QueryLedger, known_channels, observe
+from exporter.state.counters import QueryLedger, known_channels, observe
 from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window

@@ -24,9 +24,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from exporter.errors import StartError, StorageError
+from exporter.errors import StorageError
 from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, OperationRow, claim_rows
+from exporter.state.locks import unwritable
 from exporter.state.migrate import bring_to_version
 from exporter.state.models import (
     Attempt,
@@ -77,10 +78,7 @@ class Storage:
             if lost:
                 storage._note_loss()
         except (OSError, sqlite3.Error) as error:
-            raise StartError(
-                f"the state directory {directory} cannot be written ({error}); "
-                "set --storage.path to a directory of the exporter's user"
-            ) from error
+            raise unwritable(directory, error) from error
         return storage
 
     def close(self) -> None:

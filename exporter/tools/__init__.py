@@ -1,5 +1,5 @@
-"""Tools for people beside the running exporter: probe, skills, backfill; they poll nothing.
+"""Tools for people beside the running exporter: probe, skills, backfill.
 
-They ask under the rules of the exporter and share its attempts, its budget and its token
-locks through the state directory.
+They send requests under the rules of the exporter and share its attempts, its budget and its
+token locks through the state directory.
 """

@@ -20,11 +20,11 @@ from exporter.polling import limits
 from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why, open_day
 from exporter.polling.request import Call, Requests, Token, read_token
 from exporter.polling.tasks import remembered_skills
+from exporter.runtime import Clock
 from exporter.state.identity import Identity
 from exporter.state.locks import TokenGate
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
-from exporter.times import Clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import day_so_far, day_start, local_day
 

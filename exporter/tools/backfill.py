@@ -21,21 +21,14 @@ from typing import NamedTuple
 
 import click
 
+from exporter import flags
 from exporter.config import Operation, Skill, format_duration
 from exporter.config.values import duration
 from exporter.errors import ConfigError, Problem, Reason, WolkvoxError
-from exporter.flags import (
-    CONFIG_FILES,
-    OPERATION,
-    STORAGE,
-    configuration_of,
-    directory_of,
-    operation_of,
-)
 from exporter.messages import Words
 from exporter.metrics.history import QueryHistory
 from exporter.polling.limits import PAUSING, Why
-from exporter.times import Clock
+from exporter.runtime import Clock
 from exporter.tools.asking import Desk, Held
 from exporter.tools.backfill_files import (
     Progress,
@@ -57,13 +50,14 @@ FAILURES_IN_A_ROW = 5
 _AHEAD = 2.0  # seconds before its moment at which a request queues for the token
 _LOOK = 60.0  # seconds after which a wait is thought over: the exporter may have polled
 _ENGLISH = Words("en")
+_say = partial(click.echo, err=True)
 _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 
 
 @click.command()
-@CONFIG_FILES
-@STORAGE
-@OPERATION
+@flags.CONFIG_FILES
+@flags.STORAGE
+@flags.OPERATION
 @_DAY("--from", "first", help="First day, in the operation's time zone.")
 @_DAY("--to", "last", help="Last day, yesterday at the latest.")
 @click.option(
@@ -112,9 +106,9 @@ def backfill(
     One call for each skill and day. Ctrl-C ends it after the call under way; the same
     command goes on where it ended, without repeating a call.
     """
-    configuration = configuration_of(context, config_files)
-    chosen = operation_of(configuration, operation)
-    means = system_means(directory_of(context, storage))
+    configuration = flags.configuration_of(context, config_files)
+    chosen = flags.operation_of(configuration, operation)
+    means = system_means(flags.directory_of(context, storage))
     today = local_day(means.clock.now(), chosen.timezone)
     seconds = _checked(chosen, first.date(), last.date(), pace, today)
     days = days_between(first.date(), last.date())
@@ -197,10 +191,6 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
-
-
 # What it costs ---------------------------------------------------------------------------
 
 
@@ -277,7 +267,7 @@ class Call(NamedTuple):
 
 @dataclass(slots=True)
 class Backfill:
-    """What is still to be requested of an operation, and why it ended early.
+    """Past days of an operation: calls that are still to be made, and why it ended early.
 
     `beside` are the desks that may share its budget; `missing` calls had no answer in three
     tries.
@@ -304,7 +294,7 @@ class Backfill:
         return self.why is None and not self.pending and not self.missing
 
     async def prepare(self) -> None:
-        """Find the skills and what is to be requested; raises StorageError.
+        """Find the skills and the calls to be made; raises StorageError.
 
         Day by day, so that no skill comes twice in a row.
         """
@@ -332,10 +322,10 @@ class Backfill:
     async def fetch(
         self, stopping: asyncio.Event, on_progress: Callable[[str, int], None]
     ) -> None:
-        """Request until all is answered or something ends it; raises StorageError.
+        """Make calls until all are answered or something ends it; raises StorageError.
 
-        `stopping` ends it after the call under way; `on_progress` is called with what
-        happens and how many calls are left.
+        `stopping` ends it after the call under way; `on_progress` is called with a step and
+        how many calls are left.
         """
         self._next = min(self.kept.last_at, self.clock.epoch()) + self.pace
         while self.pending and self.why is None and not stopping.is_set():

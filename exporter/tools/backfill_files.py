@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.errors import StartError, StorageError
 from exporter.metrics.history import QueryHistory, history
-from exporter.state.ledger import KEEP_DAYS
+from exporter.state.counters import KEEP_DAYS
 from exporter.wolkvox.columns import ChannelFigures, without_row
 from exporter.wolkvox.windows import day_start
 

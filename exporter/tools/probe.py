@@ -22,13 +22,13 @@ from typing import Any, Literal
 
 import click
 
+from exporter import flags
 from exporter.config import Operation, Skill
 from exporter.errors import Reason, WolkvoxError
-from exporter.flags import CONFIG_FILES, LANGUAGE, STORAGE, configuration_of, directory_of
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.polling.limits import Why
-from exporter.times import Clock
+from exporter.runtime import Clock
 from exporter.tools.asking import Desk, Held
 from exporter.tools.recording import Recorder
 from exporter.tools.session import Verdict, desks, shown, system_means
@@ -49,9 +49,9 @@ _CELL, _NARROWEST = 40, 8
 
 
 @click.command()
-@CONFIG_FILES
-@STORAGE
-@LANGUAGE
+@flags.CONFIG_FILES
+@flags.STORAGE
+@flags.LANGUAGE
 @click.option(
     "--output",
     type=click.Choice(["table", "json"]),
@@ -78,8 +78,8 @@ def probe(
 
     Exit code 0 when every query is fine or has no rows today, 1 otherwise.
     """
-    configuration = configuration_of(context, config_files)
-    means, words = system_means(directory_of(context, storage)), Words(language)
+    configuration = flags.configuration_of(context, config_files)
+    means, words = system_means(flags.directory_of(context, storage)), Words(language)
     recorder = Recorder(record) if record is not None else None
 
     async def show(stopping: asyncio.Event) -> int:
@@ -136,7 +136,7 @@ Denominator = Literal["inbound", "answered", "neither", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the service level is a share of, and how many figures tell it.
+    """Denominator of the service levels, and how many figures decide it.
 
     `unknown`: there is too little volume; `neither`: the figures contradict each other.
     """
@@ -160,7 +160,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Prober:
-    """Requests every query of some desks, one after the other for each token.
+    """Requests every query of several operations, one after the other for each token.
 
     `on_progress` is called with the name of each query as its turn comes.
     """
@@ -351,14 +351,11 @@ def _rows(result: Result, words: Words) -> Iterator[_Row]:
         for figures in probed.report.channels:
             read = [_read(column, figures, words) for column in COLUMNS]
             yield {}, shown(figures.channel, _CELL), read
-            for row in probed.rows:
-                if isinstance(row, dict) and _channel_of(row) == figures.channel:
+            for row in (one for one in probed.rows if isinstance(one, dict)):
+                channel = str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
+                if channel == figures.channel:
                     sent = [_sent(row.get(column.field, "")) for column in COLUMNS]
                     yield {"dim": True}, "  " + words.text("probe.sent"), sent
-
-
-def _channel_of(row: dict[str, Any]) -> str:
-    return str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
 
 
 def _read(column: Column, figures: ChannelFigures, words: Words) -> str:

@@ -20,7 +20,7 @@ from exporter.fleet import connect
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.polling.limits import PAUSING, Budget, Demand
-from exporter.service import system_clock
+from exporter.runtime import system_clock
 from exporter.state.identity import claims_of
 from exporter.state.locks import DirectoryLock
 from exporter.state.storage import State, Storage

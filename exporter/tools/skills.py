@@ -14,18 +14,9 @@ from dataclasses import dataclass
 
 import click
 
-from exporter import config
+from exporter import config, flags
 from exporter.config import in_environment
 from exporter.errors import Reason, WolkvoxError
-from exporter.flags import (
-    CONFIG_FILES,
-    LANGUAGE,
-    OPERATION,
-    STORAGE,
-    configuration_of,
-    directory_of,
-    operation_of,
-)
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.polling.limits import Why
@@ -43,10 +34,10 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 @click.command()
-@CONFIG_FILES
-@STORAGE
-@LANGUAGE
-@OPERATION
+@flags.CONFIG_FILES
+@flags.STORAGE
+@flags.LANGUAGE
+@flags.OPERATION
 @click.pass_context
 def skills(
     context: click.Context,
@@ -62,9 +53,9 @@ def skills(
     environ = dict(os.environ)
     if in_environment(environ):
         environ["WOLKVOX_SKILLS"] = environ.get("WOLKVOX_SKILLS") or "discover"
-    configuration = configuration_of(context, config_files, environ)
-    chosen = operation_of(configuration, operation)
-    means, words = system_means(directory_of(context, storage)), Words(language)
+    configuration = flags.configuration_of(context, config_files, environ)
+    chosen = flags.operation_of(configuration, operation)
+    means, words = system_means(flags.directory_of(context, storage)), Words(language)
 
     async def show(stopping: asyncio.Event) -> int:
         with desks(configuration, means) as opened:

@@ -134,12 +134,6 @@ def _seconds(value: object) -> float:
     return float(sum(Decimal(number) * Decimal(_UNIT_SECONDS[unit]) for number, unit in parts))
 
 
-def _null_as_empty(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {key: "" if item is None else item for key, item in value.items()}
-
-
 # Empty values would let anybody in: mostly a variable was not filled in.
 _EMPTY = "is empty: write it, or leave it out"
 _Filled = Annotated[str, _must(str.strip, _EMPTY)]
@@ -152,6 +146,7 @@ _Version = Annotated[str, _one_of(VERSIONS)]
 _User = Annotated[str, _must(lambda name: ":" not in name, "a user's name cannot hold a colon")]
 _Hash = Annotated[
     SecretStr,
+    BeforeValidator(lambda value: "" if value is None else value),
     AfterValidator(lambda hashed: SecretStr(hashed.get_secret_value().strip())),
     _must(SecretStr.get_secret_value, "has no password hash: is a variable not filled in?"),
     _must(
@@ -215,7 +210,6 @@ class WebForm(_Form):
     http_server_config: HttpForm = HttpForm()
     basic_auth_users: Annotated[
         dict[_User, _Hash],
-        BeforeValidator(_null_as_empty),
         _must(len, "names no user: write one, or leave it out"),
     ] = {}
     rate_limit: RateForm = RateForm()

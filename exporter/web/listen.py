@@ -1,4 +1,4 @@
-"""Listening sockets, and limits on what their clients may cost; knows no HTTP and no TLS."""
+"""Listening sockets, from `--web.listen-address` to an open port; knows no HTTP and no TLS."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import errno
 import re
 import resource
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from exporter.errors import StartError
 
@@ -23,56 +22,6 @@ _REASONS = {
 }
 # Files that the exporter itself needs beside its connections: state, API clients, log.
 _OWN_FILES = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one client may cost; times in seconds, sizes in bytes."""
-
-    # Request line and headers together (else 431), and a body (else 413).
-    head_bytes: int = 64 * 1024
-    body_bytes: int = 16 * 1024
-    # Whether bodies reach the application; the exporter has no page that reads one.
-    keep_bodies: bool = False
-    handshake_timeout: float = 10.0
-    # For a whole request: from the connection, later from the request's first byte.
-    request_timeout: float = 10.0
-    # For the next request on a connection that is kept open.
-    idle_timeout: float = 75.0
-    # For the client to take a whole answer.
-    write_timeout: float = 60.0
-    # For reading on after a refusal, so that the client sees it and not a reset.
-    linger: float = 1.0
-    # For the requests under way when the server stops.
-    shutdown_timeout: float = 2.0
-    # Connections that wait for their clients; with TLS asyncio holds 256 KiB for each.
-    connections: int = 1500
-    tls_connections: int = 300
-    handshakes: int = 100
-    # Answers that slow clients are taking; each may hold a page of its own.
-    readers: int = 40
-
-
-class Queue(dict[object, Callable[[], object]]):
-    """Connections that wait for their clients, each with what closes it; the longest first.
-
-    One too many closes the longest waiting. `pop` ends the wait of one.
-    """
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-
-    def enter(self, connection: object, close: Callable[[], object]) -> None:
-        """Begin to wait, or begin anew; `close` is called when there is no more room."""
-        self.pop(connection, None)
-        self[connection] = close
-        if len(self) > self.most:
-            self.close_longest()
-
-    def close_longest(self) -> None:
-        """Close the connection that has waited longest."""
-        self.pop(next(iter(self)))()
 
 
 def parse_listen_address(text: str) -> tuple[str | None, int]:

@@ -17,15 +17,16 @@ import socket
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import partial
+from http import HTTPStatus
 from typing import Any, cast
 
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from exporter.logs import say
-from exporter.web.asgi import ASGIApp, Receive, Scope, Send
-from exporter.web.listen import BACKLOG, Limits, Queue, address_of, raise_open_files
+from exporter.web.asgi import PLAIN, ASGIApp, Receive, Scope, Send
+from exporter.web.listen import BACKLOG, address_of, raise_open_files
 from exporter.web.tls import Handshake, TlsPolicy
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,56 @@ _LAST_WORDS_SECONDS = 0.1
 _ACCEPTED_AT_ONCE = 16
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SAID_EVERY_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may cost; times in seconds, sizes in bytes."""
+
+    # Request line and headers together (else 431), and a body (else 413).
+    head_bytes: int = 64 * 1024
+    body_bytes: int = 16 * 1024
+    # Whether bodies reach the application; the exporter has no page that reads one.
+    keep_bodies: bool = False
+    handshake_timeout: float = 10.0
+    # For a whole request: from the connection, later from the request's first byte.
+    request_timeout: float = 10.0
+    # For the next request on a connection that is kept open.
+    idle_timeout: float = 75.0
+    # For the client to take a whole answer.
+    write_timeout: float = 60.0
+    # For reading on after a refusal, so that the client sees it and not a reset.
+    linger: float = 1.0
+    # For the requests under way when the server stops.
+    shutdown_timeout: float = 2.0
+    # Connections that wait for their clients; with TLS asyncio holds 256 KiB for each.
+    connections: int = 1500
+    tls_connections: int = 300
+    handshakes: int = 100
+    # Answers that slow clients are taking; each may hold a page of its own.
+    readers: int = 40
+
+
+class Queue(dict[object, Callable[[], object]]):
+    """Connections that wait for their clients, each with what closes it; the longest first.
+
+    One too many closes the longest waiting. `pop` ends the wait of one.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def enter(self, connection: object, close: Callable[[], object]) -> None:
+        """Begin to wait, or begin anew; `close` is called when there is no more room."""
+        self.pop(connection, None)
+        self[connection] = close
+        if len(self) > self.most:
+            self.close_longest()
+
+    def close_longest(self) -> None:
+        """Close the connection that has waited longest."""
+        self.pop(next(iter(self)))()
 
 
 class Connections(ServerState):
@@ -165,12 +216,13 @@ class HttpProtocol(HttpToolsProtocol):
         body = f"{text}\n".encode("ascii", "replace")
         headers = [
             *self.server_state.default_headers,
-            (b"content-type", b"text/plain; charset=utf-8"),
+            PLAIN,
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
+        first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+        self.transport.write(first + lines + b"\r\n" + body)
         if self.scheme == "http":  # TLS cannot be closed by halves
             self.transport.write_eof()
 
@@ -250,7 +302,7 @@ class HttpServer:
         app: ASGIApp,
         sockets: Sequence[socket.socket],
         *,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),
         tls: Callable[[], TlsPolicy | None] | None = None,
         handshake_failed: Callable[[], None] = lambda: None,
     ) -> None:

@@ -25,12 +25,11 @@ from exporter.messages import LANGUAGES, Words, catalogue
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
+from exporter.runtime import Clock
 from exporter.state.models import QueryStatus
-from exporter.times import Clock
 from exporter.web.asgi import choose_language
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line
-from exporter.wolkvox.windows import local_day
 
 MOST_ROWS: Final = 2000  # of figures on the whole page; the metrics hold the rest
 _line: Final = partial(one_line, limit=200)
@@ -195,10 +194,7 @@ def _query(
 ) -> Query:
     result, at, error = status.memory.today, status.memory.last_success_at, status.error
     live = status.live_until is not None and now < status.live_until
-    today, skill_id = (
-        local_day(datetime.fromtimestamp(now, UTC), view.zone),
-        status.key.skill_id,
-    )
+    today, skill_id = datetime.fromtimestamp(now, view.zone).date(), status.key.skill_id
     figures = None
     if live and result is not None and result.day == today:
         figures = [*complete(result, status.memory.ledger)]

@@ -17,10 +17,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exporter.logs import say
-from exporter.web.listen import Limits, Queue
+
+if TYPE_CHECKING:
+    from exporter.web.server import Limits, Queue
 
 log = logging.getLogger(__name__)
 

@@ -47,19 +47,8 @@ _CHARSET = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A success with at least one row, as JSON gave it; at least one is an object."""
-
-    rows: tuple[object, ...]
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoRows:
-    """A success that says there is nothing in the window."""
-
-    message: str
+Rows = tuple[object, ...]
+"""The rows of a success as JSON gave them: at least one is an object, or there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +59,7 @@ class Failure:
     detail: str
 
 
-def read_answer(status: int, content_type: str | None, body: bytes) -> Rows | NoRows | Failure:
+def read_answer(status: int, content_type: str | None, body: bytes) -> Rows | Failure:
     """What the server said, from its HTTP status, Content-Type and decoded body.
 
     Both the status and the envelope's code must say success. An error in the envelope is
@@ -88,10 +77,15 @@ def read_answer(status: int, content_type: str | None, body: bytes) -> Rows | No
     return _judge(status, envelope)
 
 
-def _judge(status: int, envelope: dict[str, object]) -> Rows | NoRows | Failure:
+def _judge(status: int, envelope: dict[str, object]) -> Rows | Failure:
     message, code = _message(envelope), _code(envelope.get("code"))
-    if _means_no_rows(status, code, message):
-        return NoRows(message)
+    # A 404 is the API's odd way to say "nothing in this window".
+    if (
+        status in (_OK, _NOT_FOUND)
+        and _NOT_FOUND in (status, code)
+        and (_ABOUT_DATES.search(message) or _counted(message) == 0)
+    ):
+        return ()
     # The envelope's own status tells the failure before that of HTTP.
     told = code if code is not None and 100 <= code <= 599 and code != _OK else status
     detail = ""
@@ -100,42 +94,30 @@ def _judge(status: int, envelope: dict[str, object]) -> Rows | NoRows | Failure:
         if code == _OK and answer is not None:
             return answer
         # The sample with code "0" has no number before " records were found" either: empty.
-        if code == 0 and isinstance(answer, NoRows) and _counted(message) == 0:
+        if code == 0 and answer == () and _counted(message) == 0:
             return answer
         detail = "; wrong envelope"
     shown = f"HTTP {status}, code {_shown_code(envelope)}: {message or 'no message'}{detail}"
     return Failure(_by_message(message) or _reason(told), shown)
 
 
-def _means_no_rows(status: int, code: int | None, message: str) -> bool:
-    """Whether this is the API's odd way to say "nothing in this window": a 404."""
-    if status not in (_OK, _NOT_FOUND) or _NOT_FOUND not in (status, code):
-        return False
-    return bool(_ABOUT_DATES.search(message)) or _counted(message) == 0
-
-
-def _read_data(envelope: dict[str, object], message: str) -> Rows | NoRows | None:
+def _read_data(envelope: dict[str, object], message: str) -> Rows | None:
     """The rows of a success; None where `data` is wrong or contradicts the message."""
     data = envelope.get("data")
     if isinstance(data, dict) and data:
-        return Rows((data,), message)
+        return (data,)
     if isinstance(data, list) and data:
         usable = any(isinstance(row, dict) for row in data)
-        return Rows(tuple(data), message) if usable else None
-    if _complains(envelope, message):
-        return None
+        return tuple(data) if usable else None
+    error = envelope.get("error")  # "null" is none
+    complains = isinstance(error, str) and error.strip().lower() not in ("", "null")
+    if complains or _by_message(message) is not None:
+        return None  # an error in disguise
     if isinstance(data, list):
         # An empty list speaks for itself, unless the message counts some.
-        return None if _counted(message) else NoRows(message)
+        return None if _counted(message) else ()
     nothing = data is None or data == {} or (isinstance(data, str) and not data.strip())
-    return NoRows(message) if nothing and _counted(message) == 0 else None
-
-
-def _complains(envelope: dict[str, object], message: str) -> bool:
-    """Whether a success without rows is an error in disguise; "null" is no error."""
-    error = envelope.get("error")
-    told = isinstance(error, str) and error.strip().lower() not in ("", "null")
-    return told or _by_message(message) is not None
+    return () if nothing and _counted(message) == 0 else None
 
 
 def _counted(message: str) -> int | None:

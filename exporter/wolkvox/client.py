@@ -20,7 +20,7 @@ import h11
 import httpx
 
 from exporter.errors import Reason, WolkvoxError
-from exporter.wolkvox.answer import Failure, NoRows, Rows, read_answer
+from exporter.wolkvox.answer import Failure, Rows, read_answer
 from exporter.wolkvox.information import Skill, TokenInfo, read_skills, read_token_info
 from exporter.wolkvox.report import FieldError, SkillReport, read_report
 from exporter.wolkvox.text import one_line, scrub, scrub_body
@@ -106,34 +106,21 @@ class WolkvoxClient:
         )
         return SkillReport(report.channels, errors, report.dropped)
 
-    async def skill_11_rows(
-        self, token: str, skill_id: str, window: Window
-    ) -> tuple[object, ...]:
+    async def skill_11_rows(self, token: str, skill_id: str, window: Window) -> Rows:
         """The same answer unread: its rows as JSON gave them, free of the token."""
-        return await self._ask(
-            token,
-            "reports_manager.php",
-            {
-                "api": "skill_11",
-                "skill_id": skill_id,
-                "date_ini": window.start,
-                "date_end": window.end,
-            },
-        )
+        asked = {"skill_id": skill_id, "date_ini": window.start, "date_end": window.end}
+        return await self._ask(token, "reports_manager.php", {"api": "skill_11", **asked})
 
     async def token_info(self, token: str) -> TokenInfo:
         """The day's requests as Wolkvox counts them; this one counts as well."""
-        params = {"api": "token_info"}
-        return read_token_info(await self._ask(token, "information.php", params))
+        rows = await self._ask(token, "information.php", {"api": "token_info"})
+        return read_token_info(rows)
 
     async def skills(self, token: str) -> tuple[Skill, ...]:
         """The operation's skills."""
-        params = {"api": "skills"}
-        return read_skills(await self._ask(token, "information.php", params))
+        return read_skills(await self._ask(token, "information.php", {"api": "skills"}))
 
-    async def _ask(
-        self, token: str, path: str, params: Mapping[str, str]
-    ) -> tuple[object, ...]:
+    async def _ask(self, token: str, path: str, params: Mapping[str, str]) -> Rows:
         """The rows of one answer; raises WolkvoxError, which holds no foreign exception."""
         self.left_at = None
         if not _HEADER_VALUE.fullmatch(token):
@@ -142,23 +129,17 @@ class WolkvoxClient:
         try:
             status, content_type, body = await self._request(token, path, params)
         except WolkvoxError as error:
-            reason, detail, reached, kind = (
-                error.reason,
-                error.detail,
-                error.reached,
-                error.kind,
-            )
+            reason, detail = error.reason, error.detail
+            reached, kind = error.reached, error.kind
         else:
             body = scrub_body(body, token)
             if self.witness is not None:
                 self.witness(status, content_type, body)
-            match read_answer(status, content_type, body):
-                case Rows(rows):
-                    return rows
-                case NoRows():
-                    return ()
-                case Failure(reason, detail):
-                    reached, kind = True, str(reason)
+            answer = read_answer(status, content_type, body)
+            if not isinstance(answer, Failure):
+                return answer
+            reason, detail = answer.reason, answer.detail
+            reached, kind = True, str(reason)
         # Raised outside of `except`: a context would keep the request and with it the token.
         detail = one_line(scrub(detail, token), _MAX_DETAIL)
         raise WolkvoxError(reason, detail, reached=reached, kind=kind)

@@ -1,8 +1,8 @@
 """The strings of skill_11's rows become figures; pure and total: no input raises.
 
 Every cell of a real answer is a string: `"35"`, `"65.67 %"`, `"15,233.33 %"` (a comma
-before exactly three digits, never a decimal comma), `""` and `" "`. asa and ata are
-documented as seconds; other times of the same API are `H:MM:SS`, so both are read.
+before exactly three digits, never a decimal comma), `""` and `" "`. Times are
+documented as seconds; others of the same API are `H:MM:SS`, so both are read.
 """
 
 from __future__ import annotations
@@ -168,7 +168,15 @@ def _read_cells(row: dict[str, object], channel: str, errors: list[FieldError]) 
 
 
 def _merged(channel: str, rows: Sequence[_Cells]) -> ChannelFigures:
-    """The rows of one channel as one: counts added up, ratios and times averaged."""
+    """The rows of one channel as one: counts added up, ratios and times averaged.
+
+    A single row keeps its values whatever their weights.
+    """
+    if len(rows) == 1:
+        kept: list[Any] = [
+            None if figure is UNREADABLE else figure for figure in rows[0].values()
+        ]
+        return ChannelFigures(channel, *kept)
     values: dict[str, Any] = {}
     for column in COLUMNS:
         figures = [row[column.field] for row in rows]
@@ -187,10 +195,7 @@ def _sum(figures: Sequence[Figure]) -> int | None:
 
 
 def _average(pairs: Sequence[tuple[Figure, Figure]]) -> float | None:
-    """The values weighted; a single row keeps its value whatever its weight."""
-    if len(pairs) == 1:
-        value = pairs[0][0]
-        return value if isinstance(value, float) else None
+    """The values weighted; one without its weight is left out."""
     known = [
         (value, weight)
         for value, weight in pairs
