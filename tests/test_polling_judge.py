@@ -93,7 +93,7 @@ async def _asked(case: Case, *, by_tool: bool) -> bool:
             with opened(stage, loaded) as desks:
                 desk = desks["acme"]
                 async with desk.client:
-                    reply = await desk.ask("skill_11", "4173", 300.0, _call)
+                    reply = await desk.ask("4173", 300.0, _call)
                 assert not isinstance(reply, Held) or not stage.api.seen
         return bool(stage.api.seen)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
@@ -98,27 +98,6 @@ class StorageHealth:
             self._show(True)
 
 
-@dataclass(slots=True)
-class Rounds:
-    """How long a round of an operation takes: from its first to its last attempt."""
-
-    _seen: set[str] = field(default_factory=set)
-    _first: float = 0.0
-    _last: float = 0.0
-
-    def attempt(self, skill_id: str, started: float) -> float | None:
-        """Note an attempt; returns the length of the round that it ended, if it ended one."""
-        length = None
-        if skill_id in self._seen:
-            length = self._last - self._first
-            self._seen.clear()
-        if not self._seen:
-            self._first = started
-        self._seen.add(skill_id)
-        self._last = started
-        return length
-
-
 class PollStatus:
     """Shows and logs what happens to the tasks of one operation."""
 
@@ -130,7 +109,7 @@ class PollStatus:
         self._clock = clock
         self._observer = observer
         self._timing = Timing(operation.interval)
-        self._rounds = Rounds()
+        self._round: dict[str, float] = {}  # when each query was asked in it
         self._requests: tuple[int, int | None] | None = None
         self._stretched_on: date | None = None
         self._spent_on: date | None = None
@@ -183,10 +162,16 @@ class PollStatus:
                 self._log(logging.WARNING, message, None, **fields)
 
     def timing(self, task: PollTask | None = None, started: float = 0.0) -> None:
-        """Show how late an attempt was, and how long the round took that it ended."""
+        """Show how late an attempt was, and how long the round took that it ended.
+
+        A round lasts from the first to the last attempt before a query comes again.
+        """
         if task is not None:
-            cycle = self._rounds.attempt(task.skill_id, started)
-            cycle = self._timing.cycle if cycle is None else cycle
+            cycle, starts = self._timing.cycle, self._round.values()
+            if task.skill_id in self._round:
+                cycle = max(starts) - min(starts)
+                self._round.clear()
+            self._round[task.skill_id] = started
             self._timing = replace(self._timing, cycle=cycle, lag=task.lag)
         self._observer.timing(self._timing)
 

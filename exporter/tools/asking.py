@@ -99,7 +99,7 @@ class Desk:
         self._requests = Requests(identity, self.client, state, gate, budget, means.clock)
 
     async def ask(
-        self, report: str, skill_id: str, gap: float, call: Call, *, not_before: float = 0.0
+        self, skill_id: str, gap: float, call: Call, *, not_before: float = 0.0
     ) -> Reply | Held:
         """Ask once, `gap` seconds after the query's last attempt at the earliest.
 

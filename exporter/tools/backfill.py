@@ -28,7 +28,6 @@ from exporter.errors import ConfigError, Problem, Reason, WolkvoxError
 from exporter.messages import Words
 from exporter.metrics.history import QueryHistory
 from exporter.polling.limits import PAUSING, Why
-from exporter.polling.request import SKILL_11
 from exporter.runtime import Clock
 from exporter.tools.asking import Desk, Held
 from exporter.tools.backfill_files import (
@@ -377,7 +376,7 @@ class Backfill:
 
         skill = call.skill
         gap = self._gap(skill)
-        reply = await self.desk.ask(SKILL_11, skill.id, gap, request, not_before=moment)
+        reply = await self.desk.ask(skill.id, gap, request, not_before=moment)
         if isinstance(reply, Held):
             if reply.why in (Why.HOURS, Why.CLOSING):
                 return str(reply.why), reply.wait

@@ -28,7 +28,6 @@ from exporter.errors import Reason, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.polling.limits import Why
-from exporter.polling.request import SKILL_11
 from exporter.runtime import Clock
 from exporter.tools.asking import Desk, Held
 from exporter.tools.recording import Recorder
@@ -222,9 +221,8 @@ class Prober:
             rows = await client.skill_11_rows(token, skill.id, windows[0])
             return rows, tuple(_as_sent(row, token) for row in rows)
 
-        reply = await desk.ask(
-            SKILL_11, skill.id, skill.interval or operation.interval, request
-        )
+        gap = skill.interval or operation.interval
+        reply = await desk.ask(skill.id, gap, request)
         if isinstance(reply, Held):
             return await self._held(desk, skill, reply)
         report, sent = NO_REPORT, ()

@@ -20,7 +20,6 @@ from exporter.errors import Reason, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.polling.limits import Why
-from exporter.polling.request import SKILLS
 from exporter.tools.asking import Desk, Held
 from exporter.tools.session import complain, desks, system_means
 from exporter.tools.terminal import run
@@ -92,7 +91,7 @@ async def list_skills(desk: Desk, now: float) -> Listing | Held | WolkvoxError:
     async def request(client: WolkvoxClient, token: str, window: Window) -> object:
         return await client.skills(token)
 
-    reply = await desk.ask(SKILLS, "#skills", desk.operation.interval, request)
+    reply = await desk.ask("#skills", desk.operation.interval, request)
     if isinstance(reply, Held):
         return await _listed_before(desk, reply, now) or reply
     if reply.error is not None:
