@@ -57,7 +57,7 @@ answer._BY_STATUS[403] = Reason.HTTP
 Limits.slot = lambda self, started, interval, now: started + interval / 2
 SECRETS.scrub = lambda text: text + " 7bc0ffee12"
 real = storage.connect
-storage.connect = lambda path: real(":memory:")
+storage.connect = lambda path: path.touch() or real(":memory:")
 """
 
 
