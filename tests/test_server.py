@@ -430,7 +430,7 @@ async def test_drops_of_reading_buy_no_time() -> None:
         client.send(request("GET", "/metrics"))
         received = 0
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while piece := await client.reader.read(200_000):
                     received += len(piece)
                     await asyncio.sleep(0.005)
@@ -606,7 +606,7 @@ async def test_stopping_does_not_wait_for_ever(
 
     sockets = bind([("127.0.0.1", 0)])
     app = create_app(Stuck(body=b"x" * 20_000_000), lifecycle=True)
-    server = HttpServer(app, sockets, limits=dataclasses.replace(QUICK, write_timeout=600.0))
+    server = HttpServer(app, sockets, limits=dataclasses.replace(CALM, shutdown_timeout=0.2))
     run = Running(server, sockets[0].getsockname()[1])
     serving = asyncio.create_task(server.serve())
     hangs, deaf = await run.connect(), await run.connect(small_window=True)

@@ -24,10 +24,10 @@ CALM = Limits(
     request_timeout=600.0, idle_timeout=600.0, write_timeout=600.0, handshake_timeout=600.0
 )
 QUICK = Limits(
-    request_timeout=0.05,
-    idle_timeout=0.2,
-    write_timeout=0.05,
-    handshake_timeout=0.15,
+    request_timeout=0.2,
+    idle_timeout=0.5,
+    write_timeout=0.2,
+    handshake_timeout=0.5,
     linger=0.05,
     shutdown_timeout=0.2,
 )
