@@ -13,8 +13,11 @@ from hypothesis import settings
 
 from tests.needs import needs_linux
 
-# `make test` tries fewer examples of each property; `make test-slow` tries them all.
-settings.register_profile("quick", max_examples=20)
+# `make test` tries fewer examples of each property, always the same; `make test-slow` tries all.
+# No example has a deadline: a busy machine is no defect.
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=20)
+settings.register_profile("thorough", deadline=None)
+settings.load_profile("thorough")
 
 # Needs 500 MB of deployment tools: `make deploy-check` installs them and runs it.
 collect_ignore = ["test_deploy_tools.py"]
