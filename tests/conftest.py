@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from tests.needs import needs_linux
 
-# `make test` tries fewer examples of each property, always the same; `make test-slow` tries all.
+# `make test` tries fewer examples of each property, always the same; `make test-slow` all.
 # No example has a deadline: a busy machine is no defect.
 settings.register_profile("quick", settings.get_profile("ci"), max_examples=20)
 settings.register_profile("thorough", deadline=None)
