@@ -103,7 +103,7 @@ def few_late_after_a_rush() -> Built:
 def one_bad_poll_on_a_tight_quota() -> Built:
     """Ten and twenty minutes mean nothing where polls are 14 minutes apart."""
     return centre(
-        Part(127, 4, 1.0), Part(14, 4, 0.2, answered=1.0), Part(99, 4, 1.0), every=14
+        Part(127, 4, 1.0), Part(14, 4, 0.25, answered=1.0), Part(99, 4, 1.0), every=14
     ), []
 
 

@@ -169,8 +169,9 @@ def test_two_exporters_of_one_operation_count_once(tmp_path: Path) -> None:
         offered.replace('instance="a"', 'instance="b"'): "100+1x70",
     }
 
-    cases = {TOTAL: {"{}": 10.0}, q.total(q.offered("30m")): {"{}": 30.0}}
-    holds(tmp_path, series, cases)
+    # Releases of Prometheus differ in the last digit of an increase.
+    grown = f"round({q.total(q.offered('30m'))}, 0.001)"
+    holds(tmp_path, series, {TOTAL: {"{}": 10.0}, grown: {"{}": 30.0}})
 
 
 def test_a_service_level_is_a_sum_of_counts_over_a_sum_of_counts(tmp_path: Path) -> None:

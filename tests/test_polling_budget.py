@@ -153,7 +153,7 @@ async def test_operations_with_one_token_share_one_count(state_directory: Path) 
     loaded = stage.configure(
         operation("4173", name="one", daily_requests=288),
         operation("5101", name="two", port=2, token=1, daily_requests=288),
-        tokens=("same", "same"),
+        tokens=("canary-same", "canary-same"),
     )
     async with stage.start(loaded) as running:
         await stage.until("2026-11-18 12:00")
@@ -177,7 +177,7 @@ async def test_zones_apart_with_one_token(state_directory: Path) -> None:
         operation(
             "5101", name="two", port=2, token=1, daily_requests=100, timezone="Europe/Madrid"
         ),
-        tokens=("same", "same"),
+        tokens=("canary-same", "canary-same"),
     )
     async with stage.start(loaded):
         await stage.until("2026-11-20 01:00")

@@ -267,7 +267,7 @@ async def test_a_turn_that_comes_after_midnight_closes_the_day(state_directory: 
     loaded = stage.configure(
         operation("4173", name="one"),
         operation("5101", name="two", port=2, token=1),
-        tokens=("same", "same"),
+        tokens=("canary-same", "canary-same"),
     )
     async with stage.start(loaded):
         await stage.until("2026-11-18 23:59")

@@ -267,7 +267,7 @@ async def test_operations_that_come_to_share_a_token(state_directory: Path) -> N
     async with stage.run(one, two) as running:
         await stage.until("2026-11-18 10:11")
         assert running.value(USED, operation="one") == 3
-        shared = stage.configure(one, two, tokens=("same", "same"))
+        shared = stage.configure(one, two, tokens=("canary-same", "canary-same"))
         await running.fleet.apply(shared)
         await stage.until("2026-11-18 10:16")
         used = set(running.samples(USED).values())

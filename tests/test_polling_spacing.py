@@ -183,7 +183,7 @@ async def test_operations_with_one_token_take_turns(state_directory: Path) -> No
     loaded = stage.configure(
         operation("4173 4174", name="one"),
         operation("5101 5102", name="two", port=2, token=1),
-        tokens=("same", "same"),
+        tokens=("canary-same", "canary-same"),
     )
     async with stage.start(loaded):
         await stage.until("2026-11-18 11:00")
