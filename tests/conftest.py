@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from exporter.logs import SECRETS, Secrets
 from tests.needs import needs_linux
 
 # `make test` tries fewer examples of each property; `make test-slow` tries them all.
@@ -55,6 +56,12 @@ def own_signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def own_secrets() -> None:
+    """The tokens that one test reads are cut out of no page of another."""
+    vars(SECRETS).update(vars(Secrets()))
 
 
 @pytest.fixture
