@@ -80,7 +80,7 @@ def test_spacing_holds_while_no_answer_survives(
     assert second.at - first.at > 3 - ON_THE_WAY
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [12, pytest.param(30, marks=pytest.mark.slow)])
 def test_kills_at_random_moments(
     start: Start, tmp_path: Path, state_directory: Path, serve_api: Serve, kills: int
 ) -> None:
@@ -109,7 +109,7 @@ def test_kills_at_random_moments(
     highest.rises(last)
     for skill in ("4173", "all"):
         times = [one.at for one in api.of("acme", skill)]
-        assert len(times) > 3
+        assert len(times) > 1
         assert len(times) - 1 <= (times[-1] - times[0] + ON_THE_WAY) / 2
         # A machine that stands still for a moment notes one request late, and so one gap short.
         short = [one for one in pairwise(times) if one[1] - one[0] <= 2 - ON_THE_WAY]
