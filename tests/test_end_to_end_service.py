@@ -116,7 +116,7 @@ def test_a_log_that_nobody_reads_holds_nothing_up(
     wait_for(serving, "a scrape")
     for _ in range(30):  # more than its room
         assert fetch(f"127.0.0.1:{port}", "/-/reload", "POST").status == 200
-    assert lost()
+    wait_for(lost, "lines to be counted as lost")
     assert fetch(f"127.0.0.1:{port}", "/-/healthy").status == 200
     ends_well(life, number)
 
