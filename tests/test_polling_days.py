@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -129,3 +130,24 @@ def test_the_plan_is_made_on_every_day(tmp_path: Path) -> None:
                 # The first poll of a day closes the one before; two more hours at the most.
                 assert 96 <= night <= 96 + 24
                 assert zone.key in render_plan(planned)
+
+
+@in_virtual_time
+async def test_a_repeated_hour_asks_for_no_earlier_time(state_directory: Path) -> None:
+    """Madrid shows 02:00 to 03:00 twice: the second time the end asked for stands still."""
+    madrid = ZoneInfo("Europe/Madrid")
+    stage = Stage(state_directory, "2026-10-25 02:00", madrid)
+    async with stage.run(operation(timezone="Europe/Madrid")):
+        await asyncio.sleep(90 * 60)
+    ends = [end[8:12] for _, end in stage.windows()]
+    assert ends[:12] == [f"02{minute:02}" for minute in range(0, 60, 5)]
+    assert ends[12:] == ["0255"] * 6
+    await asyncio.sleep(5 * 60)
+    async with stage.run(
+        operation(timezone="Europe/Madrid")
+    ):  # a restart has the time of the last attempt alone
+        await asyncio.sleep(40 * 60)
+    ends = [end for _, end in stage.windows()]
+    assert ends == sorted(ends)
+    assert ends[18:20] == ["20261025025959"] * 2
+    assert ends[-1] > "20261025030000"

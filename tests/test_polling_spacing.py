@@ -37,7 +37,9 @@ def expected_windows(seen: Sequence[Seen], zone: ZoneInfo) -> list[tuple[str, st
         if before is not None and now.date() != before:
             windows.append((f"{before:%Y%m%d}000000", f"{before:%Y%m%d}235959"))
         else:
-            windows.append((f"{now:%Y%m%d}000000", f"{now:%Y%m%d%H%M%S}"))
+            # In a repeated hour the end stands still.
+            last = windows[-1][1] if windows and windows[-1][1][:8] == f"{now:%Y%m%d}" else ""
+            windows.append((f"{now:%Y%m%d}000000", max(last, f"{now:%Y%m%d%H%M%S}")))
         before = now.date()
     return windows
 

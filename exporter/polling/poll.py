@@ -114,7 +114,7 @@ class Poller:
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
                 )
-                self._begun(task, request)
+                self._begun(task, request, window)
                 answer = await self._requests.fetch(request, token, task.call())
         except HeldBack as held:
             await self._held_back(task, held, token)
@@ -186,12 +186,14 @@ class Poller:
 
     # The attempt -------------------------------------------------------------------------
 
-    def _begun(self, task: PollTask, request: Request) -> None:
+    def _begun(self, task: PollTask, request: Request, window: Window) -> None:
         """Record the attempt once it is on the disk, before the request leaves: no await."""
         started = request.started
         task.lag = max(0.0, started - task.slot)
         task.before, task.started = task.started, started
         task.tried_at, task.stored, task.unsent = request.attempt.at, request.stored, False
+        if not window.closing:
+            task.asked = window.end
         self._stretch(task, request.asked_at)  # one request less is left
         task.slot = task.limits.slot(started, task.interval, started)
         self._observer.requested(task.report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
@@ -18,7 +18,7 @@ from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
 from exporter.wolkvox.information import Skill as FoundSkill
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import Window, day_so_far, whole_day
+from exporter.wolkvox.windows import Window, day_so_far, latest_end, whole_day
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ class PollTask:
     server may have seen, and `before` the one before it: monotonic seconds. `stored` mirrors
     the state file; `tried_at` is the epoch time of the last try, connections that were never
     made (`unmade` in a row) included. `lag` is how late the last one was. `limits` are those
-    of its budget just now. Only queries (`is_query`) ask for figures and close days.
+    of its budget just now, `asked` the end of the last window of a day so far. Only queries
+    (`is_query`) ask for figures and close days.
     """
 
     report: str
@@ -49,6 +50,7 @@ class PollTask:
     lag: float = 0.0
     unsent: bool = False
     error: tuple[str, str] | None = None
+    asked: str = ""
 
     is_query: bool = field(init=False)
 
@@ -66,7 +68,7 @@ class PollTask:
     def window(self, now: datetime, zone: ZoneInfo) -> Window:
         """The day so far, or the whole of a finished day if it is its turn."""
         closing = self.is_query and open_day(self.stored, self.memory, now, zone)
-        return whole_day(closing) if closing else day_so_far(now, zone)
+        return whole_day(closing) if closing else day_so_far(now, zone, self.asked)
 
 
 class TaskList:
@@ -158,6 +160,9 @@ class TaskList:
                 task.slot = max(monotonic, due)
             task.stored, task.memory = stored, memory or QueryMemory()
             task.tried_at = stored.attempt_at
+            if stored.attempt_at is not None:
+                last = datetime.fromtimestamp(stored.attempt_at, UTC)
+                task.asked = latest_end(last, self._operation.timezone)
             self.by_id[task.skill_id] = task
 
 

@@ -30,11 +30,30 @@ def local_day(now: datetime, zone: ZoneInfo) -> date:
     return now.astimezone(zone).date()
 
 
-def day_so_far(now: datetime, zone: ZoneInfo) -> Window:
-    """From the start of the local day to `now`; ValueError for a naive moment."""
+def day_so_far(now: datetime, zone: ZoneInfo, asked: str = "") -> Window:
+    """From the start of the local day to `now`; ValueError for a naive moment.
+
+    `asked` is the end that was asked for last: within a day it never goes back, so that in a
+    repeated hour it stands still.
+    """
     day = local_day(now, zone)
     end = f"{now.astimezone(zone):%Y%m%d%H%M%S}"
+    if asked[:8] == end[:8]:
+        end = max(end, asked)
     return Window(day, f"{day:%Y%m%d}000000", end, closing=False)
+
+
+def latest_end(at: datetime, zone: ZoneInfo) -> str:
+    """The latest end that `day_so_far` can have asked for at a moment.
+
+    In the second pass of a repeated hour that is the last second of the first.
+    """
+    local = at.astimezone(zone)
+    if local.fold:
+        first = local.replace(fold=0)
+        change = clock_change(first.astimezone(UTC), at.astimezone(UTC), zone)
+        local = first + (change - first.astimezone(UTC)) - timedelta(seconds=1)
+    return f"{local:%Y%m%d%H%M%S}"
 
 
 def whole_day(day: date) -> Window:
