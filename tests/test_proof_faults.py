@@ -51,13 +51,13 @@ BROKEN = """
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.polling.limits import Limits
-from exporter.state import storage
 from exporter.wolkvox import answer
 answer._BY_STATUS[403] = Reason.HTTP
 Limits.slot = lambda self, started, interval, now: started + interval / 2
 SECRETS.scrub = lambda text: text + " 7bc0ffee12"
-real = storage.connect
-storage.connect = lambda path: path.touch() or real(":memory:")
+import sqlite3
+real = sqlite3.connect
+sqlite3.connect = lambda path, **settings: path.touch() or real(":memory:", **settings)
 """
 
 
