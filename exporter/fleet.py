@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exporter.config import Configuration, Operation
-from exporter.config.hours import OpenHours
 from exporter.errors import ConfigError
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.operation import OperationTelemetry
@@ -73,6 +72,7 @@ class _Running:
     requests: Requests
     poller: Poller
     telemetry: OperationTelemetry
+    renderer: QueryRenderer
     task: asyncio.Task[None] | None = None
 
     async def run(self, earlier: set[asyncio.Task[None]]) -> None:
@@ -83,8 +83,8 @@ class _Running:
         self.telemetry.configure(
             operation_info(operation),
             reports_in_use(operation),
-            query_renderer(operation),
-            OpenHours(operation.poll_hours, operation.timezone),
+            self.renderer,
+            self.poller.hours,
         )
         async with self.requests.client:
             await self.poller.run()
@@ -180,7 +180,8 @@ class Fleet:
         else:
             telemetry = OperationTelemetry(operation.name, means.page, means.snapshot)
         given = Dependencies(requests, means.rng, telemetry, self._health, self._grace)
-        return _Running(operation, requests, Poller(operation, given), telemetry)
+        poller, renderer = Poller(operation, given), query_renderer(operation)
+        return _Running(operation, requests, poller, telemetry, renderer)
 
     def _start(self, running: _Running) -> None:
         name, row = running.operation.name, running.requests.identity.id
@@ -238,7 +239,7 @@ class Fleet:
     def overview(self) -> tuple[OperationView, ...]:
         """Each operation as its loop stands at this moment, for the status page."""
         now = self._means.clock.now()
-        return tuple(_view(one.operation, one.poller, now) for one in self._running.values())
+        return tuple(_view(one, now) for one in self._running.values())
 
 
 def operation_info(operation: Operation) -> Mapping[str, str]:
@@ -255,16 +256,14 @@ def reports_in_use(operation: Operation) -> tuple[str, ...]:
 
 def query_renderer(operation: Operation) -> QueryRenderer:
     """What turns the operation's results into lines: its zone and its targets."""
-    return QueryRenderer(operation.timezone, _targets(operation))
-
-
-def _targets(operation: Operation) -> Targets:
     single = operation.discover or any(skill.id != "all" for skill in operation.skills)
-    return Targets(operation.sla, operation.timezone, single_skills=single)
+    targets = Targets(operation.sla, operation.timezone, single_skills=single)
+    return QueryRenderer(operation.timezone, targets)
 
 
-def _view(operation: Operation, poller: Poller, now: datetime) -> OperationView:
-    budget, hours = poller.budget, OpenHours(operation.poll_hours, operation.timezone)
+def _view(running: _Running, now: datetime) -> OperationView:
+    operation, poller = running.operation, running.poller
+    budget = poller.budget
     return OperationView(
         name=operation.name,
         server=operation.server,
@@ -276,7 +275,7 @@ def _view(operation: Operation, poller: Poller, now: datetime) -> OperationView:
         day_ends_at=next_day_start(now, budget.zone).timestamp(),
         pause=poller.pause,
         poll_hours=operation.poll_hours,
-        hours_open=hours.state(now.timestamp()),
-        targets=_targets(operation),
+        hours_open=poller.hours.state(now.timestamp()),
+        targets=running.renderer.targets,
         skills=tuple(skill.id for skill in operation.skills),
     )

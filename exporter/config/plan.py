@@ -117,6 +117,11 @@ def _busiest_day(operation: Operation, now: datetime) -> tuple[float, bool]:
     )
 
 
+def other_calls(operation: Operation) -> int:
+    """Return the calls of a full day that are no query: token_info and skills."""
+    return TOKEN_INFO_CALLS * operation.token_info + DISCOVER_CALLS * operation.discover
+
+
 def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     """Count one operation's calls of a full day: its queries, token_info and skills.
 
@@ -127,8 +132,7 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     loads = tuple(
         Load(skill.interval or operation.interval, seconds) for skill in operation.skills
     )
-    fixed = closing * len(loads)
-    fixed += TOKEN_INFO_CALLS * operation.token_info + DISCOVER_CALLS * operation.discover
+    fixed = closing * len(loads) + other_calls(operation)
     one = calls_of([Load(operation.interval, seconds)]) + closing
     return OperationPlan(
         operation=operation,

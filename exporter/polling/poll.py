@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY
+from exporter.config.plan import DAY, other_calls
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
 from exporter.polling.limits import HeldBack, Pause, Wait, Why
@@ -60,7 +60,7 @@ class Poller:
         self._row = requests.identity.id
         self._token = operation.token
         self._rng, self._health, self._observer = given.rng, given.health, given.observer
-        self._hours = OpenHours(operation.poll_hours, operation.timezone)
+        self.hours = OpenHours(operation.poll_hours, operation.timezone)
         self._tasks = TaskList(operation, self._row, self._clock, requests.state, given.grace)
         self._status = PollStatus(operation, self.budget, self._clock, given.observer)
         self._pause: Pause | None = None
@@ -136,7 +136,7 @@ class Poller:
             interval=task.interval,
             age=None if task.started is None else monotonic - task.started,
             budget=self.budget,
-            hours=self._hours,
+            hours=self.hours,
             zone=zone,
             token=token.digest or None,
             limits=task.limits,
@@ -358,8 +358,8 @@ class Poller:
         """Enter the operation's requests into the budget: at the start, after a discovery."""
         operation, name = self.operation, self.operation.name
         intervals = tuple(task.interval for task in self._tasks.queries)
-        other = 24 * operation.token_info + operation.discover
-        self.budget.set_demand(name, limits.Demand(intervals, other, self._hours))
+        demand = limits.Demand(intervals, other_calls(operation), self.hours)
+        self.budget.set_demand(name, demand)
         self.budget.keep_taken(name, self._tasks.by_id)
 
     async def _idle(self, seconds: float) -> None:
@@ -396,4 +396,4 @@ class Poller:
 
     def held_back(self, now: datetime) -> bool:
         """Whether a pause, the budget or the hours keep the operation from asking."""
-        return self._pause is not None or self.budget.spent(now) or self._hours.wait(now) > 0
+        return self._pause is not None or self.budget.spent(now) or self.hours.wait(now) > 0

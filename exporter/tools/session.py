@@ -15,6 +15,7 @@ import click
 
 from exporter.config import Configuration, Operation, Skill
 from exporter.config.hours import OpenHours
+from exporter.config.plan import other_calls
 from exporter.errors import Reason, StartError, WolkvoxError
 from exporter.fleet import connect
 from exporter.logs import SECRETS
@@ -75,7 +76,7 @@ def demand(operation: Operation, skills: tuple[Skill, ...]) -> Demand:
     """The requests that the running exporter makes for an operation on a full day."""
     intervals = tuple(skill.interval or operation.interval for skill in skills)
     hours = OpenHours(operation.poll_hours, operation.timezone)
-    return Demand(intervals, 24 * operation.token_info + operation.discover, hours)
+    return Demand(intervals, other_calls(operation), hours)
 
 
 @dataclass(frozen=True, slots=True)
