@@ -18,6 +18,7 @@ from exporter.errors import Reason
 from exporter.metrics.page import Block, MetricsPage
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import labels, number
+from exporter.polling.limits import PAUSING
 from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import FIELDS
@@ -25,7 +26,6 @@ from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
 
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-PAUSE_REASONS = (Reason.QUOTA, Reason.UNAUTHORIZED)
 _BOUNDS = (*(str(bound) for bound in DURATION_BOUNDS), "+Inf")
 _HOURS = "#hours"  # the scope that follows the clock; skill ids are digits or `all`
 _REQUESTS = "wolkvox_api_requests_total"
@@ -181,7 +181,7 @@ class OperationTelemetry:
         lines["wolkvox_operation_info"] = f"wolkvox_operation_info{{{self._info}}} 1.0\n"
         lines["wolkvox_paused"] = "".join(
             f'wolkvox_paused{{{self._label},reason="{one}"}} {number(one is self._paused)}\n'
-            for one in PAUSE_REASONS
+            for one in PAUSING
         )
         lines["wolkvox_parse_errors_total"] = "".join(
             f'wolkvox_parse_errors_total{{field="{name}",{self._label}}} {number(count)}\n'

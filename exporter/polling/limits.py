@@ -32,7 +32,7 @@ HOUR = 3600.0
 SOONEST_RETRY = 5.0
 CLOSING_TRIES = 3
 RESTART_GRACE = 1.0
-PAUSING = (Reason.UNAUTHORIZED, Reason.QUOTA)
+PAUSING = (Reason.QUOTA, Reason.UNAUTHORIZED)
 
 
 # The judge ------------------------------------------------------------------------------
