@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import tempfile
@@ -59,8 +60,9 @@ def own_signals() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def own_secrets() -> None:
-    """The tokens that one test reads are cut out of no page of another."""
+def own_log() -> None:
+    """A test finds neither the log level that one before set nor the tokens that it read."""
+    logging.getLogger("exporter").setLevel(logging.NOTSET)
     vars(SECRETS).update(vars(Secrets()))
 
 
