@@ -60,7 +60,8 @@ class Stack:
         """Whether a message with these words has reached a receiver."""
         if not self.messages.exists():
             return False
-        lines = self.messages.read_text(encoding="utf-8").splitlines()
+        # What stands behind the last line end is still being written.
+        lines = self.messages.read_text(encoding="utf-8").split("\n")[:-1]
         texts = [
             json.dumps(one["message"], ensure_ascii=False)
             for one in map(json.loads, lines)

@@ -138,8 +138,9 @@ def chat(say: Say, log: Path | None) -> Iterator[str]:
             message = json.loads(self.rfile.read(length))
             name = self.path.strip("/")
             if log is not None:
-                with log.open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps({"to": name, "message": message}) + "\n")
+                line = json.dumps({"to": name, "message": message}) + "\n"
+                with log.open("ab", buffering=0) as lines:  # whole: others write and read it
+                    lines.write(line.encode())
             if name != "dead-mans-switch":
                 say(f"[{name}] {_text(message)}")
             self.send_response(200)
