@@ -71,20 +71,16 @@ def server(*lines: str) -> str:
     return "tls_server_config:\n" + "".join(f"  {line}\n" for line in section)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_an_empty_file_asks_for_nothing(load: Loader) -> None:
+    """Plain HTTP for everybody."""
+    for text in (
         *("", "# nothing", "{}", "tls_server_config:", "tls_server_config: {}"),
         *("rate_limit:\n  interval: 0\n  burst: 0", "rate_limit:\n  interval: 0s"),
         *("http_server_config:\n  http2: false", "http_server_config:\n  headers:"),
-    ],
-)
-def test_an_empty_file_asks_for_nothing(load: Loader, text: str) -> None:
-    """Plain HTTP for everybody."""
-    config = load(text)
-
-    assert (config.tls, config.users, config.headers) == (None, {}, ())
-    assert config.rate_limit is None
+    ):
+        config = load(text)
+        assert (config.tls, config.users, config.headers) == (None, {}, ()), text
+        assert config.rate_limit is None, text
 
 
 def test_everything_at_once(load: Loader) -> None:
@@ -130,28 +126,23 @@ rate_limit:
     assert config.warnings == ()
 
 
-def test_secrets_are_not_in_the_repr(load: Loader) -> None:
-    """A traceback or a debug line shows no hash."""
-    assert HASH not in repr(load(f"basic_auth_users:\n  alice: {HASH}"))
+def test_a_hash_is_neither_told_nor_changed(load: Loader) -> None:
+    """A block of YAML ends in a line break; a traceback or a debug line shows no hash."""
+    config = load(f"basic_auth_users:\n  alice: |\n    {HASH}\n")
 
-
-def test_blanks_around_a_hash_are_no_part_of_it(load: Loader) -> None:
-    """A block of YAML ends in a line break, which the password is not checked against."""
-    assert load(f"basic_auth_users:\n  alice: |\n    {HASH}\n").users == {
-        b"alice": HASH.encode()
-    }
+    assert config.users == {b"alice": HASH.encode()}
+    assert HASH not in repr(config)
 
 
 def test_certificates_may_stand_in_the_file(load: Loader) -> None:
     """`cert`, `key` and `client_ca` as text; one inline and one as a file is fine."""
-    inline = {
-        name: (load.folder / file).read_text().replace("\n", "\n    ")
-        for name, file in (
-            ("cert", "server.pem"),
-            ("key", "server.key"),
-            ("client_ca", "other.pem"),
-        )
-    }
+    inline = {}
+    for name, file in (
+        ("cert", "server.pem"),
+        ("key", "server.key"),
+        ("client_ca", "other.pem"),
+    ):
+        inline[name] = (load.folder / file).read_text().replace("\n", "\n    ")
     text = "tls_server_config:\n  client_auth_type: VerifyClientCertIfGiven\n"
     both = load(text + "".join(f"  {name}: |\n    {pem}\n" for name, pem in inline.items()))
     mixed = load(f"tls_server_config:\n  cert_file: server.pem\n  key: |\n    {inline['key']}")
@@ -161,29 +152,30 @@ def test_certificates_may_stand_in_the_file(load: Loader) -> None:
     assert mixed.tls is not None
 
 
-def test_tls_is_at_least_1_2_unless_said_otherwise(load: Loader) -> None:
-    """The toolkit's defaults."""
+def test_a_certificate_and_its_key_may_share_a_file(load: Loader) -> None:
+    """As many tools write them, in either order."""
+    parts = [(load.folder / name).read_text() for name in ("server.pem", "server.key")]
+    for order in (parts, parts[::-1]):
+        (load.folder / "both.pem").write_text("".join(order))
+        assert load("tls_server_config: {cert_file: both.pem, key_file: both.pem}").tls
+
+
+def test_versions_are_1_2_and_1_3_unless_others_are_chosen(load: Loader) -> None:
+    """The toolkit's defaults; else exactly these, old ones included."""
+    versions = {
+        name: ssl.TLSVersion[f"TLSv1_{name[-1]}"] for name in ("TLS11", "TLS12", "TLS13")
+    }
+    for name, version in (versions | {"TLS10": ssl.TLSVersion.TLSv1}).items():
+        context = load.context(f"min_version: {name}", f"max_version: {name}")
+        assert context.minimum_version is context.maximum_version is version
     context = load.context()
 
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.maximum_version is ssl.TLSVersion.TLSv1_3
     assert context.options & ssl.OP_CIPHER_SERVER_PREFERENCE
-
-
-@pytest.mark.parametrize(
-    ("name", "version"),
-    [
-        ("TLS10", "TLSv1"),
-        ("TLS11", "TLSv1_1"),
-        ("TLS12", "TLSv1_2"),
-        ("TLS13", "TLSv1_3"),
-    ],
-)
-def test_versions_can_be_chosen(load: Loader, name: str, version: str) -> None:
-    """Exactly this version, old ones included where they are asked for by name."""
-    context = load.context(f"min_version: {name}", f"max_version: {name}")
-
-    assert context.minimum_version is context.maximum_version is ssl.TLSVersion[version]
+    # A client of TLS 1.2 then finds no suite.
+    context = load.context("cipher_suites: [TLS_AES_128_GCM_SHA256]")
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
 
 
 def test_ciphers_can_be_chosen_and_ordered(load: Loader) -> None:
@@ -203,41 +195,31 @@ def test_ciphers_can_be_chosen_and_ordered(load: Loader) -> None:
     assert not context.options & ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
-def test_a_verified_client_without_a_ca_is_warned_about(load: Loader) -> None:
-    """As with the toolkit the machine's CAs decide, which is hardly meant."""
-    config = load(server("client_auth_type: RequireAndVerifyClientCert"))
-
-    assert len(config.warnings) == 1
-    assert "any public CA" in config.warnings[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "warning"),
-    [
-        ("http_server_config:\n  http2: true", "http_server_config.http2: has no effect"),
+def test_what_is_hardly_meant_is_accepted_with_a_warning(load: Loader) -> None:
+    """One file serves all exporters of a machine, so what only others can do is no error."""
+    for text, warning in (
+        (
+            "http_server_config:\n  http2: true",
+            "yml:2: http_server_config.http2: has no effect",
+        ),
         (
             server("curve_preferences: [CurveP256, X25519]"),
-            "tls_server_config.curve_preferences: has no effect",
+            "yml:4: tls_server_config.curve_preferences: has no effect",
         ),
         (
             server("cipher_suites: [TLS_AES_128_GCM_SHA256, TLS_CHACHA20_POLY1305_SHA256]"),
-            "tls_server_config.cipher_suites: the suites of TLS 1.3 are always on",
+            "yml:4: tls_server_config.cipher_suites: the suites of TLS 1.3 are always on",
         ),
-    ],
-    ids=["http2", "curves", "suites"],
-)
-def test_what_other_exporters_can_is_accepted_with_a_warning(
-    load: Loader, text: str, warning: str
-) -> None:
-    """One file serves all exporters of a machine, so what only others can do is no error."""
-    (told,) = load(text).warnings
-
-    assert told.startswith(warning)
+        (server("client_auth_type: RequireAndVerifyClientCert"), "any public CA"),
+        ("rate_limit:\n  interval: 1s\n  burst: 0", "no request is let through"),
+    ):
+        (told,) = load(text).warnings
+        assert warning in told
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
+def test_what_the_toolkit_itself_takes_is_taken(load: Loader) -> None:
+    """The good files of its own tests, but for certificates that nobody verifies."""
+    for lines in (
         ("client_auth_type: VerifyClientCertIfGiven",),
         ("client_auth_type: NoClientCert",),
         ("cipher_suites:", *(f"- {name}" for name in (*CIPHERS, *sorted(TLS13_SUITES)))),
@@ -245,27 +227,8 @@ def test_what_other_exporters_can_is_accepted_with_a_warning(
         ("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]", "max_version: TLS12"),
         ("curve_preferences: [CurveP521]", "min_version: TLS13"),
         ("cipher_suites: []", "curve_preferences: []"),
-    ],
-    ids=range(7),
-)
-def test_what_the_toolkit_itself_takes_is_taken(load: Loader, lines: tuple[str, ...]) -> None:
-    """The good files of its own tests, but for certificates that nobody verifies."""
-    assert load(server(*lines)).tls is not None
-
-
-def test_suites_of_tls_1_3_alone_leave_no_older_version(load: Loader) -> None:
-    """As with the toolkit, a client of TLS 1.2 then finds no suite."""
-    context = load.context("cipher_suites: [TLS_AES_128_GCM_SHA256]")
-
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
-
-
-def test_a_burst_of_zero_is_warned_about(load: Loader) -> None:
-    """It is the toolkit's meaning: no request at all."""
-    config = load("rate_limit:\n  interval: 1s\n  burst: 0")
-
-    assert config.rate_limit == RateLimit(1.0, 0)
-    assert "no request is let through" in config.warnings[0]
+    ):
+        assert load(server(*lines)).tls is not None, lines
 
 
 TLS_PROBLEMS = [
@@ -387,7 +350,7 @@ OTHER_PROBLEMS = [
         "basic_auth_users: {john: [x]}",
         "basic_auth_users.john: must be text: write it in quotes",
     ),
-    (f'basic_auth_users: {{"a:b": "{HASH}"}}', "basic_auth_users.(user): a user's name cannot"),
+    (f'basic_auth_users: {{"a:b": "{HASH}"}}', "basic_auth_users.(key): a user's name cannot"),
     (f'basic_auth_users: {{john: "{HASH[:-1]}"}}', "basic_auth_users.john: is no bcrypt hash"),
     ("rate_limit: {interval: soon}", "rate_limit.interval: must be a duration such as 100ms"),
     ("rate_limit: {interval: 5}", "rate_limit.interval: must be a duration"),
@@ -401,31 +364,26 @@ OTHER_PROBLEMS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
+def test_what_cannot_be_is_refused_by_name(load: Loader) -> None:
+    """No key is ignored: it works, or the exporter does not start."""
+    for text, problem in (
         *((f"tls_server_config:\n  {text}", problem) for text, problem in TLS_PROBLEMS),
         *((server(text), problem) for text, problem in SERVER_PROBLEMS),
         *OTHER_PROBLEMS,
-    ],
-    ids=lambda value: value[-40:],
-)
-def test_what_cannot_be_is_refused_by_name(load: Loader, text: str, problem: str) -> None:
-    """No key is ignored: it works, or the exporter does not start."""
-    assert any(problem in found for found in load.problems(text))
+    ):
+        found = load.problems(text)
+        assert any(problem in one for one in found), (text, found)
 
 
-@pytest.mark.parametrize(("cert", "key", "problem"), FILE_PROBLEMS)
-def test_files_that_make_no_server(load: Loader, cert: str, key: str, problem: str) -> None:
+def test_files_that_make_no_server(load: Loader) -> None:
     """Each wrong file is named with its key."""
-    text = f"tls_server_config:\n  cert_file: {cert}\n  key_file: {key}"
-
-    (found,) = load.problems(text)
-    assert problem.format(load.folder) in found
+    for cert, key, problem in FILE_PROBLEMS:
+        (found,) = load.problems(f"tls_server_config:\n  cert_file: {cert}\n  key_file: {key}")
+        assert problem.format(load.folder) in found
 
 
 def test_all_problems_are_told_at_once(load: Loader) -> None:
-    """One start is enough to see everything."""
+    """One start is enough to see everything, each problem at its line."""
     text = """
 tls_server_config:
   cert_file: missing
@@ -442,7 +400,18 @@ rate_limit:
 """
     found = load.problems(text)
 
-    assert len(found) == 9
+    places = [one.removeprefix(f"{load.folder}/").split(" ")[:2] for one in found]
+    assert sorted(places) == [
+        ["web.yml:11:", "basic_auth_users.alice:"],
+        ["web.yml:13:", "rate_limit.interval:"],
+        ["web.yml:2:", "tls_server_config.key_file:"],
+        ["web.yml:3:", "tls_server_config.cert_file:"],
+        ["web.yml:4:", "tls_server_config.min_version:"],
+        ["web.yml:5:", "tls_server_config.curve_preferences.0:"],
+        ["web.yml:6:", "tls_server_config.colour:"],
+        ["web.yml:8:", "http_server_config.http2:"],
+        ["web.yml:9:", "http_server_config.headers.Server:"],
+    ]
     assert "hunter2" not in " ".join(found)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import logging
 import secrets
@@ -72,7 +71,7 @@ class LiveConfig:
         self._config = config
         self._told = ""
         for warning in config.warnings:
-            say(log, logging.WARNING, warning, file=self._path)
+            log.warning("%s", warning)
 
     def current(self) -> WebConfig:
         """The configuration in force, after a look at the files, at most one a second."""
@@ -140,24 +139,19 @@ class TokenBucket:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._limit: RateLimit | None = None
-        self._tokens = 0.0
-        self._filled = 0.0
+        self._full_at = 0.0  # when the whole burst is there again
 
     def take(self, limit: RateLimit | None) -> bool:
         """Whether one more request is within the limit; None is no limit."""
-        now = self._monotonic()
         if limit != self._limit:
-            self._limit = limit
-            self._tokens = 0.0 if limit is None else float(limit.burst)
-            self._filled = now
+            self._limit, self._full_at = limit, 0.0
         if limit is None:
             return True
-        earned = (now - self._filled) / limit.interval
-        self._tokens = min(self._tokens + earned, float(limit.burst))
-        self._filled = now
-        if self._tokens < 1.0:
+        now = self._monotonic()
+        full_at = max(self._full_at, now)
+        if full_at - now > limit.interval * (limit.burst - 1):
             return False
-        self._tokens -= 1.0
+        self._full_at = full_at + limit.interval
         return True
 
 
@@ -201,7 +195,10 @@ class BasicAuth:
         known = user in users
         # A stranger is checked against a hash too: the time does not tell which names exist.
         hashed = users[user] if known else _usual_hash(users)
-        key = self._digest(b"user" if known else b"nobody", user, hashed, password)
+        digest = hashlib.blake2b(key=self._salt, digest_size=32)
+        for part in (b"user" if known else b"nobody", user, hashed, password):
+            digest.update(b"%d:" % len(part) + part)
+        key = digest.digest()
         verdict = self._recall(key)
         if verdict is not None or self._waiting >= _QUEUE:
             return verdict
@@ -219,6 +216,13 @@ class BasicAuth:
             self._waiting -= 1
         return verdict
 
+    def _recall(self, key: bytes) -> bool | None:
+        for verdict, kept in self._verdicts.items():
+            if key in kept:
+                kept.move_to_end(key)
+                return verdict
+        return None
+
     async def _same(self, password: bytes, hashed: bytes) -> bool:
         check = partial(bcrypt.checkpw, password[:_BCRYPT_BYTES], hashed)
         try:
@@ -227,33 +231,18 @@ class BasicAuth:
             self._thread = thread_pool("password", 1)  # the old one would check it once more
             return check()
 
-    def _digest(self, *parts: bytes) -> bytes:
-        digest = hashlib.blake2b(key=self._salt, digest_size=32)
-        for part in parts:
-            digest.update(b"%d:" % len(part) + part)
-        return digest.digest()
-
-    def _recall(self, key: bytes) -> bool | None:
-        for verdict, kept in self._verdicts.items():
-            if key in kept:
-                kept.move_to_end(key)
-                return verdict
-        return None
-
 
 def read_basic(authorization: str | None) -> tuple[bytes, bytes] | None:
     """User and password of a Basic header (RFC 7617), None for anything else."""
     scheme, _, encoded = (authorization or "").strip().partition(" ")
-    if scheme.lower() != "basic":
-        return None
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
-    return (user, password) if colon else None
+    return (user, password) if colon and scheme.lower() == "basic" else None
 
 
 def _usual_hash(users: Mapping[bytes, bytes]) -> bytes:
     """A hash of the cost that most users have; whether it fits is not looked at."""
-    cost = Counter(hashed[4:6] for hashed in users.values()).most_common(1)[0][0]
-    return next(hashed for hashed in users.values() if hashed[4:6] == cost)
+    costs = Counter(hashed[4:6] for hashed in users.values())
+    return max(users.values(), key=lambda hashed: costs[hashed[4:6]])

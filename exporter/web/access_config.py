@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,8 +30,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from exporter.config.invalid import did_you_mean
-from exporter.config.yamlfile import is_plain_key, read_yaml
-from exporter.errors import ConfigError, Problem
+from exporter.config.yamlfile import Document, Loc, is_plain_key, read_yaml
+from exporter.errors import ConfigError
 from exporter.web.asgi import Headers
 from exporter.web.tls import (
     CIPHERS,
@@ -60,10 +59,7 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-XSS-Protection": (),
 }
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
-_UNIT_SECONDS = {
-    **{"ns": "1e-9", "us": "1e-6", "µs": "1e-6", "ms": "1e-3"},
-    **{"s": "1", "m": "60", "h": "3600"},
-}
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 Stamp = tuple[int, int, int] | None
 """What changes when a file is written, replaced, or linked anew; None: it is not there."""
@@ -102,10 +98,10 @@ class WebConfig:
 # The file's form ---------------------------------------------------------------------------
 
 
-def _must(test: Callable[[Any], object], reason: str) -> AfterValidator:
+def _must(test: Callable[[Any], object], reason: str | Callable[[Any], str]) -> AfterValidator:
     def check(value: Any) -> Any:
         if not test(value):
-            raise ValueError(reason)
+            raise ValueError(reason if isinstance(reason, str) else reason(value))
         return value
 
     return AfterValidator(check)
@@ -116,22 +112,19 @@ def _one_of(names: Collection[str]) -> AfterValidator:
 
 
 def _known(what: str, names: Collection[str]) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"is no known {what}{did_you_mean(name, names)}")
-        return name
-
-    return AfterValidator(check)
+    return _must(
+        names.__contains__, lambda name: f"is no known {what}{did_you_mean(name, names)}"
+    )
 
 
 def _seconds(value: object) -> float:
-    """A duration as Go writes it (`1.5s`, `1m30s`, 0), in seconds."""
+    """Read a duration as Go writes it (`1.5s`, `1m30s`, 0)."""
     text = str(value)
     parts = _DURATION_PART.findall(text)
     whole = parts and len(text) <= 40 and "".join(map("".join, parts)) == text
     if not whole and text != "0":
         raise ValueError("must be a duration such as 100ms, 1s or 1m30s")
-    return float(sum(Decimal(number) * Decimal(_UNIT_SECONDS[unit]) for number, unit in parts))
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 # Empty values would let anybody in: mostly a variable was not filled in.
@@ -221,28 +214,21 @@ class WebForm(_Form):
 def load_web_config(path: Path) -> WebConfig:
     """Read and check the file and the files it names; ConfigError lists all problems."""
     files = {path: stamp(path)}
-    document = read_yaml(path)
-    problems = [
-        document.problem(loc, "stands twice", line) for loc, line in document.duplicates
-    ]
-    form = _read_form(document.value, problems)
-    loading = _Loading(path.parent, problems, files)
-    rate = form.rate_limit
+    found = _Findings(read_yaml(path))
+    form = _read_form(found)
+    users, rate = form.basic_auth_users.items(), form.rate_limit
     if rate.interval and not rate.burst:
-        loading.warn("rate_limit.burst", "is 0, so that no request is let through")
+        found.odd(("rate_limit", "burst"), "is 0, so that no request is let through")
     config = WebConfig(
-        tls=loading.tls(form.tls_server_config),
-        users={
-            name.encode(): hashed.get_secret_value().encode()
-            for name, hashed in form.basic_auth_users.items()
-        },
-        headers=loading.headers(form.http_server_config),
+        tls=_tls(form.tls_server_config, found, files),
+        users={name.encode(): one.get_secret_value().encode() for name, one in users},
+        headers=_headers(form.http_server_config, found),
         rate_limit=RateLimit(rate.interval, rate.burst) if rate.interval else None,
         files=files,
-        warnings=tuple(loading.warnings),
+        warnings=tuple(found.warnings),
     )
-    if problems:
-        raise ConfigError(problems)
+    if found.problems:
+        raise ConfigError(found.problems)
     return config
 
 
@@ -255,35 +241,44 @@ def stamp(path: Path) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _read_form(raw: object, problems: list[Problem]) -> WebForm:
+class _Findings:
+    """What is wrong or hardly meant in a file, each at its line."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.warnings: list[str] = []
+        self.problems = [
+            document.problem(loc, "stands twice", line) for loc, line in document.duplicates
+        ]
+
+    def wrong(self, loc: Loc, reason: str) -> None:
+        """Keep a problem of a key."""
+        self.problems.append(self.document.problem(loc, reason))
+
+    def odd(self, loc: Loc, reason: str) -> None:
+        """Keep a warning about a key."""
+        self.warnings.append(str(self.document.problem(loc, reason)))
+
+
+def _read_form(found: _Findings) -> WebForm:
     """The file against its form, without the keys that are wrong in themselves."""
-    if raw is None:
-        return WebForm()
+    raw = {} if found.document.value is None else found.document.value
     if not isinstance(raw, dict):
-        raise ConfigError([*problems, Problem("", "the web configuration must be a mapping")])
+        found.wrong((), "the web configuration must be a mapping")
+        raise ConfigError(found.problems)
     try:
         return WebForm.model_validate(raw)
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_input=False):
-            problems.append(Problem(_place(error["loc"]), _reason(error)))
-            outer, *inner = map(str, error["loc"])
+            loc = tuple(part for part in error["loc"] if part != "[key]")
+            found.wrong(loc, _reason(error))
+            outer, *inner = map(str, loc)
             # Without what does not fit (a key of a section, or a section) the rest is judged.
             if inner and len(raw.get(outer) or ()) > 1:
                 raw[outer].pop(inner[0], None)
             else:
                 raw.pop(outer, None)
     return WebForm.model_validate(raw)
-
-
-def _place(place: tuple[int | str, ...]) -> str:
-    if place[:1] == ("basic_auth_users",) and len(place) > 1:
-        # Names may be told; a hash that stands where a name should must not be.
-        name = str(place[1])
-        told = name if re.fullmatch(r"[A-Za-z0-9_.@-]{1,64}", name) else "(user)"
-        return f"basic_auth_users.{told}"
-    return ".".join(
-        str(part) if isinstance(part, int) or is_plain_key(part) else "(key)" for part in place
-    )
 
 
 def _reason(error: ErrorDetails) -> str:
@@ -305,41 +300,21 @@ def _reason(error: ErrorDetails) -> str:
     }.get(error["type"], "cannot be used")
 
 
-class _Loading:
-    """Judges what the values of a file mean together, and reads the files that it names."""
-
-    def __init__(self, folder: Path, problems: list[Problem], files: dict[Path, Stamp]) -> None:
-        self._folder = folder
-        self._problems = problems
-        self._files = files
-        self.warnings: list[str] = []
-
-    def warn(self, path: str, reason: str) -> None:
-        """Keep a warning about a key."""
-        self.warnings.append(f"{path}: {reason}")
-
-    def _wrong(self, name: str, reason: str) -> None:
-        self._problems.append(Problem(f"tls_server_config.{name}", reason))
-
-    def tls(self, form: TlsForm) -> TlsPolicy | None:
-        """The TLS of the server; None where the section is left out or wrong."""
-        if not form.model_fields_set:
-            return None
-        before = len(self._problems)
-        cert = self._pem("cert", form.cert, form.cert_file, required=True)
-        key = self._pem("key", form.key.get_secret_value(), form.key_file, required=True)
-        ca = self._pem("client_ca", form.client_ca, form.client_ca_file)
-        verify = self._verify_mode(form)
-        minimum = self._minimum(form)
-        if len(form.curve_preferences) > 1:
-            reason = "has no effect, this server can be told one curve"
-            self.warn("tls_server_config.curve_preferences", reason)
-        if len(self._problems) > before or cert is None or key is None:
-            return None
+def _tls(form: TlsForm, found: _Findings, files: dict[Path, Stamp]) -> TlsPolicy | None:
+    """The TLS of the server; None where the section is left out or wrong."""
+    if not form.model_fields_set:
+        return None
+    problems = [*_wrong_together(form)]
+    cert, key, client_ca = (
+        _pem(form, name, found.document.path.parent, files, problems)
+        for name in ("cert", "key", "client_ca")
+    )
+    context = None
+    if not problems:
         try:
             context = build_context(
-                *(cert, key, ca, verify),
-                minimum=minimum,
+                *(cert, key, client_ca, _POLICIES[form.client_auth_type]),
+                minimum=_minimum(form),
                 maximum=form.max_version,
                 ciphers=[CIPHERS[name] for name in form.cipher_suites if name in CIPHERS],
                 curves=[CURVES[name] for name in form.curve_preferences],
@@ -347,80 +322,96 @@ class _Loading:
             )
         except UnusableTls as exc:
             as_file = getattr(form, f"{exc.part}_file", "")
-            self._wrong(f"{exc.part}{'_file' if as_file else ''}", str(exc))
-            return None
-        return TlsPolicy(context, frozenset(form.client_allowed_sans))
+            problems = [(f"{exc.part}_file" if as_file else exc.part, str(exc))]
+    for name, reason in problems:
+        found.wrong(("tls_server_config", name), reason)
+    for name, reason in _hardly_meant(form):
+        found.odd(("tls_server_config", name), reason)
+    if context is None:
+        return None
+    return TlsPolicy(context, frozenset(form.client_allowed_sans))
 
-    def _pem(
-        self, name: str, inline: str, file: str, *, required: bool = False
-    ) -> bytes | None:
-        where = f"{name}_file"
-        if inline and file:
-            self._wrong(where, f"stands beside {name}: one of them must go")
-        elif file:
-            return self._read(where, self._folder / file)
-        elif not inline and required:
-            self._wrong(where, f"is missing: write {where} or {name}")
-        return inline.encode() if inline else None
 
-    def _read(self, where: str, path: Path) -> bytes | None:
-        self._files[path] = stamp(path)
+def _pem(
+    form: TlsForm,
+    name: str,
+    folder: Path,
+    files: dict[Path, Stamp],
+    problems: list[tuple[str, str]],
+) -> bytes:
+    """What stands in the file of a key, or in the key itself; b"" where it is left out."""
+    where, path = f"{name}_file", folder / getattr(form, f"{name}_file")
+    inline = form.key.get_secret_value() if name == "key" else getattr(form, name)
+    reason, content = "", inline.encode()
+    if path == folder:
+        reason = "" if inline or name == "client_ca" else f"is missing: write {where} or {name}"
+    elif inline:
+        reason = f"stands beside {name}: one of them must go"
+    else:
+        files[path] = stamp(path)
         try:
             with path.open("rb") as file:
                 content = file.read(_MAX_PEM_BYTES + 1)
+            reason = f"{path} is larger than 1 MiB" if len(content) > _MAX_PEM_BYTES else ""
         except (OSError, ValueError) as exc:
             why = getattr(exc, "strerror", None) or "its name holds a null character"
-            self._wrong(where, f"{path} cannot be read ({why})")
-            return None
-        if len(content) > _MAX_PEM_BYTES:
-            self._wrong(where, f"{path} is larger than 1 MiB")
-            return None
-        return content
+            reason = f"{path} cannot be read ({why})"
+    if reason:
+        problems.append((where, reason))
+    return content
 
-    def _verify_mode(self, form: TlsForm) -> ssl.VerifyMode:
-        verify, where = _POLICIES[form.client_auth_type], "client_auth_type"
-        has_ca, sans = bool(form.client_ca or form.client_ca_file), form.client_allowed_sans
-        if verify is ssl.CERT_NONE and (has_ca or sans):
-            what = "client_ca" if has_ca else "client_allowed_sans"
-            self._wrong(where, f"is missing: {what} has no effect without it")
-        elif verify is not ssl.CERT_NONE and not has_ca and not sans:
-            reason = "without client_ca_file any certificate of any public CA is accepted"
-            self.warn(f"tls_server_config.{where}", reason)
-        return verify
 
-    def _minimum(self, form: TlsForm) -> str:
-        """The oldest version; suites of TLS 1.3 alone leave no older one, as in Go."""
-        minimum, maximum, suites = form.min_version, form.max_version, set(form.cipher_suites)
-        if suites & set(TLS13_SUITES):
-            reason = "the suites of TLS 1.3 are always on, naming them has no effect"
-            self.warn("tls_server_config.cipher_suites", reason)
-        if suites and suites <= set(TLS13_SUITES):
-            minimum = "TLS13"
-            if maximum != minimum:
-                reason = "names no suite of TLS 1.2 or older, which max_version asks for"
-                self._wrong("cipher_suites", reason)
-        elif list(VERSIONS).index(minimum) > list(VERSIONS).index(maximum):
-            self._wrong("max_version", "is below min_version")
-        return minimum
+def _minimum(form: TlsForm) -> str:
+    """The oldest version; suites of TLS 1.3 alone leave no older one, as in Go."""
+    only_newest = form.cipher_suites and TLS13_SUITES.issuperset(form.cipher_suites)
+    return "TLS13" if only_newest else form.min_version
 
-    def headers(self, form: HttpForm) -> Headers:
-        """The headers of every answer."""
-        if form.http2:
-            reason = "has no effect, this server speaks HTTP/1.1"
-            self.warn("http_server_config.http2", reason)
-        for name, value in form.headers.items():
-            allowed, reason = _HEADERS.get(name), ""
-            if allowed is None:
-                reason = f"cannot be set; only {', '.join(_HEADERS)} can"
-            elif value and allowed and value not in allowed:
-                reason = f"must be {' or '.join(allowed)}"
-            elif not (value.isascii() and (value.isprintable() or not value)):
-                reason = "must be one line of printable ASCII"
-            if reason:
-                key = name if is_plain_key(name) else "(key)"
-                self._problems.append(Problem(f"http_server_config.headers.{key}", reason))
-        return tuple(
-            (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in form.headers.items()
-            if value
-        )
+
+def _wrong_together(form: TlsForm) -> Iterator[tuple[str, str]]:
+    """Keys of the section that do not fit each other, and why."""
+    versions, minimum = list(VERSIONS), _minimum(form)
+    if _POLICIES[form.client_auth_type] is ssl.CERT_NONE:
+        for name in ("client_ca", "client_ca_file", "client_allowed_sans"):
+            if getattr(form, name):
+                what = name.removesuffix("_file")
+                yield "client_auth_type", f"is missing: {what} has no effect without it"
+                break
+    if versions.index(form.max_version) < versions.index(form.min_version):
+        yield "max_version", "is below min_version"
+    elif versions.index(form.max_version) < versions.index(minimum):
+        reason = "names no suite of TLS 1.2 or older, which max_version asks for"
+        yield "cipher_suites", reason
+
+
+def _hardly_meant(form: TlsForm) -> Iterator[tuple[str, str]]:
+    """Keys of the section that do not what they seem to, and why."""
+    verifies = _POLICIES[form.client_auth_type] is not ssl.CERT_NONE
+    if verifies and not (form.client_ca or form.client_ca_file or form.client_allowed_sans):
+        reason = "without client_ca_file any certificate of any public CA is accepted"
+        yield "client_auth_type", reason
+    if not TLS13_SUITES.isdisjoint(form.cipher_suites):
+        reason = "the suites of TLS 1.3 are always on, naming them has no effect"
+        yield "cipher_suites", reason
+    if len(form.curve_preferences) > 1:
+        yield "curve_preferences", "has no effect, this server can be told one curve"
+
+
+def _headers(form: HttpForm, found: _Findings) -> Headers:
+    """The headers of every answer."""
+    if form.http2:
+        reason = "has no effect, this server speaks HTTP/1.1"
+        found.odd(("http_server_config", "http2"), reason)
+    headers = []
+    for name, value in form.headers.items():
+        allowed, reason = _HEADERS.get(name), ""
+        if allowed is None:
+            reason = f"cannot be set; only {', '.join(_HEADERS)} can"
+        elif value and allowed and value not in allowed:
+            reason = f"must be {' or '.join(allowed)}"
+        elif not (value.isascii() and (value.isprintable() or not value)):
+            reason = "must be one line of printable ASCII"
+        if reason:
+            found.wrong(("http_server_config", "headers", name), reason)
+        elif value:
+            headers.append((name.lower().encode(), value.encode()))
+    return tuple(headers)

@@ -14,7 +14,7 @@ import os
 import re
 import ssl
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,10 +44,8 @@ CIPHERS = {
         "AES_256_CBC_SHA": "AES256-SHA",
     }.items()
 }
-TLS13_SUITES = (
-    "TLS_AES_128_GCM_SHA256",
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_CHACHA20_POLY1305_SHA256",
+TLS13_SUITES = frozenset(
+    ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 )
 # Forward-secret and authenticated only. Not left to Python's own list: Debian builds it so
 # that OpenSSL decides, which still takes RSA key exchange and CBC.
@@ -58,8 +56,9 @@ CURVES = {
     "CurveP521": "secp521r1",
     "X25519": "X25519",
 }
-_CERTIFICATE = re.compile(
-    rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL
+_CERTIFICATE, _KEY = (
+    re.compile(rb"-----BEGIN (%b)-----.*?-----END \1-----" % kind, re.DOTALL)
+    for kind in (rb"CERTIFICATE", rb"(?:[A-Z]+ )?PRIVATE KEY")
 )
 # What may lie encrypted and unsent before the answer waits for its client.
 _UNSENT_BYTES = 64 * 1024
@@ -83,7 +82,7 @@ class UnusableTls(Exception):
 def build_context(
     cert: bytes,
     key: bytes,
-    client_ca: bytes | None = None,
+    client_ca: bytes = b"",
     verify: ssl.VerifyMode = ssl.CERT_NONE,
     *,
     minimum: str = "TLS12",
@@ -94,7 +93,7 @@ def build_context(
 ) -> ssl.SSLContext:
     """A server's context; UnusableTls says which part of the settings is wrong.
 
-    `client_ca` None means the machine's own CAs. Of `curves` Python's ssl takes one, so that
+    No `client_ca` means the machine's own CAs. Of `curves` Python's ssl takes one, so that
     several are as none.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -104,12 +103,22 @@ def build_context(
         warnings.simplefilter("ignore", DeprecationWarning)
         context.maximum_version = VERSIONS[maximum]
         context.minimum_version = VERSIONS[minimum]
-    _set_ciphers(context, ciphers, lowest=minimum in ("TLS10", "TLS11"))
+    names = ":".join(ciphers)
+    if minimum in ("TLS10", "TLS11"):
+        # OpenSSL 3 signs handshakes of TLS 1.0 and 1.1 only at its lowest security level.
+        names = f"{names or 'DEFAULT'}:@SECLEVEL=0"
+    with contextlib.suppress(ssl.SSLError):  # not one of them is known: told below
+        context.set_ciphers(names or _DEFAULT_SUITES)
+    known = {cipher["name"] for cipher in context.get_ciphers()}
+    if missing := [name for name in ciphers if name not in known]:
+        raise UnusableTls("cipher_suites", f"this OpenSSL has no {', '.join(missing)}")
     if len(curves) == 1:
         context.set_ecdh_curve(curves[0])
     context.verify_mode = verify
-    if verify is not ssl.CERT_NONE:
+    if client_ca:
         _load_client_ca(context, client_ca)
+    elif verify is not ssl.CERT_NONE:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
     # OpenSSL 3 refuses by itself what a client could ask for again and again at our cost.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -119,9 +128,11 @@ def build_context(
 
 
 def _load_pair(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
-    if not _CERTIFICATE.search(cert):
+    certificates = [found[0] for found in _CERTIFICATE.finditer(cert)]
+    private = _KEY.search(key)
+    if not certificates:
         raise UnusableTls("cert", "holds no certificate in PEM form")
-    if b"PRIVATE KEY-----" not in key:
+    if private is None:
         raise UnusableTls("key", "holds no private key in PEM form")
     encrypted = False
 
@@ -130,46 +141,22 @@ def _load_pair(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
         encrypted = True
         return ""
 
-    try:
-        with _as_file(cert) as cert_path, _as_file(key) as key_path:
-            context.load_cert_chain(cert_path, key_path, ask)
-    except (ssl.SSLError, ValueError) as exc:
-        if encrypted:
-            raise UnusableTls("key", "is encrypted: a server has nobody to ask") from None
-        reason = (getattr(exc, "reason", None) or "unknown").lower().replace("_", " ")
-        if reason == "key values mismatch":
-            raise UnusableTls("key", "does not belong to the certificate") from None
-        raise UnusableTls("cert", f"cannot be used with its key ({reason})") from None
+    # OpenSSL reads keys by path only: a file on no disk.
+    with open(os.memfd_create("pem"), "wb", buffering=0) as file:
+        file.write(b"\n".join((*certificates, private[0])))
+        try:
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=ask)
+        except (ssl.SSLError, ValueError) as exc:
+            if encrypted:
+                raise UnusableTls("key", "is encrypted: a server has nobody to ask") from None
+            reason = (getattr(exc, "reason", None) or "unknown").lower().replace("_", " ")
+            if reason == "key values mismatch":
+                raise UnusableTls("key", "does not belong to the certificate") from None
+            raise UnusableTls("cert", f"cannot be used with its key ({reason})") from None
 
 
-@contextlib.contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
-    """A path to these bytes, on no disk, since OpenSSL reads keys by path only."""
-    descriptor = os.memfd_create("pem")
-    try:
-        os.write(descriptor, content)
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
-
-
-def _set_ciphers(context: ssl.SSLContext, ciphers: Sequence[str], *, lowest: bool) -> None:
-    names = ":".join(ciphers)
-    if lowest:
-        # OpenSSL 3 signs handshakes of TLS 1.0 and 1.1 only at its lowest security level.
-        names = f"{names or 'DEFAULT'}:@SECLEVEL=0"
-    with contextlib.suppress(ssl.SSLError):  # not one of them is known: told below
-        context.set_ciphers(names or _DEFAULT_SUITES)
-    known = {cipher["name"] for cipher in context.get_ciphers()}
-    if missing := [name for name in ciphers if name not in known]:
-        raise UnusableTls("cipher_suites", f"this OpenSSL has no {', '.join(missing)}")
-
-
-def _load_client_ca(context: ssl.SSLContext, client_ca: bytes | None) -> None:
-    if client_ca is None:
-        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
-        return
-    found = _CERTIFICATE.findall(client_ca)
+def _load_client_ca(context: ssl.SSLContext, client_ca: bytes) -> None:
+    found = [match[0] for match in _CERTIFICATE.finditer(client_ca)]
     if not found:
         raise UnusableTls("client_ca", "holds no certificate in PEM form")
     try:
@@ -190,11 +177,9 @@ class TlsPolicy:
 
     def admits(self, certificate: Mapping[str, Any] | None) -> bool:
         """Whether the client's certificate, as Python decodes it, holds an allowed name."""
-        if not self.allowed_sans:
-            return True
-        allowed = set(map(_comparable, self.allowed_sans))
         names = (certificate or {}).get("subjectAltName", ())
-        return any(_comparable(value) in allowed for _, value in names)
+        held = {_comparable(value) for _, value in names}
+        return not self.allowed_sans or not held.isdisjoint(map(_comparable, self.allowed_sans))
 
 
 def _comparable(name: object) -> object:
@@ -206,32 +191,38 @@ def _comparable(name: object) -> object:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-_refuse: ContextVar[Callable[[ssl.SSLError], None]] = ContextVar("refuse")
+# asyncio goes on with a handshake in the context in which `start_tls` was called.
+_current: ContextVar[Handshake] = ContextVar("handshake")
 
 
 class _TellingObject(ssl.SSLObject):
     """TLS that reports a refused handshake and still sends the alert that says why.
 
     asyncio closes at once at an error, with OpenSSL's alert unsent; where more is to be read
-    it sends first. It calls this in the context in which `start_tls` was called.
+    it sends first.
     """
 
-    _report: Callable[[ssl.SSLError], None] | None = None
+    _handshake: Handshake | None = None
 
     def do_handshake(self) -> None:
-        """Go on with the handshake."""
-        self._report = self._report or _refuse.get()
+        """Go on with the handshake: once to begin it, then for each piece of the client's."""
+        handshake = self._handshake = self._handshake or _current.get()
         try:
+            handshake.steps += 1
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            self._report(error)
+            handshake.refuse(error)
             raise ssl.SSLWantReadError from error
 
 
 class Handshake(asyncio.Protocol):
-    """One connection until its handshake is done: then the protocol of `http` takes over."""
+    """One connection until its handshake is done: then the protocol of `http` takes over.
+
+    `failed` is called where it comes to nothing, but for a client that goes without a word:
+    so a load balancer looks whether the port is open.
+    """
 
     def __init__(
         self,
@@ -248,6 +239,7 @@ class Handshake(asyncio.Protocol):
         self._failed = failed
         self._early = b""
         self._reported = False
+        self.steps = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there: nothing is read of it but by the handshake."""
@@ -266,15 +258,28 @@ class Handshake(asyncio.Protocol):
         self._transport.abort()
 
     async def _shake_hands(self) -> None:
-        policy = self._policy
+        _current.set(self)
+        self._policy.context.sslobject_class = _TellingObject
         try:
-            transport = await self._encrypted()
+            transport = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                self._policy.context,
+                server_side=True,
+                ssl_handshake_timeout=self._limits.handshake_timeout,
+                ssl_shutdown_timeout=self._limits.write_timeout,
+            )
         except OSError as error:
-            self._report(error)
+            # The end of a client that said nothing; a silence that lasts is another error.
+            if self.steps > 1 or isinstance(error, ConnectionAbortedError):
+                self._report(error)
             return
         finally:
             self._others.pop(self, None)
-        if not policy.admits(transport.get_extra_info("peercert")):
+        if transport is None or transport.is_closing():
+            self._report("the client is gone")
+            return
+        if not self._policy.admits(transport.get_extra_info("peercert")):
             self._report("the certificate holds none of client_allowed_sans")
             transport.abort()
             return
@@ -285,23 +290,7 @@ class Handshake(asyncio.Protocol):
         if self._early:
             http.data_received(self._early)
 
-    async def _encrypted(self) -> asyncio.Transport:
-        """Shake hands; raises OSError, ssl.SSLError among them."""
-        _refuse.set(self._refuse)
-        self._policy.context.sslobject_class = _TellingObject
-        transport = await asyncio.get_running_loop().start_tls(
-            self._transport,
-            self,
-            self._policy.context,
-            server_side=True,
-            ssl_handshake_timeout=self._limits.handshake_timeout,
-            ssl_shutdown_timeout=self._limits.write_timeout,
-        )
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
-        return transport
-
-    def _refuse(self, error: ssl.SSLError) -> None:
+    def refuse(self, error: ssl.SSLError) -> None:
         """Let the client see why, and end the connection soon."""
         if self._reported:
             return
