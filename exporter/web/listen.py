@@ -8,13 +8,13 @@ import re
 import resource
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from exporter.errors import StartError
 
 # More clients than this wait in the kernel only while the event loop is held up.
 BACKLOG = 1024
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
-_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 _REASONS = {
     errno.EADDRINUSE: "another program uses the port",
     errno.EACCES: "no permission (ports below 1024 need CAP_NET_BIND_SERVICE)",
@@ -71,45 +71,31 @@ def raise_open_files(connections: int) -> int:
 def _open(host: str | None, port: int) -> socket.socket:
     """One address of the host; without a host all, IPv6 and IPv4 by one socket where it can."""
     try:
+        family = socket.AF_INET
+        place: tuple[Any, ...] = ("", port)
         if host is not None:
             found = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
             # IPv4 first, as `localhost` is mostly meant.
-            family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-            return _listen(family, address)
-        try:
-            return _listen(socket.AF_INET6, ("::", port))
-        except OSError as error:
-            if error.errno not in _NO_IPV6:
-                raise
-        return _listen(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104 - what was asked for
-    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: a label too long
-        reason = f"there is no host {host!r}"
-        raise StartError(f"cannot listen on {host}:{port}: {reason}") from error
-    except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise StartError(f"cannot listen on {_shown(host or '', port)}: {reason}") from error
-
-
-def _listen(
-    family: int, address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
-) -> socket.socket:
-    # By the protocol's number asyncio knows TCP, and sends without delay (TCP_NODELAY).
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        # A restart does not wait for the connections of the life before to be forgotten.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(address)
+            family, *_, place = min(found, key=lambda one: one[0] != socket.AF_INET)
+        elif socket.has_dualstack_ipv6():
+            family = socket.AF_INET6
+        both = family == socket.AF_INET6
         # Only listening shows that the port is taken: two sockets may be bound to it.
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+        listener = socket.create_server(
+            place, family=family, backlog=BACKLOG, dualstack_ipv6=both
+        )
+    except OSError as error:
+        unknown = isinstance(error, socket.gaierror)
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    except ValueError:  # a label too long, a null character, IPv6 on a machine without it
+        unknown, reason = True, ""
+    else:
+        # By the protocol's number asyncio knows TCP, and sends without delay (TCP_NODELAY).
+        return socket.socket(fileno=listener.detach())
+    reason = f"there is no host {host!r}" if unknown else reason
+    raise StartError(f"cannot listen on {_shown(host or '', port)}: {reason}")
 
 
 def _shown(host: str, port: int) -> str:

@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 
 from exporter.logs import say
 from exporter.web.asgi import PLAIN, ASGIApp, Receive, Scope, Send
-from exporter.web.listen import BACKLOG, address_of, raise_open_files
+from exporter.web.listen import BACKLOG, raise_open_files
 from exporter.web.tls import Handshake, TlsPolicy
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _LONG_HEAD = "The head of the request is too long."
 _LONG_BODY = "No page here reads a request body."
 _CODING = "No transfer coding but chunked is known here."
+_VERSION = "Only HTTP/1.0 and HTTP/1.1 are spoken here."
 _HOST = re.compile(rb"[\w!$%&'()*+,.:;=\[\]~-]*")
 _READ_ON_BYTES = 1024 * 1024  # after a refusal
 _LAST_WORDS_SECONDS = 0.1
@@ -105,10 +106,6 @@ class Connections(ServerState):
         self.emptied = asyncio.Event()
 
 
-class _Refusal(Exception):
-    """Raised inside a callback of the parser, which turns it into an error of its own."""
-
-
 class HttpProtocol(HttpToolsProtocol):
     """One connection, plain or after its handshake."""
 
@@ -166,28 +163,38 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Measure a new request; those before it in the same piece count with it."""
         super().on_message_begin()
+        self.server_state.default_headers = _date()
         self._begun += 1
         self._unfinished = self._in_head = True
         self._size = self._came
 
     def on_headers_complete(self) -> None:
         """Refuse what the parser lets pass; else answer, without waiting for the body."""
-        pairs = self.headers
-        if len(self.url) + sum(len(n) + len(v) + 4 for n, v in pairs) > self._limits.head_bytes:
-            self._stop(431, _LONG_HEAD)
-        if any(n == b"transfer-encoding" and v.strip().lower() != b"chunked" for n, v in pairs):
-            self._stop(501, _CODING)
-        hosts = [value for name, value in pairs if name == b"host"]
-        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
-            self._stop(400, "A request names one Host.")
-        if hosts and not _HOST.fullmatch(hosts[0]):
-            self._stop(400, "The Host cannot be read.")
+        if (verdict := self._judge(self.parser.get_http_version())) is not None:
+            self._verdict = verdict
+            raise ValueError(verdict[1])  # the parser makes an error of its own of it
         self._in_head = False
         self._size = 0
         super().on_headers_complete()
         if self.parser.should_upgrade() or self.expect_100_continue:
             # What follows is no HTTP, or a body that may or may not come.
             self.cycle.keep_alive = False
+
+    def _judge(self, version: str) -> tuple[int, str] | None:
+        """Status and sentence for a head that is refused."""
+        pairs = self.headers
+        if len(self.url) + sum(len(n) + len(v) + 4 for n, v in pairs) > self._limits.head_bytes:
+            return 431, _LONG_HEAD
+        if version not in ("1.0", "1.1"):
+            return 505, _VERSION
+        if any(n == b"transfer-encoding" and v.strip().lower() != b"chunked" for n, v in pairs):
+            return 501, _CODING
+        hosts = [value for name, value in pairs if name == b"host"]
+        if len(hosts) > 1 or (not hosts and version == "1.1"):
+            return 400, "A request names one Host."
+        if hosts and not _HOST.fullmatch(hosts[0]):
+            return 400, "The Host cannot be read."
+        return None
 
     def on_body(self, body: bytes) -> None:
         """Throw it away unless the application reads bodies."""
@@ -199,12 +206,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._unfinished = False
 
-    def _stop(self, status: int, text: str) -> None:
-        self._verdict = (status, text)
-        raise _Refusal(text)
-
     def send_400_response(self, msg: str) -> None:
-        """Called when the parser gave up, for a reason of its own or of `_stop`."""
+        """Called when the parser gave up, for a reason of its own or of `_judge`."""
         self._refuse(*(self._verdict or (400, msg)))
 
     def _refuse(self, status: int, text: str) -> None:
@@ -214,15 +217,13 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         body = f"{text}\n".encode("ascii", "replace")
-        headers = [
-            *self.server_state.default_headers,
-            PLAIN,
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-        self.transport.write(first + lines + b"\r\n" + body)
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            *(f"{name.decode()}: {value.decode()}" for name, value in (*_date(), PLAIN)),
+            f"content-length: {len(body)}",
+            "connection: close",
+        )
+        self.transport.write("\r\n".join((*head, "", "")).encode() + body)
         if self.scheme == "http":  # TLS cannot be closed by halves
             self.transport.write_eof()
 
@@ -306,7 +307,6 @@ class HttpServer:
         tls: Callable[[], TlsPolicy | None] | None = None,
         handshake_failed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.addresses = tuple(map(address_of, sockets))
         self._sockets = sockets
         self._tls = tls
         self._handshake_failed = handshake_failed
@@ -328,18 +328,14 @@ class HttpServer:
         listeners: list[asyncio.Server] = []
         loop.set_exception_handler(self._report)
         try:
-            self._set_date()
             for listener in self._sockets:
                 # asyncio's backlog is both how many it accepts in a row and the kernel's queue.
                 server = await loop.create_server(
-                    self.accept, sock=listener, backlog=_ACCEPTED_AT_ONCE
+                    self._accept, sock=listener, backlog=_ACCEPTED_AT_ONCE
                 )
                 listeners.append(server)
                 listener.listen(BACKLOG)
-            while not self._stopping.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), 1.0)
-                self._set_date()
+            await self._stopping.wait()
             grace = self._limits.shutdown_timeout
         finally:
             for server in listeners:
@@ -348,7 +344,7 @@ class HttpServer:
                 listener.close()
             await self._close_connections(grace)
 
-    def accept(self) -> asyncio.Protocol:
+    def _accept(self) -> asyncio.Protocol:
         """The protocol of a new connection: HTTP, where TLS is asked for behind a handshake."""
         policy, limits, shared = self._tls and self._tls(), self._limits, self.connections
         if policy is None:
@@ -367,10 +363,6 @@ class HttpServer:
         elif loop.time() >= self._silent_until:
             self._silent_until = loop.time() + _SAID_EVERY_SECONDS
             say(log, logging.ERROR, "no connection can be accepted just now", error=error)
-
-    def _set_date(self) -> None:
-        """One list of headers for all answers of a second."""
-        self.connections.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
     async def _close_connections(self, grace: float) -> None:
         """Let the requests under way end in time, then cut what is left."""
@@ -391,6 +383,10 @@ class HttpServer:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _date() -> list[tuple[bytes, bytes]]:
+    return [(b"date", formatdate(usegmt=True).encode())]
 
 
 def _uvicorn_config(app: ASGIApp) -> Config:
