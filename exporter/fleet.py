@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from exporter.config import Configuration, Operation
 from exporter.errors import ConfigError
@@ -30,7 +29,6 @@ from exporter.state.models import Snapshot
 from exporter.state.storage import State
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.windows import next_day_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,7 @@ class _Running:
     poller: Poller
     telemetry: OperationTelemetry
     renderer: QueryRenderer
+    view: OperationView
     task: asyncio.Task[None] | None = None
 
     async def run(self, earlier: set[asyncio.Task[None]]) -> None:
@@ -181,7 +180,17 @@ class Fleet:
             telemetry = OperationTelemetry(operation.name, means.page, means.snapshot)
         given = Dependencies(requests, means.rng, telemetry, self._health, self._grace)
         poller, renderer = Poller(operation, given), query_renderer(operation)
-        return _Running(operation, requests, poller, telemetry, renderer)
+        view = OperationView(
+            name=operation.name,
+            server=operation.server,
+            zone=operation.timezone,
+            interval=operation.interval,
+            poll_hours=operation.poll_hours,
+            targets=renderer.targets,
+            skills=tuple(skill.id for skill in operation.skills),
+            status=poller.standing,
+        )
+        return _Running(operation, requests, poller, telemetry, renderer, view)
 
     def _start(self, running: _Running) -> None:
         name, row = running.operation.name, running.requests.identity.id
@@ -238,8 +247,8 @@ class Fleet:
 
     def overview(self) -> tuple[OperationView, ...]:
         """Each operation as its loop stands at this moment, for the status page."""
-        now = self._means.clock.now()
-        return tuple(_view(one, now) for one in self._running.values())
+        running = self._running.values()
+        return tuple(replace(one.view, status=one.poller.standing) for one in running)
 
 
 def operation_info(operation: Operation) -> Mapping[str, str]:
@@ -259,23 +268,3 @@ def query_renderer(operation: Operation) -> QueryRenderer:
     single = operation.discover or any(skill.id != "all" for skill in operation.skills)
     targets = Targets(operation.sla, operation.timezone, single_skills=single)
     return QueryRenderer(operation.timezone, targets)
-
-
-def _view(running: _Running, now: datetime) -> OperationView:
-    operation, poller = running.operation, running.poller
-    budget = poller.budget
-    return OperationView(
-        name=operation.name,
-        server=operation.server,
-        zone=operation.timezone,
-        interval=poller.interval,
-        configured=operation.interval,
-        used=budget.used(now),
-        limit=budget.ceiling,
-        day_ends_at=next_day_start(now, budget.zone).timestamp(),
-        pause=poller.pause,
-        poll_hours=operation.poll_hours,
-        hours_open=poller.hours.state(now.timestamp()),
-        targets=running.renderer.targets,
-        skills=tuple(skill.id for skill in operation.skills),
-    )

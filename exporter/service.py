@@ -44,7 +44,7 @@ from exporter.web.app import App, check_telemetry_path
 from exporter.web.health import beat
 from exporter.web.listen import address_of, bind, parse_listen_address
 from exporter.web.server import HttpServer
-from exporter.web.status import ExporterView, StatusPage
+from exporter.web.status import StatusPage
 
 if TYPE_CHECKING:
     from exporter.web.access import LiveConfig
@@ -252,11 +252,14 @@ class _Process:
 
     def _server(self, fleet: Fleet, sockets: Sequence[socket.socket]) -> HttpServer:
         settings = self._settings
-        exporter = partial(ExporterView.of, self._telemetry, settings.telemetry_path)
+        statuses = self._snapshot.by_key.values()
+        page = StatusPage(
+            self._clock, statuses, fleet.overview, self._telemetry, settings.telemetry_path
+        )
         app = App(
             self._page.render,
             fleet,
-            StatusPage(self._clock, self._snapshot, fleet.overview, exporter).html,
+            page.html,
             partial(self._reload, fleet),
             telemetry_path=settings.telemetry_path,
             lifecycle=settings.lifecycle,

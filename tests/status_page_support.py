@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from exporter.metrics.exporter import ExporterTelemetry
+from exporter.metrics.page import MetricsPage
 from exporter.metrics.sla import Targets
 from exporter.runtime import Clock
-from exporter.state.models import QueryStatus
-from exporter.web.status import ExporterView, OperationView, StatusPage
+from exporter.state.models import OperationStatus, QueryStatus
+from exporter.web.status import OperationView, StatusPage
 from tests.config_support import sla
 from tests.statuses import NOW
 
 BOGOTA = ZoneInfo("America/Bogota")
 SLA = "{service_level: {within: 20s, target: 80%}, abandonment: {max: 5%}, asa: {max: 30s}}"
-EXPORTER = ExporterView(
-    version="1.2.3",
-    revision="abc1234",
-    storage_writable=True,
-    reload_failed=False,
-    reloaded_at=NOW - 3600,
-    telemetry_path="/metrics",
-)
 VOID = frozenset({"meta", "br", "link", "img", "input"})
 
 
@@ -39,16 +33,21 @@ OPERATION = OperationView(
     server="wv0013",
     zone=BOGOTA,
     interval=300.0,
-    configured=300.0,
-    used=312,
-    limit=1000,
-    day_ends_at=NOW + 12 * 3600,
-    pause=None,
     poll_hours=None,
-    hours_open=(True, None),
     targets=targets(),
     skills=("4173", "4190", "all"),
+    status=OperationStatus(interval=300.0, used=312, limit=1000, day_ends_at=NOW + 12 * 3600),
 )
+
+
+def standing(operation: OperationView = OPERATION, **more: Any) -> OperationView:
+    """The operation with another status of its loop."""
+    return replace(operation, status=replace(operation.status, **more))
+
+
+def telemetry(revision: str = "abc1234") -> ExporterTelemetry:
+    """The exporter about itself, an hour after its start."""
+    return ExporterTelemetry(MetricsPage(lambda: NOW), "1.2.3", revision, NOW - 3600)
 
 
 async def _sleep(delay: float) -> None:
@@ -58,13 +57,15 @@ async def _sleep(delay: float) -> None:
 def html(
     *statuses: QueryStatus,
     operations: Iterable[OperationView] = (OPERATION,),
-    exporter: ExporterView = EXPORTER,
+    exporter: ExporterTelemetry | None = None,
+    telemetry_path: str = "/metrics",
     language: str = "en",
 ) -> bytes:
     """The page as it is served, at the moment of `tests.statuses`."""
     clock = Clock(lambda: datetime.fromtimestamp(NOW, UTC), lambda: 0.0, _sleep)
-    page = StatusPage(clock, statuses, lambda: tuple(operations), lambda: exporter)
-    return page.html(language)
+    return StatusPage(
+        clock, statuses, lambda: tuple(operations), exporter or telemetry(), telemetry_path
+    ).html(language)
 
 
 @dataclass

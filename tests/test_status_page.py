@@ -22,23 +22,26 @@ from exporter.state.models import QueryKey, QueryMemory, QueryStatus
 from exporter.web.status import OperationView, StatusPage
 from exporter.wolkvox.columns import ChannelFigures
 from tests.status_page_support import (
-    EXPORTER,
     OPERATION,
     SLA,
     Element,
     html,
     page,
     read,
+    standing,
     targets,
+    telemetry,
 )
 from tests.statuses import CHAT, NOW, VOICE, never, status
 from tests.web_support import running
 
 ERROR = (Reason.CONNECT, "Connection refused")
 AIMED = replace(OPERATION, targets=targets(SLA))
-CLOSED = replace(OPERATION, poll_hours="Mo-Fr 08:00-10:00", hours_open=(False, NOW + 3600))
-PAUSED = replace(OPERATION, pause=(Reason.QUOTA, NOW + 1200))
-SPENT = replace(OPERATION, used=1000)
+CLOSED = standing(
+    replace(OPERATION, poll_hours="Mo-Fr 08:00-10:00"), hours_open=(False, NOW + 3600)
+)
+PAUSED = standing(pause=(Reason.QUOTA, NOW + 1200))
+SPENT = standing(used=1000)
 TOKYO = replace(OPERATION, name="globex", zone=ZoneInfo("Asia/Tokyo"))
 ENGLISH = Words("en", space="\u00a0")
 
@@ -216,7 +219,7 @@ def test_every_failure_has_its_words(kind: str, language: str) -> None:
         (status(VOICE), PAUSED, ["12:20", "2026-11-19 00:00"], "20 min"),
         (
             never(),
-            replace(OPERATION, pause=(Reason.UNAUTHORIZED, NOW + 600)),
+            standing(pause=(Reason.UNAUTHORIZED, NOW + 600)),
             ["12:10"],
             "10 min",
         ),
@@ -232,14 +235,14 @@ def test_a_pause_says_until_when(
     notice = shown.one("p", klass="notice").text
     assert re.findall(r"(?:\d{4}-\d\d-\d\d )?\d\d:\d\d", notice) == moments
     assert when(shown).endswith(f"next request in {wait}")
-    if operation.pause is not None:  # after a restart no query remembers the reason
-        advice = shown.one("li", id=f"do:acme:{operation.pause[0]}")
-        assert ENGLISH.advice(operation.pause[0]) in advice.text
+    if operation.status.pause is not None:  # after a restart no query remembers the reason
+        advice = shown.one("li", id=f"do:acme:{operation.status.pause[0]}")
+        assert ENGLISH.advice(operation.status.pause[0]) in advice.text
 
 
 def test_what_an_operation_is() -> None:
     """Its name, server, local time, interval, requests and hours."""
-    section = page(status(VOICE), operations=[replace(CLOSED, interval=720.0)]).one("section")
+    section = page(status(VOICE), operations=[standing(CLOSED, interval=720.0)]).one("section")
 
     assert section.one("h2").text == "acme"
     clock = section.one("p", klass="clock")
@@ -262,7 +265,9 @@ def test_what_an_operation_is() -> None:
 )
 def test_poll_hours_in_words(hours_open: tuple[bool, float | None], key: str) -> None:
     """Until when, where they change at all; without a ceiling there is no meter."""
-    operation = replace(OPERATION, poll_hours="24/7", hours_open=hours_open, limit=None)
+    operation = standing(
+        replace(OPERATION, poll_hours="24/7"), hours_open=hours_open, limit=None
+    )
     section = page(operations=[operation]).one("section")
 
     text = ENGLISH.text(f"page.hours.{key}", until="13:00")
@@ -352,8 +357,8 @@ def test_what_the_exporter_says_of_itself() -> None:
 @pytest.mark.parametrize("telemetry_path", ["/metrics", "/a/b", "/a:b"])
 def test_links_work_behind_a_path_prefix(telemetry_path: str) -> None:
     """Every link is relative to the page, wherever a proxy shows it."""
-    exporter = replace(EXPORTER, telemetry_path=telemetry_path)
-    shown = page(status(VOICE), old(error=ERROR), operations=[AIMED, TOKYO], exporter=exporter)
+    queries = status(VOICE), old(error=ERROR)
+    shown = page(*queries, operations=[AIMED, TOKYO], telemetry_path=telemetry_path)
     base = "https://proxy.example/wolkvox/"
     links = {urljoin(base, link.attributes["href"]) for link in shown.all("a")}
 
@@ -364,7 +369,9 @@ def test_links_work_behind_a_path_prefix(telemetry_path: str) -> None:
 
 def test_what_is_wrong_with_the_exporter_is_on_top() -> None:
     """A state that cannot be written stops the polling; a failed reload does not."""
-    broken = replace(EXPORTER, storage_writable=False, reload_failed=True, revision="")
+    broken = telemetry(revision="")
+    broken.storage(False)
+    broken.reload_failed()
     shown = page(status(VOICE), exporter=broken)
 
     assert shown.one("header").one("p", klass="notice").text
@@ -500,7 +507,7 @@ def test_a_page_is_kept_for_a_second_or_longer_where_it_is_costly() -> None:
         raise AssertionError
 
     clock = Clock(lambda: datetime.fromtimestamp(NOW, UTC), lambda: time[0], sleep)
-    kept = StatusPage(clock, [status(VOICE)], operations, lambda: EXPORTER)
+    kept = StatusPage(clock, [status(VOICE)], operations, telemetry(), "/metrics")
 
     assert kept.html("en") == kept.html(None) != kept.html("es-CO")
     assert made == [0.0, 0.0]

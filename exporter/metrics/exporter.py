@@ -39,7 +39,7 @@ class ExporterTelemetry:
         self._shard = shard
         self._dropped = dropped
         self._process = process
-        self.revision = revision
+        self.version, self.revision = version, revision
         build = {"version": version, "revision": revision}
         self._build = labels({**build, "python_version": platform.python_version()})
         self.writable = True

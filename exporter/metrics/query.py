@@ -24,9 +24,9 @@ from zoneinfo import ZoneInfo
 from exporter.metrics.page import Block, Scope
 from exporter.metrics.render import ESCAPES, labels, number
 from exporter.metrics.sla import Target, Targets
-from exporter.state.counters import Counters, QueryLedger, exposed, known_channels
-from exporter.state.models import QueryStatus, Result
-from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
+from exporter.state.counters import Counters, exposed, known_channels
+from exporter.state.models import QueryStatus, Result, complete
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.windows import day_start
 
 PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")
@@ -52,10 +52,9 @@ class QueryRenderer:
         blocks["status"] = Block(status_lines(query, status))
         if live is not None:
             ledger = memory.ledger
-            blocks["today"] = self._window(query, "today", memory.today, ledger, live)
-            blocks["yesterday"] = self._window(
-                query, "yesterday", memory.yesterday, ledger, live
-            )
+            blocks["today"] = self._window(query, "today", memory.today, status.figures, live)
+            rows = complete(memory.yesterday, ledger)
+            blocks["yesterday"] = self._window(query, "yesterday", memory.yesterday, rows, live)
             known = known_channels(ledger, ledger.day) if ledger else ()
             if ledger:
                 counters = {one: exposed(ledger.channels[one]) for one in known}
@@ -73,7 +72,7 @@ class QueryRenderer:
         query: str,
         window: str,
         result: Result | None,
-        ledger: QueryLedger | None,
+        rows: Iterable[ChannelFigures],
         live: float,
     ) -> Block:
         if result is None:
@@ -81,8 +80,7 @@ class QueryRenderer:
         # A day's own gauges end at its midnight; yesterday's live for one day more.
         days = 1 if window == "today" else 2
         ends = day_start(result.day + timedelta(days=days), self.zone).timestamp()
-        lines = day_lines(query, window, complete(result, ledger))
-        return Block(lines, min(live, ends))
+        return Block(day_lines(query, window, rows), min(live, ends))
 
     def _open(self, query: str, goals: Goals, live: float, now: float) -> Block:
         if not goals or now >= live:
@@ -172,16 +170,3 @@ def target_lines(query: str, goals: Goals) -> dict[str, str]:
             if limit is not None:
                 lines[name] += f"{name}{{{query},{pair}}} {number(limit)}\n"
     return lines
-
-
-def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigures]:
-    """The rows of a result, and a row of zero counts for each known channel it lacks.
-
-    The API leaves out channels without traffic. Absent is 0 for a count and never for a
-    ratio or an average, which stay absent.
-    """
-    rows = {row.channel: row for row in result.channels}
-    for channel in known_channels(ledger, result.day):
-        if channel not in rows:
-            rows[channel] = without_row(channel)
-    return [rows[channel] for channel in sorted(rows)]

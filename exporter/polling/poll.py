@@ -23,6 +23,7 @@ from exporter.polling.request import TOKEN_INFO, Request, Requests, Token, read_
 from exporter.polling.status import Observer, PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
 from exporter.state.models import (
+    OperationStatus,
     QueryKey,
     QueryMemory,
     apply_report,
@@ -69,6 +70,7 @@ class Poller:
         self._asleep: asyncio.Task[Any] | None = None
         self.beat = self._clock.monotonic()
         self.restored = asyncio.Event()
+        self.standing = OperationStatus(operation.interval, 0, self.budget.ceiling, 0.0)
 
     # The loop ----------------------------------------------------------------------------
 
@@ -80,9 +82,9 @@ class Poller:
         self.restored.set()
         while not self._retired:
             self.beat = self._clock.monotonic()
-            self._status.requests()
             if self._pause is not None:
                 await self._end_pause(self._pause)
+            self.standing = self._status.look(self._pause, self.hours)
             task = self._tasks.next(paused=self._pause is not None)
             wait = max(task.slot, self._pause_ends) - self.beat if task else LONGEST_IDLE
             if task is None or wait > 0:
@@ -380,19 +382,6 @@ class Poller:
         self._retired = True
         if self._asleep is not None:
             self._asleep.cancel()
-
-    @property
-    def interval(self) -> float:
-        """The interval in force of the operation, in seconds."""
-        return self._status.interval
-
-    @property
-    def pause(self) -> tuple[Reason, float] | None:
-        """Why the operation is paused and when it asks again, in epoch seconds."""
-        if self._pause is None:
-            return None
-        left = max(0.0, self._pause_ends - self._clock.monotonic())
-        return self._pause.reason, self._clock.epoch() + left
 
     def held_back(self, now: datetime) -> bool:
         """Whether a pause, the budget or the hours keep the operation from asking."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Protocol
 
 from exporter.config import Operation
+from exporter.config.hours import OpenHours
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import say
 from exporter.messages import Words
@@ -21,9 +22,10 @@ from exporter.polling.limits import (
 from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
 from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
-from exporter.state.models import QueryKey, QueryStatus
+from exporter.state.models import OperationStatus, QueryKey, QueryStatus
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.windows import day_start
 
 log = logging.getLogger(__name__)
 _WORDS = Words("en")
@@ -115,10 +117,22 @@ class PollStatus:
         self._spent_on: date | None = None
         self._unreadable: set[str] = set()
 
-    @property
-    def interval(self) -> float:
-        """The interval in force of the operation, in seconds."""
-        return self._timing.interval
+    def look(self, pause: Pause | None, hours: OpenHours) -> OperationStatus:
+        """How the operation stands; show the requests of the day where they changed."""
+        now, zone = self._clock.now(), self._budget.zone
+        at = now.timestamp()
+        requests = self._budget.used(now), self._budget.ceiling
+        if self._requests != requests:  # as they do at midnight
+            self._requests = requests
+            self._observer.budget(*requests)
+        midnight = day_start(now.astimezone(zone).date() + timedelta(days=1), zone)
+        return OperationStatus(
+            self._timing.interval,
+            *requests,
+            day_ends_at=midnight.timestamp(),
+            pause=(pause.reason, at + pause.wait(at)) if pause else None,
+            hours_open=hours.state(at),
+        )
 
     def publish(self, task: PollTask) -> None:
         """Show a query as it stands; values live three intervals in force at least."""
@@ -174,13 +188,6 @@ class PollStatus:
             self._round[task.skill_id] = started
             self._timing = replace(self._timing, cycle=cycle, lag=task.lag)
         self._observer.timing(self._timing)
-
-    def requests(self) -> None:
-        """Show the requests of the day where they changed, as they do at midnight."""
-        used = self._budget.used(self._clock.now())
-        if self._requests != (used, self._budget.ceiling):
-            self._requests = (used, self._budget.ceiling)
-            self._observer.budget(*self._requests)
 
     def spent(self, today: date) -> None:
         """Log once a day that no request is left."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 
+from exporter.errors import Reason
 from exporter.state.counters import QueryLedger, known_channels, observe
-from exporter.wolkvox.columns import ChannelFigures
+from exporter.wolkvox.columns import ChannelFigures, without_row
 from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window
 
@@ -182,6 +184,24 @@ class ForeignToken:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationStatus:
+    """One operation as its poll loop stands.
+
+    `interval` is in force, in seconds; `used` and `limit` are the requests of the day, which
+    ends at `day_ends_at`; `pause`: why it waits after a refused request, and when it tries
+    again; `hours_open` says whether the `poll_hours` allow polling, and until when (None: for
+    good).
+    """
+
+    interval: float
+    used: int
+    limit: int | None
+    day_ends_at: float
+    pause: tuple[Reason, float] | None = None
+    hours_open: tuple[bool, float | None] = (True, None)
+
+
+@dataclass(frozen=True)
 class QueryStatus:
     """One query as it is published: its memory, its last attempt and its next slot.
 
@@ -199,6 +219,11 @@ class QueryStatus:
     live_until: float | None = None
     error: tuple[str, str] | None = None
 
+    @cached_property
+    def figures(self) -> tuple[ChannelFigures, ...]:
+        """The rows of the day, the known channels among them."""
+        return complete(self.memory.today, self.memory.ledger)
+
     @property
     def up(self) -> bool:
         """Whether the last attempt succeeded; false before the first one ended."""
@@ -210,19 +235,34 @@ class QueryStatus:
         return self.memory.failures > 0 or self.memory.last_success_at is not None
 
 
+def complete(result: Result | None, ledger: QueryLedger | None) -> tuple[ChannelFigures, ...]:
+    """The rows of a result, and a row of zero counts for each known channel it lacks.
+
+    The API leaves out channels without traffic. Absent is 0 for a count and never for a
+    ratio or an average, which stay absent.
+    """
+    if result is None:
+        return ()
+    rows = {row.channel: row for row in result.channels}
+    for channel in known_channels(ledger, result.day):
+        if channel not in rows:
+            rows[channel] = without_row(channel)
+    return tuple(rows[channel] for channel in sorted(rows))
+
+
 @dataclass(slots=True)
 class Snapshot:
     """The latest status of every query; iterating gives those of this moment."""
 
-    _statuses: dict[QueryKey, QueryStatus] = field(default_factory=dict)
+    by_key: dict[QueryKey, QueryStatus] = field(default_factory=dict)
 
     def publish(self, status: QueryStatus) -> None:
         """Replace one query's status."""
-        self._statuses[status.key] = status
+        self.by_key[status.key] = status
 
     def forget(self, key: QueryKey) -> None:
         """Drop a query that the configuration no longer names."""
-        self._statuses.pop(key, None)
+        self.by_key.pop(key, None)
 
     def __iter__(self) -> Iterator[QueryStatus]:
-        return iter([*self._statuses.values()])
+        return iter([*self.by_key.values()])

@@ -8,7 +8,6 @@ serves with.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import queue
 import signal
@@ -60,23 +59,17 @@ def ask_health(directory: Path, now: float) -> str | None:
     """
     if not DirectoryLock.is_held(directory):
         return f"no exporter runs on the state directory {directory}"
-    written, age = _read(directory, now)
-    if not 0 <= age < STALE_SECONDS:
-        with contextlib.suppress(OSError):
-            _write(directory, written)
-            return "the exporter runs, but a poll loop has stood still for too long"
-    return None
-
-
-def _read(directory: Path, now: float) -> tuple[bytes, float]:
-    """What the file holds and how old that is; of a boot before, it may lie in the future."""
     written = b""
-    try:
+    # OSError: there is no file yet, or none can be read; ValueError: it holds no moment.
+    with contextlib.suppress(OSError, ValueError):
         with (directory / NAME).open("rb") as file:
             written = file.read(32)
-        return written, now - float(written)
-    except (OSError, ValueError):
-        return written, math.inf
+        if 0 <= now - float(written) < STALE_SECONDS:  # one of a boot before may lie ahead
+            return None
+    with contextlib.suppress(OSError):
+        _write(directory, written)
+        return "the exporter runs, but a poll loop has stood still for too long"
+    return None
 
 
 def _write(directory: Path, moment: bytes) -> None:

@@ -15,18 +15,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from exporter import __version__
-from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import LANGUAGES, Words, catalogue
 from exporter.metrics.exporter import ExporterTelemetry
-from exporter.metrics.query import complete
 from exporter.metrics.sla import Target, Targets
 from exporter.runtime import Clock
-from exporter.state.models import QueryStatus
+from exporter.state.models import OperationStatus, QueryStatus
 from exporter.web.asgi import choose_language
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line
@@ -37,58 +34,24 @@ _line: Final = partial(one_line, limit=200)
 
 @dataclass(frozen=True, slots=True)
 class OperationView:
-    """One operation as its poll loop stands.
+    """One operation: its configuration, and its poll loop as it stands.
 
-    `interval` is in force, `configured` as written, both in seconds; `used` and `limit` are
-    the requests of the day, which ends at `day_ends_at`; `pause`: why it waits after a
-    refused request, and when it tries again; `hours_open` says whether the
-    `poll_hours` allow polling now, and until when (None: for good). `skills`: their ids in
-    the order of the configuration.
+    `interval` is as written, in seconds. `skills`: their ids in the order of the configuration.
     """
 
     name: str
     server: str
     zone: ZoneInfo
     interval: float
-    configured: float
-    used: int
-    limit: int | None
-    day_ends_at: float
-    pause: tuple[Reason, float] | None
     poll_hours: str | None
-    hours_open: tuple[bool, float | None]
     targets: Targets
-    skills: tuple[str, ...] = ()
+    skills: tuple[str, ...]
+    status: OperationStatus
 
     @property
     def spent(self) -> bool:
         """Whether no request of the day is left."""
-        return self.limit is not None and self.used >= self.limit
-
-
-@dataclass(frozen=True, slots=True)
-class ExporterView:
-    """The exporter itself; `reloaded_at` is when the configuration in force was read."""
-
-    version: str
-    revision: str
-    storage_writable: bool
-    reload_failed: bool
-    reloaded_at: float
-    telemetry_path: str
-
-    @classmethod
-    def of(cls, telemetry: ExporterTelemetry, telemetry_path: str) -> Self:
-        """The exporter as its telemetry knows it just now."""
-        reloaded, at = telemetry.last_reload
-        return cls(
-            version=__version__,
-            revision=telemetry.revision,
-            storage_writable=telemetry.writable,
-            reload_failed=not reloaded,
-            reloaded_at=at,
-            telemetry_path=telemetry_path,
-        )
+        return self.status.limit is not None and self.status.used >= self.status.limit
 
 
 QueryState = Literal["fresh", "late", "expired", "waiting", "paused", "closed"]
@@ -140,7 +103,6 @@ class Part:
 class Page:
     """The whole page; `zone` is that of every operation, or UTC where they are in several."""
 
-    exporter: ExporterView
     now: datetime
     zone: tzinfo
     parts: Sequence[Part]
@@ -148,10 +110,7 @@ class Page:
 
 
 def build_page(
-    exporter: ExporterView,
-    operations: Sequence[OperationView],
-    statuses: Iterable[QueryStatus],
-    now: float,
+    operations: Sequence[OperationView], statuses: Iterable[QueryStatus], now: float
 ) -> Page:
     """The page at a moment; a query whose operation is gone is left out."""
     found = defaultdict[str, list[QueryStatus]](list)
@@ -162,7 +121,7 @@ def build_page(
     zones: dict[str, tzinfo] = {str(view.zone): view.zone for view in operations}
     zone = zones.popitem()[1] if len(zones) == 1 else UTC
     counts = sum((part.counts for part in parts), Counter[str]())
-    return Page(exporter, datetime.fromtimestamp(now, UTC), zone, parts, counts)
+    return Page(datetime.fromtimestamp(now, UTC), zone, parts, counts)
 
 
 def _part(
@@ -174,8 +133,8 @@ def _part(
     ordered = sorted(by_name, key=lambda one: place.get(one.key.skill_id, len(place)))
     queries = [_query(status, view, now, places) for status in ordered]
     failing = Counter(status.error[0] for status in ordered if status.error is not None)
-    if view.pause is not None:  # after a restart only the pause is known
-        failing.setdefault(view.pause[0], 0)
+    if view.status.pause is not None:  # after a restart only the pause is known
+        failing.setdefault(view.status.pause[0], 0)
     rows = [cells for query in queries for _, cells in query.rows]
     judged = [cell.missed for cells in rows for cell in cells if cell.missed is not None]
     counts = Counter(
@@ -197,7 +156,7 @@ def _query(
     today, skill_id = datetime.fromtimestamp(now, view.zone).date(), status.key.skill_id
     figures = None
     if live and result is not None and result.day == today:
-        figures = [*complete(result, status.memory.ledger)]
+        figures = status.figures
     return Query(
         name=_line(status.skill),
         skill_id=skill_id,
@@ -218,28 +177,29 @@ def _state(status: QueryStatus, view: OperationView, live: bool) -> QueryState:
 
     Outside the poll hours figures grow old by design: that needs no attention.
     """
-    if view.pause is not None:
+    failures, operation = status.memory.failures, view.status
+    if operation.pause is not None:
         return "paused"
-    if status.up and live:
+    if live and not failures:
         return "fresh"
     if view.spent:
         return "paused"
-    if not view.hours_open[0] and status.error is None:
+    if not operation.hours_open[0] and status.error is None:
         return "closed"
-    if not status.settled:
-        return "waiting"
-    return "late" if live else "expired"
+    if live:
+        return "late"
+    return "expired" if failures or status.memory.last_success_at is not None else "waiting"
 
 
 def _wait(status: QueryStatus, view: OperationView, now: float) -> float | None:
     """Until the next request: its slot, or later where the operation is held back."""
-    moments = [status.next_slot_at]
-    if view.pause is not None:
-        moments.append(view.pause[1])
+    moments, operation = [status.next_slot_at], view.status
+    if operation.pause is not None:
+        moments.append(operation.pause[1])
     elif view.spent:
-        moments.append(view.day_ends_at)
-    elif not view.hours_open[0]:
-        moments.append(view.hours_open[1])
+        moments.append(operation.day_ends_at)
+    elif not operation.hours_open[0]:
+        moments.append(operation.hours_open[1])
     return max((at - now for at in moments if at is not None), default=None)
 
 
@@ -290,19 +250,20 @@ def _template() -> Callable[..., str]:
 
 
 class StatusPage:
-    """The page for people, from what `operations`, `statuses` and `exporter` return."""
+    """The page for people, from what `operations`, `statuses` and `exporter` hold."""
 
     def __init__(
         self,
         clock: Clock,
         statuses: Iterable[QueryStatus],
         operations: Callable[[], Sequence[OperationView]],
-        exporter: Callable[[], ExporterView],
+        exporter: ExporterTelemetry,
+        telemetry_path: str,
     ) -> None:
         self._clock = clock
         self._statuses = statuses
         self._operations = operations
-        self._exporter = exporter
+        self._exporter = {"exporter": exporter, "telemetry_path": telemetry_path}
         self._kept: dict[str, tuple[float, bytes]] = {}
 
     def html(self, accept_language: str | None) -> bytes:
@@ -315,10 +276,10 @@ class StatusPage:
         started = self._clock.monotonic()
         until, html = self._kept.get(language, (started, b""))
         if started >= until:
-            now = self._clock.epoch()
-            page = build_page(self._exporter(), self._operations(), self._statuses, now)
-            words = Words(language, space="\u00a0")
-            text = _template()(page=page, w=words, t=catalogue(language))
+            now = self._clock.now().timestamp()
+            page = build_page(self._operations(), self._statuses, now)
+            words, texts = Words(language, space="\u00a0"), catalogue(language)
+            text = _template()(page=page, w=words, t=texts, **self._exporter)
             html = SECRETS.scrub(text).encode("utf-8", "replace")
             ended = self._clock.monotonic()
             self._kept[language] = (ended + max(1.0, 10.0 * (ended - started)), html)
