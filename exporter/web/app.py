@@ -189,13 +189,14 @@ def check_telemetry_path(path: str) -> None:
     """ValueError with a sentence for a telemetry path that cannot be.
 
     Requests are compared by their decoded path: what could never match is an error."""
+    reason = ""
     if not path.startswith("/"):
-        raise ValueError(f"the telemetry path {path!r} must begin with /")
-    if not path.isascii() or not path.isprintable() or set(path) & set(" %?#\\"):
-        raise ValueError(
-            f"the telemetry path {path!r} may hold only ASCII, no spaces and none of % ? # \\"
-        )
-    if "//" in path:
-        raise ValueError(f"the telemetry path {path!r} may hold no // (it is read as one /)")
-    if path.startswith("/-/") or path in _DOCUMENTS:
-        raise ValueError(f"the telemetry path {path!r} is taken by another page")
+        reason = "must begin with /"
+    elif not path.isascii() or not path.isprintable() or set(path) & set(" %?#\\"):
+        reason = "may hold only ASCII, no spaces and none of % ? # \\"
+    elif "//" in path:
+        reason = "may hold no // (it is read as one /)"
+    elif path.startswith("/-/") or path in _DOCUMENTS:
+        reason = "is taken by another page"
+    if reason:
+        raise ValueError(f"the telemetry path {path!r} {reason}")

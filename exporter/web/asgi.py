@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -75,6 +75,7 @@ _LONGEST_HEADER: Final = 2048
 _OPENMETRICS_VERSIONS = frozenset({"", "0.0.1", "1.0.0"})
 _TEXT_VERSIONS = frozenset({"", "0.0.4"})
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+_UNNAMED: Final = 0.0005  # liked less than anything named, but not forbidden
 
 
 class Format(Enum):
@@ -94,20 +95,18 @@ def choose_format(accept: str | None) -> Format:
     no header, wildcards, unknown versions and types. Never 406: a scrape that gets the
     older form is worth more than one that fails.
     """
-    wanted, anything = 0.0, 0.0
-    text: float | None = None
-    text_named_first = False
-    for name, version, weight in _items(accept):
+
+    def form(name: str, version: str) -> str:
         if name == "application/openmetrics-text" and version in _OPENMETRICS_VERSIONS:
-            wanted = max(wanted, weight)
-        elif name == "text/plain" and version in _TEXT_VERSIONS:
-            text_named_first = text_named_first or not wanted
-            text = max(text or 0.0, weight)
-        elif name in ("text/*", "*/*"):
-            anything = max(anything, weight)
-    if not wanted or wanted < (anything if text is None else text):
-        return Format.TEXT
-    return Format.TEXT if wanted == text and text_named_first else Format.OPENMETRICS
+            return "OPENMETRICS"
+        if name == "text/plain" and version in _TEXT_VERSIONS:
+            return "TEXT"
+        return "any" if name in ("text/*", "*/*") else ""
+
+    weights = _weights(accept, form)
+    candidates = [one for one in (*weights, "TEXT") if one in Format.__members__]
+    weights["TEXT"] = max(weights.get("TEXT", weights.get("any", 0.0)), _UNNAMED)
+    return Format[max(candidates, key=weights.__getitem__)]
 
 
 @functools.lru_cache(maxsize=16)
@@ -117,31 +116,28 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
     Gzip must be allowed (by name or by `*`, `q=0` forbids) and not be liked less than
     `identity`, which counts only where it is named.
     """
-    weights: dict[str, float] = {}
-    for name, _, weight in _items(accept_encoding):
-        name = "gzip" if name == "x-gzip" else name
-        weights[name] = max(weights.get(name, 0.0), weight)
+    weights = _weights(accept_encoding, lambda name, _: name.removeprefix("x-"))
     gzip = weights.get("gzip", weights.get("*", 0.0))
     return gzip > 0.0 and gzip >= weights.get("identity", 0.0)
 
 
-@functools.lru_cache(maxsize=16)
 def choose_language(accept_language: str | None) -> str:
     """The language that an Accept-Language header likes best (RFC 9110, 12.5.4).
 
     `es-CO` asks for Spanish; `q=0` forbids; at equal weights the one named first.
     """
-    weights: dict[str, float] = {}
-    for name, _, weight in _items(accept_language):
-        language = name.partition("-")[0]
-        weights[language] = max(weights.get(language, 0.0), weight)
-    unnamed = weights.get("*", 0.0005)  # liked less than anything named, but not forbidden
+    weights = _weights(accept_language, lambda name, _: name.partition("-")[0])
+    unnamed = weights.get("*", _UNNAMED)
     candidates = (*(one for one in weights if one in LANGUAGES), *LANGUAGES)
     return max(candidates, key=lambda one: weights.get(one, unnamed))
 
 
-def _items(header: str | None) -> Iterator[tuple[str, str, float]]:
-    """Name, version and weight of each item; one with a broken weight is left out."""
+def _weights(header: str | None, kind: Callable[[str, str], str]) -> dict[str, float]:
+    """The best weight of each kind of item, by name and version, in the order they are named.
+
+    An item with a broken weight is left out.
+    """
+    weights: dict[str, float] = {}
     whole = "" if header is None or len(header) > _LONGEST_HEADER else header
     for part in whole.split(","):
         name, *raw = part.split(";")
@@ -149,4 +145,6 @@ def _items(header: str | None) -> Iterator[tuple[str, str, float]]:
         params = {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
         weight = params.get("q", "1")
         if _WEIGHT.fullmatch(weight):
-            yield name.strip().lower(), params.get("version", ""), float(weight)
+            one = kind(name.strip().lower(), params.get("version", ""))
+            weights[one] = max(weights.get(one, 0.0), float(weight))
+    return weights
