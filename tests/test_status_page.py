@@ -71,9 +71,9 @@ def when(shown: Element) -> str:
     return shown.one("span", klass="when").text.replace("\u00a0", " ")
 
 
-@pytest.mark.parametrize(
-    ("query", "operation", "state"),
-    [
+def test_the_state_of_a_query() -> None:
+    """Fresh, late, expired, waiting, paused, or out of its hours, which needs no attention."""
+    for query, operation, state in (
         (status(VOICE), OPERATION, "fresh"),
         (status(VOICE, failures=1), OPERATION, "late"),
         (replace(status(VOICE, failures=1), live_until=NOW), OPERATION, "expired"),
@@ -88,15 +88,12 @@ def when(shown: Element) -> str:
         (old(), CLOSED, "closed"),
         (never(), CLOSED, "closed"),
         (old(error=ERROR), CLOSED, "expired"),
-    ],
-)
-def test_the_state_of_a_query(query: QueryStatus, operation: OperationView, state: str) -> None:
-    """Fresh, late, expired, waiting, paused, or out of its hours, which needs no attention."""
-    shown = page(query, operations=[operation])
+    ):
+        shown = page(query, operations=[operation])
 
-    assert shown.all("span", klass=f"chip {state}")
-    calm = state in ("fresh", "waiting", "closed")
-    assert shown.all("p", klass="summary good" if calm else "summary bad")
+        assert shown.all("span", klass=f"chip {state}"), (query, state)
+        calm = state in ("fresh", "waiting", "closed")
+        assert shown.all("p", klass="summary good" if calm else "summary bad"), (query, state)
 
 
 def test_a_fresh_query_shows_its_age_slot_and_figures() -> None:
@@ -124,15 +121,15 @@ def test_targets_stand_beside_their_figures() -> None:
     ]
 
 
-@pytest.mark.parametrize("within", [10, 20, 30])
-def test_the_service_level_of_the_target_is_the_one_marked(within: int) -> None:
+def test_the_service_level_of_the_target_is_the_one_marked() -> None:
     """Only the column of the threshold that the target names carries the mark."""
-    entry = f"{{service_level: {{within: {within}s, target: 80%}}}}"
-    operation = replace(OPERATION, targets=targets(entry))
-    (row,) = page(status(VOICE), operations=[operation]).all("tr", klass="row")
+    for within, column in ((10, 3), (20, 4), (30, 5)):
+        entry = f"{{service_level: {{within: {within}s, target: 80%}}}}"
+        operation = replace(OPERATION, targets=targets(entry))
+        (row,) = page(status(VOICE), operations=[operation]).all("tr", klass="row")
 
-    marked = [number for number, cell in enumerate(row.all("td")) if "class" in cell.attributes]
-    assert marked == [{10: 3, 20: 4, 30: 5}[within]]
+        cells = enumerate(row.all("td"))
+        assert [number for number, cell in cells if "class" in cell.attributes] == [column]
 
 
 def test_a_figure_that_rounds_to_its_target_shows_why_it_misses_it() -> None:
@@ -202,42 +199,33 @@ def test_the_same_failure_is_explained_once() -> None:
     assert len(shown.all("tr", klass="failure")) == 4
 
 
-@pytest.mark.parametrize("kind", [*Reason, "server", "tls"])
-@pytest.mark.parametrize("language", ["en", "es"])
-def test_every_failure_has_its_words(kind: str, language: str) -> None:
+def test_every_failure_has_its_words() -> None:
     """What it is and what to do, in both languages."""
-    shown = page(old(error=(kind, "x")), language=language)
-    words = Words(language)
+    for language in ("en", "es"):
+        words = Words(language)
+        for kind in (*Reason, "server", "tls"):
+            shown = page(old(error=(kind, "x")), language=language)
 
-    assert words.text(f"verdict.{kind}") in shown.one("tr", klass="failure").text
-    assert words.advice(kind) in shown.one("ul", klass="advice").text
+            assert words.text(f"verdict.{kind}") in shown.one("tr", klass="failure").text
+            assert words.advice(kind) in shown.one("ul", klass="advice").text
 
 
-@pytest.mark.parametrize(
-    ("query", "operation", "moments", "wait"),
-    [
-        (status(VOICE), PAUSED, ["12:20", "2026-11-19 00:00"], "20 min"),
-        (
-            never(),
-            standing(pause=(Reason.UNAUTHORIZED, NOW + 600)),
-            ["12:10"],
-            "10 min",
-        ),
-        (old(), SPENT, ["2026-11-19 00:00"], "12 h"),
-    ],
-)
-def test_a_pause_says_until_when(
-    query: QueryStatus, operation: OperationView, moments: list[str], wait: str
-) -> None:
+def test_a_pause_says_until_when() -> None:
     """In the operation's own time; the queries wait for its next attempt."""
-    shown = page(query, operations=[operation]).one("section")
+    unauthorized = standing(pause=(Reason.UNAUTHORIZED, NOW + 600))
+    for query, operation, moments, wait in (
+        (status(VOICE), PAUSED, ["12:20", "2026-11-19 00:00"], "20 min"),
+        (never(), unauthorized, ["12:10"], "10 min"),
+        (old(), SPENT, ["2026-11-19 00:00"], "12 h"),
+    ):
+        shown = page(query, operations=[operation]).one("section")
 
-    notice = shown.one("p", klass="notice").text
-    assert re.findall(r"(?:\d{4}-\d\d-\d\d )?\d\d:\d\d", notice) == moments
-    assert when(shown).endswith(f"next request in {wait}")
-    if operation.status.pause is not None:  # after a restart no query remembers the reason
-        advice = shown.one("li", id=f"do:acme:{operation.status.pause[0]}")
-        assert ENGLISH.advice(operation.status.pause[0]) in advice.text
+        notice = shown.one("p", klass="notice").text
+        assert re.findall(r"(?:\d{4}-\d\d-\d\d )?\d\d:\d\d", notice) == moments
+        assert when(shown).endswith(f"next request in {wait}")
+        if (pause := operation.status.pause) is not None:
+            advice = shown.one("li", id=f"do:acme:{pause[0]}")
+            assert ENGLISH.advice(pause[0]) in advice.text  # no query remembers the reason
 
 
 def test_what_an_operation_is() -> None:
@@ -259,20 +247,20 @@ def test_what_an_operation_is() -> None:
     assert section.one("meter").attributes["value"] == "312"
 
 
-@pytest.mark.parametrize(
-    ("hours_open", "key"),
-    [((True, NOW + 3600), "open_until"), ((True, None), "open"), ((False, None), "closed")],
-)
-def test_poll_hours_in_words(hours_open: tuple[bool, float | None], key: str) -> None:
+def test_poll_hours_in_words() -> None:
     """Until when, where they change at all; without a ceiling there is no meter."""
-    operation = standing(
-        replace(OPERATION, poll_hours="24/7"), hours_open=hours_open, limit=None
-    )
-    section = page(operations=[operation]).one("section")
+    for is_open, until, key in (
+        (True, NOW + 3600, "open_until"),
+        (True, None, "open"),
+        (False, None, "closed"),
+    ):
+        always = replace(OPERATION, poll_hours="24/7")
+        operation = standing(always, hours_open=(is_open, until), limit=None)
+        section = page(operations=[operation]).one("section")
 
-    text = ENGLISH.text(f"page.hours.{key}", until="13:00")
-    assert text in [small.text for small in section.all("small")]
-    assert not section.all("meter")
+        text = ENGLISH.text(f"page.hours.{key}", until="13:00")
+        assert text in [small.text for small in section.all("small")]
+        assert not section.all("meter")
 
 
 def test_outside_the_hours_the_next_request_is_when_they_open() -> None:
@@ -297,9 +285,9 @@ def test_queries_stand_as_they_are_configured() -> None:
     assert names == ["Ventas", "Z", "Alfa", "beta"]
 
 
-@pytest.mark.parametrize(
-    ("queries", "operations", "summary", "calm"),
-    [
+def test_the_summary() -> None:
+    """One sentence on top, and in the title of the window."""
+    cases: tuple[tuple[list[QueryStatus], list[OperationView], str, bool], ...] = (
         ([], [], "No operation is being polled", True),
         ([], [OPERATION], "Waiting for the first answers", True),
         ([never()], [OPERATION], "Waiting for the first answers", True),
@@ -315,17 +303,13 @@ def test_queries_stand_as_they_are_configured() -> None:
         ([status(VOICE, failures=1)], [OPERATION], "1 of 1 queries needs attention", False),
         ([old(), never()], [OPERATION], "1 of 2 queries needs attention", False),
         ([old(), old()], [OPERATION], "2 of 2 queries need attention", False),
-    ],
-)
-def test_the_summary(
-    queries: list[QueryStatus], operations: list[OperationView], summary: str, calm: bool
-) -> None:
-    """One sentence on top, and in the title of the window."""
-    shown = page(*queries, operations=operations)
+    )
+    for queries, operations, summary, calm in cases:
+        shown = page(*queries, operations=operations)
 
-    assert shown.one("title").text == f"{summary} · wolkvox-exporter"
-    good_or_bad = "summary good" if calm else "summary bad"
-    assert shown.one("p", klass=good_or_bad).text.endswith(f" {summary}.")
+        assert shown.one("title").text == f"{summary} · wolkvox-exporter"
+        good_or_bad = "summary good" if calm else "summary bad"
+        assert shown.one("p", klass=good_or_bad).text.endswith(f" {summary}.")
 
 
 def test_several_operations_have_a_list_of_them() -> None:
@@ -354,17 +338,16 @@ def test_what_the_exporter_says_of_itself() -> None:
     assert "11:00" in footer.text
 
 
-@pytest.mark.parametrize("telemetry_path", ["/metrics", "/a/b", "/a:b"])
-def test_links_work_behind_a_path_prefix(telemetry_path: str) -> None:
+def test_links_work_behind_a_path_prefix() -> None:
     """Every link is relative to the page, wherever a proxy shows it."""
-    queries = status(VOICE), old(error=ERROR)
-    shown = page(*queries, operations=[AIMED, TOKYO], telemetry_path=telemetry_path)
-    base = "https://proxy.example/wolkvox/"
-    links = {urljoin(base, link.attributes["href"]) for link in shown.all("a")}
+    queries, base = (status(VOICE), old(error=ERROR)), "https://proxy.example/wolkvox/"
+    for telemetry_path in ("/metrics", "/a/b", "/a:b"):
+        shown = page(*queries, operations=[AIMED, TOKYO], telemetry_path=telemetry_path)
+        links = {urljoin(base, link.attributes["href"]) for link in shown.all("a")}
 
-    outside = {link for link in links if not link.startswith((f"{base}#", f"{base}?lang="))}
-    paths = ["config", "docs", "-/healthy", "-/ready", telemetry_path.removeprefix("/")]
-    assert outside == {base + path for path in paths}
+        outside = {link for link in links if not link.startswith((f"{base}#", f"{base}?lang="))}
+        paths = ["config", "docs", "-/healthy", "-/ready", telemetry_path.removeprefix("/")]
+        assert outside == {base + path for path in paths}
 
 
 def test_what_is_wrong_with_the_exporter_is_on_top() -> None:
@@ -395,24 +378,23 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_names_are_only_text(name: str) -> None:
+def test_hostile_names_are_only_text() -> None:
     """In a skill, a channel, an error: no element, no control, no bidi character."""
-    harmless, hostile = (
-        page(
-            replace(status(replace(VOICE, channel=text), skill=text), error=(Reason.HTTP, text))
-        )
-        for text in ("plain", name)
-    )
 
-    assert [one.tag for one in hostile.everything()] == [
-        one.tag for one in harmless.everything()
-    ]
-    assert not re.search(
-        "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", hostile.text
-    )
-    assert "49" not in hostile.one("span", klass="skill").text
-    assert len(hostile.one("span", klass="skill").text) < 300
+    def named(text: str) -> Element:
+        query = status(replace(VOICE, channel=text), skill=text)
+        return page(replace(query, error=(Reason.HTTP, text)))
+
+    harmless = [one.tag for one in named("plain").everything()]
+    for name in HOSTILE:
+        hostile = named(name)
+
+        assert [one.tag for one in hostile.everything()] == harmless, name
+        assert not re.search(
+            "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", hostile.text
+        )
+        assert "49" not in hostile.one("span", klass="skill").text
+        assert len(hostile.one("span", klass="skill").text) < 300
 
 
 def test_names_that_read_from_right_to_left_stay_in_their_place() -> None:
@@ -522,20 +504,18 @@ def test_a_page_is_kept_for_a_second_or_longer_where_it_is_costly() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("query", "language"),
-    [
-        ("", "fr"), ("?lang=es", "es"), ("?x=1&lang=EN&y", "EN"), ("?lang=", "fr"),
-        ("?lang=%3Cscript%3E", "fr"), ("?slang=es", "fr"), ("?lang=es-CO", "fr"),
-    ],
-)  # fmt: skip
-async def test_the_address_may_name_the_language(query: str, language: str) -> None:
+async def test_the_address_may_name_the_language() -> None:
     """`?lang=es` goes before the header of the browser; nothing else of it is looked at."""
     async with running() as server:
-        answer = await (await server.connect()).get(f"/{query}", "Accept-Language: fr")
+        client = await server.connect()
+        for query, language in (
+            *(("", "fr"), ("?lang=es", "es"), ("?x=1&lang=EN&y", "EN"), ("?lang=", "fr")),
+            *(("?lang=%3Cscript%3E", "fr"), ("?slang=es", "fr"), ("?lang=es-CO", "fr")),
+        ):
+            answer = await client.get(f"/{query}", "Accept-Language: fr")
 
-    assert answer.body == f"<html lang={language}>".encode()
-    assert "'unsafe-inline'" not in answer.headers["content-security-policy"]
+            assert answer.body == f"<html lang={language}>".encode()
+            assert "'unsafe-inline'" not in answer.headers["content-security-policy"]
 
 
 def test_a_row_without_any_figure_is_dashes() -> None:

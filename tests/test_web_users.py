@@ -50,34 +50,20 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        (basic("alice", "wonder"), True),
-        (basic("ñandú", "wonder"), True),
-        (basic("alice", "wonder").replace("Basic", "bASIC "), True),
-        (basic("long", "x" * 72), True),
-        (basic("long", "x" * 200), True),  # bcrypt never read further
-        (basic("alice", "wonde"), False),
-        (basic("alice", "wonder\x00"), False),
-        (basic("alice", ""), False),
-        (basic("Alice", "wonder"), False),
-        (basic("bob", "wonder"), False),
-        (basic("", ""), False),
-        (basic(b"\xff", b"\xff"), False),
-        (None, False),
-        ("", False),
-        ("Basic", False),
-        ("Basic !!!", False),
-        ("Basic YWxpY2U=", False),
-        ("Bearer YWxpY2U6d29uZGVy", False),
-        ("Basic \xff\xfe", False),
-    ],
-    ids=range(19),
-)
-async def test_users_are_known_by_their_password(header: str | None, expected: bool) -> None:
-    """Real hashes, real bcrypt; whatever is odd is simply unknown."""
-    assert await BasicAuth().judge(USERS, header) is expected
+async def test_users_are_known_by_their_password() -> None:
+    """Real hashes, real bcrypt, which never read beyond 72 bytes; what is odd is unknown."""
+    for header in (
+        *(basic("alice", "wonder"), basic("ñandú", "wonder"), basic("long", "x" * 72)),
+        *(basic("alice", "wonder").replace("Basic", "bASIC "), basic("long", "x" * 200)),
+    ):
+        assert await BasicAuth().judge(USERS, header) is True, header
+    for odd in (
+        *(basic("alice", "wonde"), basic("alice", "wonder\x00"), basic("alice", "")),
+        *(basic("Alice", "wonder"), basic("bob", "wonder"), basic("", ""), None, "", "Basic"),
+        *(basic(b"\xff", b"\xff"), "Basic !!!", "Basic YWxpY2U=", "Basic \xff\xfe"),
+        "Bearer YWxpY2U6d29uZGVy",
+    ):
+        assert await BasicAuth().judge(USERS, odd) is False, odd
 
 
 @pytest.mark.anyio
@@ -170,21 +156,12 @@ def test_no_header_raises(header: str) -> None:
     assert read_basic(header) is None or isinstance(read_basic(header), tuple)
 
 
-@pytest.mark.parametrize(
-    ("text", "good"),
-    [
-        (ALICE.decode(), True),
-        ("$2y$10$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm", True),
-        ("$2y$18$YMxc6tZ7YwDzuPRgCj76CObPZS2FbmEHOBuMyGKdfVnpEuhQWplRC", True),
-        ("$2y$03$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm", False),
-        ("$2y$32$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm", False),
-        ("$2$10$zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm", False),
-        ("$apr1$x$zDtDwChl2TfzzHo3WFPgeu", False),
-        ("doe", False),
-    ],
-)
-def test_hashes_are_those_that_bcrypt_reads(text: str, good: bool) -> None:
+def test_hashes_are_those_that_bcrypt_reads() -> None:
     """What passes here never raises later: bcrypt answers yes or no."""
-    assert bool(BCRYPT_HASH.fullmatch(text)) is good
-    if good and "$18$" not in text:
-        assert bcrypt.checkpw(b"something else", text.encode()) is False
+    body = "zDtDwChl2TfzzHo3WFPgeuWuMP2nQGBoZrx/weH5dG0SCTodVpBLm"
+    for text in (ALICE.decode(), f"$2y$10${body}", f"$2a$04${body}", f"$2b$31${body}"):
+        assert BCRYPT_HASH.fullmatch(text), text
+        if "$31$" not in text:
+            assert bcrypt.checkpw(b"something else", text.encode()) is False
+    for text in (f"$2y$03${body}", f"$2y$32${body}", f"$2$10${body}", "$apr1$x$zDtDwCh", "doe"):
+        assert not BCRYPT_HASH.fullmatch(text), text
