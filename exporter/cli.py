@@ -25,7 +25,7 @@ from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.mainloop import exit_on_signal, thread_limit
 from exporter.runtime import system_clock
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
-from exporter.web.health import ask_health
+from exporter.state.locks import ask_health
 
 # The commands that have a module of their own.
 MODULES = {

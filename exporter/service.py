@@ -37,11 +37,10 @@ from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
 from exporter.metrics.page import MetricsPage
 from exporter.runtime import Clock, ServiceManager
 from exporter.sharding import WHOLE, Shard
-from exporter.state.locks import DirectoryLock, TokenGate
+from exporter.state.locks import DirectoryLock, TokenGate, beat
 from exporter.state.models import Snapshot
 from exporter.state.storage import Storage, ThreadedState
 from exporter.web.app import App, check_telemetry_path
-from exporter.web.health import beat
 from exporter.web.listen import address_of, bind, parse_listen_address
 from exporter.web.server import HttpServer
 from exporter.web.status import StatusPage
@@ -201,8 +200,7 @@ class _Process:
                 fleet = Fleet(self._means(), group)
                 servers = [self._server(fleet, sockets), *beside()]
                 with self._on_signals(fleet, servers):
-                    storage, clock = self._settings.storage, self._clock
-                    alive = beat(storage, fleet.healthy, clock.monotonic, clock.sleep)
+                    alive = beat(self._settings.storage, fleet.healthy, self._clock)
                     beating = group.create_task(alive)
                     await fleet.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.

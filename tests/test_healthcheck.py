@@ -7,13 +7,21 @@ import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import StartError, StorageError
-from exporter.state.locks import DirectoryLock
-from exporter.web.health import BEAT_SECONDS, NAME, STALE_SECONDS, ask_health, beat
+from exporter.runtime import Clock
+from exporter.state.locks import (
+    BEAT_SECONDS,
+    HEARTBEAT,
+    STALE_SECONDS,
+    DirectoryLock,
+    ask_health,
+    beat,
+)
 from tests.e2e_api import Api, Script, found, row
 from tests.e2e_support import Launch, operation, wait_for, write_config
 
@@ -47,12 +55,12 @@ async def beats(directory: Path, *healthy: bool) -> None:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await beat(directory, answer, lambda: now, sleep)
+        await beat(directory, answer, Clock(lambda: datetime.now(UTC), lambda: now, sleep))
 
 
 def written(directory: Path) -> float:
     """What the file holds; -1 before there is one."""
-    file = directory / NAME
+    file = directory / HEARTBEAT
     return float(file.read_bytes() or -1) if file.exists() else -1
 
 
@@ -60,7 +68,7 @@ def written(directory: Path) -> float:
 async def test_each_beat_is_written(state: Path) -> None:
     """The moment by the monotonic clock, in a file of the exporter's user alone."""
     await beats(state, True, True)
-    assert (state / NAME).stat().st_mode & 0o777 == 0o600
+    assert (state / HEARTBEAT).stat().st_mode & 0o777 == 0o600
     assert ask_health(state, 1000.0 + BEAT_SECONDS) is None
     assert ask_health(state, 999.0 + BEAT_SECONDS + STALE_SECONDS) is None
     assert "stood still" in (ask_health(state, 1000.0 + BEAT_SECONDS + STALE_SECONDS) or "")
@@ -79,7 +87,7 @@ async def test_loops_that_stand_still_are_no_sign_of_life(state: Path) -> None:
 async def test_a_removed_file_is_made_again(state: Path) -> None:
     """An emptied directory costs one beat."""
     await beats(state, True)
-    (state / NAME).unlink()
+    (state / HEARTBEAT).unlink()
     await beats(state, True)
     assert written(state) == 1000
 
@@ -89,7 +97,7 @@ def test_a_stale_file_is_no_running_exporter(tmp_path: Path) -> None:
     assert "no exporter runs" in (ask_health(tmp_path / "nowhere", 1000.0) or "")
     assert "no exporter runs" in (ask_health(tmp_path, 1000.0) or "")
     DirectoryLock.take(tmp_path).release()
-    (tmp_path / NAME).write_text("000000001000\n")
+    (tmp_path / HEARTBEAT).write_text("000000001000\n")
     assert "no exporter runs" in (ask_health(tmp_path, 1000.0) or "")
 
 
@@ -97,17 +105,17 @@ def test_what_is_no_recent_moment_is_no_sign_of_life(state: Path) -> None:
     """Of a boot before (in the future by now), cut off, or not ours; and it stays as it is."""
     assert "stood still" in (ask_health(state, 1000.0) or "")  # no beat yet
     for text in ("", "000000002000\n", "nonsense\n", "nan\n", "inf\n", "\0" * 99):
-        (state / NAME).write_text(text)
+        (state / HEARTBEAT).write_text(text)
         assert "stood still" in (ask_health(state, 1000.0) or ""), text
-        assert (state / NAME).read_text() == text
+        assert (state / HEARTBEAT).read_text() == text
 
 
 def test_a_disk_that_takes_nothing_is_no_reason_to_restart(state: Path) -> None:
     """The exporter serves on and cannot write its sign of life: neither can the check."""
-    (state / NAME).symlink_to("/dev/full")
+    (state / HEARTBEAT).symlink_to("/dev/full")
     assert ask_health(state, 1000.0) is None
-    (state / NAME).unlink()
-    (state / NAME).mkdir()
+    (state / HEARTBEAT).unlink()
+    (state / HEARTBEAT).mkdir()
     assert ask_health(state, 1000.0) is None
 
 
@@ -158,13 +166,13 @@ def test_a_running_exporter(launch: Launch, tmp_path: Path, serve_api: Serve) ->
     assert "no exporter runs on the state directory" in before.log()
     life = launch.serve(config, *flags, "--web.config.file", "web.yml")
     assert life.get("/metrics").status == 401
-    wait_for((state / NAME).exists, "a sign of life")
+    wait_for((state / HEARTBEAT).exists, "a sign of life")
     wait_for(lambda: healthy("healthcheck", *flags), "a healthy exporter")
     assert healthy(*flags, "healthcheck")
     assert healthy("healthcheck", WOLKVOX_EXPORTER_STORAGE_PATH=str(state))
     assert healthy("healthcheck", STATE_DIRECTORY=str(state))
     life.send(signal.SIGSTOP)
-    (state / NAME).write_text("000000000001\n")  # as if it had hung for long
+    (state / HEARTBEAT).write_text("000000000001\n")  # as if it had hung for long
     hung = launch("healthcheck", *flags)
     assert hung.wait() == 1
     assert "stood still" in hung.log()

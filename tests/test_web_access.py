@@ -584,14 +584,14 @@ def test_a_bucket_never_holds_more_than_its_burst() -> None:
     """A night without scrapes saves up no more than `burst` requests; None is no limit."""
     moment = Moment()
     bucket = TokenBucket(moment)
-    limit = RateLimit(1.0, 2)
+    limit = RateLimit(interval="1s", burst=2)
     moment.now = 1_000.0
 
     assert [bucket.take(limit) for _ in range(3)] == [True, True, False]
     moment.now += 1_000.0
     assert [bucket.take(limit) for _ in range(3)] == [True, True, False]
     assert [bucket.take(None) for _ in range(3)] == [True, True, True]
-    assert bucket.take(RateLimit(1.0, 0)) is False
+    assert bucket.take(RateLimit(interval="1s", burst=0)) is False
 
 
 async def test_a_renewed_certificate_is_served_without_a_restart(

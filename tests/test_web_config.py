@@ -119,7 +119,7 @@ rate_limit:
         (b"x-content-type-options", b"nosniff"),
         (b"x-xss-protection", b"1"),
     )
-    assert config.rate_limit == RateLimit(60.5, 20)
+    assert config.rate_limit == RateLimit(interval="60.5s", burst=20)
     assert [path.name for path in config.files] == [
         *("web.yml", "server.pem", "server.key", "other.pem")
     ]
@@ -439,5 +439,5 @@ def test_the_documented_example_is_good(pairs: Path, load: Loader) -> None:
 
     assert config.tls is not None
     assert set(config.users) == {b"prometheus"}
-    assert config.rate_limit == RateLimit(0.1, 20)
+    assert config.rate_limit == RateLimit(interval="100ms", burst=20)
     assert config.warnings == ()

@@ -66,14 +66,6 @@ Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
-    """One request each `interval` seconds, and `burst` of them at once."""
-
-    interval: float
-    burst: int
-
-
-@dataclass(frozen=True, slots=True)
 class WebConfig:
     """What the file says, ready to be used; without a file: everybody, plain HTTP.
 
@@ -111,7 +103,7 @@ def _one_of(names: Collection[str]) -> AfterValidator:
     return _must(names.__contains__, f"must be one of {', '.join(names)}")
 
 
-def _known(what: str, names: Collection[str]) -> AfterValidator:
+def _known(what: str, *names: str) -> AfterValidator:
     return _must(
         names.__contains__, lambda name: f"is no known {what}{did_you_mean(name, names)}"
     )
@@ -177,9 +169,9 @@ class TlsForm(_Form):
     client_allowed_sans: Annotated[list[_Filled], _must(len, _EMPTY)] = []
     min_version: _Version = "TLS12"
     max_version: _Version = "TLS13"
-    cipher_suites: list[Annotated[str, _known("suite", [*CIPHERS, *TLS13_SUITES])]] = []
+    cipher_suites: list[Annotated[str, _known("suite", *CIPHERS, *TLS13_SUITES)]] = []
     prefer_server_cipher_suites: StrictBool = True
-    curve_preferences: list[Annotated[str, _known("curve", CURVES)]] = []
+    curve_preferences: list[Annotated[str, _known("curve", *CURVES)]] = []
 
 
 class HttpForm(_Form):
@@ -189,8 +181,8 @@ class HttpForm(_Form):
     headers: dict[str, str] = {}
 
 
-class RateForm(_Form):
-    """The section `rate_limit`."""
+class RateLimit(_Form):
+    """One request each `interval` seconds, and `burst` of them at once; 0: no limit."""
 
     interval: Annotated[float, BeforeValidator(_seconds)] = 0.0
     burst: Annotated[StrictInt, Field(ge=0)] = 0
@@ -205,7 +197,7 @@ class WebForm(_Form):
         dict[_User, _Hash],
         _must(len, "names no user: write one, or leave it out"),
     ] = {}
-    rate_limit: RateForm = RateForm()
+    rate_limit: RateLimit = RateLimit()
 
 
 # From the form to what can be used ---------------------------------------------------------
@@ -223,7 +215,7 @@ def load_web_config(path: Path) -> WebConfig:
         tls=_tls(form.tls_server_config, found, files),
         users={name.encode(): one.get_secret_value().encode() for name, one in users},
         headers=_headers(form.http_server_config, found),
-        rate_limit=RateLimit(rate.interval, rate.burst) if rate.interval else None,
+        rate_limit=rate if rate.interval else None,
         files=files,
         warnings=tuple(found.warnings),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from exporter.config import Configuration
@@ -67,6 +68,7 @@ class Operations(Protocol):
         ...
 
 
+@dataclass
 class App:
     """The ASGI callable.
 
@@ -76,26 +78,18 @@ class App:
     at once (0: no cap). ValueError with a sentence for a telemetry path that cannot be.
     """
 
-    def __init__(
-        self,
-        metrics: Callable[[bool, bool], bytes],
-        operations: Operations,
-        status: Callable[[str | None], bytes],
-        reload: Callable[[], Awaitable[str | None]],
-        *,
-        telemetry_path: str = "/metrics",
-        lifecycle: bool = False,
-        max_requests: int = 40,
-    ) -> None:
-        check_telemetry_path(telemetry_path)
-        self._render = metrics
-        self._operations = operations
-        self._html = status
-        self._read_again = reload
-        self._lifecycle = lifecycle
-        self._max_requests = max_requests
-        self._under_way = 0
-        self._shown: tuple[Configuration, bytes] | None = None
+    metrics: Callable[[bool, bool], bytes]
+    operations: Operations
+    status: Callable[[str | None], bytes]
+    reload: Callable[[], Awaitable[str | None]]
+    telemetry_path: str = "/metrics"
+    lifecycle: bool = False
+    max_requests: int = 40
+    _under_way: int = 0
+    _shown: tuple[Configuration, bytes] | None = None
+
+    def __post_init__(self) -> None:
+        check_telemetry_path(self.telemetry_path)
         self._routes = {
             "/": (_READ, self._status),
             "/config": (_READ, self._config),
@@ -103,7 +97,7 @@ class App:
             "/-/healthy": (_READ, self._healthy),
             "/-/ready": (_READ, self._ready),
             "/-/reload": (("POST",), self._reload),
-            telemetry_path: (_READ, self._metrics),
+            self.telemetry_path: (_READ, self._metrics),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,8 +108,8 @@ class App:
         """
         scope["path"] = _SLASHES.sub("/", scope["path"])
         counts = not scope["path"].startswith("/-/")
-        if counts and 0 < self._max_requests <= self._under_way:
-            text = f"{self._max_requests} requests are under way: see --web.max-requests."
+        if counts and 0 < self.max_requests <= self._under_way:
+            text = f"{self.max_requests} requests are under way: see --web.max-requests."
             await answer(send, sentence(503, text, (b"retry-after", b"1")))
             return
         self._under_way += counts
@@ -139,7 +133,7 @@ class App:
     async def _metrics(self, scope: Scope) -> Reply:
         form = choose_format(request_header(scope, b"accept"))
         gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
-        body = self._render(form is Format.OPENMETRICS, gzip)
+        body = self.metrics(form is Format.OPENMETRICS, gzip)
         vary = (b"vary", b"Accept, Accept-Encoding")
         headers: Headers = ((b"content-type", form.value.encode()), vary)
         return Reply(200, body, (*headers, (b"content-encoding", b"gzip")) if gzip else headers)
@@ -148,11 +142,11 @@ class App:
         # ?lang=es goes before what the browser prefers.
         asked = _LANGUAGE.search(scope.get("query_string", b""))
         accepted = request_header(scope, b"accept-language")
-        return Reply(200, self._html(asked[1].decode() if asked else accepted), _HTML_HEADERS)
+        return Reply(200, self.status(asked[1].decode() if asked else accepted), _HTML_HEADERS)
 
     async def _config(self, scope: Scope) -> Reply:
         """The configuration in force without its secrets; made once for each reload."""
-        configuration = self._operations.configuration
+        configuration = self.operations.configuration
         if self._shown is None or self._shown[0] is not configuration:
             text = SECRETS.scrub(redacted(configuration))
             self._shown = (configuration, text.encode("utf-8", "replace"))
@@ -167,19 +161,19 @@ class App:
         return Reply(200, f"{reference()}\n# Configuration\n\n{tables()}".encode())
 
     async def _healthy(self, scope: Scope) -> Reply:
-        if self._operations.healthy():
+        if self.operations.healthy():
             return sentence(200, "Healthy: the poll loops live.")
         return sentence(503, "Not healthy: a poll loop does not move.")
 
     async def _ready(self, scope: Scope) -> Reply:
-        if self._operations.ready():
+        if self.operations.ready():
             return sentence(200, "Ready.")
         return sentence(503, "Not ready: a query still waits for the end of its first poll.")
 
     async def _reload(self, scope: Scope) -> Reply:
-        if not self._lifecycle:
+        if not self.lifecycle:
             return sentence(403, _LIFECYCLE_OFF)
-        reason = await self._read_again()
+        reason = await self.reload()
         if reason is None:
             return sentence(200, "Reloaded.")
         return sentence(500, f"Not reloaded, the old configuration stays in force: {reason}")

@@ -11,7 +11,7 @@ import functools
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from pathlib import Path
@@ -249,22 +249,16 @@ def _template() -> Callable[..., str]:
     return environment.get_template("status.html", globals=names).render
 
 
+@dataclass(slots=True)
 class StatusPage:
     """The page for people, from what `operations`, `statuses` and `exporter` hold."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        statuses: Iterable[QueryStatus],
-        operations: Callable[[], Sequence[OperationView]],
-        exporter: ExporterTelemetry,
-        telemetry_path: str,
-    ) -> None:
-        self._clock = clock
-        self._statuses = statuses
-        self._operations = operations
-        self._exporter = {"exporter": exporter, "telemetry_path": telemetry_path}
-        self._kept: dict[str, tuple[float, bytes]] = {}
+    clock: Clock
+    statuses: Iterable[QueryStatus]
+    operations: Callable[[], Sequence[OperationView]]
+    exporter: ExporterTelemetry
+    telemetry_path: str
+    _kept: dict[str, tuple[float, bytes]] = field(default_factory=dict)
 
     def html(self, accept_language: str | None) -> bytes:
         """The page as UTF-8, in the language that an Accept-Language header prefers.
@@ -273,14 +267,18 @@ class StatusPage:
         and however large it is, each language takes a tenth of the event loop at most.
         """
         language = choose_language(accept_language)
-        started = self._clock.monotonic()
+        started = self.clock.monotonic()
         until, html = self._kept.get(language, (started, b""))
         if started >= until:
-            now = self._clock.now().timestamp()
-            page = build_page(self._operations(), self._statuses, now)
-            words, texts = Words(language, space="\u00a0"), catalogue(language)
-            text = _template()(page=page, w=words, t=texts, **self._exporter)
+            now = self.clock.now().timestamp()
+            text = _template()(
+                page=build_page(self.operations(), self.statuses, now),
+                exporter=self.exporter,
+                telemetry_path=self.telemetry_path,
+                w=Words(language, space="\u00a0"),
+                t=catalogue(language),
+            )
             html = SECRETS.scrub(text).encode("utf-8", "replace")
-            ended = self._clock.monotonic()
+            ended = self.clock.monotonic()
             self._kept[language] = (ended + max(1.0, 10.0 * (ended - started)), html)
         return html

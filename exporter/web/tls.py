@@ -217,6 +217,7 @@ class _TellingObject(ssl.SSLObject):
             raise ssl.SSLWantReadError from error
 
 
+@dataclass(eq=False)
 class Handshake(asyncio.Protocol):
     """One connection until its handshake is done: then the protocol of `http` takes over.
 
@@ -224,29 +225,21 @@ class Handshake(asyncio.Protocol):
     so a load balancer looks whether the port is open.
     """
 
-    def __init__(
-        self,
-        policy: TlsPolicy,
-        limits: Limits,
-        others: Queue,
-        http: Callable[[], asyncio.Protocol],
-        failed: Callable[[], None],
-    ) -> None:
-        self._policy = policy
-        self._limits = limits
-        self._others = others
-        self._http = http
-        self._failed = failed
-        self._early = b""
-        self._reported = False
-        self.steps = 0
+    policy: TlsPolicy
+    limits: Limits
+    others: Queue
+    http: Callable[[], asyncio.Protocol]
+    failed: Callable[[], None]
+    steps: int = 0
+    _early: bytes = b""
+    _reported: bool = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there: nothing is read of it but by the handshake."""
         self._transport = transport
         transport.pause_reading()
         self._task = asyncio.get_running_loop().create_task(self._shake_hands())
-        self._others.enter(self, self._close)
+        self.others.enter(self, self._close)
 
     def data_received(self, data: bytes) -> None:
         """Keep what comes between the end of the handshake and the beginning of HTTP."""
@@ -259,15 +252,15 @@ class Handshake(asyncio.Protocol):
 
     async def _shake_hands(self) -> None:
         _current.set(self)
-        self._policy.context.sslobject_class = _TellingObject
+        self.policy.context.sslobject_class = _TellingObject
         try:
             transport = await asyncio.get_running_loop().start_tls(
                 self._transport,
                 self,
-                self._policy.context,
+                self.policy.context,
                 server_side=True,
-                ssl_handshake_timeout=self._limits.handshake_timeout,
-                ssl_shutdown_timeout=self._limits.write_timeout,
+                ssl_handshake_timeout=self.limits.handshake_timeout,
+                ssl_shutdown_timeout=self.limits.write_timeout,
             )
         except OSError as error:
             # The end of a client that said nothing; a silence that lasts is another error.
@@ -275,16 +268,16 @@ class Handshake(asyncio.Protocol):
                 self._report(error)
             return
         finally:
-            self._others.pop(self, None)
+            self.others.pop(self, None)
         if transport is None or transport.is_closing():
             self._report("the client is gone")
             return
-        if not self._policy.admits(transport.get_extra_info("peercert")):
+        if not self.policy.admits(transport.get_extra_info("peercert")):
             self._report("the certificate holds none of client_allowed_sans")
             transport.abort()
             return
         transport.set_write_buffer_limits(high=_UNSENT_BYTES)
-        http = self._http()
+        http = self.http()
         transport.set_protocol(http)
         http.connection_made(transport)
         if self._early:
@@ -299,11 +292,10 @@ class Handshake(asyncio.Protocol):
             self._transport.write(_NO_TLS)
         loop = asyncio.get_running_loop()
         loop.call_soon(self._end)  # behind the alert
-        loop.call_later(self._limits.linger, self._transport.abort)
+        loop.call_later(self.limits.linger, self._transport.abort)
 
     def _end(self) -> None:
-        """Close this side; a client that is gone already leaves nothing to close."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a client that is gone leaves nothing to close
             self._transport.write_eof()
 
     def _report(self, reason: object) -> None:
@@ -311,7 +303,7 @@ class Handshake(asyncio.Protocol):
         if self._reported:
             return
         self._reported = True
-        self._failed()
+        self.failed()
         client = self._transport.get_extra_info("peername") or ("unknown",)
         reason = getattr(reason, "reason", None) or str(reason) or "the client is gone"
         say(log, logging.DEBUG, "TLS handshake failed", client=client[0], reason=reason)
