@@ -95,10 +95,14 @@ class LiveConfig:
             # Tried again at each look: the missing piece may be a file that is not known yet.
             self._complain("; ".join(map(str, exc.problems)))
             return
-        if lost := self._config.protections - config.protections:
+        for section, before, after in (
+            ("tls_server_config", self._config.tls, config.tls),
+            ("basic_auth_users", self._config.users, config.users),
+        ):
             # Perhaps the file is just being written, and has only its first lines yet.
-            self._complain(f"{', '.join(sorted(lost))} is gone: reload if that is meant")
-            return
+            if before and not after:
+                self._complain(f"{section} is gone: reload if that is meant")
+                return
         self.use(config)
         say(log, logging.INFO, "web configuration reloaded", file=self._path)
 

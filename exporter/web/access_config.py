@@ -80,12 +80,6 @@ class WebConfig:
     files: Mapping[Path, Stamp] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    @property
-    def protections(self) -> frozenset[str]:
-        """The sections that keep somebody out, or something secret."""
-        found = {"tls_server_config": self.tls, "basic_auth_users": self.users}
-        return frozenset(name for name, section in found.items() if section)
-
 
 # The file's form ---------------------------------------------------------------------------
 

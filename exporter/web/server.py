@@ -48,28 +48,19 @@ _SAID_EVERY_SECONDS = 60.0
 class Limits:
     """What one client may cost; times in seconds, sizes in bytes."""
 
-    # Request line and headers together (else 431), and a body (else 413).
-    head_bytes: int = 64 * 1024
-    body_bytes: int = 16 * 1024
-    # Whether bodies reach the application; the exporter has no page that reads one.
-    keep_bodies: bool = False
+    head_bytes: int = 64 * 1024  # request line and headers together, else 431
+    body_bytes: int = 16 * 1024  # else 413
+    keep_bodies: bool = False  # whether they reach the application; the exporter reads none
     handshake_timeout: float = 10.0
-    # For a whole request: from the connection, later from the request's first byte.
-    request_timeout: float = 10.0
-    # For the next request on a connection that is kept open.
-    idle_timeout: float = 75.0
-    # For the client to take a whole answer.
-    write_timeout: float = 60.0
-    # For reading on after a refusal, so that the client sees it and not a reset.
-    linger: float = 1.0
-    # For the requests under way when the server stops.
-    shutdown_timeout: float = 2.0
-    # Connections that wait for their clients; with TLS asyncio holds 256 KiB for each.
-    connections: int = 1500
-    tls_connections: int = 300
+    request_timeout: float = 10.0  # a whole one: from the connection, later its first byte
+    idle_timeout: float = 75.0  # to the next request on a connection that is kept open
+    write_timeout: float = 60.0  # for the client to take a whole answer
+    linger: float = 1.0  # to read on after a refusal, so that the client sees it and no reset
+    shutdown_timeout: float = 2.0  # for the requests under way when the server stops
+    connections: int = 1500  # that wait for their clients
+    tls_connections: int = 300  # asyncio holds 256 KiB for each
     handshakes: int = 100
-    # Answers that slow clients are taking; each may hold a page of its own.
-    readers: int = 40
+    readers: int = 40  # answers that slow clients are taking; each may hold a page of its own
 
 
 class Queue(dict[object, Callable[[], object]]):
