@@ -187,7 +187,7 @@ async def test_who_does_not_read_behind_tls_is_cut_off(open_site: Open, keys: Ke
     async with open_site(tls_section(keys.server), pages=pages, limits=limits) as site:
         client = await site.run.connect(trusting(keys.server), small_window=True)
         client.send(request("GET", "/metrics"))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(2 * QUICK.write_timeout)
         received = await read_to_end(client)
 
         assert received < 20_000_000
@@ -323,16 +323,6 @@ async def test_stopping_ends_handshakes(keys: Keys, open_site: Open) -> None:
         assert await silent.closed()
 
 
-async def test_old_versions_are_refused(open_site: Open, keys: Keys) -> None:
-    """A minimum of 1.3 turns a 1.2 client away."""
-    async with open_site(tls_section(keys.server, "min_version: TLS13")) as site:
-        old = trusting(keys.server)
-        old.maximum_version = ssl.TLSVersion.TLSv1_2
-
-        assert await refused(site, old)
-        assert (await site.get(tls=trusting(keys.server))).status == 200
-
-
 async def test_tls_1_0_works_where_it_is_asked_for(open_site: Open, keys: Keys) -> None:
     """`min_version: TLS10` is not a promise that OpenSSL then breaks."""
     async with open_site(tls_section(keys.server, "min_version: TLS10")) as site:
@@ -378,7 +368,6 @@ async def test_the_chosen_curve_is_spoken(open_site: Open, keys: Keys) -> None:
             site.rewrite(tls_section(keys.server, f"curve_preferences: [{name}]"))
             assert await served(site, keys, spoken), name
             assert not await served(site, keys, other), name
-            site.live.use(site.live.load())
 
 
 async def served(site: Site, keys: Keys, curve: str) -> bool:
@@ -395,22 +384,17 @@ async def served(site: Site, keys: Keys, curve: str) -> bool:
     return b"up 1" in out
 
 
-async def test_clients_must_show_a_certificate(open_site: Open, keys: Keys) -> None:
-    """None, or one of another issuer, is no answer; the CA's is."""
-    async with open_site(mutual(keys)) as site:
-        assert await refused(site, trusting(keys.server))
-        assert await refused(site, trusting(keys.server, keys.stranger))
-        assert (await site.get(tls=trusting(keys.server, keys.client))).status == 200
-
-
 async def test_a_certificate_may_be_optional(open_site: Open, keys: Keys) -> None:
-    """Who shows none is served, who shows a wrong one is not."""
+    """Who shows none is served unless names are asked for, who shows a wrong one never."""
     policy = "client_auth_type: VerifyClientCertIfGiven"
-    text = tls_section(keys.server, policy, f"client_ca_file: {keys.ca.cert}")
-    async with open_site(text) as site:
+    lines = (policy, f"client_ca_file: {keys.ca.cert}")
+    async with open_site(tls_section(keys.server, *lines)) as site:
         assert (await site.get(tls=trusting(keys.server))).status == 200
         assert (await site.get(tls=trusting(keys.server, keys.client))).status == 200
         assert await refused(site, trusting(keys.server, keys.stranger))
+        site.rewrite(tls_section(keys.server, *lines, "client_allowed_sans: [prometheus]"))
+        assert await refused(site, trusting(keys.server))
+        assert (await site.get(tls=trusting(keys.server, keys.client))).status == 200
 
 
 async def test_allowed_names_are_compared_exactly_and_addresses_as_addresses(
@@ -431,16 +415,6 @@ async def test_allowed_names_are_compared_exactly_and_addresses_as_addresses(
             site.rewrite(mutual(keys, f"client_allowed_sans: {names}"))
             client = trusting(keys.server, keys.client)
             assert await refused(site, client) is (names in others), names
-
-
-async def test_allowed_names_need_a_certificate(open_site: Open, keys: Keys) -> None:
-    """Leaving the optional certificate out is no way around the list."""
-    policy = "client_auth_type: VerifyClientCertIfGiven"
-    ca = f"client_ca_file: {keys.ca.cert}"
-    text = tls_section(keys.server, policy, ca, "client_allowed_sans: [prometheus]")
-    async with open_site(text) as site:
-        assert await refused(site, trusting(keys.server))
-        assert (await site.get(tls=trusting(keys.server, keys.client))).status == 200
 
 
 def of_tls_1_2(context: ssl.SSLContext) -> ssl.SSLContext:
@@ -669,6 +643,9 @@ async def test_a_variable_that_was_not_filled_in_opens_nothing(
                 with pytest.raises(ConfigError, match=r"basic_auth_users|cert_file"):
                     site.live.load()
             assert [told.levelname for told in caplog.records] == ["ERROR"], text
+        site.file.unlink()
+        site.look()
+        assert (await site.get(tls=trusting(keys.server))).status == 401
 
 
 async def test_files_are_looked_at_once_a_second_at_most(open_site: Open) -> None:
@@ -704,15 +681,6 @@ async def test_a_bad_change_keeps_the_old_and_is_told_once(
     assert "basic_auth_users.alice: is no bcrypt hash" in str(vars(told)["fields"]["reason"])
     assert "hunter2" not in str(vars(told))
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "INFO"]
-
-
-async def test_a_lost_file_keeps_the_old(open_site: Open) -> None:
-    """Deleting the file does not open the door."""
-    async with open_site(f"basic_auth_users:\n  alice: {HASH}") as site:
-        site.file.unlink()
-        site.look()
-
-        assert (await site.get()).status == 401
 
 
 async def test_a_reload_is_told_what_is_wrong(open_site: Open) -> None:
