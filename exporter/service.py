@@ -256,8 +256,10 @@ class _Process:
         )
         app = App(
             self._page.render,
-            fleet,
             page.html,
+            lambda: fleet.configuration,
+            fleet.healthy,
+            fleet.ready,
             partial(self._reload, fleet),
             telemetry_path=settings.telemetry_path,
             lifecycle=settings.lifecycle,

@@ -58,13 +58,12 @@ def html(
     *statuses: QueryStatus,
     operations: Iterable[OperationView] = (OPERATION,),
     exporter: ExporterTelemetry | None = None,
-    telemetry_path: str = "/metrics",
     language: str = "en",
 ) -> bytes:
     """The page as it is served, at the moment of `tests.statuses`."""
     clock = Clock(lambda: datetime.fromtimestamp(NOW, UTC), lambda: 0.0, _sleep)
     return StatusPage(
-        clock, statuses, lambda: tuple(operations), exporter or telemetry(), telemetry_path
+        clock, statuses, lambda: tuple(operations), exporter or telemetry(), "/metrics"
     ).html(language)
 
 

@@ -149,7 +149,7 @@ def test_config_check_warns_about_the_web_configuration(launch: Launch, good: st
     (launch.directory / "web.yml").write_text("http_server_config: {http2: true}\n")
     life = launch("--config.file", good, "--config.check", "--web.config.file", "web.yml")
     assert life.wait() == 0
-    assert "warning: http_server_config.http2: has no effect" in life.output()
+    assert "warning: web.yml:1: http_server_config.http2: has no effect" in life.output()
 
 
 def test_config_check_prints_the_plan_and_asks_nothing(

@@ -49,12 +49,6 @@ class FakePages:
         self.asked.append(("openmetrics" if openmetrics else "text") + " gzip" * gzip)
         return self.body
 
-    def healthy(self) -> bool:
-        return self.alive
-
-    def ready(self) -> bool:
-        return self.polled
-
     def landing(self, accept_language: str | None) -> bytes:
         return f"<html lang={accept_language}>".encode()
 
@@ -65,7 +59,15 @@ class FakePages:
 
 def create_app(pages: FakePages, **settings: Any) -> App:
     """The application over pages that are all ready."""
-    return App(pages.metrics, pages, pages.landing, pages.reload, **settings)
+    return App(
+        pages.metrics,
+        pages.landing,
+        lambda: pages.configuration,
+        lambda: pages.alive,
+        lambda: pages.polled,
+        pages.reload,
+        **settings,
+    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from exporter.config import Configuration
 from exporter.config.model import redacted
@@ -51,36 +51,23 @@ _LIFECYCLE_OFF = (
 )
 
 
-class Operations(Protocol):
-    """The operations being polled."""
-
-    @property
-    def configuration(self) -> Configuration:
-        """The configuration in force."""
-        ...
-
-    def healthy(self) -> bool:
-        """Whether the poll loops live; never asks Wolkvox."""
-        ...
-
-    def ready(self) -> bool:
-        """Whether each query has an ended attempt or a restored result."""
-        ...
-
-
 @dataclass
 class App:
     """The ASGI callable.
 
     `metrics` renders the exposition, in OpenMetrics or as text, compressed or not; `status` the
-    status page for an Accept-Language header; `reload` reads the configuration again and
-    returns None, or why the old one stays in force. `max_requests` caps the pages being made
-    at once (0: no cap). ValueError with a sentence for a telemetry path that cannot be.
+    status page for an Accept-Language header; `configuration` is the one in force; `healthy`:
+    the poll loops live; `ready`: each query has an ended attempt, a restored result or a reason
+    to wait; `reload` reads the configuration again and returns None, or why the old one stays.
+    `max_requests` caps the pages being made at once (0: no cap). ValueError with a sentence for
+    a telemetry path that cannot be.
     """
 
     metrics: Callable[[bool, bool], bytes]
-    operations: Operations
     status: Callable[[str | None], bytes]
+    configuration: Callable[[], Configuration]
+    healthy: Callable[[], bool]
+    ready: Callable[[], bool]
     reload: Callable[[], Awaitable[str | None]]
     telemetry_path: str = "/metrics"
     lifecycle: bool = False
@@ -146,7 +133,7 @@ class App:
 
     async def _config(self, scope: Scope) -> Reply:
         """The configuration in force without its secrets; made once for each reload."""
-        configuration = self.operations.configuration
+        configuration = self.configuration()
         if self._shown is None or self._shown[0] is not configuration:
             text = SECRETS.scrub(redacted(configuration))
             self._shown = (configuration, text.encode("utf-8", "replace"))
@@ -161,12 +148,12 @@ class App:
         return Reply(200, f"{reference()}\n# Configuration\n\n{tables()}".encode())
 
     async def _healthy(self, scope: Scope) -> Reply:
-        if self.operations.healthy():
+        if self.healthy():
             return sentence(200, "Healthy: the poll loops live.")
         return sentence(503, "Not healthy: a poll loop does not move.")
 
     async def _ready(self, scope: Scope) -> Reply:
-        if self.operations.ready():
+        if self.ready():
             return sentence(200, "Ready.")
         return sentence(503, "Not ready: a query still waits for the end of its first poll.")
 
