@@ -121,6 +121,7 @@ def accepts_gzip(accept_encoding: str | None) -> bool:
     return gzip > 0.0 and gzip >= weights.get("identity", 0.0)
 
 
+@functools.lru_cache(maxsize=16)
 def choose_language(accept_language: str | None) -> str:
     """The language that an Accept-Language header likes best (RFC 9110, 12.5.4).
 
