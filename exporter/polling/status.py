@@ -131,7 +131,7 @@ class PollStatus:
             *requests,
             day_ends_at=midnight.timestamp(),
             pause=(pause.reason, at + pause.wait(at)) if pause else None,
-            hours_open=hours.state(at),
+            hours_open=hours.state(at) if self._operation.poll_hours else (True, None),
         )
 
     def publish(self, task: PollTask) -> None:
