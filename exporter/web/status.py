@@ -12,7 +12,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -99,29 +99,26 @@ class Part:
     counts: Counter[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The whole page; `zone` is that of every operation, or UTC where they are in several."""
-
-    now: datetime
-    zone: tzinfo
-    parts: Sequence[Part]
-    counts: Counter[str]
-
-
 def build_page(
     operations: Sequence[OperationView], statuses: Iterable[QueryStatus], now: float
-) -> Page:
-    """The page at a moment; a query whose operation is gone is left out."""
+) -> dict[str, object]:
+    """What the template shows at a moment; a query whose operation is gone is left out.
+
+    `zone` is that of every operation, or UTC where they are in several.
+    """
     found = defaultdict[str, list[QueryStatus]](list)
     for status in statuses:
         found[status.key.operation].append(status)
     places = iter(range(MOST_ROWS))
     parts = [_part(view, found[view.name], now, places) for view in operations]
-    zones: dict[str, tzinfo] = {str(view.zone): view.zone for view in operations}
-    zone = zones.popitem()[1] if len(zones) == 1 else UTC
-    counts = sum((part.counts for part in parts), Counter[str]())
-    return Page(datetime.fromtimestamp(now, UTC), zone, parts, counts)
+    zones = {str(view.zone): view.zone for view in operations}
+    return {
+        "now": now,
+        "iso": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
+        "zone": UTC if len(zones) != 1 else zones.popitem()[1],
+        "parts": parts,
+        "counts": sum((part.counts for part in parts), Counter[str]()),
+    }
 
 
 def _part(
@@ -272,7 +269,7 @@ class StatusPage:
         if started >= until:
             now = self.clock.now().timestamp()
             text = _template()(
-                page=build_page(self.operations(), self.statuses, now),
+                **build_page(self.operations(), self.statuses, now),
                 exporter=self.exporter,
                 telemetry_path=self.telemetry_path,
                 w=Words(language, space="\u00a0"),
