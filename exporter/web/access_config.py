@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from exporter.config.invalid import did_you_mean
-from exporter.config.yamlfile import Document, Loc, is_plain_key, read_yaml
+from exporter.config.yamlfile import Loc, is_plain_key, read_yaml
 from exporter.errors import ConfigError
 from exporter.web.asgi import Headers
 from exporter.web.tls import (
@@ -197,24 +197,28 @@ class WebForm(_Form):
 # From the form to what can be used ---------------------------------------------------------
 
 
+Finding = tuple[Loc, str]
+"""A key of the file, and what is wrong with it or hardly meant."""
+
+
 def load_web_config(path: Path) -> WebConfig:
     """Read and check the file and the files it names; ConfigError lists all problems."""
     files = {path: stamp(path)}
-    found = _Findings(read_yaml(path))
-    form = _read_form(found)
+    document = read_yaml(path)
+    wrong: list[Finding] = []
+    form = _read_form(document.value, wrong)
     users, rate = form.basic_auth_users.items(), form.rate_limit
-    if rate.interval and not rate.burst:
-        found.odd(("rate_limit", "burst"), "is 0, so that no request is let through")
     config = WebConfig(
-        tls=_tls(form.tls_server_config, found, files),
+        tls=_tls(form.tls_server_config, path.parent, files, wrong),
         users={name.encode(): one.get_secret_value().encode() for name, one in users},
-        headers=_headers(form.http_server_config, found),
+        headers=_headers(form.http_server_config.headers, wrong),
         rate_limit=rate if rate.interval else None,
         files=files,
-        warnings=tuple(found.warnings),
+        warnings=tuple(str(document.problem(*one)) for one in _hardly_meant(form)),
     )
-    if found.problems:
-        raise ConfigError(found.problems)
+    twice = [document.problem(loc, "stands twice", line) for loc, line in document.duplicates]
+    if problems := twice + [document.problem(*one) for one in wrong]:
+        raise ConfigError(problems)
     return config
 
 
@@ -227,37 +231,19 @@ def stamp(path: Path) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-class _Findings:
-    """What is wrong or hardly meant in a file, each at its line."""
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.warnings: list[str] = []
-        self.problems = [
-            document.problem(loc, "stands twice", line) for loc, line in document.duplicates
-        ]
-
-    def wrong(self, loc: Loc, reason: str) -> None:
-        """Keep a problem of a key."""
-        self.problems.append(self.document.problem(loc, reason))
-
-    def odd(self, loc: Loc, reason: str) -> None:
-        """Keep a warning about a key."""
-        self.warnings.append(str(self.document.problem(loc, reason)))
-
-
-def _read_form(found: _Findings) -> WebForm:
+def _read_form(raw: Any, wrong: list[Finding]) -> WebForm:
     """The file against its form, without the keys that are wrong in themselves."""
-    raw = {} if found.document.value is None else found.document.value
+    if raw is None:
+        return WebForm()
     if not isinstance(raw, dict):
-        found.wrong((), "the web configuration must be a mapping")
-        raise ConfigError(found.problems)
+        wrong.append(((), "the web configuration must be a mapping"))
+        return WebForm()
     try:
         return WebForm.model_validate(raw)
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_input=False):
             loc = tuple(part for part in error["loc"] if part != "[key]")
-            found.wrong(loc, _reason(error))
+            wrong.append((loc, _reason(error)))
             outer, *inner = map(str, loc)
             # Without what does not fit (a key of a section, or a section) the rest is judged.
             if inner and len(raw.get(outer) or ()) > 1:
@@ -286,16 +272,17 @@ def _reason(error: ErrorDetails) -> str:
     }.get(error["type"], "cannot be used")
 
 
-def _tls(form: TlsForm, found: _Findings, files: dict[Path, Stamp]) -> TlsPolicy | None:
+def _tls(
+    form: TlsForm, folder: Path, files: dict[Path, Stamp], wrong: list[Finding]
+) -> TlsPolicy | None:
     """The TLS of the server; None where the section is left out or wrong."""
     if not form.model_fields_set:
         return None
     problems = [*_wrong_together(form)]
     cert, key, client_ca = (
-        _pem(form, name, found.document.path.parent, files, problems)
-        for name in ("cert", "key", "client_ca")
+        _pem(form, name, folder, files, problems) for name in ("cert", "key", "client_ca")
     )
-    context = None
+    policy = None
     if not problems:
         try:
             context = build_context(
@@ -306,16 +293,12 @@ def _tls(form: TlsForm, found: _Findings, files: dict[Path, Stamp]) -> TlsPolicy
                 curves=[CURVES[name] for name in form.curve_preferences],
                 server_preference=form.prefer_server_cipher_suites,
             )
+            policy = TlsPolicy(context, frozenset(form.client_allowed_sans))
         except UnusableTls as exc:
             as_file = getattr(form, f"{exc.part}_file", "")
             problems = [(f"{exc.part}_file" if as_file else exc.part, str(exc))]
-    for name, reason in problems:
-        found.wrong(("tls_server_config", name), reason)
-    for name, reason in _hardly_meant(form):
-        found.odd(("tls_server_config", name), reason)
-    if context is None:
-        return None
-    return TlsPolicy(context, frozenset(form.client_allowed_sans))
+    wrong += [(("tls_server_config", name), reason) for name, reason in problems]
+    return policy
 
 
 def _pem(
@@ -369,26 +352,29 @@ def _wrong_together(form: TlsForm) -> Iterator[tuple[str, str]]:
         yield "cipher_suites", reason
 
 
-def _hardly_meant(form: TlsForm) -> Iterator[tuple[str, str]]:
-    """Keys of the section that do not what they seem to, and why."""
-    verifies = _POLICIES[form.client_auth_type] is not ssl.CERT_NONE
-    if verifies and not (form.client_ca or form.client_ca_file or form.client_allowed_sans):
+def _hardly_meant(form: WebForm) -> Iterator[Finding]:
+    """Keys that do not what they seem to, and why."""
+    tls = form.tls_server_config
+    verifies = _POLICIES[tls.client_auth_type] is not ssl.CERT_NONE
+    if verifies and not (tls.client_ca or tls.client_ca_file or tls.client_allowed_sans):
         reason = "without client_ca_file any certificate of any public CA is accepted"
-        yield "client_auth_type", reason
-    if not TLS13_SUITES.isdisjoint(form.cipher_suites):
+        yield ("tls_server_config", "client_auth_type"), reason
+    if not TLS13_SUITES.isdisjoint(tls.cipher_suites):
         reason = "the suites of TLS 1.3 are always on, naming them has no effect"
-        yield "cipher_suites", reason
-    if len(form.curve_preferences) > 1:
-        yield "curve_preferences", "has no effect, this server can be told one curve"
+        yield ("tls_server_config", "cipher_suites"), reason
+    if len(tls.curve_preferences) > 1:
+        reason = "has no effect, this server can be told one curve"
+        yield ("tls_server_config", "curve_preferences"), reason
+    if form.http_server_config.http2:
+        yield ("http_server_config", "http2"), "has no effect, this server speaks HTTP/1.1"
+    if form.rate_limit.interval and not form.rate_limit.burst:
+        yield ("rate_limit", "burst"), "is 0, so that no request is let through"
 
 
-def _headers(form: HttpForm, found: _Findings) -> Headers:
+def _headers(given: Mapping[str, str], wrong: list[Finding]) -> Headers:
     """The headers of every answer."""
-    if form.http2:
-        reason = "has no effect, this server speaks HTTP/1.1"
-        found.odd(("http_server_config", "http2"), reason)
     headers = []
-    for name, value in form.headers.items():
+    for name, value in given.items():
         allowed, reason = _HEADERS.get(name), ""
         if allowed is None:
             reason = f"cannot be set; only {', '.join(_HEADERS)} can"
@@ -397,7 +383,7 @@ def _headers(form: HttpForm, found: _Findings) -> Headers:
         elif not (value.isascii() and (value.isprintable() or not value)):
             reason = "must be one line of printable ASCII"
         if reason:
-            found.wrong(("http_server_config", "headers", name), reason)
+            wrong.append((("http_server_config", "headers", name), reason))
         elif value:
             headers.append((name.lower().encode(), value.encode()))
     return tuple(headers)
