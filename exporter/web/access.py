@@ -91,24 +91,19 @@ class LiveConfig:
             return
         try:
             config = self.load()
+            # Perhaps the file is just being written, and has only its first lines yet.
+            reason = ""
+            if self._config.users and not config.users:
+                reason = "basic_auth_users is gone: reload if that is meant"
+            if self._config.tls and not config.tls:
+                reason = "tls_server_config is gone: reload if that is meant"
         except ConfigError as exc:
             # Tried again at each look: the missing piece may be a file that is not known yet.
-            self._complain("; ".join(map(str, exc.problems)))
-            return
-        for section, before, after in (
-            ("tls_server_config", self._config.tls, config.tls),
-            ("basic_auth_users", self._config.users, config.users),
-        ):
-            # Perhaps the file is just being written, and has only its first lines yet.
-            if before and not after:
-                self._complain(f"{section} is gone: reload if that is meant")
-                return
-        self.use(config)
-        say(log, logging.INFO, "web configuration reloaded", file=self._path)
-
-    def _complain(self, reason: str) -> None:
-        """Once for each reason: the files are looked at every second."""
-        if reason != self._told:
+            reason = "; ".join(map(str, exc.problems))
+        if not reason:
+            self.use(config)
+            say(log, logging.INFO, "web configuration reloaded", file=self._path)
+        elif reason != self._told:  # once for each reason
             message = "web configuration not reloaded, the old one stays in force"
             say(log, logging.ERROR, message, file=self._path, reason=reason)
         self._told = reason
