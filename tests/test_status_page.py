@@ -440,9 +440,7 @@ def test_the_page_is_ordered_for_readers_that_do_not_see_it() -> None:
 def test_a_page_of_many_queries_is_bounded() -> None:
     """Every query has its row; of the figures so many as fit, and a word about the rest."""
     rows = [replace(VOICE, channel=f"channel-{number}") for number in range(4)]
-    queries = [
-        status(*rows, skill_id=str(number), skill=f"S{number}") for number in range(600)
-    ]
+    queries = [status(*rows, skill_id=str(number), skill=f"S{number}") for number in range(600)]
     served = html(*queries, operations=[AIMED])
 
     assert served.count(b'<tr class="query">') == 600
