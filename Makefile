@@ -45,10 +45,7 @@ demo-stack: $(STAMP) ## The demo with Prometheus, Alertmanager and the shipped r
 PYTEST := pytest -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test: $(STAMP) ## The tests with branch coverage, but for the slow ones (three minutes)
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) -m "not slow" --hypothesis-profile=quick
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/python -m $(PYTEST) -m "not slow" --hypothesis-profile=quick --cov
 
 test-core: $(STAMP) ## Those that start no process of the exporter, without coverage (a minute)
 	$(BIN)/python -m $(PYTEST) -m "not slow and not e2e" --hypothesis-profile=quick
