@@ -12,7 +12,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from exporter.metrics.exporter import ProcessMetrics
+from exporter.metrics.exporter import process_metrics
 from exporter.metrics.families import TABLE
 from scripts.dashboards.__main__ import generated, main
 from scripts.dashboards.boards import texts, translated, written
@@ -283,7 +283,7 @@ def test_no_ratio_is_averaged(name: str) -> None:
 
 def test_process_metrics_on_the_boards_are_those_of_the_library() -> None:
     """A name that the client library no longer has would be an empty panel."""
-    page = ProcessMetrics()(openmetrics=False).decode()
+    page = process_metrics()(False).decode()
 
     for metric in FOREIGN:
         assert not metric.startswith("process_") or f"\n{metric} " in page

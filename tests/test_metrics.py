@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
-from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
+from exporter.metrics.exporter import ExporterTelemetry, process_metrics
 from exporter.metrics.families import BY_NAME, TABLE
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import Block, MetricsPage
@@ -172,7 +172,7 @@ def test_openmetrics_is_valid_and_says_the_same() -> None:
 def test_process_metrics_join_in_both_formats() -> None:
     """process_* and python_* stand after the exporter's own families."""
     exposition = MetricsPage(lambda: NOW)
-    ExporterTelemetry(exposition, "1.2.3", "abc", NOW, process=ProcessMetrics())
+    ExporterTelemetry(exposition, "1.2.3", "abc", NOW, process=process_metrics())
 
     assert b"process_resident_memory_bytes" in exposition.render()
     assert b"python_info" in exposition.render(openmetrics=True)
@@ -397,7 +397,7 @@ def test_every_line_has_the_labels_of_its_family() -> None:
 def test_a_family_that_is_not_in_the_table_is_refused() -> None:
     """What is not documented cannot be shown."""
     page = MetricsPage(lambda: NOW)
-    page.put(("a",), Block({"wolkvox_unknown": "wolkvox_unknown 1.0\n"}))
+    page.put(("a",), Block({"wolkvox_unknown": b"wolkvox_unknown 1.0\n"}))
 
     with pytest.raises(KeyError, match="wolkvox_unknown"):
         page.render()

@@ -47,10 +47,7 @@ def by_the_library(name: str, samples: list[tuple[str, dict[str, str], float]]) 
 def rendered(key: QueryKey, skill: str, memory: QueryMemory) -> dict[str, dict[str, bytes]]:
     """The lines of each part of a query, by family."""
     status = QueryStatus(key, skill, memory, live_until=NOW + 1)
-    return {
-        scope[-1]: {name: lines.encode() for name, lines in one.lines.items()}
-        for scope, one in RENDERER.blocks(status, NOW).items()
-    }
+    return {scope[-1]: dict(one.lines) for scope, one in RENDERER.blocks(status, NOW).items()}
 
 
 @given(st.tuples(TEXTS, TEXTS, TEXTS), FIGURES)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from exporter.metrics.families import SKILL_FAMILIES
-from exporter.metrics.render import header_openmetrics, labels, number
-from exporter.wolkvox.columns import COLUMNS, ChannelFigures
+from exporter.metrics.families import QUERY, SKILL_FAMILIES
+from exporter.metrics.query import day_lines
+from exporter.metrics.render import header, labels
+from exporter.wolkvox.columns import ChannelFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +36,17 @@ def history(
     are the labels that a scrape would add (job, instance). A piece is one series of a day.
     """
     for family in SKILL_FAMILIES:
-        header = header_openmetrics(family)
+        head = header(family, openmetrics=True)
         for query in queries:
-            for series, values in sorted(_series(family.name, query, target).items()):
-                for day, value in values:
-                    sample = f"{series} {number(value)}".encode("utf-8", "replace")
+            own = labels({**target, **dict(zip(QUERY, query.labels, strict=True))})
+            series = defaultdict[bytes, list[tuple[bytes, date]]](list)
+            for day, rows in query.days:
+                lines = day_lines(own, "yesterday", rows)[family.name]
+                for sample in lines.encode("utf-8", "replace").splitlines():
+                    series[sample.rpartition(b" ")[0]].append((sample, day))
+            for name in sorted(series):
+                for sample, day in series[name]:
                     piece = b"".join(b"%b %d\n" % (sample, at) for at in stamps(day))
-                    yield header + piece if piece else b""
-                    header = b"" if piece else header
+                    yield head + piece if piece else b""
+                    head = b"" if piece else head
     yield b"# EOF\n"
-
-
-def _series(
-    family: str, query: QueryHistory, target: Mapping[str, str]
-) -> dict[str, list[tuple[date, float]]]:
-    """The family's series, each with its value on the days on which it has one."""
-    found = defaultdict[str, list[tuple[date, float]]](list)
-    own = dict(zip(("operation", "skill_id", "skill"), query.labels, strict=True))
-    for column in COLUMNS:
-        if column.family != family:
-            continue
-        within = {"threshold_seconds": str(column.within)} if column.within else {}
-        for day, rows in query.days:
-            for row in rows:
-                value = getattr(row, column.attribute)
-                if value is not None:
-                    pair = {"type_interaction": row.channel, "window": "yesterday"}
-                    name = labels({**target, **own, **within, **pair})
-                    found[f"{family}{{{name}}}"].append((day, value))
-    return found
