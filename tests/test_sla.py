@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import ServiceLevel
@@ -147,9 +146,9 @@ def test_targets_come_and_go_with_the_data() -> None:
     assert page.values("wolkvox_sla_open")
 
 
-@pytest.mark.parametrize(
-    ("at", "is_open"),
-    [
+def test_opening_hours_and_holidays() -> None:
+    """Hours hold in the operation's zone, and PH means the country's public holidays."""
+    for at, is_open in (
         ("2026-11-18T06:59:59", 0.0),
         ("2026-11-18T07:00:00", 1.0),
         ("2026-11-18T18:59:59", 1.0),
@@ -157,15 +156,12 @@ def test_targets_come_and_go_with_the_data() -> None:
         ("2026-11-21T10:00:00", 0.0),  # a Saturday
         ("2026-12-08T10:00:00", 0.0),  # a Tuesday, and a holiday in Colombia
         ("2026-12-09T10:00:00", 1.0),
-    ],
-)
-def test_opening_hours_and_holidays(at: str, is_open: float) -> None:
-    """Hours hold in the operation's zone, and PH means the country's public holidays."""
-    of = targets(f"{SL}, {HOURS}")
-    page = Page(of, status(VOICE, stale_after=40 * 86400.0))
-    page.now = moment(at)
+    ):
+        of = targets(f"{SL}, {HOURS}")
+        page = Page(of, status(VOICE, stale_after=40 * 86400.0))
+        page.now = moment(at)
 
-    assert page.values("wolkvox_sla_open") == {("4173", "inbound"): is_open}
+        assert page.values("wolkvox_sla_open") == {("4173", "inbound"): is_open}, at
 
 
 def test_open_changes_at_the_scrape_without_a_poll() -> None:
