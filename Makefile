@@ -99,7 +99,7 @@ house: $(STAMP) ## How large the code is and how long the ways through it are, b
 bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eight minutes)
 	$(BIN)/python -m benchmarks
 
-proof: $(STAMP) ## Try faults, fuzzing, crashes, a soak and TLS, and print what held (under 40 minutes)
+proof: $(STAMP) ## Try faults, fuzzing, crashes and a soak, and print what held (under 40 minutes)
 	$(BIN)/python -m proof
 
 mutation: $(STAMP) ## Change the pure core in every small way: do its tests notice? (half an hour)
