@@ -26,7 +26,7 @@ from types import FrameType
 from typing import Any
 
 from tests.e2e_api import Api, Asked, Reply, found, row
-from tests.e2e_support import fetch, operation, write_config
+from tests.e2e_support import TOKEN, fetch, operation, write_config
 
 ROOT = f"{Path(__file__).parents[1] / 'exporter'}{os.sep}"
 INTERVAL = 8.0  # seconds
@@ -123,11 +123,11 @@ def main() -> None:
     recorder = Recorder()
     with tempfile.TemporaryDirectory() as directory, Api(answer).run() as api:
         os.chdir(directory)
-        keys = {
-            "interval": f"{INTERVAL:g}s",
-            "sla": "[{service_level: {within: 20s, target: 80%}}]",
-        }
-        write_config(Path(), operation(api.url(), timezone="America/Bogota", **keys))
+        sla = "[{service_level: {within: 20s, target: 80%}}]"
+        entry = operation(api.url(), interval=f"{INTERVAL:g}s", sla=sla)
+        write_config(Path(), entry.replace(f"token: {TOKEN}", "token_file: token"))
+        Path("token").touch(mode=0o600)
+        Path("token").write_text(TOKEN, encoding="utf-8")
         out = os.dup(1)
         log = os.open("log", os.O_CREAT | os.O_RDWR | os.O_APPEND)
         os.dup2(log, 2)
