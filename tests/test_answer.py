@@ -63,15 +63,10 @@ def test_the_detail_is_one_short_line() -> None:
 def test_the_detail_shows_any_code() -> None:
     """A code of any kind is shown in a few characters."""
     for code, shown in (
-        ("4\n03", r"'4\n03'"),
-        ("4" * 10, "'4444444444'"),
-        ("4" * 30, "'" + "4" * 18 + "…"),
-        (None, "None"),
-        (10**9, "1000000000"),
-        (10**200, "1" + "0" * 18 + "…"),
-        ([], "list"),
+        ("4\n03", r"'4\n03'"), ("4" * 10, "'4444444444'"), ("4" * 30, "'" + "4" * 18 + "…"),
+        (None, "None"), (10**9, "1000000000"), (10**200, "1" + "0" * 18 + "…"), ([], "list"),
         (1.5, "1.5"),
-    ):
+    ):  # fmt: skip
         expected = f"HTTP 500, code {shown}: 0 records were found"
         assert detail(500, envelope([], code=code)) == expected
         assert reason(500, envelope([], code=code)) is Reason.HTTP

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 import pytest
 
@@ -113,11 +114,7 @@ def test_every_gauge_is_true(server: Prometheus, exporter: Life, stage: Stage) -
     ratios = ("service_level_ratio", "abandonment_ratio")
     for name in (*counts, *ratios, "asa_seconds", "ata_seconds"):
         values, tolerance = expected(stage, name)
-        wait_for(
-            lambda of=name: server.query(f"wolkvox_skill_{of}"),  # type: ignore[misc]
-            "a scrape",
-        )
-        found = server.query(f"wolkvox_skill_{name}")
+        found = wait_for(partial(server.query, f"wolkvox_skill_{name}"), "a scrape")
         assert found.keys() == values.keys(), name
         assert len(values) >= 5, name
         for labels, value in values.items():

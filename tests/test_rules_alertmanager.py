@@ -214,7 +214,8 @@ def test_inhibition(alertmanager: str) -> None:
         (NOBODY, PAIR, COLLAPSE, CHAT, False),
         ("WolkvoxWatchdog", {}, "WolkvoxExporterDown", DOWN, False),
     )
-    alerts, expected = [], {}
+    alerts: list[dict[str, object]] = []
+    expected: dict[tuple[str, str], bool] = {}
     for number, (source, its, target, others, silenced) in enumerate(cases):
         job = f"case-{number}"  # each is a job of its own
         alerts += [_firing(job, source, its), _firing(job, target, others)]

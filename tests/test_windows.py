@@ -22,16 +22,9 @@ from exporter.wolkvox.windows import (
 )
 
 ZONES = [
-    "America/Bogota",
-    "America/Santiago",
-    "America/Mexico_City",
-    "America/Asuncion",
-    "America/Havana",
-    "America/Toronto",
-    "Asia/Kolkata",
-    "Pacific/Apia",
-    "Europe/Madrid",
-]
+    "America/Bogota", "America/Santiago", "America/Mexico_City", "America/Asuncion",
+    "America/Havana", "America/Toronto", "Asia/Kolkata", "Pacific/Apia", "Europe/Madrid",
+]  # fmt: skip
 
 
 def _utc(text: str) -> datetime:
