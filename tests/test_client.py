@@ -25,8 +25,7 @@ from exporter.errors import ConfigError, Reason, WolkvoxError
 from exporter.fleet import connect
 from exporter.runtime import system_clock
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.information import Skill, TokenInfo
-from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.report import Skill, SkillReport, TokenInfo
 from exporter.wolkvox.transport import KEEPALIVE_EXPIRY, tls_context
 from exporter.wolkvox.windows import whole_day
 from tests.config_support import operation

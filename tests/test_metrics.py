@@ -31,8 +31,7 @@ from exporter.metrics.sla import Targets
 from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import ChannelFigures
-from exporter.wolkvox.information import TokenInfo
-from exporter.wolkvox.report import FieldError, SkillReport
+from exporter.wolkvox.report import FieldError, SkillReport, TokenInfo
 from tests.config_support import sla
 from tests.needs import run
 from tests.statuses import CHAT, NOW, VOICE, never, status

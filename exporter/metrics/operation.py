@@ -22,8 +22,7 @@ from exporter.polling.limits import PAUSING
 from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus, Snapshot
 from exporter.wolkvox.columns import FIELDS
-from exporter.wolkvox.information import TokenInfo
-from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.report import SkillReport, TokenInfo
 
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _BOUNDS = (*(str(bound) for bound in DURATION_BOUNDS), "+Inf")

@@ -15,15 +15,15 @@ The labels of a line stand in the order of their names.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from exporter.metrics.families import COUNTER_FAMILIES
+from exporter.metrics.families import COUNTER_FAMILIES, QUERY, SKILL_FAMILIES
 from exporter.metrics.page import Block, Scope
-from exporter.metrics.render import ESCAPES, encoded, labels, line
+from exporter.metrics.render import ESCAPES, encoded, header, labels, line
 from exporter.metrics.sla import Target, Targets
 from exporter.state.counters import Counters, QueryLedger, exposed, known_channels
 from exporter.state.models import QueryStatus, Result
@@ -178,3 +178,41 @@ def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigu
         if channel not in rows:
             rows[channel] = without_row(channel)
     return [rows[channel] for channel in sorted(rows)]
+
+
+# Past days, for a time-series database ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QueryHistory:
+    """The finished days of one query, in order; `labels`: operation, skill id, skill."""
+
+    labels: tuple[str, str, str]
+    days: Sequence[tuple[date, Sequence[ChannelFigures]]]
+
+
+def history(
+    queries: Sequence[QueryHistory],
+    stamps: Callable[[date], Sequence[int]],
+    target: Mapping[str, str],
+) -> Iterator[bytes]:
+    """The `yesterday` gauges of each day at each of its moments (epoch seconds).
+
+    Grouped by family and series with rising timestamps, as OpenMetrics demands; `target`
+    are the labels that a scrape would add (job, instance). A piece is one series of a day.
+    """
+    for family in SKILL_FAMILIES:
+        head = header(family, openmetrics=True)
+        for query in queries:
+            own = labels({**target, **dict(zip(QUERY, query.labels, strict=True))})
+            series = defaultdict[bytes, list[tuple[bytes, date]]](list)
+            for day, rows in query.days:
+                lines = day_lines(own, "yesterday", rows)[family.name]
+                for sample in lines.encode("utf-8", "replace").splitlines():
+                    series[sample.rpartition(b" ")[0]].append((sample, day))
+            for name in sorted(series):
+                for sample, day in series[name]:
+                    piece = b"".join(b"%b %d\n" % (sample, at) for at in stamps(day))
+                    yield head + piece if piece else b""
+                    head = b"" if piece else head
+    yield b"# EOF\n"

@@ -21,8 +21,14 @@ import httpx
 
 from exporter.errors import Reason, WolkvoxError
 from exporter.wolkvox.answer import Rows, read_answer
-from exporter.wolkvox.information import Skill, TokenInfo, read_skills, read_token_info
-from exporter.wolkvox.report import SkillReport, read_report
+from exporter.wolkvox.report import (
+    Skill,
+    SkillReport,
+    TokenInfo,
+    read_report,
+    read_skills,
+    read_token_info,
+)
 from exporter.wolkvox.text import one_line, scrub, scrub_body
 from exporter.wolkvox.transport import MAX_BODY, connector, decode, kind_of, too_large
 from exporter.wolkvox.windows import Window

@@ -1,4 +1,4 @@
-"""The strings of skill_11's rows become figures; pure and total: no input raises.
+"""The strings of the reports' rows become figures and names; pure and total: no input raises.
 
 Every cell of a real answer is a string: `"35"`, `"65.67 %"`, `"15,233.33 %"` (a comma
 before exactly three digits, never a decimal comma), `""` and `" "`. Times are
@@ -21,7 +21,7 @@ MAX_CHANNELS: Final = 64
 MAX_CHANNEL_LENGTH: Final = 128
 # More would only repeat what the first thousand say, at the cost of memory.
 MAX_ERRORS: Final = 1000
-_MAX_TEXT = 40
+_MAX_TEXT, _MAX_NAME = 40, 128
 # No contact centre counts to a trillion; floats and SQLite hold everything below exactly.
 _LIMIT = 10**12
 
@@ -181,3 +181,56 @@ def _shown(value: object) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     return one_line(str(value), _MAX_TEXT)
+
+
+# information.php: token_info and skills ----------------------------------------------------
+
+_TOKEN_INFO = (
+    "token_limit",
+    "token_use_today",
+    "all_token_today",
+    "available_consumption_options",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """The day's calls as Wolkvox counts them; None = not in the answer or not readable."""
+
+    limit: float | None
+    used: float | None
+    used_all: float | None
+    available: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A queue of the operation; `last_use` as the API writes it, "" where it does not."""
+
+    id: str
+    name: str
+    last_use: str
+
+
+def read_token_info(rows: Sequence[object]) -> TokenInfo:
+    """The first row that is an object; all None where there is none."""
+    row = next((row for row in rows if isinstance(row, dict)), {})
+    counts = (read_count(row.get(name)) for name in _TOKEN_INFO)
+    return TokenInfo(*(float(one) if isinstance(one, int) else None for one in counts))
+
+
+def read_skills(rows: Sequence[object]) -> tuple[Skill, ...]:
+    """The skills in the API's order, each id once; rows without a numeric id are left out."""
+    skills: dict[str, Skill] = {}
+    for row in rows:
+        if isinstance(row, dict):
+            keys = ("skill_id", "skill_name", "last_use")
+            skill_id, name, last_use = (_id_or_name(row.get(key)) for key in keys)
+            if re.fullmatch(r"[0-9]{1,20}", skill_id):
+                skills.setdefault(skill_id, Skill(skill_id, name or skill_id, last_use))
+    return tuple(skills.values())
+
+
+def _id_or_name(value: object) -> str:
+    is_text = isinstance(value, str | int) and not isinstance(value, bool)
+    return one_line(str(value), _MAX_NAME) if is_text else ""
