@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.config import ServiceLevel
 from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
-from exporter.metrics.sla import Target, Targets
+from exporter.metrics.sla import Targets
 from exporter.state.models import QueryStatus
 from tests.config_support import sla
 from tests.statuses import CHAT, NOW, VOICE, never, status
@@ -68,9 +68,15 @@ def test_later_entry_overrides_indicator_by_indicator() -> None:
     )
 
     twenty, thirty = read("20s", "80%"), read("30s", "90%")
-    assert of.of("4173", "inbound") == Target(twenty, 0.03, 30.0, 50, "24/7", None)
-    assert of.of("4180", "inbound") == Target(twenty, 0.05, 30.0, 50, None, None)
-    assert of.of("4180", "chat-web") == Target(thirty, 0.05, 30.0, 50, None, None)
+    for skill, channel, expected in (
+        ("4173", "inbound", (twenty, 0.03, 30.0, 50, "24/7", None)),
+        ("4180", "inbound", (twenty, 0.05, 30.0, 50, None, None)),
+        ("4180", "chat-web", (thirty, 0.05, 30.0, 50, None, None)),
+    ):
+        one = of.of(skill, channel)
+        assert one is not None, (skill, channel)
+        found = (one.service_level, one.abandonment_max, one.asa_max, one.min_interactions)
+        assert (*found, one.hours, one.country) == expected, (skill, channel)
 
 
 def test_entry_with_hours_alone_makes_no_target() -> None:

@@ -21,10 +21,11 @@ from datetime import date, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from exporter.config import SlaEntry
 from exporter.metrics.families import COUNTER_FAMILIES, QUERY, SKILL_FAMILIES
 from exporter.metrics.page import Block, Scope
 from exporter.metrics.render import ESCAPES, encoded, header, labels, line
-from exporter.metrics.sla import Target, Targets
+from exporter.metrics.sla import Targets
 from exporter.state.counters import Counters, QueryLedger, exposed, known_channels
 from exporter.state.models import QueryStatus, Result
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
@@ -32,7 +33,7 @@ from exporter.wolkvox.windows import day_start
 
 PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")
 NOTHING = Block({})
-Goals = Sequence[tuple[str, Target]]
+Goals = Sequence[tuple[str, SlaEntry]]
 """The channels that have a target, by their label, with the target."""
 
 
