@@ -31,6 +31,7 @@ from exporter.wolkvox.windows import whole_day
 from tests.config_support import operation
 from tests.needs import run
 from tests.quirks import QUIRKS, cells, envelope, error
+from tests.web_support import Pair, make_pair
 
 pytestmark = pytest.mark.anyio
 
@@ -542,17 +543,9 @@ def test_a_base_url_that_is_none_is_an_error_of_the_configuration() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate for 127.0.0.1 in one file, by the plain recipe."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    openssl(
-        path.parent,
-        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-        *("-nodes", "-keyout", str(path), "-out", f"{path}.crt", "-days", "2"),
-        *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
-    )
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A self-signed certificate for 127.0.0.1."""
+    return make_pair(tmp_path_factory.mktemp("tls"), "test", "IP:127.0.0.1")
 
 
 def openssl(directory: Path, *argv: str) -> None:
@@ -619,14 +612,14 @@ async def test_a_private_authority_need_not_be_perfect(
     assert "not valid for 'localhost'" in failure.detail
 
 
-async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate: Path) -> None:
+async def test_a_private_authority_is_trusted_only_where_it_is_given(pair: Pair) -> None:
     """TLS is verified; `ca_file` adds an authority."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+    tls.load_cert_chain(pair.cert, pair.key)
     async with serving(None, http(GOOD), tls=tls) as server:
         url = f"https://127.0.0.1:{server.port}/"
         failure = await fail(make_client(url))
-        report = await ask(make_client(url, ca_file=Path(f"{certificate}.crt")))
+        report = await ask(make_client(url, ca_file=pair.cert))
 
     assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
     assert "CERTIFICATE_VERIFY_FAILED" in failure.detail
@@ -635,9 +628,9 @@ async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate
     assert tls_context(None).verify_flags == httpx.create_ssl_context().verify_flags
 
 
-def test_tls_contexts_are_shared_until_the_file_changes(certificate: Path) -> None:
+def test_tls_contexts_are_shared_until_the_file_changes(pair: Pair) -> None:
     """200 operations do not cost 200 contexts; a renewed authority is seen."""
-    ca_file = Path(f"{certificate}.crt")
+    ca_file = pair.cert
     first = tls_context(ca_file)
 
     assert tls_context(None) is tls_context(None)
