@@ -33,7 +33,7 @@ from exporter.mainloop import (
     thread_pool,
 )
 from exporter.messages import LANGUAGES, catalogue
-from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
+from exporter.metrics.exporter import ExporterTelemetry, process_metrics
 from exporter.metrics.page import MetricsPage
 from exporter.runtime import Clock, ServiceManager
 from exporter.sharding import WHOLE, Shard
@@ -182,7 +182,7 @@ class _Process:
             self._clock.epoch(),
             settings.shard,
             dropped,
-            ProcessMetrics() if settings.process_metrics else None,
+            *([process_metrics()] if settings.process_metrics else []),
         )
         self._snapshot = Snapshot()
         self._state = ThreadedState(storage)

@@ -33,8 +33,7 @@ from exporter.state.models import (
     apply_report,
     failed,
 )
-from exporter.wolkvox.information import TokenInfo
-from exporter.wolkvox.report import read_report
+from exporter.wolkvox.report import TokenInfo, read_report
 from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
 from tests.virtual import configuration
 

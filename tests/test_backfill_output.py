@@ -13,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.errors import StorageError
-from exporter.metrics.history import QueryHistory
+from exporter.metrics.query import QueryHistory
 from exporter.tools.backfill_files import completed, stamps, write_openmetrics
 from exporter.wolkvox.columns import ChannelFigures
 

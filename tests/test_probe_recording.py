@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.errors import Reason, StartError
+from exporter.errors import Reason, StartError, WolkvoxError
 from exporter.tools.probe import Prober
 from exporter.tools.recording import Recorder
-from exporter.wolkvox.answer import Failure, read_answer
+from exporter.wolkvox.answer import read_answer
 from exporter.wolkvox.report import read_report
 from tests.polling_support import Stage, operation
 from tests.tools_support import opened
@@ -64,15 +64,15 @@ async def test_a_recording_is_replayed(state_directory: Path) -> None:
         200, text="<html>oops</html>", headers={"content-type": "text/html"}
     )
     path = await record(state_directory, ok(odd), broken, no_rows())
-    first, second, third = (read_answer(*one) for one in replay(path))
-    assert isinstance(first, tuple)
-    report = read_report(first)
+    first, second, third = replay(path)
+    report = read_report(read_answer(*first))
     assert {error.field: error.text for error in report.errors} == {
         "asa": "1:2", "service_level_20seg": "65,67 %"
     }  # fmt: skip
-    assert isinstance(second, Failure)
-    assert second.reason is Reason.MALFORMED
-    assert third == ()
+    with pytest.raises(WolkvoxError) as refused:
+        read_answer(*second)
+    assert refused.value.reason is Reason.MALFORMED
+    assert read_answer(*third) == ()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

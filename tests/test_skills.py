@@ -18,7 +18,7 @@ from exporter.messages import Words
 from exporter.polling.limits import Why
 from exporter.tools.asking import Held
 from exporter.tools.skills import Listing, as_yaml, list_skills
-from exporter.wolkvox.information import Skill, read_skills
+from exporter.wolkvox.report import Skill, read_skills
 from tests.e2e_api import Api, Reply, Script, found, refused
 from tests.e2e_support import TOKEN, Launch, operation, write_config
 from tests.polling_support import Stage

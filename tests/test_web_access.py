@@ -13,6 +13,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -324,13 +325,20 @@ async def test_stopping_ends_handshakes(keys: Keys, open_site: Open) -> None:
 
 
 async def test_old_versions_are_refused(open_site: Open, keys: Keys) -> None:
-    """A minimum of 1.3 turns a 1.2 client away."""
-    async with open_site(tls_section(keys.server, "min_version: TLS13")) as site:
-        old = trusting(keys.server)
-        old.maximum_version = ssl.TLSVersion.TLSv1_2
+    """TLS 1.1 is turned away, and TLS 1.2 where the minimum is 1.3."""
+    for lines, version in (
+        ((), ssl.TLSVersion.TLSv1_1),
+        (("min_version: TLS13",), ssl.TLSVersion.TLSv1_2),
+    ):
+        async with open_site(tls_section(keys.server, *lines)) as site:
+            old = trusting(keys.server)
+            old.set_ciphers("ALL:@SECLEVEL=0")  # the client itself would not refuse
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                old.minimum_version = old.maximum_version = version
 
-        assert await refused(site, old)
-        assert (await site.get(tls=trusting(keys.server))).status == 200
+            assert await refused(site, old), version
+            assert (await site.get(tls=trusting(keys.server))).status == 200
 
 
 async def test_tls_1_0_works_where_it_is_asked_for(open_site: Open, keys: Keys) -> None:

@@ -170,6 +170,20 @@ def test_tls_is_at_least_1_2_unless_said_otherwise(load: Loader) -> None:
     assert context.options & ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
+def test_the_default_suites_are_ours_whatever_python_was_built_with(load: Loader) -> None:
+    """Debian's Python leaves them to OpenSSL, which still takes RSA key exchange and CBC."""
+    context = load.context()
+    names = {cipher["name"] for cipher in context.get_ciphers()}
+
+    assert {name for name in names if not name.startswith("TLS_")} == {
+        f"ECDHE-{key}-{cipher}"
+        for key in ("ECDSA", "RSA")
+        for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    }
+    for option in (ssl.OP_NO_RENEGOTIATION, ssl.OP_NO_COMPRESSION, ssl.OP_NO_SSLv3):
+        assert context.options & option, option
+
+
 @pytest.mark.parametrize(
     ("name", "version"),
     [

@@ -1,4 +1,4 @@
-"""Parts of a line as the exposition formats write them: labels, numbers, headers; pure."""
+"""Lines as the exposition formats write them: labels, numbers, headers; pure."""
 
 from __future__ import annotations
 
@@ -23,20 +23,31 @@ def labels(values: Mapping[str, str]) -> str:
     return ",".join([f'{name}="{values[name].translate(ESCAPES)}"' for name in sorted(values)])
 
 
-def header_text(family: Family) -> bytes:
-    """HELP and TYPE of a family in the text format 0.0.4."""
-    return generate_latest(_Empty(family))
+def line(name: str, within: str, value: float) -> str:
+    """One sample with labels as `labels` writes them."""
+    return f"{name}{{{within}}} {number(value)}\n"
 
 
-def header_openmetrics(family: Family) -> bytes:
-    """HELP and TYPE of a family in OpenMetrics 1.0."""
-    return openmetrics_of(_Empty(family))
+def encoded(lines: Mapping[str, str]) -> dict[str, bytes]:
+    """Lines by family as bytes; a family without any is left out.
+
+    Half a surrogate pair, which no text of ours holds (see `wolkvox.text`), becomes a
+    question mark.
+    """
+    return {name: text.encode("utf-8", "replace") for name, text in lines.items() if text}
 
 
-def openmetrics_of(collector: Collector) -> bytes:
-    """What a collector (or a registry) holds in OpenMetrics 1.0, without the last line."""
+def exposition(collector: Collector, openmetrics: bool) -> bytes:
+    """What a collector (or a registry) holds, without the last line of OpenMetrics."""
+    if not openmetrics:
+        return generate_latest(collector)
     text: bytes = generate_openmetrics(collector)  # type: ignore[no-untyped-call]
     return text.removesuffix(b"# EOF\n")
+
+
+def header(family: Family, openmetrics: bool) -> bytes:
+    """HELP and TYPE of a family."""
+    return exposition(_Empty(family), openmetrics)
 
 
 class _Empty(Collector):

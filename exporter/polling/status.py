@@ -22,8 +22,7 @@ from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
 from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import QueryKey, QueryStatus
-from exporter.wolkvox.information import TokenInfo
-from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.report import SkillReport, TokenInfo
 
 log = logging.getLogger(__name__)
 _WORDS = Words("en")

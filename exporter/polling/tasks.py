@@ -16,7 +16,7 @@ from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
 from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
-from exporter.wolkvox.information import Skill as FoundSkill
+from exporter.wolkvox.report import Skill as FoundSkill
 from exporter.wolkvox.text import printable
 from exporter.wolkvox.windows import Window, day_so_far, latest_end, whole_day
 

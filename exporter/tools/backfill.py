@@ -26,7 +26,7 @@ from exporter.config import Operation, Skill, format_duration
 from exporter.config.values import duration
 from exporter.errors import ConfigError, Problem, Reason, WolkvoxError
 from exporter.messages import Words
-from exporter.metrics.history import QueryHistory
+from exporter.metrics.query import QueryHistory
 from exporter.polling.limits import PAUSING, Why
 from exporter.runtime import Clock
 from exporter.tools.asking import Desk, Held

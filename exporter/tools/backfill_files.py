@@ -18,7 +18,7 @@ from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 from exporter.errors import StartError, StorageError
-from exporter.metrics.history import QueryHistory, history
+from exporter.metrics.query import QueryHistory, history
 from exporter.state.counters import KEEP_DAYS
 from exporter.wolkvox.columns import ChannelFigures, without_row
 from exporter.wolkvox.windows import day_start

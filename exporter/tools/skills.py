@@ -24,7 +24,7 @@ from exporter.tools.asking import Desk, Held
 from exporter.tools.session import complain, desks, system_means
 from exporter.tools.terminal import run
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.information import Skill
+from exporter.wolkvox.report import Skill
 from exporter.wolkvox.windows import Window
 
 _LISTED = "skills_listed"  # with the last use of each, which only this list shows

@@ -19,12 +19,13 @@ from typing import Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from exporter import __version__
+from exporter.config import SlaEntry
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import LANGUAGES, Words, catalogue
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.query import complete
-from exporter.metrics.sla import Target, Targets
+from exporter.metrics.sla import Targets
 from exporter.runtime import Clock
 from exporter.state.models import QueryStatus
 from exporter.web.asgi import choose_language
@@ -243,7 +244,7 @@ def _wait(status: QueryStatus, view: OperationView, now: float) -> float | None:
     return max((at - now for at in moments if at is not None), default=None)
 
 
-def _cells(figures: ChannelFigures, target: Target | None) -> Iterator[Cell]:
+def _cells(figures: ChannelFigures, target: SlaEntry | None) -> Iterator[Cell]:
     """The figures in the order of COLUMNS, each judged by its target."""
     targets: dict[str, float | None] = {}
     if target is not None:

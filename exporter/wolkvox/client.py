@@ -12,17 +12,23 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import h11
 import httpx
 
 from exporter.errors import Reason, WolkvoxError
-from exporter.wolkvox.answer import Failure, Rows, read_answer
-from exporter.wolkvox.information import Skill, TokenInfo, read_skills, read_token_info
-from exporter.wolkvox.report import FieldError, SkillReport, read_report
+from exporter.wolkvox.answer import Rows, read_answer
+from exporter.wolkvox.report import (
+    Skill,
+    SkillReport,
+    TokenInfo,
+    read_report,
+    read_skills,
+    read_token_info,
+)
 from exporter.wolkvox.text import one_line, scrub, scrub_body
 from exporter.wolkvox.transport import MAX_BODY, connector, decode, kind_of, too_large
 from exporter.wolkvox.windows import Window
@@ -60,8 +66,8 @@ class WolkvoxClient:
     """The three reports of one operation, as an async context manager.
 
     `timeout` is the deadline of a whole request in seconds. `proxy` beats the environment,
-    which is read only with `trust_env` and never for a loopback address. Raises ConfigError
-    where the CA file or a proxy cannot be used. `witness`, where there is one, is shown every
+    which is read only with `trust_env`. Raises ConfigError where the URL, the CA file or a
+    proxy cannot be used. `witness`, where there is one, is shown every
     answer before it is read, free of the token. `left_at` is the monotonic second at which
     the last request left, None where it did not.
     """
@@ -71,10 +77,10 @@ class WolkvoxClient:
         base_url: str,
         *,
         timeout: float,
-        ca_file: Path | None,
-        proxy: str | None,
-        trust_env: bool,
         monotonic: Callable[[], float],
+        ca_file: Path | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.witness: Witness | None = None
@@ -89,22 +95,14 @@ class WolkvoxClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     async def skill_11(self, token: str, skill_id: str, window: Window) -> SkillReport:
         """Interactions by channel within the window; no channels where there was no row."""
         report = read_report(await self.skill_11_rows(token, skill_id, window))
-        errors = tuple(
-            FieldError(error.field, error.channel, scrub(error.text, token))
-            for error in report.errors
-        )
-        return SkillReport(report.channels, errors, report.dropped)
+        errors = (replace(error, text=scrub(error.text, token)) for error in report.errors)
+        return replace(report, errors=tuple(errors))
 
     async def skill_11_rows(self, token: str, skill_id: str, window: Window) -> Rows:
         """The same answer unread: its rows as JSON gave them, free of the token."""
@@ -128,21 +126,15 @@ class WolkvoxClient:
             raise WolkvoxError(Reason.UNAUTHORIZED, text, reached=False)
         try:
             status, content_type, body = await self._request(token, path, params)
-        except WolkvoxError as error:
-            reason, detail = error.reason, error.detail
-            reached, kind = error.reached, error.kind
-        else:
             body = scrub_body(body, token)
             if self.witness is not None:
                 self.witness(status, content_type, body)
-            answer = read_answer(status, content_type, body)
-            if not isinstance(answer, Failure):
-                return answer
-            reason, detail = answer.reason, answer.detail
-            reached, kind = True, str(reason)
+            return read_answer(status, content_type, body)
+        except WolkvoxError as error:
+            found = error
         # Raised outside of `except`: a context would keep the request and with it the token.
-        detail = one_line(scrub(detail, token), _MAX_DETAIL)
-        raise WolkvoxError(reason, detail, reached=reached, kind=kind)
+        detail = one_line(scrub(found.detail, token), _MAX_DETAIL)
+        raise WolkvoxError(found.reason, detail, reached=found.reached, kind=found.kind)
 
     async def _request(
         self, token: str, path: str, params: Mapping[str, str]
@@ -208,7 +200,6 @@ class _Trip:
         self._monotonic = monotonic
         self._started = monotonic()
         self._peer = ""
-        self._connecting = self._sent = False
         self._sockets: list[Any] = []
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
@@ -218,10 +209,9 @@ class _Trip:
         elif event.endswith("connect_tcp.complete"):
             self._sockets.append(info["return_value"])
         elif event.endswith("send_request_headers.started"):
-            self._sent = info["request"].method != b"CONNECT"
-        if not self._sent:
-            self._connecting = True
-        elif "send_request_headers" in event:  # as it begins, and as it ends
+            if info["request"].method != b"CONNECT":
+                self.left_at = self._monotonic()
+        elif event.endswith("send_request_headers.complete") and self.left_at is not None:
             self.left_at = self._monotonic()
 
     async def close(self) -> None:
@@ -239,25 +229,22 @@ class _Trip:
         cause = error if late else _first_cause(error)
         text = str(cause) or type(cause).__name__
         after = f", after {max(self._monotonic() - self._started, 0.0):.1f} s"
-        if reason is Reason.CONNECT or (self._connecting and not self._sent):
+        if reason is Reason.CONNECT or (self._peer and self.left_at is None):
             text = f"no connection within {self._timeout:g} s" if late else text
             detail, kind = self._peer + text + after, kind_of(cause)
             return WolkvoxError(Reason.CONNECT, detail, reached=False, kind=kind)
-        if late:
-            return WolkvoxError(reason, f"no whole answer within {self._timeout:g} s{after}")
-        return WolkvoxError(reason, f"{type(error).__name__}: {text}{after}")
+        name = type(error).__name__
+        text = f"no whole answer within {self._timeout:g} s" if late else f"{name}: {text}"
+        return WolkvoxError(reason, text + after)
 
 
 def _first_cause(error: BaseException) -> BaseException:
     """What began it: "Connection refused", not "All attempts failed"."""
-    found, current = error, error
-    for _ in range(10):
-        inner = current.__cause__ or current.__context__
-        if isinstance(inner, BaseExceptionGroup):
-            inner = inner.exceptions[0]
-        if inner is None:
-            break
-        current = inner
+    found, current = error, error.__cause__ or error.__context__
+    while current is not None:
+        if isinstance(current, BaseExceptionGroup):
+            current = current.exceptions[0]
         if isinstance(current, OSError) and str(current):
             found = current
+        current = current.__cause__ or current.__context__
     return found
