@@ -21,7 +21,7 @@ ORDER = (
 DOORS = {
     "httpx": ("wolkvox/",),
     "h11": ("wolkvox/",),
-    "pydantic": ("config/", "web/access_config.py"),
+    "pydantic": ("config/", "state/", "web/access_config.py"),
     "yaml": ("config/",),
     "opening_hours": ("config/hours.py",),
     "sqlite3": ("state/",),

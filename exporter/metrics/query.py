@@ -180,7 +180,7 @@ def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigu
     The API leaves out channels without traffic. Absent is 0 for a count and never for a
     ratio or an average, which stay absent.
     """
-    rows = {row.channel: row for row in result.channels}
+    rows = {row.channel: row for row in result.rows}
     for channel in known_channels(ledger, result.day):
         if channel not in rows:
             rows[channel] = without_row(channel)

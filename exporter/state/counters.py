@@ -19,8 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from operator import attrgetter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from pydantic import Field
 
 if TYPE_CHECKING:
     from exporter.wolkvox.columns import ChannelFigures
@@ -33,6 +34,12 @@ STUCK_ANSWERS = 3  # after so many answers counters that do not move are no chan
 LARGEST_FIGURE = 1_000_000_000
 ROUNDED = 10_000  # interactions a day from which two decimals no longer give a count back
 
+# What the state file may hold. Above 2**53 a float, which is what Prometheus keeps, skips
+# integers; around these years a day before, or a time zone, stays within the calendar.
+LARGEST_COUNT = 2**53
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Seconds = Annotated[float, Field(ge=0)]
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 Number = TypeVar("Number", int, float)
 
 
@@ -40,14 +47,14 @@ Number = TypeVar("Number", int, float)
 class Counters:
     """The counters of one (skill, channel): none ever falls; waits in seconds."""
 
-    offered: int = 0
-    within_10: int = 0
-    within_20: int = 0
-    within_30: int = 0
-    answered: int = 0
-    answer_wait_sum: float = 0.0
-    abandoned: int = 0
-    abandon_wait_sum: float = 0.0
+    offered: Count = 0
+    within_10: Count = 0
+    within_20: Count = 0
+    within_30: Count = 0
+    answered: Count = 0
+    answer_wait_sum: Seconds = 0.0
+    abandoned: Count = 0
+    abandon_wait_sum: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +65,14 @@ class DayTotals:
     bucket over `offered`, and half an update would read as a collapse.
     """
 
-    offered: int | None = None
-    within_10: int | None = None
-    within_20: int | None = None
-    within_30: int | None = None
-    answered: int | None = None
-    answer_wait_sum: float | None = None
-    abandoned: int | None = None
-    abandon_wait_sum: float | None = None
+    offered: Count | None = None
+    within_10: Count | None = None
+    within_20: Count | None = None
+    within_30: Count | None = None
+    answered: Count | None = None
+    answer_wait_sum: Seconds | None = None
+    abandoned: Count | None = None
+    abandon_wait_sum: Seconds | None = None
 
 
 NO_COUNTERS = Counters()
@@ -83,13 +90,13 @@ class ChannelLedger:
     row. `unmoved` counts answers in a row that had interactions but moved no counter.
     """
 
-    day: date
+    day: Day
     base: DayTotals
     counters: Counters
     fresh: bool = False
     candidate: DayTotals | None = None
-    held: int = 0
-    unmoved: int = 0
+    held: Count = 0
+    unmoved: Count = 0
 
     @property
     def inconsistent(self) -> bool:
@@ -101,7 +108,7 @@ class ChannelLedger:
 class QueryLedger:
     """All channels of one query; `day` is the latest day observed, rows or none."""
 
-    day: date
+    day: Day
     channels: Mapping[str, ChannelLedger]
 
 
@@ -137,7 +144,7 @@ def observe(
         channel = after[name]
         if channel.day == day and channel.base.offered is not None:
             after[name] = _counted(channel, day, ZERO_TOTALS, busy=False)
-    return QueryLedger(day, MappingProxyType(after))
+    return QueryLedger(day, after)
 
 
 def exposed(channel: ChannelLedger) -> Counters:
@@ -195,7 +202,7 @@ def _begun(
         )
         for name in (*known, *seen)
     }
-    return QueryLedger(day, MappingProxyType(channels))
+    return QueryLedger(day, channels)
 
 
 def _counted(

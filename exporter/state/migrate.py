@@ -6,7 +6,6 @@ import json
 import secrets
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 from exporter.errors import StartError
 
@@ -111,7 +110,7 @@ def _move(connection: sqlite3.Connection, row: int | None, owner: str) -> None:
     ).fetchall()
     connection.executemany(
         "INSERT INTO memories VALUES (?, ?, ?)",
-        [(row, skill_id, _text_1_to_2(text)) for skill_id, text in memories],
+        [(row, skill_id, memory_1_to_2(text)) for skill_id, text in memories],
     )
     counted = owner if name == PLAIN else f"#{name}"
     connection.execute(
@@ -124,29 +123,18 @@ def _move(connection: sqlite3.Connection, row: int | None, owner: str) -> None:
     )
 
 
-def _text_1_to_2(text: str) -> str:
-    try:
-        return json.dumps(memory_1_to_2(json.loads(text)))
-    except (ValueError, RecursionError):
-        return text  # its reader says that it cannot be read
-
-
-def memory_1_to_2(data: Any) -> Any:
+def memory_1_to_2(text: str) -> str:
     """Return a query's memory with names for the figures of its rows, which were mere lists.
 
-    What has another form is left as it is, to be refused or understood by the reader.
+    What has another form is left as it is, to be refused or understood by its reader.
     """
-    if not isinstance(data, dict):
-        return data
-    named = dict(data)
-    for name in ("today", "yesterday"):
-        result = data.get(name)
-        if isinstance(result, dict) and isinstance(result.get("rows"), list):
-            named[name] = {**result, "rows": [_row_1_to_2(row) for row in result["rows"]]}
-    return named
-
-
-def _row_1_to_2(row: Any) -> Any:
-    if not isinstance(row, list) or len(row) != len(_FIGURES_1):
-        return row
-    return dict(zip(_FIGURES_1, row, strict=True))
+    try:
+        memory = json.loads(text)
+        for result in filter(None, (memory.get("today"), memory.get("yesterday"))):
+            result["rows"] = [
+                dict(zip(_FIGURES_1, row, strict=True)) if isinstance(row, list) else row
+                for row in result["rows"]
+            ]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return text
+    return json.dumps(memory)

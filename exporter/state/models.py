@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Annotated
 
-from exporter.state.counters import QueryLedger, known_channels, observe
+from pydantic import Field
+
+from exporter.state.counters import Count, Day, QueryLedger, known_channels, observe
 from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window
+
+# Epoch seconds up to the year 5138: far from where dates and time zones end.
+Moment = Annotated[float, Field(ge=0, le=1e11)]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,11 +28,11 @@ class QueryKey:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The day totals of one good answer; `completed_at` in epoch seconds."""
+    """The day totals of one good answer, whole `at` that moment."""
 
-    day: date
-    channels: tuple[ChannelFigures, ...]
-    completed_at: float
+    day: Day
+    rows: tuple[ChannelFigures, ...]
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +43,12 @@ class QueryMemory:
     rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
     """
 
-    last_success_at: float | None = None
-    failures: int = 0
+    last_success_at: Moment | None = None
+    failures: Count = 0
     today: Result | None = None
     yesterday: Result | None = None
     doubted: bool = False
-    closed: date | None = None
+    closed: Day | None = None
     ledger: QueryLedger | None = None
 
 
@@ -61,7 +67,7 @@ def apply_report(
     """
     succeeded = replace(memory, last_success_at=completed_at, failures=0)
     last = memory.today
-    had_rows = last is not None and last.day == window.day and bool(last.channels)
+    had_rows = last is not None and last.day == window.day and bool(last.rows)
     if had_rows and not report.channels and not memory.doubted:
         return replace(succeeded, doubted=True)
     result = Result(window.day, report.channels, completed_at)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from exporter.errors import StorageError
-from exporter.state.codec import memory_from_json, memory_to_json
+from exporter.state.codec import read_memory, write_memory
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, OperationRow, claim_rows
 from exporter.state.locks import unwritable
 from exporter.state.migrate import bring_to_version
@@ -319,7 +319,7 @@ class Storage:
 
     def save_memory(self, operation: int, skill_id: str, memory: QueryMemory) -> bool:
         """Write what must survive a restart of one query; always True."""
-        text = json.dumps(memory_to_json(memory), separators=(",", ":"))
+        text = write_memory(memory)
         self._connection.execute(
             "INSERT INTO memories VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET memory = excluded.memory",
@@ -334,8 +334,8 @@ class Storage:
             (operation, skill_id),
         ).fetchone()
         try:
-            return memory_from_json(json.loads(row[0])) if row else None
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            return read_memory(row[0]) if row else None
+        except ValueError as error:
             log.warning(
                 "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
                 self.path, skill_id, error,
