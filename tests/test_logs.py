@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from exporter import logs
-from exporter.logs import JsonFormatter, LogfmtFormatter, Secrets, configure, say
+from exporter.logs import Formatter, Secrets, configure, say
 
 CANARY = "7b1f0e9d8c7b6a5948372615f4e3d2c1b0a9f8e7d6c5b4a39281"
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC).timestamp()
@@ -69,7 +69,9 @@ def record(message: str, level: int = logging.INFO, **fields: object) -> logging
 
 def test_logfmt_line() -> None:
     """Moment, level and message come first, then the fields in their order."""
-    line = LogfmtFormatter().format(record("no answer", operation="acme", seconds=1.5, count=3))
+    line = Formatter("logfmt").format(
+        record("no answer", operation="acme", seconds=1.5, count=3)
+    )
     assert line == (
         'ts=2026-03-01T12:30:15.250Z level=info msg="no answer" '
         "operation=acme seconds=1.5 count=3"
@@ -78,7 +80,7 @@ def test_logfmt_line() -> None:
 
 def test_json_line() -> None:
     """The same event as one JSON object, numbers as numbers."""
-    line = JsonFormatter().format(record("no answer", operation="acme", seconds=1.5, count=3))
+    line = Formatter("json").format(record("no answer", operation="acme", seconds=1.5, count=3))
     assert json.loads(line) == {
         "ts": "2026-03-01T12:30:15.250Z",
         "level": "info",
@@ -89,7 +91,7 @@ def test_json_line() -> None:
     }
 
 
-@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
+@pytest.mark.parametrize("formatter", [Formatter("logfmt"), Formatter("json")])
 def test_fields_that_are_none_are_left_out(formatter: logging.Formatter) -> None:
     """A field without a value says nothing, so it is not there."""
     assert "skill_id" not in formatter.format(record("x", skill_id=None))
@@ -119,7 +121,7 @@ def test_fields_that_are_none_are_left_out(formatter: logging.Formatter) -> None
 )
 def test_what_logfmt_quotes(value: object, written: str) -> None:
     """A value that a reader could take for more than one value stands in quotes."""
-    line = LogfmtFormatter().format(record("x", field=value))
+    line = Formatter("logfmt").format(record("x", field=value))
     assert line.partition(" field=")[2] == written
 
 
@@ -135,11 +137,11 @@ def test_what_logfmt_quotes(value: object, written: str) -> None:
 )
 def test_names_of_the_levels(level: int, name: str) -> None:
     """The four names of the flag --log.level, and no other ones."""
-    assert f" level={name} " in LogfmtFormatter().format(record("x", level))
-    assert json.loads(JsonFormatter().format(record("x", level)))["level"] == name
+    assert f" level={name} " in Formatter("logfmt").format(record("x", level))
+    assert json.loads(Formatter("json").format(record("x", level)))["level"] == name
 
 
-@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
+@pytest.mark.parametrize("formatter", [Formatter("logfmt"), Formatter("json")])
 def test_a_traceback_stays_on_one_line(formatter: logging.Formatter) -> None:
     """A defect is told whole, but as one line, so that a log reader keeps it together."""
     made = with_traceback(record("a defect", logging.ERROR), "broken")
@@ -150,12 +152,12 @@ def test_a_traceback_stays_on_one_line(formatter: logging.Formatter) -> None:
 
 def test_what_json_cannot_hold_becomes_text() -> None:
     """A field of any kind is told as text rather than lost."""
-    line = JsonFormatter().format(record("x", path=ValueError("odd"), when={1}))
+    line = Formatter("json").format(record("x", path=ValueError("odd"), when={1}))
     assert json.loads(line)["path"] == "odd"
     assert json.loads(line)["when"] == "{1}"
 
 
-@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
+@pytest.mark.parametrize("formatter", [Formatter("logfmt"), Formatter("json")])
 @pytest.mark.parametrize("token", ["tiny", CANARY, "with.dots+and/slashes==", 'quo"ted'])
 def test_known_tokens_are_cut_out(
     own_secrets: Secrets, formatter: logging.Formatter, token: str

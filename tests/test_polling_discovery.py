@@ -100,9 +100,9 @@ async def test_skills_are_discovered_and_asked_at_once(state_directory: Path) ->
     stage = Stage(state_directory)
     Centre(stage)
     async with stage.run(operation("discover")) as running:
-        assert not running.fleet.ready()
+        assert not running.operations.ready()
         await stage.until("2026-11-18 10:00:10")
-        assert running.fleet.ready()
+        assert running.operations.ready()
         assert running.value(INBOUND, skill_id="4173", skill="Ventas") == 4173
         assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
         await stage.until("2026-11-19 09:59")
@@ -156,11 +156,11 @@ async def test_a_discovery_that_fails_is_tried_at_its_next_slot(state_directory:
     async with stage.run(operation("discover")) as running:
         await stage.until("2026-11-18 10:06")
         assert running.value(FAILURES, report="skills", reason="http") == 2
-        assert not running.fleet.ready()
-        assert running.fleet.healthy()
+        assert not running.operations.ready()
+        assert running.operations.healthy()
         stage.api.answer = answer
         await stage.until("2026-11-18 10:11")
-        assert running.fleet.ready()
+        assert running.operations.ready()
     assert gaps(stage.seen(report="skills")) == pytest.approx([300.0] * 2, abs=1)
 
 

@@ -18,7 +18,7 @@ import pytest
 from exporter.errors import StartError, StorageError
 from exporter.runtime import Clock
 from exporter.state.locks import DirectoryLock, TokenGate
-from exporter.state.models import Attempt, Granted, Snapshot, Spent, Stored, TooEarly
+from exporter.state.models import Attempt, Granted, Refused, Stored
 from exporter.state.storage import FILE_NAME, Storage, ThreadedState
 from tests.state_support import OPENED_AT, change, open_state
 from tests.statuses import CHAT, DAY, VOICE, never, status
@@ -45,9 +45,9 @@ def storage(tmp_path: Path) -> Storage:
     return open_state(tmp_path / "data")
 
 
-def begin(storage: Storage, order: Attempt) -> Granted | TooEarly | Spent:
+def begin(storage: Storage, order: Attempt) -> Granted | Refused:
     """One attempt in a transaction of its own."""
-    result: Granted | TooEarly | Spent = storage.transact([lambda s: s.begin_attempt(order)])[0]
+    result: Granted | Refused = storage.transact([lambda s: s.begin_attempt(order)])[0]
     return result
 
 
@@ -89,8 +89,8 @@ def test_another_processs_attempt_holds_back(storage: Storage) -> None:
     """An attempt on disk that this process does not know of keeps the interval."""
     begin(storage, attempt(1000.0))
 
-    assert begin(storage, attempt(1100.0)) == TooEarly(1000.0)
-    assert begin(storage, attempt(1100.0, known_at=999.0)) == TooEarly(1000.0)
+    assert begin(storage, attempt(1100.0)) == Refused(last_at=1000.0)
+    assert begin(storage, attempt(1100.0, known_at=999.0)) == Refused(last_at=1000.0)
     assert isinstance(begin(storage, attempt(1300.0)), Granted)
     storage.close()
 
@@ -111,7 +111,7 @@ def test_ceiling_is_hard_and_shared(tmp_path: Path) -> None:
         order = attempt(1000.0 + number, skill_id=str(number), account=both, ceiling=3)
         assert isinstance(begin(storage, order), Granted)
 
-    assert begin(storage, attempt(2000.0, account=both, ceiling=3)) == Spent(3)
+    assert begin(storage, attempt(2000.0, account=both, ceiling=3)) == Refused(used=3)
     assert storage.used((2,), DAY) == 3
     tomorrow = attempt(2000.0, account=both, ceiling=3, day=date(2026, 11, 19))
     assert isinstance(begin(storage, tomorrow), Granted)
@@ -158,7 +158,7 @@ def test_small_facts_are_kept_and_deleted(storage: Storage) -> None:
     assert storage.load_fact(1, "skills") == [1]
     storage.save_fact(1, "skills", None)
     assert storage.load_fact(1, "skills") is None
-    change(storage, "INSERT INTO facts VALUES (1, 'skills', '{')")
+    change(storage, "INSERT OR REPLACE INTO facts VALUES (1, 'skills', '{')")
     assert storage.load_fact(1, "skills") is None
     storage.close()
 
@@ -458,18 +458,6 @@ async def test_gate_without_lock_file_is_a_storage_error(tmp_path: Path) -> None
         async with gate.hold("a"):
             raise AssertionError
     assert os.listdir(tmp_path) == ["locks"]
-
-
-def test_snapshot_gives_the_statuses_of_the_moment() -> None:
-    """Whoever iterates sees what was there when it began, whatever is published meanwhile."""
-    snapshot = Snapshot()
-    snapshot.publish(status(VOICE))
-    held = iter(snapshot)
-    snapshot.publish(never())
-    assert len(list(held)) == 1
-    assert len(list(snapshot)) == 2
-    snapshot.forget(never().key)
-    assert [one.key for one in snapshot] == [status().key]
 
 
 def test_status_tells_up_and_settled() -> None:

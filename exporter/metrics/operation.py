@@ -20,7 +20,7 @@ from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import labels, number
 from exporter.polling.limits import PAUSING
 from exporter.polling.status import Timing
-from exporter.state.models import QueryKey, QueryStatus, Snapshot
+from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.information import TokenInfo
 from exporter.wolkvox.report import SkillReport
@@ -54,7 +54,7 @@ class OperationTelemetry:
         self,
         name: str,
         page: MetricsPage,
-        snapshot: Snapshot,
+        snapshot: dict[QueryKey, QueryStatus],
     ) -> None:
         self._name = name
         self._label = labels({"operation": name})
@@ -92,14 +92,14 @@ class OperationTelemetry:
 
     def publish(self, status: QueryStatus) -> None:
         """Render a query's new status and swap it in."""
-        self._snapshot.publish(status)
+        self._snapshot[status.key] = status
         if self._renderer is not None:
             for scope, block in self._renderer.blocks(status, self._page.epoch()).items():
                 self._page.put(scope, block)
 
     def forget(self, key: QueryKey) -> None:
         """Drop a query's series and status."""
-        self._snapshot.forget(key)
+        self._snapshot.pop(key, None)
         for part in PARTS:
             self._page.drop((key.operation, key.skill_id, part))
 
@@ -111,7 +111,7 @@ class OperationTelemetry:
 
     def queries(self) -> list[QueryKey]:
         """The queries that are shown."""
-        return [status.key for status in self._snapshot if status.key.operation == self._name]
+        return [key for key in self._snapshot if key.operation == self._name]
 
     def end(self) -> None:
         """Drop everything of an operation that the configuration no longer names."""

@@ -56,9 +56,9 @@ class QueryRenderer:
             blocks["yesterday"] = self._window(
                 query, "yesterday", memory.yesterday, ledger, live
             )
-            known = known_channels(ledger, ledger.day) if ledger else ()
+            known = known_channels(ledger, ledger.day) if ledger else {}
             if ledger:
-                counters = {one: exposed(ledger.channels[one]) for one in known}
+                counters = {name: exposed(one) for name, one in known.items()}
                 blocks["counters"] = Block(counter_lines(query, counters), live)
             targets = (
                 (one.translate(ESCAPES), self.targets.of(key.skill_id, one)) for one in known

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -39,30 +39,30 @@ _TICK = 1e-4  # seconds: moments that are nearer to each other are the same
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """What a poll loop is given; `grace` is added to the slots that a process before left."""
-
-    requests: Requests
-    rng: random.Random
-    observer: Observer
-    health: StorageHealth
-    grace: float
-
-
 class Poller:
-    """Polls the queries of one operation, one after the other, each at its slot."""
+    """Polls the queries of one operation, one after the other, each at its slot.
 
-    def __init__(self, operation: Operation, given: Dependencies) -> None:
-        requests = self._requests = given.requests
-        self.operation = operation
+    `grace` is added to the slots that a process before left, in seconds.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        requests: Requests,
+        observer: Observer,
+        health: StorageHealth,
+        *,
+        rng: random.Random,
+        grace: float,
+    ) -> None:
+        self.operation, self._requests = operation, requests
         self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
         self._token = operation.token
-        self._rng, self._health, self._observer = given.rng, given.health, given.observer
+        self._rng, self._health, self._observer = rng, health, observer
         self.hours = OpenHours(operation.poll_hours, operation.timezone)
-        self._tasks = TaskList(operation, self._row, self._clock, requests.state, given.grace)
-        self._status = PollStatus(operation, self.budget, self._clock, given.observer)
+        self._tasks = TaskList(operation, self._row, self._clock, requests.state, grace)
+        self._status = PollStatus(operation, self.budget, self._clock, observer)
         self._pause: Pause | None = None
         self._pause_ends = 0.0
         self._retired = False
@@ -72,8 +72,20 @@ class Poller:
 
     # The loop ----------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Poll until retired; nothing that the API or the disk does ends it."""
+    async def run(
+        self, earlier: Collection[asyncio.Task[None]], begin: Callable[[], None]
+    ) -> None:
+        """Poll until retired; nothing that the API or the disk does ends it.
+
+        It waits for the loops before, which may ask the same, and then calls `begin`.
+        """
+        if earlier:
+            await asyncio.wait(earlier)
+        begin()
+        async with self._requests.client:
+            await self._run()
+
+    async def _run(self) -> None:
         while not self._retired and not await self._restore():
             self.beat = self._clock.monotonic()
             await self._idle(LONGEST_IDLE)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated
 
@@ -84,19 +83,13 @@ def limit_channels(report: SkillReport, ledger: QueryLedger | None) -> SkillRepo
     An answer is limited already; without this, new names in each answer would still make
     series without end. Channels known of late go before new ones.
     """
-    known = set(known_channels(ledger, ledger.day)) if ledger is not None else set()
-    room = MAX_CHANNELS - len(known)
-    kept = []
-    for row in report.channels:
-        if row.channel not in known:
-            room -= 1
-            if room < 0:
-                continue
-        kept.append(row)
-    dropped = len(report.channels) - len(kept)
-    if not dropped:
+    known = known_channels(ledger, ledger.day) if ledger is not None else {}
+    new = [row.channel for row in report.channels if row.channel not in known]
+    beyond = {*new[max(0, MAX_CHANNELS - len(known)) :]}
+    if not beyond:
         return report
-    return replace(report, channels=tuple(kept), dropped=report.dropped + dropped)
+    kept = tuple(row for row in report.channels if row.channel not in beyond)
+    return replace(report, channels=kept, dropped=report.dropped + len(beyond))
 
 
 def failed(memory: QueryMemory) -> QueryMemory:
@@ -163,25 +156,15 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class TooEarly:
-    """Another process asked the same query at `last_at`."""
+class Refused:
+    """The attempt must not be made.
 
-    last_at: float
+    Another process asked the same query at `last_at`; or the requests of the day are `used`
+    up; or, with neither, the token is that of another operation, whose figures it would bring.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """The day's budget is used up."""
-
-    used: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignToken:
-    """The token belongs to another operation: its figures are not this one's."""
-
-    def __str__(self) -> str:
-        return "the token is that of another operation"
+    last_at: float | None = None
+    used: int | None = None
 
 
 # What is published -----------------------------------------------------------------------
@@ -214,21 +197,3 @@ class QueryStatus:
     def settled(self) -> bool:
         """Whether an attempt ended or a result was restored: what readiness waits for."""
         return self.memory.failures > 0 or self.memory.last_success_at is not None
-
-
-@dataclass(slots=True)
-class Snapshot:
-    """The latest status of every query; iterating gives those of this moment."""
-
-    _statuses: dict[QueryKey, QueryStatus] = field(default_factory=dict)
-
-    def publish(self, status: QueryStatus) -> None:
-        """Replace one query's status."""
-        self._statuses[status.key] = status
-
-    def forget(self, key: QueryKey) -> None:
-        """Drop a query that the configuration no longer names."""
-        self._statuses.pop(key, None)
-
-    def __iter__(self) -> Iterator[QueryStatus]:
-        return iter([*self._statuses.values()])
