@@ -29,6 +29,7 @@ from exporter.state.models import (
     QueryKey,
     QueryMemory,
     QueryStatus,
+    Stored,
     apply_report,
     failed,
 )
@@ -109,8 +110,8 @@ class _Query:
     def window(self, now: datetime) -> Window:
         """What the next attempt asks for: the finished day right after midnight."""
         zone = self.operation.timezone
-        last = local_day(self.last_attempt, zone) if self.last_attempt else None
-        day = day_to_close(local_day(now, zone), last, self.memory.closed, None, 0)
+        stored = Stored(self.last_attempt.timestamp() if self.last_attempt else None)
+        day = day_to_close(stored, QueryMemory(closed=self.memory.closed), now, zone)
         return day_so_far(now, zone) if day is None else whole_day(day)
 
 

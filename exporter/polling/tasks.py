@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from exporter.config import Operation, Skill
 from exporter.config.plan import DAY
 from exporter.logs import say
-from exporter.polling.limits import HOUR, NO_LIMITS, Limits, open_day, started_before
+from exporter.polling.limits import HOUR, NO_LIMITS, Limits, day_to_close, started_before
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
 from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
@@ -67,7 +67,7 @@ class PollTask:
 
     def window(self, now: datetime, zone: ZoneInfo) -> Window:
         """The day so far, or the whole of a finished day if it is its turn."""
-        closing = self.is_query and open_day(self.stored, self.memory, now, zone)
+        closing = self.is_query and day_to_close(self.stored, self.memory, now, zone)
         return whole_day(closing) if closing else day_so_far(now, zone, self.asked)
 
 
