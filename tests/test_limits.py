@@ -148,9 +148,13 @@ def test_what_is_no_pause() -> None:
     """Anything else in the state file is no pause."""
     good = quota().to_json()
     bad = {"reason": "tired", "day": "tomorrow", "next_at": "soon"}
-    cases: list[object] = [None, {}, [], "quota", *(good | {name: value} for name, value in bad.items()),
-             good | {"refusals": float("inf")}, good | {"next_at": 10**400},
-             {name: value for name, value in good.items() if name != "digest"}]  # fmt: skip
+    cases: list[object] = [
+        *(None, {}, [], "quota"),
+        *(good | {name: value} for name, value in bad.items()),
+        good | {"refusals": float("inf")},
+        good | {"next_at": 10**400},
+        {name: value for name, value in good.items() if name != "digest"},
+    ]
     for data in cases:
         assert Pause.from_json(data) is None, data
 
