@@ -11,8 +11,8 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -93,7 +93,11 @@ def run(
     sockets = listen(settings.listen)
     collect_garbage_less_often()
     try:
-        with block_signals(), _state(settings.storage, clock) as storage:
+        with (
+            block_signals(),
+            closing(DirectoryLock.take(settings.storage)),
+            closing(Storage.open(settings.storage, clock.epoch)) as storage,
+        ):
             announce(tuple(address_of(listener) for listener in sockets))
 
             async def main() -> int:
@@ -138,19 +142,6 @@ def _door(path: Path | None, clock: Clock) -> LiveConfig | None:
     from exporter.web.access import LiveConfig  # noqa: PLC0415
 
     return LiveConfig(path, clock.monotonic)
-
-
-@contextmanager
-def _state(directory: Path, clock: Clock) -> Iterator[Storage]:
-    lock = DirectoryLock.take(directory)
-    try:
-        storage = Storage.open(directory, clock.epoch)
-        try:
-            yield storage
-        finally:
-            storage.close()
-    finally:
-        lock.release()
 
 
 class _Process:

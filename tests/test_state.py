@@ -396,8 +396,8 @@ def test_second_exporter_is_refused_and_may_follow(tmp_path: Path) -> None:
     first = DirectoryLock.take(tmp_path)
     with pytest.raises(StartError, match="another exporter runs"):
         DirectoryLock.take(tmp_path)
-    first.release()
-    DirectoryLock.take(tmp_path).release()
+    first.close()
+    DirectoryLock.take(tmp_path).close()
 
 
 @pytest.mark.anyio

@@ -44,7 +44,7 @@ class _Requests:
 
 
 class OperationTelemetry:
-    """Implements `polling.status.Observer` for one operation: counts, and shows it.
+    """Counts and shows what the poll loop of one operation reports; every call returns at once.
 
     Nothing is shown before `configure`; afterwards each report in use has every failure
     reason from the start with 0.

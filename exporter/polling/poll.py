@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
@@ -20,7 +20,7 @@ from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
 from exporter.polling.limits import HeldBack, Pause, Wait, Why
 from exporter.polling.request import TOKEN_INFO, Request, Requests, Token, read_token
-from exporter.polling.status import Observer, PollStatus, StorageHealth
+from exporter.polling.status import PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
 from exporter.state.models import (
     QueryKey,
@@ -32,6 +32,9 @@ from exporter.state.models import (
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
+
+if TYPE_CHECKING:
+    from exporter.metrics.operation import OperationTelemetry
 
 LONGEST_IDLE = 15.0  # seconds: how late a changed token or clock is noticed at most
 STORAGE_RETRY = 30.0
@@ -49,7 +52,7 @@ class Poller:
         self,
         operation: Operation,
         requests: Requests,
-        observer: Observer,
+        telemetry: OperationTelemetry,
         health: StorageHealth,
         *,
         rng: random.Random,
@@ -59,10 +62,10 @@ class Poller:
         self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
         self._token = operation.token
-        self._rng, self._health, self._observer = rng, health, observer
+        self._rng, self._health, self._telemetry = rng, health, telemetry
         self.hours = OpenHours(operation.poll_hours, operation.timezone)
         self._tasks = TaskList(operation, self._row, self._clock, requests.state, grace)
-        self._status = PollStatus(operation, self.budget, self._clock, observer)
+        self._status = PollStatus(operation, self.budget, self._clock, telemetry)
         self._pause: Pause | None = None
         self._pause_ends = 0.0
         self._retired = False
@@ -190,7 +193,7 @@ class Poller:
     async def _not_sent(self, task: PollTask, why: str, token: Token) -> None:
         """Pause without a request: the token cannot be read, or is a foreign one."""
         error = WolkvoxError(Reason.UNAUTHORIZED, f"{why}; nothing was sent", reached=False)
-        self._observer.refused(task.report, error.reason)
+        self._telemetry.refused(task.report, error.reason)
         task.unsent = True
         task.slot = self._clock.monotonic() + task.limits.interval(task.interval)
         await self._pause_after(task, error, self._clock.now(), token)
@@ -208,11 +211,11 @@ class Poller:
             task.asked = window.end
         self._stretch(task, request.asked_at)  # one request less is left
         task.slot = task.limits.slot(started, task.interval, started)
-        self._observer.requested(task.report)
+        self._telemetry.requested(task.report)
 
     def _count(self, task: PollTask, request: Request, error: WolkvoxError | None) -> None:
         """Count how a request ended, how long it took and how late it was."""
-        self._observer.answered(task.report, request.seconds, error.reason if error else None)
+        self._telemetry.answered(task.report, request.seconds, error.reason if error else None)
         task.stored = request.stored
         task.slot += request.started - (task.started or request.started)  # it left that late
         task.started = request.started
@@ -283,7 +286,7 @@ class Poller:
         """Poll the skills that were found, and show those that are gone no longer."""
         changed, gone = await self._tasks.discovered(found)
         for task in gone:
-            self._observer.forget(QueryKey(self.operation.name, task.skill_id))
+            self._telemetry.forget(QueryKey(self.operation.name, task.skill_id))
         self._plan()
         for task in changed:
             self._stretch(task, self._clock.now())
@@ -360,7 +363,7 @@ class Poller:
         self.budget.note(used, today)
         self._plan()
         self._status.timing()
-        self._observer.retain({task.skill_id for task in self._tasks.queries})
+        self._telemetry.retain({task.skill_id for task in self._tasks.queries})
         for task in self._tasks.queries:
             self._stretch(task, now)
             self._status.publish(task)

@@ -67,7 +67,7 @@ class DirectoryLock:
         finally:
             os.close(descriptor)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the directory free for the next exporter."""
         os.close(self._descriptor)
 
