@@ -173,20 +173,19 @@ class Poller:
     async def _held_back(self, task: PollTask, held: HeldBack, token: Token) -> None:
         """Look again when the reason to wait is gone."""
         now, why, last_at = self._clock.now(), held.wait.why, held.wait.last_at
-        left = held.wait.until - now.timestamp()
+        until = held.wait.until
         if why is Why.TOKEN:
             await self._not_sent(task, held.detail, token)
             return
         if why is Why.HOURS:  # at midnight one more request closes the day
-            midnight = next_day_start(now, self.operation.timezone)
-            left = min(left, (midnight - now).total_seconds())
+            until = min(until, next_day_start(now, self.operation.timezone).timestamp())
         elif why is Why.BUDGET:
             self._status.spent(local_day(now, self.budget.zone))
         elif last_at is not None:  # another process asked
             monotonic = self._clock.monotonic()
             task.stored = replace(task.stored, spaced_from=last_at)
             task.started = limits.started_before(last_at, now.timestamp(), monotonic)
-        task.slot = self._clock.monotonic() + max(_TICK, left)
+        task.slot = self._clock.monotonic() + max(_TICK, until - now.timestamp())
         if why is Why.RECENT:  # what is shown lives longer with a longer interval
             self._status.publish(task)
 

@@ -273,8 +273,7 @@ class Storage:
         token, at, day, tries, spaced_from = row or (None,) * 5
         if tries is None:
             return Stored(spaced_from=self._lost_at), token
-        closing = date.fromisoformat(day) if day else None
-        return Stored(at, closing, int(tries), spaced_from), token
+        return Stored(at, date.fromisoformat(day) if day else None, tries, spaced_from), token
 
     def _write(self, attempt: Attempt, stored: Stored, used: int) -> None:
         """Write the last attempt of a query, and the requests of the day on its account."""
@@ -398,13 +397,10 @@ class ThreadedState(State):
             while len(batch) < _MOST and not self._jobs.empty():
                 batch.append(self._jobs.get())
             ended = None in batch
-            self._commit([job for job in batch if job is not None])
+            if jobs := [job for job in batch if job is not None]:
+                self._commit(jobs)
 
     def _commit(self, jobs: list[_Job]) -> None:
-        if not jobs:
-            return
-        results: list[Any] = []
-        failure: BaseException | None = None
         try:
             results = self._storage.transact([step for step, _ in jobs])
         except BaseException as error:  # noqa: BLE001 - handed on to the waiting task
@@ -413,15 +409,15 @@ class ThreadedState(State):
                 for job in jobs:
                     self._commit([job])
                 return
-            failure = error
+            results = [error] * len(jobs)
 
         def deliver() -> None:
-            for index, (_, future) in enumerate(jobs):
+            for (_, future), result in zip(jobs, results, strict=True):
                 if future.done():  # the task was cancelled; what it wrote stays written
                     continue
-                if failure is not None:
-                    future.set_exception(failure)
+                if isinstance(result, BaseException):
+                    future.set_exception(result)
                 else:
-                    future.set_result(results[index])
+                    future.set_result(result)
 
         self._loop.call_soon_threadsafe(deliver)
