@@ -249,7 +249,7 @@ def pause_after(
     now: float,
     asked_on: date,
     interval: float,
-    digest: str,
+    digest: str | None,
 ) -> Pause | None:
     """The pause in force after an attempt; `error` is None where it had an answer.
 

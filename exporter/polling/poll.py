@@ -129,16 +129,16 @@ class Poller:
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
                 )
-                self._begun(task, request, window)
+                self._begun(task, request)
                 answer = await self._requests.fetch(request, token, task.call())
         except HeldBack as held:
             await self._held_back(task, held, token)
         except WolkvoxError as error:  # from `fetch` alone: there is a request
             self._count(task, request, error)
-            await self._failed(task, request, token, error)
+            await self._failed(task, request, error)
         else:
             self._count(task, request, None)
-            await self._answered(task, request, token, answer)
+            await self._answered(task, request, answer)
 
     # May I? ------------------------------------------------------------------------------
 
@@ -195,19 +195,19 @@ class Poller:
         self._telemetry.refused(task.report, error.reason)
         task.unsent = True
         task.slot = self._clock.monotonic() + task.limits.interval(task.interval)
-        await self._pause_after(task, error, self._clock.now(), token)
+        await self._pause_after(task, error, self._clock.now(), token.digest)
         await self._save_failure(task, error)
 
     # The attempt -------------------------------------------------------------------------
 
-    def _begun(self, task: PollTask, request: Request, window: Window) -> None:
+    def _begun(self, task: PollTask, request: Request) -> None:
         """Record the attempt once it is on the disk, before the request leaves: no await."""
         started = request.started
         task.lag = max(0.0, started - task.slot)
         task.before, task.started = task.started, started
         task.tried_at, task.stored, task.unsent = request.attempt.at, request.stored, False
-        if not window.closing:
-            task.asked = window.end
+        if not request.window.closing:
+            task.asked = request.window.end
         self._stretch(task, request.asked_at)  # one request less is left
         task.slot = task.limits.slot(started, task.interval, started)
         self._telemetry.requested(task.report)
@@ -225,9 +225,7 @@ class Poller:
 
     # The outcome -------------------------------------------------------------------------
 
-    async def _failed(
-        self, task: PollTask, request: Request, token: Token, error: WolkvoxError
-    ) -> None:
+    async def _failed(self, task: PollTask, request: Request, error: WolkvoxError) -> None:
         if not error.reached:  # it was no attempt
             task.started = task.before
         task.unmade = task.unmade + 1 if error.reason is Reason.CONNECT else 0
@@ -235,7 +233,7 @@ class Poller:
             interval = task.limits.interval(task.interval)
             wait = limits.early_retry(task.unmade, interval, self._rng.random())
             task.slot = self._clock.monotonic() + wait
-        await self._pause_after(task, error, request.asked_at, token)
+        await self._pause_after(task, error, request.asked_at, request.attempt.token)
         await self._save_failure(task, error)
         if request.window.closing and error.reached:
             self._status.not_closed(task)
@@ -246,12 +244,10 @@ class Poller:
         task.memory = failed(task.memory)  # holds nothing that a kill could take back
         await self._save(task, task.memory)
 
-    async def _answered(
-        self, task: PollTask, request: Request, token: Token, answer: object
-    ) -> None:
+    async def _answered(self, task: PollTask, request: Request, answer: object) -> None:
         task.unmade, task.error = 0, None
         if self._pause is not None:
-            await self._pause_after(task, None, request.asked_at, token)
+            await self._pause_after(task, None, request.asked_at, request.attempt.token)
         if isinstance(answer, SkillReport):
             answer = limit_channels(answer, task.memory.ledger)
             memory = apply_report(task.memory, request.window, answer, request.ended_at)
@@ -311,12 +307,12 @@ class Poller:
     # Pauses ------------------------------------------------------------------------------
 
     async def _pause_after(
-        self, task: PollTask, error: WolkvoxError | None, asked: datetime, token: Token
+        self, task: PollTask, error: WolkvoxError | None, asked: datetime, digest: str | None
     ) -> None:
         """Begin, lengthen or end the pause after an attempt of that moment."""
         now, day = self._clock.epoch(), local_day(asked, self.operation.timezone)
         interval = task.limits.interval(task.interval)
-        pause = limits.pause_after(self._pause, error, now, day, interval, token.digest)
+        pause = limits.pause_after(self._pause, error, now, day, interval, digest)
         # token_info is optional: nothing else depends on it.
         if pause is not self._pause and task.report != TOKEN_INFO:
             await self._set_pause(pause)
