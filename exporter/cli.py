@@ -228,7 +228,7 @@ def _check(
     configuration: Configuration, planned: Plan, shard: Shard, web_config: str | None
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
-    from exporter.fleet import connect  # noqa: PLC0415 - for the check only
+    from exporter.operations import connect  # noqa: PLC0415 - for the check only
 
     web_warnings: tuple[str, ...] = ()
     if web_config is not None:

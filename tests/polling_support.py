@@ -84,6 +84,10 @@ class Stage:
         """The same for a configuration that is loaded already."""
         return exporter(loaded, self.directory / "state", self.world, self.api)
 
+    async def reload(self, running: Exporter, *operations: str) -> None:
+        """Put other operations in force."""
+        await running.operations.apply(self.configure(*operations))
+
     def token_file(self, number: int = 0) -> Path:
         """The file from which the token is read."""
         return self.directory / "config" / f"token{number}"

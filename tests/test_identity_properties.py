@@ -111,7 +111,7 @@ async def live(history: History, steps: list[tuple[str, int, bool, int]]) -> Non
                 await stack.aclose()
                 running = await stack.enter_async_context(stage.start(loaded))
             else:
-                await running.fleet.apply(loaded)
+                await running.operations.apply(loaded)
             await asyncio.sleep(seconds)
             if seconds < 600:
                 continue

@@ -12,14 +12,14 @@ ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
     *("errors", "runtime", "logs", "messages", "mainloop", "wolkvox"),
-    *("config", "sharding", "flags", "state", "polling", "metrics", "web", "fleet"),
+    *("config", "sharding", "flags", "state", "polling", "metrics", "web", "operations"),
     *("service", "simulator", "demo", "tools", "cli", "__main__"),
 )
 # Libraries that live behind one door.
 DOORS = {
     "httpx": ("wolkvox/",),
     "h11": ("wolkvox/",),
-    "pydantic": ("config/", "web/access_config.py"),
+    "pydantic": ("config/", "state/", "web/access_config.py"),
     "yaml": ("config/",),
     "opening_hours": ("config/hours.py",),
     "sqlite3": ("state/",),

@@ -29,7 +29,7 @@ from exporter.metrics.query import QueryRenderer
 from exporter.metrics.reference import reference
 from exporter.metrics.sla import Targets
 from exporter.polling.status import Timing
-from exporter.state.models import QueryKey, QueryStatus, Snapshot
+from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.report import FieldError, SkillReport, TokenInfo
 from tests.config_support import sla
@@ -58,7 +58,7 @@ class Page:
     def __init__(self, reports: tuple[str, ...] = ("skill_11",)) -> None:
         self.now = NOW
         self.exposition = MetricsPage(lambda: self.now)
-        self.snapshot = Snapshot()
+        self.snapshot: dict[QueryKey, QueryStatus] = {}
         self.exporter = ExporterTelemetry(self.exposition, "1.2.3", "abc", NOW - 3600)
         self.acme = OperationTelemetry("acme", self.exposition, self.snapshot)
         info = {"server": "wv0013", "timezone": "America/Bogota", "client": "acme-bank"}

@@ -61,24 +61,24 @@ def spend(running: Exporter, stage: Stage, calls: int, skill: str = "9999") -> N
 async def test_a_plan_over_the_ceiling_is_stretched(
     state_directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Four skills with 1,152 planned calls keep within 400 a day, evenly, and say it once."""
+    """Four skills with 1,152 planned calls keep within 100 a day, evenly, and say it once."""
     caplog.set_level(logging.INFO, logger="exporter")
     stage = Stage(state_directory, "2026-11-18 00:00")
-    async with stage.run(operation(FOUR, daily_requests=400)) as running:
-        await stage.until("2026-11-18 00:30")
-        assert running.value(IN_FORCE) == pytest.approx(864, rel=0.02)
-        assert running.value(LIMIT) == 400
+    async with stage.run(operation(FOUR, daily_requests=100)) as running:
+        await stage.until("2026-11-18 02:00")
+        assert running.value(IN_FORCE) == pytest.approx(3456, rel=0.05)
+        assert running.value(LIMIT) == 100
         await stage.until("2026-11-18 23:59:59")
         assert running.value(USED) == per_day(stage)[date(2026, 11, 18)]
         assert running.value(INBOUND, skill_id="4170") == 100
         await stage.until("2026-11-19 03:00")
     days = per_day(stage)
-    assert 390 <= days[date(2026, 11, 18)] <= 400
-    assert 48 <= days[date(2026, 11, 19)] <= 52
+    assert 96 <= days[date(2026, 11, 18)] <= 100
+    assert 12 <= days[date(2026, 11, 19)] <= 16
     for skill in FOUR.split():
         apart = gaps(stage.seen(skill))
-        assert min(apart) >= 864 - NEARLY
-        assert max(apart) < 1000
+        assert min(apart) >= 3456 - NEARLY
+        assert max(apart) < 4000
     assert [record.message for record in caplog.records].count(STRETCHED) == 1
 
 
@@ -151,17 +151,17 @@ async def test_operations_with_one_token_share_one_count(state_directory: Path) 
     """Their calls together keep under the ceiling that both state, and both show them."""
     stage = Stage(state_directory, "2026-11-18 00:00")
     loaded = stage.configure(
-        operation("4173", name="one", daily_requests=288),
-        operation("5101", name="two", port=2, token=1, daily_requests=288),
+        operation("4173", name="one", daily_requests=96),
+        operation("5101", name="two", port=2, token=1, daily_requests=96),
         tokens=("canary-same", "canary-same"),
     )
     async with stage.start(loaded) as running:
         await stage.until("2026-11-18 12:00")
-        assert running.value(IN_FORCE, operation="one") == pytest.approx(600, rel=0.02)
+        assert running.value(IN_FORCE, operation="one") == pytest.approx(1800, rel=0.02)
         await stage.until("2026-11-18 23:59:59")
         used = running.samples(USED)
     total = per_day(stage)[date(2026, 11, 18)]
-    assert 280 <= total <= 288
+    assert 92 <= total <= 96
     assert len(stage.seen("4173")) == pytest.approx(len(stage.seen("5101")), abs=2)
     assert max(used.values()) == total
     assert min(used.values()) >= total - 1
@@ -251,13 +251,13 @@ async def test_poll_hours_make_room_in_the_budget(state_directory: Path) -> None
     stage = Stage(state_directory, "2026-11-18 18:00")
     hours = '"Mo-Su 08:00-20:00"'
     async with stage.run(
-        operation("4173 4174", poll_hours=hours, daily_requests=290)
+        operation("4173 4174", poll_hours=hours, daily_requests=98, interval="15m")
     ) as running:
         await stage.until("2026-11-18 19:30")
-        assert running.value(IN_FORCE) == pytest.approx(300, rel=0.01)
+        assert running.value(IN_FORCE) == pytest.approx(900, rel=0.01)
         await stage.until("2026-11-19 20:00")
-    assert per_day(stage)[date(2026, 11, 19)] == pytest.approx(288, abs=4)
-    assert max(per_day(stage).values()) <= 290
+    assert per_day(stage)[date(2026, 11, 19)] == pytest.approx(96, abs=2)
+    assert max(per_day(stage).values()) <= 98
 
 
 @pytest.mark.parametrize("ceiling", [864, 870])

@@ -167,6 +167,7 @@ async def test_a_line_that_is_down_over_midnight(state_directory: Path) -> None:
     assert [window[1] for window in stage.windows()[-4:]].count("20261118235959") == 1
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
 async def test_the_gauges_change_over_at_midnight(state_directory: Path) -> None:
     """`today` ends at midnight; `yesterday` lives from its closing poll to the next one."""

@@ -67,42 +67,38 @@ async def test_token_info_keeps_its_hour_over_restarts(state_directory: Path) ->
     assert len(stage.seen(report="token_info")) == 1
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
+@in_virtual_time
+async def test_token_info_that_fails_disturbs_nothing(state_directory: Path) -> None:
+    """skill_11 goes on at its slots; the failure is counted under its own report."""
+    stage = Stage(state_directory)
+    centre = Centre(stage)
+    failures = [
         refusal("PLEASE VALIDATE TOKEN"),
         refusal("TOKEN LIMIT EXCEEDED"),
         refusal("oops", 500),
         httpx.Response(200, text="<html>"),
-    ],
-)
-@in_virtual_time
-async def test_token_info_that_fails_disturbs_nothing(
-    state_directory: Path, answer: httpx.Response
-) -> None:
-    """skill_11 goes on at its slots; the failure is counted under its own report."""
-    stage = Stage(state_directory)
-    centre = Centre(stage)
-    centre.token_info = answer
+    ]
     async with stage.run(operation(token_info="true")) as running:
-        await stage.until("2026-11-18 12:01")
-        assert running.value("wolkvox_up") == 1
-        assert sum(running.samples("wolkvox_paused").values()) == 0
-        assert sum(running.samples(FAILURES, report="token_info").values()) == 3
+        for number, centre.token_info in enumerate(failures, start=1):
+            await stage.world.clock().sleep(3590)
+            assert running.value("wolkvox_up") == 1
+            assert sum(running.samples("wolkvox_paused").values()) == 0
+            assert sum(running.samples(FAILURES, report="token_info").values()) == number
         assert sum(running.samples(FAILURES, report="skill_11").values()) == 0
         assert running.value("wolkvox_token_limit") is None
-    assert len(stage.seen()) == 25
+    assert len(stage.seen()) == 48
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
 async def test_skills_are_discovered_and_asked_at_once(state_directory: Path) -> None:
     """The first answer names the queries; all of them are due right away."""
     stage = Stage(state_directory)
     Centre(stage)
-    async with stage.run(operation("discover")) as running:
-        assert not running.fleet.ready()
+    async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
+        assert not running.operations.ready()
         await stage.until("2026-11-18 10:00:10")
-        assert running.fleet.ready()
+        assert running.operations.ready()
         assert running.value(INBOUND, skill_id="4173", skill="Ventas") == 4173
         assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
         await stage.until("2026-11-19 09:59")
@@ -124,6 +120,7 @@ async def test_discovered_skills_outlive_a_restart(state_directory: Path) -> Non
     assert gaps(stage.seen("4180")) == pytest.approx([300.0] * 2, abs=1)
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
 async def test_skills_that_come_go_and_change_their_name(state_directory: Path) -> None:
     """A day later a new skill is polled at once, a removed one and an old name are gone."""
@@ -156,14 +153,15 @@ async def test_a_discovery_that_fails_is_tried_at_its_next_slot(state_directory:
     async with stage.run(operation("discover")) as running:
         await stage.until("2026-11-18 10:06")
         assert running.value(FAILURES, report="skills", reason="http") == 2
-        assert not running.fleet.ready()
-        assert running.fleet.healthy()
+        assert not running.operations.ready()
+        assert running.operations.healthy()
         stage.api.answer = answer
         await stage.until("2026-11-18 10:11")
-        assert running.fleet.ready()
+        assert running.operations.ready()
     assert gaps(stage.seen(report="skills")) == pytest.approx([300.0] * 2, abs=1)
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
 async def test_an_empty_list_of_skills_is_not_believed(state_directory: Path) -> None:
     """An operation does not lose all of its skills: an empty answer changes nothing."""
@@ -180,6 +178,7 @@ async def test_an_empty_list_of_skills_is_not_believed(state_directory: Path) ->
         assert running.value("wolkvox_up", skill_id="4173") == 1
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
 async def test_a_skill_that_returns_goes_on_where_it_was(state_directory: Path) -> None:
     """The counters of a skill that was gone for a day do not begin again at 0."""

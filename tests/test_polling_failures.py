@@ -116,7 +116,7 @@ async def test_a_failing_query_leaves_the_others_fresh(
             running.value("wolkvox_up", skill_id=skill) for skill in ("4173", "4174", "4175")
         ]
         assert ups == [1, 0, 1]
-        assert running.fleet.healthy()
+        assert running.operations.healthy()
         assert running.value(FAILURES, reason="internal") == 13
         assert running.value(INBOUND, skill_id="4174") is None
     assert len(stage.seen("4174")) == 13

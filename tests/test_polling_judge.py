@@ -61,7 +61,7 @@ CASES = st.builds(
 @example(Case(token=False))
 @given(CASES)
 @settings(
-    max_examples=20,
+    max_examples=settings().max_examples // 10,
     deadline=None,
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.state.models import Attempt, Granted, TooEarly
+from exporter.state.models import Attempt, Granted, Refused
 from exporter.state.storage import Storage
 from tests.polling_support import INBOUND, NEARLY, USED, Stage
 from tests.state_support import change, row_of
@@ -13,7 +13,7 @@ from tests.virtual import in_virtual_time, ok, row
 WHOLE_18TH = ("20261118000000", "20261118235959")
 
 
-def probe(storage: Storage, stage: Stage, skill: str = "4173") -> Granted | TooEarly:
+def probe(storage: Storage, stage: Stage, skill: str = "4173") -> Granted | Refused:
     """Note an attempt as another process would, which knows of no attempt so far."""
     now = stage.world.now()
     attempt = Attempt(
@@ -31,7 +31,7 @@ def probe(storage: Storage, stage: Stage, skill: str = "4173") -> Granted | TooE
         return opened.begin_attempt(attempt)
 
     (result,) = storage.transact([begin])
-    assert isinstance(result, Granted | TooEarly)
+    assert isinstance(result, Granted | Refused)
     return result
 
 
@@ -41,7 +41,7 @@ async def test_a_probe_within_the_interval_is_too_early(state_directory: Path) -
     stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:04")
-        assert probe(running.storage, stage) == TooEarly(stage.api.seen[0].at)
+        assert probe(running.storage, stage) == Refused(last_at=stage.api.seen[0].at)
 
 
 @in_virtual_time

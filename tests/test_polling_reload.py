@@ -46,7 +46,7 @@ async def test_nothing_changed(state_directory: Path) -> None:
         await stage.until("2026-11-18 10:06")
         before = running.page.render()
         for _ in range(10):
-            await running.fleet.apply(stage.configure(operation("4173 4174")))
+            await stage.reload(running, operation("4173 4174"))
             await asyncio.sleep(1)
         assert running.page.render() == before
         await stage.until("2026-11-18 10:11")
@@ -64,12 +64,12 @@ async def test_other_operations_keep_everything(state_directory: Path) -> None:
         for minute, text in ((2, [one, two]), (7, [one, changed]), (12, [one])):
             await stage.until(f"2026-11-18 10:{minute:02}")
             before = lines_of(running, 'operation="one"')
-            await running.fleet.apply(stage.configure(*text))
+            await stage.reload(running, *text)
             await asyncio.sleep(1)
             assert lines_of(running, 'operation="one"') == before
         await stage.until("2026-11-18 10:16")
         assert lines_of(running, 'operation="two"') == []
-        assert running.fleet.ready()
+        assert running.operations.ready()
     assert gaps(stage.seen("4173")) == pytest.approx([300.0] * 3, abs=1)
     assert stage.clock_times("5101") == ["10:02:00"]
 
@@ -83,7 +83,7 @@ async def test_a_skill_is_removed_and_another_added(state_directory: Path) -> No
         await stage.until("2026-11-18 10:07")
         counted = running.value(OFFERED, skill_id="4173")
         requests = running.value(REQUESTS)
-        await running.fleet.apply(stage.configure(operation("4173 4175")))
+        await stage.reload(running, operation("4173 4175"))
         await stage.until("2026-11-18 10:07:02")
         assert lines_of(running, 'skill_id="4174"') == []
         assert running.value(OFFERED, skill_id="4173") == counted
@@ -102,7 +102,7 @@ async def test_a_reload_in_the_middle_of_a_request(state_directory: Path) -> Non
     growing(stage)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:05:10")
-        await running.fleet.apply(stage.configure(operation("4173", stale_after="1h")))
+        await stage.reload(running, operation("4173", stale_after="1h"))
         await stage.until("2026-11-18 10:05:30")
         assert running.value(INBOUND) == 120
         await stage.until("2026-11-18 10:11")
@@ -116,11 +116,11 @@ async def test_a_changed_interval(state_directory: Path) -> None:
     stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
-        await running.fleet.apply(stage.configure(operation(interval="15m")))
+        await stage.reload(running, operation(interval="15m"))
         await stage.until("2026-11-18 10:03")
         assert running.value(IN_FORCE) == 900
         await stage.until("2026-11-18 10:22")
-        await running.fleet.apply(stage.configure(operation(interval="5m")))
+        await stage.reload(running, operation(interval="5m"))
         await stage.until("2026-11-18 10:26")
         assert running.value(IN_FORCE) == 300
     assert stage.clock_times() == ["10:00:00", "10:15:00", "10:22:00"]
@@ -133,7 +133,7 @@ async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
     async with stage.run(operation("4173 4174")) as running:
         for number in range(95):
             changed = operation("4173 4174", timeout=f"{30 + number % 2}s")
-            await running.fleet.apply(stage.configure(changed))
+            await stage.reload(running, changed)
             await asyncio.sleep(10)
     for skill in ("4173", "4174"):
         assert len(stage.seen(skill)) == 4
@@ -149,7 +149,7 @@ async def test_a_renamed_operation(state_directory: Path) -> None:
     async with stage.run(operation("4173", daily_requests=1000)) as running:
         await stage.until("2026-11-18 10:07")
         renamed = operation("4173", name="bank", daily_requests=1000)
-        await running.fleet.apply(stage.configure(renamed))
+        await stage.reload(running, renamed)
         await stage.until("2026-11-18 10:08")
         assert lines_of(running, 'operation="acme"') == []
         assert running.value(INBOUND, operation="bank") == 120
@@ -166,7 +166,7 @@ async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None
     stage = Stage(state_directory, seconds=20.0)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:05:10")
-        await running.fleet.apply(stage.configure(operation("4173", name="bank")))
+        await stage.reload(running, operation("4173", name="bank"))
         await stage.until("2026-11-18 10:16")
         assert running.value("wolkvox_up", operation="bank") == 1
     assert min(gaps(stage.api.seen)) >= 300 - NEARLY
@@ -181,7 +181,7 @@ async def test_a_renamed_skill(state_directory: Path) -> None:
     growing(stage)
     async with stage.run(operation("[{id: 4173, name: Ventas}]")) as running:
         await stage.until("2026-11-18 10:06")
-        await running.fleet.apply(stage.configure(operation("[{id: 4173, name: Sales}]")))
+        await stage.reload(running, operation("[{id: 4173, name: Sales}]"))
         await stage.until("2026-11-18 10:07")
         assert lines_of(running, "Ventas") == []
         assert running.value(OFFERED, skill="Sales") == 10
@@ -197,10 +197,10 @@ async def test_an_operation_that_returns(state_directory: Path) -> None:
     async with stage.run(one, two) as running:
         await stage.until("2026-11-18 10:06")
         counted = running.value(OFFERED, operation="one")
-        await running.fleet.apply(stage.configure(two))
+        await stage.reload(running, two)
         await stage.until("2026-11-18 10:07")
         assert lines_of(running, 'operation="one"') == []
-        await running.fleet.apply(stage.configure(one, two))
+        await stage.reload(running, one, two)
         await stage.until("2026-11-18 10:08")
         assert running.value(OFFERED, operation="one") == counted
         assert len(stage.seen("4173")) == 2
@@ -212,7 +212,7 @@ async def test_a_lower_ceiling_holds_at_once(state_directory: Path) -> None:
     stage = Stage(state_directory, "2026-11-18 20:00")
     async with stage.run() as running:
         await stage.until("2026-11-18 21:01")
-        await running.fleet.apply(stage.configure(operation("4173", daily_requests=20)))
+        await stage.reload(running, operation("4173", daily_requests=20))
         await stage.until("2026-11-18 23:59:59")
         assert running.value("wolkvox_daily_requests_limit") == 20
         used = running.value(USED)
@@ -229,7 +229,7 @@ async def test_another_time_zone_changes_the_day_of_the_budget(state_directory: 
         await stage.until("2026-11-18 20:31")
         assert running.value(USED) == 7
         madrid = operation("4173", daily_requests=300, timezone="Europe/Madrid")
-        await running.fleet.apply(stage.configure(madrid))
+        await stage.reload(running, madrid)
         await stage.until("2026-11-18 20:32")
         # In Madrid it is the 19th already.
         assert running.value(USED) == 0
@@ -251,7 +251,7 @@ async def test_a_configuration_that_cannot_be_used_changes_nothing(
         )
         running.refuse.add("two")
         with pytest.raises(ConfigError):
-            await running.fleet.apply(broken)
+            await running.operations.apply(broken)
         await stage.until("2026-11-18 10:11")
         assert lines_of(running, 'operation="two"') == []
         assert running.value(IN_FORCE) == 300
@@ -268,7 +268,7 @@ async def test_operations_that_come_to_share_a_token(state_directory: Path) -> N
         await stage.until("2026-11-18 10:11")
         assert running.value(USED, operation="one") == 3
         shared = stage.configure(one, two, tokens=("canary-same", "canary-same"))
-        await running.fleet.apply(shared)
+        await running.operations.apply(shared)
         await stage.until("2026-11-18 10:16")
         used = set(running.samples(USED).values())
         assert used == {5}
@@ -283,8 +283,8 @@ async def test_an_operation_that_returns_within_its_request(state_directory: Pat
     growing(stage)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:05:05")
-        await running.fleet.apply(stage.configure(operation("5101", name="two", port=2)))
-        await running.fleet.apply(stage.configure())
+        await stage.reload(running, operation("5101", name="two", port=2))
+        await stage.reload(running)
         await stage.until("2026-11-18 10:09")
         assert running.value(INBOUND, operation="acme") == 120
         assert running.value(OFFERED, operation="acme") == 10
@@ -304,7 +304,7 @@ async def test_a_stop_waits_for_no_request(state_directory: Path, changed: str) 
     stage = Stage(state_directory, seconds=3600.0)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:00:05")
-        await running.fleet.apply(stage.configure(changed))
+        await stage.reload(running, changed)
         await stage.until("2026-11-18 10:00:10")
     assert asyncio.get_running_loop().time() < 11
 
@@ -316,7 +316,7 @@ async def test_a_loop_that_waits_makes_room_at_once(state_directory: Path) -> No
     async with stage.run(operation("4173")) as running:
         # Out of step with the naps of a loop that waits for its slot.
         await stage.until("2026-11-18 10:01:07")
-        await running.fleet.apply(stage.configure(operation("4173 4174")))
+        await stage.reload(running, operation("4173 4174"))
         await stage.until("2026-11-18 10:01:08")
         assert stage.clock_times("4174") == ["10:01:07"]
 
@@ -335,9 +335,7 @@ async def test_a_loop_that_cannot_begin_makes_room_at_once(
         tries.append(1)
         if len(tries) > 1:
             return used(storage, account, day)
-        applying.append(
-            asyncio.create_task(running.fleet.apply(stage.configure(operation("4173 4174"))))
-        )
+        applying.append(asyncio.create_task(stage.reload(running, operation("4173 4174"))))
         raise sqlite3.OperationalError("database is locked")
 
     monkeypatch.setattr(Storage, "used", refuse)

@@ -163,7 +163,7 @@ async def test_restored_values_are_shown_at_once(state_directory: Path) -> None:
     async with stage.run() as running:
         await stage.until("2026-11-18 10:01")
         before = running.page.render()
-        assert running.fleet.ready()
+        assert running.operations.ready()
     stage.api.seconds = 30.0
     async with stage.run() as running:
         await asyncio.sleep(0)
@@ -171,7 +171,7 @@ async def test_restored_values_are_shown_at_once(state_directory: Path) -> None:
         assert len(stage.api.seen) == 1
         assert running.value(INBOUND) == 100
         assert running.value("wolkvox_up") == 1
-        assert running.fleet.ready()
+        assert running.operations.ready()
         after = running.page.render()
     assert figures(after) == figures(before)
 
@@ -236,10 +236,10 @@ async def test_readiness_waits_for_every_query(state_directory: Path) -> None:
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else httpx.Response(500)
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:00:15")
-        assert not running.fleet.ready()
-        assert running.fleet.healthy()
+        assert not running.operations.ready()
+        assert running.operations.healthy()
         await stage.until("2026-11-18 10:00:25")
-        assert running.fleet.ready()
+        assert running.operations.ready()
 
 
 def figures(page: bytes) -> list[str]:

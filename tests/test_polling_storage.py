@@ -69,7 +69,7 @@ async def test_a_full_disk(
         assert len(stage.api.seen) == asked == 4
         assert running.value(WRITABLE) == 0
         assert running.value(INBOUND, skill_id="4173") == 130
-        assert running.fleet.healthy()
+        assert running.operations.healthy()
         disk.full = False
         await stage.until("2026-11-18 10:15")
         assert running.value(WRITABLE) == 1
@@ -164,11 +164,11 @@ async def test_counters_survive_a_reload_on_a_full_disk(
         assert running.value(OFFERED) == 20
         disk.full = True
         with pytest.raises(StorageError, match="full"):
-            await running.fleet.apply(stage.configure(operation("4173", stale_after="1h")))
+            await stage.reload(running, operation("4173", stale_after="1h"))
         await stage.until("2026-11-18 10:20")
         assert running.value(WRITABLE) == 0
         assert running.value(OFFERED) == 20
-        assert running.fleet.healthy()
+        assert running.operations.healthy()
         disk.full = False
         await stage.until("2026-11-18 10:21")
         assert running.value(WRITABLE) == 1
@@ -211,7 +211,7 @@ async def test_what_can_be_read_can_not_be_written_yet(
             patched.setattr(Storage, "begin_attempt", full)
             await stage.until("2026-11-18 10:06")
             assert running.value(WRITABLE) == 0
-            await running.fleet.apply(stage.configure(operation(labels="{site: cali}")))
+            await stage.reload(running, operation(labels="{site: cali}"))
             await stage.until("2026-11-18 10:08")
             assert running.value(WRITABLE) == 0
         await stage.until("2026-11-18 10:11")

@@ -20,7 +20,7 @@ from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.metrics.render import encoded, labels, line
 from exporter.polling.limits import PAUSING
 from exporter.polling.status import Timing
-from exporter.state.models import QueryKey, QueryStatus, Snapshot
+from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.report import SkillReport, TokenInfo
 
@@ -43,13 +43,13 @@ class _Requests:
 
 
 class OperationTelemetry:
-    """Implements `polling.status.Observer` for one operation: counts, and shows it.
+    """Counts and shows what the poll loop of one operation reports; every call returns at once.
 
     Nothing is shown before `configure`; afterwards each report in use has every failure
     reason from the start with 0.
     """
 
-    def __init__(self, name: str, page: MetricsPage, snapshot: Snapshot) -> None:
+    def __init__(self, name: str, page: MetricsPage, snapshot: dict[QueryKey, QueryStatus]) -> None:
         self._name = name
         self._label = labels({"operation": name})
         self._page = page
@@ -84,14 +84,14 @@ class OperationTelemetry:
 
     def publish(self, status: QueryStatus) -> None:
         """Render a query's new status and swap it in."""
-        self._snapshot.publish(status)
+        self._snapshot[status.key] = status
         if self._renderer is not None:
             for scope, block in self._renderer.blocks(status, self._page.epoch()).items():
                 self._page.put(scope, block)
 
     def forget(self, key: QueryKey) -> None:
         """Drop a query's series and status."""
-        self._snapshot.forget(key)
+        self._snapshot.pop(key, None)
         for part in PARTS:
             self._page.drop((key.operation, key.skill_id, part))
 
@@ -103,7 +103,7 @@ class OperationTelemetry:
 
     def queries(self) -> list[QueryKey]:
         """The queries that are shown."""
-        return [status.key for status in self._snapshot if status.key.operation == self._name]
+        return [key for key in self._snapshot if key.operation == self._name]
 
     def end(self) -> None:
         """Drop everything of an operation that the configuration no longer names."""

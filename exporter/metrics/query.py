@@ -58,9 +58,9 @@ class QueryRenderer:
             blocks["yesterday"] = self._window(
                 query, "yesterday", memory.yesterday, ledger, live
             )
-            known = known_channels(ledger, ledger.day) if ledger else ()
+            known = known_channels(ledger, ledger.day) if ledger else {}
             if ledger:
-                counters = {one: exposed(ledger.channels[one]) for one in known}
+                counters = {name: exposed(one) for name, one in known.items()}
                 blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
             targets = (
                 (one.translate(ESCAPES), self.targets.of(key.skill_id, one)) for one in known
@@ -174,7 +174,7 @@ def complete(result: Result, ledger: QueryLedger | None) -> Iterable[ChannelFigu
     The API leaves out channels without traffic. Absent is 0 for a count and never for a
     ratio or an average, which stay absent.
     """
-    rows = {row.channel: row for row in result.channels}
+    rows = {row.channel: row for row in result.rows}
     for channel in known_channels(ledger, result.day):
         if channel not in rows:
             rows[channel] = without_row(channel)

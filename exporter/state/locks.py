@@ -16,6 +16,7 @@ from exporter.runtime import Clock
 
 _PATIENCE = 0.2  # seconds between looks at a lock that another process holds
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 class DirectoryLock:
@@ -66,7 +67,7 @@ class DirectoryLock:
         finally:
             os.close(descriptor)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the directory free for the next exporter."""
         os.close(self._descriptor)
 
@@ -83,24 +84,17 @@ class TokenGate:
     async def hold(self, digest: str) -> AsyncIterator[None]:
         """Wait for the token's turn and hold it; raises StorageError (no lock file)."""
         async with self._locks.setdefault(digest, asyncio.Lock()):
-            descriptor = self._open(f"{self._directory}/{digest[:32]}.lock")
+            try:
+                self._directory.mkdir(mode=0o700, exist_ok=True)
+                descriptor = os.open(self._directory / f"{digest[:32]}.lock", _LOCK_FILE, 0o600)
+            except OSError as error:
+                raise StorageError(f"{self._directory}: {error.strerror}") from error
             try:
                 while not _try_lock(descriptor):
                     await self._clock.sleep(_PATIENCE)
                 yield
             finally:
                 os.close(descriptor)
-
-    def _open(self, path: str) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        try:
-            try:
-                return os.open(path, flags, 0o600)
-            except FileNotFoundError:
-                self._directory.mkdir(mode=0o700, exist_ok=True)
-                return os.open(path, flags, 0o600)
-        except OSError as error:
-            raise StorageError(f"{self._directory}: {error.strerror}") from error
 
 
 def unwritable(directory: Path, why: object) -> StartError:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import Annotated
 
-from exporter.state.counters import QueryLedger, known_channels, observe
+from pydantic import Field
+
+from exporter.state.counters import Count, Day, QueryLedger, known_channels, observe
 from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
 from exporter.wolkvox.windows import Window
+
+# Epoch seconds up to the year 5138: far from where dates and time zones end.
+Moment = Annotated[float, Field(ge=0, le=1e11)]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,11 +27,11 @@ class QueryKey:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The day totals of one good answer; `completed_at` in epoch seconds."""
+    """The day totals of one good answer, whole `at` that moment."""
 
-    day: date
-    channels: tuple[ChannelFigures, ...]
-    completed_at: float
+    day: Day
+    rows: tuple[ChannelFigures, ...]
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,12 @@ class QueryMemory:
     rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
     """
 
-    last_success_at: float | None = None
-    failures: int = 0
+    last_success_at: Moment | None = None
+    failures: Count = 0
     today: Result | None = None
     yesterday: Result | None = None
     doubted: bool = False
-    closed: date | None = None
+    closed: Day | None = None
     ledger: QueryLedger | None = None
 
 
@@ -61,7 +66,7 @@ def apply_report(
     """
     succeeded = replace(memory, last_success_at=completed_at, failures=0)
     last = memory.today
-    had_rows = last is not None and last.day == window.day and bool(last.channels)
+    had_rows = last is not None and last.day == window.day and bool(last.rows)
     if had_rows and not report.channels and not memory.doubted:
         return replace(succeeded, doubted=True)
     result = Result(window.day, report.channels, completed_at)
@@ -78,19 +83,13 @@ def limit_channels(report: SkillReport, ledger: QueryLedger | None) -> SkillRepo
     An answer is limited already; without this, new names in each answer would still make
     series without end. Channels known of late go before new ones.
     """
-    known = set(known_channels(ledger, ledger.day)) if ledger is not None else set()
-    room = MAX_CHANNELS - len(known)
-    kept = []
-    for row in report.channels:
-        if row.channel not in known:
-            room -= 1
-            if room < 0:
-                continue
-        kept.append(row)
-    dropped = len(report.channels) - len(kept)
-    if not dropped:
+    known = known_channels(ledger, ledger.day) if ledger is not None else {}
+    new = [row.channel for row in report.channels if row.channel not in known]
+    beyond = {*new[max(0, MAX_CHANNELS - len(known)) :]}
+    if not beyond:
         return report
-    return replace(report, channels=tuple(kept), dropped=report.dropped + dropped)
+    kept = tuple(row for row in report.channels if row.channel not in beyond)
+    return replace(report, channels=kept, dropped=report.dropped + len(beyond))
 
 
 def failed(memory: QueryMemory) -> QueryMemory:
@@ -157,25 +156,15 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class TooEarly:
-    """Another process asked the same query at `last_at`."""
+class Refused:
+    """The attempt must not be made.
 
-    last_at: float
+    Another process asked the same query at `last_at`; or the requests of the day are `used`
+    up; or, with neither, the token is that of another operation, whose figures it would bring.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """The day's budget is used up."""
-
-    used: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignToken:
-    """The token belongs to another operation: its figures are not this one's."""
-
-    def __str__(self) -> str:
-        return "the token is that of another operation"
+    last_at: float | None = None
+    used: int | None = None
 
 
 # What is published -----------------------------------------------------------------------
@@ -208,21 +197,3 @@ class QueryStatus:
     def settled(self) -> bool:
         """Whether an attempt ended or a result was restored: what readiness waits for."""
         return self.memory.failures > 0 or self.memory.last_success_at is not None
-
-
-@dataclass(slots=True)
-class Snapshot:
-    """The latest status of every query; iterating gives those of this moment."""
-
-    _statuses: dict[QueryKey, QueryStatus] = field(default_factory=dict)
-
-    def publish(self, status: QueryStatus) -> None:
-        """Replace one query's status."""
-        self._statuses[status.key] = status
-
-    def forget(self, key: QueryKey) -> None:
-        """Drop a query that the configuration no longer names."""
-        self._statuses.pop(key, None)
-
-    def __iter__(self) -> Iterator[QueryStatus]:
-        return iter([*self._statuses.values()])

@@ -17,7 +17,7 @@ from exporter.config import Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
 from exporter.polling import limits
-from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why, open_day
+from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why, day_to_close
 from exporter.polling.request import Call, Requests, Token, read_token
 from exporter.polling.tasks import remembered_skills
 from exporter.runtime import Clock
@@ -196,7 +196,7 @@ class Desk:
     def _exporter_first(self, skill_id: str, gap: float, known: Known, now: datetime) -> float:
         """Seconds after midnight in which a running exporter closes the day by its request."""
         zone, memory = self.operation.timezone, known.memory or QueryMemory()
-        if skill_id.startswith("#") or open_day(known.stored, memory, now, zone) is None:
+        if skill_id.startswith("#") or day_to_close(known.stored, memory, now, zone) is None:
             return 0.0
         midnight = day_start(local_day(now, zone), zone)
         left = (midnight - now) / timedelta(seconds=1) + 2 * gap

@@ -248,7 +248,7 @@ class Prober:
             return probed
         today = local_day(self.clock.now(), desk.operation.timezone)
         result = memory.today
-        channels = result.channels if result is not None and result.day == today else ()
+        channels = result.rows if result is not None and result.day == today else ()
         verdict = replace(probed.verdict, key="known", good=True)
         return replace(probed, verdict=verdict, report=SkillReport(channels, (), 0))
 

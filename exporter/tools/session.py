@@ -17,9 +17,9 @@ from exporter.config import Configuration, Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.config.plan import other_calls
 from exporter.errors import Reason, StartError, WolkvoxError
-from exporter.fleet import connect
 from exporter.logs import SECRETS
 from exporter.messages import Words
+from exporter.operations import connect
 from exporter.polling.limits import PAUSING, Budget, Demand
 from exporter.runtime import system_clock
 from exporter.state.identity import claims_of
