@@ -20,7 +20,7 @@ import click
 from exporter import __version__, flags, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
-from exporter.config.plan import Plan, plan, render_plan
+from exporter.config.plan import Plan, plan, plan_warnings, render_plan
 from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.mainloop import exit_on_signal, thread_limit
 from exporter.runtime import system_clock
@@ -175,7 +175,7 @@ def command(
     # --help loads no server.
     from exporter.service import Settings, run  # noqa: PLC0415
 
-    for text in (*configuration.warnings, *planned.warnings):
+    for text in (*configuration.warnings, *plan_warnings(planned)):
         log.warning("%s", text)
     settings = Settings(
         load=configured,
@@ -225,7 +225,10 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
 
 
 def _check(
-    configuration: Configuration, planned: Plan, shard: Shard, web_config: str | None
+    configuration: Configuration,
+    planned: Plan,
+    shard: Shard,
+    web_config: str | None,
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
     from exporter.fleet import connect  # noqa: PLC0415 - for the check only

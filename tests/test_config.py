@@ -579,7 +579,7 @@ def test_variables_describe_one_operation(
     assert one.name == name
     assert one.base_url == (base_url or "https://wv0013.wolkvox.com/api/v2/")
     assert one.skills == (Skill("4173", "Ventas"), Skill("all", "all"))
-    assert one.token.describe() == "the environment variable WOLKVOX_TOKEN"
+    assert str(one.token.place()) == "the environment variable WOLKVOX_TOKEN"
 
 
 def test_variables_may_name_a_file_a_zone_and_discovery(tmp_path: Path) -> None:

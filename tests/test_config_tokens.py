@@ -84,7 +84,7 @@ def test_the_other_places_of_a_token() -> None:
     assert refusal(variable).startswith("the environment variable ACME_TOKEN holds more")
     assert refusal(TokenSource()) == "the configuration is empty"
     odd = TokenSource(variable="x" * 40, value=SecretStr("a"))
-    assert odd.describe() == "the environment variable (name not shown)"
+    assert str(odd.place()) == "the environment variable (name not shown)"
 
 
 def test_a_digest_tells_tokens_apart() -> None:
@@ -138,7 +138,7 @@ def test_a_loaded_token_is_nowhere_to_be_seen(tmp_path: Path, place: str) -> Non
     configuration = load([file], {"ACME": CANARY})
     told = f"{configuration!r} {configuration} {configuration.operations[0].token!r}"
     told += render_plan(plan(configuration, datetime(2026, 11, 22, tzinfo=UTC)))
-    told += configuration.operations[0].token.describe() + "".join(configuration.warnings)
+    told += str(configuration.operations[0].token.place()) + "".join(configuration.warnings)
     [one] = configuration.operations
     told += f"{one!r} {one} {one.model_dump()} {one.model_dump_json()}"
     assert CANARY not in told
@@ -243,6 +243,6 @@ def test_a_token_with_slashes_is_not_told_as_a_path(path: str, tmp_path: Path) -
 
     with pytest.raises(TokenUnreadable) as caught:
         source.read()
-    told = f"{caught.value} {source.describe()}"
+    told = f"{caught.value} {source.place()!s}"
     assert "7bd7250a9f" not in told
     assert str(tmp_path / "in") in told

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import load, yamlfile
-from exporter.config.invalid import Unquoted, keys
+from exporter.config.values import KEYS, Unquoted
 from exporter.config.yamlfile import MAX_BYTES, Document, read_yaml
 from exporter.errors import ConfigError
 
 GOOD = 'operations: [{name: a, server: "0013", token: canary-01, skills: [{id: 1}]}]'
-KEYS = sorted({key for model in keys().values() for key in model})
+NAMES = sorted({key for model in KEYS.values() for key in model})
 
 
 def parsed(directory: Path, text: str) -> Document:
@@ -265,7 +265,7 @@ TREES = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.one_of(st.sampled_from(KEYS), st.text(max_size=5)), inner, max_size=6
+            st.one_of(st.sampled_from(NAMES), st.text(max_size=5)), inner, max_size=6
         ),
     ),
     max_leaves=25,
@@ -288,8 +288,8 @@ def test_no_text_raises_anything_else(tmp_path: Path, text: str) -> None:
 
 @in_one_directory
 @given(
-    operations=st.lists(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=8), max_size=3),
-    defaults=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=4),
+    operations=st.lists(st.dictionaries(st.sampled_from(NAMES), TREES, max_size=8), max_size=3),
+    defaults=st.dictionaries(st.sampled_from(NAMES), TREES, max_size=4),
 )
 def test_no_structure_raises_anything_else(
     tmp_path: Path, operations: list[object], defaults: object
