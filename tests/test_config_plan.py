@@ -36,10 +36,10 @@ def own(name: str, **keys: object) -> str:
     return written(name, token_env=None, token=f"7b{name}", **keys)
 
 
-@pytest.mark.parametrize(
-    ("intervals", "fixed", "ceiling", "seconds", "expected"),
-    [
-        ([300], 0, 1000, DAY, 300),
+def test_the_interval_is_stretched_until_the_calls_fit() -> None:
+    """The quick queries share the least interval that fits; slower ones keep theirs."""
+    for intervals, fixed, ceiling, seconds, expected in (
+        ([300.0], 0, 1000, DAY, 300),
         ([300], 0, 288, DAY, 300),
         ([300], 0, 144, DAY, 600),
         ([300] * 10, 0, 1000, DAY, 864),
@@ -52,15 +52,10 @@ def own(name: str, **keys: object) -> str:
         ([300], 0, 0, 0, 300),
         ([], 5, 5, DAY, 0),
         ([300] * 3, 0, 10, 3600, 1080),
-    ],
-)
-def test_the_interval_is_stretched_until_the_calls_fit(
-    intervals: list[float], fixed: int, ceiling: int, seconds: float, expected: float | None
-) -> None:
-    """The quick queries share the least interval that fits; slower ones keep theirs."""
-    loads = [Load(interval, seconds) for interval in intervals]
-    stretched = stretch(loads, fixed, ceiling)
-    assert stretched == (expected if expected is None else pytest.approx(expected))
+    ):
+        loads = [Load(interval, seconds) for interval in intervals]
+        stretched = stretch(loads, fixed, ceiling)
+        assert stretched == (expected if expected is None else pytest.approx(expected))
 
 
 @given(
@@ -115,41 +110,31 @@ def test_poll_hours_count_the_busiest_day_and_the_closing_call() -> None:
     assert (never.calls, never.stretched) == (1, 300)
 
 
-@pytest.mark.parametrize(
-    ("hours", "calls"),
-    [
+def test_closing_a_day_costs_a_call_where_no_poll_is_due_at_midnight() -> None:
+    """The call that closes the day comes on top where polling is closed at midnight."""
+    for hours, calls in (
         ("Mo-Su 00:00-22:00", 264),  # the first poll of a day closes the one before
         ("Mo-Su 00:00-12:00", 144),
         ("Mo-Su 12:00-24:00", 145),
         ("Mo 00:00-12:00; Tu 12:00-24:00", 145),
         ("Sa 00:00-24:00; Mo-Fr 06:00-22:00", 288),
-    ],
-)
-def test_closing_a_day_costs_a_call_where_no_poll_is_due_at_midnight(
-    hours: str, calls: int
-) -> None:
-    """The call that closes the day comes on top where polling is closed at midnight."""
-    [token] = plan(make(written(poll_hours=f"'{hours}'")), NOW)
-    assert token.calls == calls
+    ):
+        [token] = plan(make(written(poll_hours=f"'{hours}'")), NOW)
+        assert token.calls == calls, hours
 
 
-@pytest.mark.parametrize(
-    ("week", "zone", "calls"),
-    [
+def test_days_of_clock_changes_are_measured_in_real_time() -> None:
+    """The busiest day of the coming week may have 25 hours to poll in."""
+    for week, zone, calls in (
         ("2026-03-08", "America/New_York", 288),  # the six other days have 24 hours
         ("2026-11-01", "America/New_York", 300),
         ("2026-11-02", "America/New_York", 288),
         ("2027-08-30", "America/Santiago", 288),
         ("2027-04-03", "America/Santiago", 300),
-    ],
-)
-def test_days_of_clock_changes_are_measured_in_real_time(
-    week: str, zone: str, calls: int
-) -> None:
-    """The busiest day of the coming week may have 25 hours to poll in."""
-    now = datetime.fromisoformat(f"{week} 12:00").replace(tzinfo=ZoneInfo(zone))
-    [token] = plan(make(written(poll_hours="24/7", timezone=zone)), now)
-    assert token.calls == calls
+    ):
+        now = datetime.fromisoformat(f"{week} 12:00").replace(tzinfo=ZoneInfo(zone))
+        [token] = plan(make(written(poll_hours="24/7", timezone=zone)), now)
+        assert token.calls == calls, (week, zone)
 
 
 def test_operations_with_one_token_share_one_day() -> None:
