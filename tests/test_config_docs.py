@@ -89,7 +89,7 @@ def test_the_schema_helps_editors() -> None:
                 assert example in key["enum"]
     for definition in made["$defs"].values():
         assert definition["additionalProperties"] is False
-        assert definition["title"]
+        assert definition["description"].endswith(".")
     operation = made["$defs"]["Operation"]
     assert next(iter(operation["properties"])) == "name"
     assert operation["required"] == ["name"]

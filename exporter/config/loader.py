@@ -29,7 +29,6 @@ from exporter.config.model import (
 from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.config.values import (
     Invalid,
-    as_yaml,
     beside,
     host_of,
     is_loopback,
@@ -40,7 +39,7 @@ from exporter.config.values import (
     skill_key,
     url,
 )
-from exporter.config.yamlfile import Document, Loc, is_plain_key, read_yaml
+from exporter.config.yamlfile import Document, Loc, as_yaml, is_plain_key, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.messages import terminal_language
 

@@ -9,23 +9,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from exporter.config import model
 from exporter.config.model import ADDRESS_KEYS, OWN_KEYS, TOKEN_KEYS
-from exporter.config.values import KEYS, TYPES, as_yaml
-from exporter.config.yamlfile import plain
+from exporter.config.values import KEYS, TYPES
+from exporter.config.yamlfile import as_yaml, plain
 
 BEGIN, END = "<!-- keys: begin (generated) -->\n", "<!-- keys: end -->\n"
-_TITLES = {
-    "Skill": "Skill",
-    "SlaEntry": "Targets",
-    "ServiceLevel": "Service level",
-    "Abandonment": "Abandonment",
-    "Asa": "Average speed of answer",
-}
 
 
 def tables() -> str:
@@ -60,43 +52,36 @@ def _table(title: str, rows: dict[str, dict[str, Any]]) -> str:
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of one file."""
     shared = {key: one for key, one in KEYS["Operation"].items() if key not in OWN_KEYS}
-    choices = [
+    described = {
+        name: {"description": getattr(model, name).__doc__, **_object(rows)}
+        for name, rows in KEYS.items()
+        if name != "File"
+    }
+    # What the defaults may hold may be missing in an operation.
+    described["Operation"]["required"] = ["name"]
+    described["Operation"]["allOf"] = [
         {"oneOf": [{"required": [key]} for key in choice]}
         for choice in (ADDRESS_KEYS, TOKEN_KEYS)
     ]
-    described = {
-        name: {**_object(KEYS[name], title), "description": getattr(model, name).__doc__}
-        for name, title in _TITLES.items()
-    }
+    defaults = "What the operations of the same file have in common."
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_object(KEYS["File"], "wolkvox-exporter configuration"),
+        "title": "wolkvox-exporter configuration",
+        **_object(KEYS["File"]),
         "$defs": {
-            "Defaults": {
-                **_object(shared, "Defaults", optional=shared),
-                "description": "What the operations of the same file have in common.",
-            },
-            "Operation": {
-                **_object(KEYS["Operation"], "Operation", optional=shared),
-                "description": model.Operation.__doc__,
-                "allOf": choices,
-            },
+            "Defaults": {"description": defaults, **_object(shared), "required": []},
             **described,
         },
     }
 
 
-def _object(
-    rows: dict[str, dict[str, Any]], title: str, optional: Container[str] = ()
-) -> dict[str, Any]:
+def _object(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Describe a mapping of these keys and no others."""
-    required = [key for key, one in rows.items() if one.get("default") == "required"]
     return {
-        "title": title,
         "type": "object",
         "properties": {key: _property(one) for key, one in rows.items()},
         "additionalProperties": False,
-        "required": [key for key in required if key not in optional],
+        "required": [key for key, one in rows.items() if one.get("default") == "required"],
     }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import functools
 import ipaddress
-import json
 import re
 import tomllib
 import zoneinfo
@@ -133,18 +132,6 @@ def beside(loc: tuple[int | str, ...]) -> dict[str, dict[str, Any]]:
     return KEYS[model]
 
 
-def as_yaml(value: object) -> str:
-    """Write an example as it would stand in the file, on one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {as_yaml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(as_yaml(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    needs_quotes = isinstance(value, str) and re.search(r"^0[0-9]+$|: |; ", value)
-    return json.dumps(value) if needs_quotes else str(value)
-
-
 # Texts and numbers -----------------------------------------------------------------------
 
 
@@ -168,9 +155,8 @@ def text(value: object, longest: int = 1000) -> str:
     return str(value)
 
 
-def short_text(value: object) -> str:
-    """Take a name for people, or a channel."""
-    return text(value, 128)
+short_text = functools.partial(text, longest=128)
+"""Take a name for people, or a channel."""
 
 
 def matches(kind_: str, value: str) -> bool:
@@ -178,30 +164,25 @@ def matches(kind_: str, value: str) -> bool:
     return re.fullmatch(TYPES[kind_]["pattern"], value) is not None
 
 
-def variable(value: object) -> str:
-    """Take the name of an environment variable; a token pasted there is not repeated."""
+def _matching(kind_: str, value: object) -> str:
+    """Take text that has the pattern of a type; the message is called like the type."""
     name = text(value)
-    if not matches("variable", name):
-        raise Invalid("variable")
+    if not matches(kind_, name):
+        raise Invalid(kind_, quoted=name)
     return name
 
 
-def operation_name(value: object) -> str:
-    """Take a name for the label `operation`."""
-    name = text(value)
-    if not matches("name", name):
-        raise Invalid("name", quoted=name)
-    return name
+operation_name = functools.partial(_matching, "name")
+"""Take a name for the label `operation`."""
+variable = functools.partial(_matching, "variable")
+"""Take the name of an environment variable; a token pasted there is not repeated."""
 
 
 def label_name(value: object) -> str:
     """Take a Prometheus label name that no label of the exporter's own uses."""
     if value in _TAKEN_LABELS:
         raise Invalid("label_taken", label=value)
-    name = text(value)
-    if not matches("label", name):
-        raise Invalid("label_name")
-    return name
+    return _matching("label_name", value)
 
 
 def skill_id(value: object) -> str:
@@ -267,9 +248,7 @@ def format_percent(ratio: float) -> str:
     return f"{100 * ratio:.6f}".rstrip("0").rstrip(".") + "%"
 
 
-@functools.cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
+_zones = functools.cache(zoneinfo.available_timezones)
 
 
 def timezone(value: object) -> ZoneInfo:

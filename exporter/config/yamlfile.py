@@ -245,7 +245,14 @@ def plain(text: str) -> object:
     return float(text) if _DECIMAL.fullmatch(text) else text
 
 
-def write_yaml(data: object) -> str:
+def write_yaml(data: object, **style: Any) -> str:
     """Write plain data as YAML for people, in the order of its keys."""
-    text: str = yaml.dump(data, Dumper=DUMPER, allow_unicode=True, sort_keys=False, width=100)
+    style = {"width": 100, **style, "allow_unicode": True, "sort_keys": False}
+    text: str = yaml.dump(data, Dumper=DUMPER, **style)
     return text
+
+
+def as_yaml(value: object) -> str:
+    """Write an example as it would stand in the file, on one line."""
+    text = write_yaml(value, width=1000, default_flow_style=True)
+    return text.removesuffix("...\n").strip()
