@@ -213,24 +213,17 @@ def test_config_check_lists_every_problem(run: Run, tmp_path: Path) -> None:
     assert all(line.isdecimal() for line, _ in places)
 
 
-def test_token_files_that_cannot_be_used(run: Run, tmp_path: Path) -> None:
-    """A token file without a token is exit 2 at the start and in a check, with its place."""
-    text = operation(NOWHERE, interval="5m")
-    for name, content, reason in (
-        ("missing", None, "does not exist"),
-        (".", None, "is not a plain file"),
-        ("empty", " \n", "is empty"),
-        ("twice", f"{TOKEN}\n{TOKEN}", "holds more than a token"),
-    ):
-        if content is not None:
-            (tmp_path / name).write_text(content)
-        path = write_config(tmp_path, text.replace(f"token: {TOKEN}", f"token_file: {name}"))
-        for flags in (["--config.check"], LOOPBACK):
-            (line,) = complaints(run("--config.file", str(path), *flags), 2)
-            assert line.startswith(f"error: {path}:")
-            assert ": operation acme, token_file: " in line
-            assert reason in line, name
-            assert TOKEN[:8] not in line
+def test_a_token_file_that_cannot_be_used(run: Run, tmp_path: Path) -> None:
+    """It is exit 2 at the start and in a check, with its place."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n{TOKEN}")
+    text = operation(NOWHERE, interval="5m").replace(f"token: {TOKEN}", "token_file: token")
+    path = write_config(tmp_path, text)
+    for flags in (["--config.check"], LOOPBACK):
+        (line,) = complaints(run("--config.file", str(path), *flags), 2)
+        assert line.startswith(f"error: {path}:")
+        assert ": operation acme, token_file: " in line
+        assert "holds more than a token" in line
+        assert TOKEN[:8] not in line
 
 
 def test_configuration_from_the_environment_alone(run: Run, tmp_path: Path) -> None:
@@ -246,19 +239,10 @@ def test_configuration_from_the_environment_alone(run: Run, tmp_path: Path) -> N
 
 def test_wrong_variables(run: Run) -> None:
     """What is wrong with the variables is told by their names."""
-    token, file = "WOLKVOX_TOKEN", "WOLKVOX_TOKEN_FILE"
-    for change, message in (
-        ({token: ""}, "WOLKVOX_TOKEN"),
-        ({token: "", file: "nix"}, "WOLKVOX_TOKEN_FILE: "),
-        ({file: "nix"}, "set only one of"),
-        ({"WOLKVOX_SKILLS": ""}, "WOLKVOX_SKILLS: is not set"),
-        ({"WOLKVOX_SKILLS": "Ventas"}, "WOLKVOX_SKILLS: must be the number of a skill"),
-        ({"WOLKVOX_SERVER": "13"}, "WOLKVOX_SERVER: "),
-        ({"WOLKVOX_SERVER": "http://example.org/api/v2/"}, "WOLKVOX_SERVER: "),
-        ({"WOLKVOX_TIMEZONE": "Bogota"}, "WOLKVOX_TIMEZONE: "),
-    ):
-        lines = complaints(run(*LOOPBACK, env={**ONE, **change}), 2)
-        assert any(line.startswith("error: ") and message in line for line in lines), change
+    change = {"WOLKVOX_TOKEN_FILE": "nix", "WOLKVOX_SKILLS": "", "WOLKVOX_SERVER": "13"}
+    lines = complaints(run(*LOOPBACK, env={**ONE, **change}), 2)
+    told = {line.removeprefix("error: ").split(": ")[0] for line in lines}
+    assert told == {"WOLKVOX_TOKEN", "WOLKVOX_SKILLS", "WOLKVOX_SERVER"}
 
 
 def test_every_flag_has_a_twin_in_the_environment(

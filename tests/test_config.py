@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -52,17 +50,6 @@ def refused(*paths: Path, environ: Mapping[str, str] = TOKENS) -> list[Problem]:
     with pytest.raises(ConfigError) as caught:
         load(paths, environ)
     return list(caught.value.problems)
-
-
-def longest_wait(value: object) -> str:
-    """Write a target that takes any duration."""
-    return f"{{asa: {{max: {json.dumps(value)}}}}}"
-
-
-def why_not(**keys: object) -> str:
-    """Return the reason of the one problem of an operation."""
-    [problem] = problems_of(text_of(written(**keys)))
-    return problem.reason
 
 
 def places(problems: Iterable[Problem]) -> list[Place]:
@@ -173,70 +160,10 @@ def test_operations_that_say_the_same_are_equal() -> None:
     assert configuration(token).operations != configuration(other).operations
 
 
-def test_a_problem_of_the_defaults_is_reported_once() -> None:
-    """What is wrong in the defaults is reported there, and hides nothing of the operations."""
-    found = problems_of(
-        text_of(
-            written(timeout=5),
-            written("a b", token_env="OTHER_TOKEN"),
-            defaults="interval: 1m, sla: 3, labels: {x: [], job: y}, shard: 1",
-        )
-    )
-    assert places(found) == [
-        (1, "", "defaults.labels.x"),
-        (1, "", "defaults.labels.job"),
-        (1, "", "defaults.sla"),
-        (1, "", "defaults.interval"),
-        (3, "operation acme", "timeout"),
-        (4, "operation #2", "name"),
-    ]
-
-
-def test_defaults_are_a_mapping() -> None:
-    """Nothing and anything else are one problem; the operations are judged without them."""
-    for defaults in ("", "3", "[interval]"):
-        found = problems_of(f"defaults: {defaults}\n" + text_of(written(interval=5)))
-        assert places(found) == [(1, "", "defaults"), (3, "operation acme", "interval")]
-
-
-def test_a_wrong_default_that_no_operation_takes_is_a_problem_too() -> None:
-    """Every operation has a key of its own, and the default is still wrong."""
-    text = text_of(written(timezone="America/Lima"), defaults="timezone: Limma")
-    assert places(problems_of(text)) == [(1, "", "defaults.timezone")]
-
-
 def test_a_default_is_judged_with_the_operation_that_takes_it() -> None:
-    """A default that is right alone may be wrong beside a key of an operation."""
-    text = text_of(written(interval="20m"), defaults="stale_after: 15m")
-    assert places(problems_of(text)) == [(1, "", "defaults.stale_after")]
+    """A default that is wrong beside a key of one operation may be replaced there."""
     made = configuration(written(interval="20m", stale_after="1h"), defaults="stale_after: 15m")
     assert made.operations[0].stale_after == 3600
-
-
-def test_one_wrong_key_hides_no_other_problem() -> None:
-    """What is wrong inside a list is left out, and the rest of the list is still checked."""
-    text = text_of(
-        written(
-            "a",
-            interval=1,
-            timeout="1h",
-            skills="[{id: 1, nam: x}, {id: 1, interval: 5}, {id: 2, interval: 1m}]",
-            sla="[{skills: [9], asa: {max: 5}, labels: {}},"
-            " {hours: PH off, abandonment: {max: }}]",
-        )
-    )
-    assert {path for _, _, path in places(problems_of(text))} == {
-        "interval",
-        "timeout",
-        "skills.0.nam",
-        "skills.1.id",
-        "skills.1.interval",
-        "skills.2.interval",
-        "sla.0.asa.max",
-        "sla.0.labels",
-        "sla.0.skills.0",
-        "sla.1.abandonment.max",
-    }
 
 
 def test_very_many_problems_take_no_time() -> None:
@@ -292,16 +219,6 @@ def test_a_problem_names_file_line_and_operation(write: Write) -> None:
     told = [str(problem) for problem in refused(file, environ={"T": "canary"})]
     assert told[0].startswith(f"{file}:39: operation op37, skills.0.nombre: is not a known key")
     assert told[1].startswith(f"{file}:40: operation #39, name: is missing")
-
-
-def test_messages_are_in_spanish_where_the_locale_is() -> None:
-    """The first variable that is set decides, as for every program."""
-    text = text_of(written(interval=5, timezone="Limma", colour="red"))
-    spanish = [one.reason for one in problems_of(text, {**TOKENS, "LANG": "es_CO.UTF-8"})]
-    english = [one.reason for one in problems_of(text, {**TOKENS, "LC_ALL": "C", "LANG": "es"})]
-    assert len(spanish) == len(english) == 3
-    assert all("no es" in one or "no tiene" in one for one in spanish)
-    assert all("is not" in one or "has no" in one for one in english)
 
 
 def test_shared_tokens_are_grouped() -> None:
@@ -377,22 +294,6 @@ def test_seconds_that_hold_for_mail_are_warned_about() -> None:
         assert told == (["operation acme, sla.0"] if warned else []), targets
 
 
-def test_no_zone_is_advised_that_is_no_place() -> None:
-    """An offset is answered with a place: `Etc/GMT-5` would be UTC+5, which nobody means.
-
-    Neither is anything that only sounds alike: a country or an abbreviation is no city on the
-    other side of the earth.
-    """
-    for zone in ("GMT-5", "UTC-05:00", "-5", "Etc/GMT-05:00", "gmt + 3"):
-        reason = why_not(timezone=f"'{zone}'")
-        assert "place" in reason, zone
-        assert "did you mean" not in reason, zone
-    for zone in ("UCT5", "Etc/GTM-5", "utc", "GMT5"):
-        assert not re.search('did you mean "(Etc|U|G)', why_not(timezone=zone)), zone
-    for zone in ("Colombia", "COT", "PET", "Ecuador", "Honduras"):
-        assert "did you mean" not in why_not(timezone=zone), zone
-
-
 def test_a_zone_that_counts_the_other_way_round_is_warned_about() -> None:
     """`Etc/GMT+5` is right for Bogota, and looks wrong; `Etc/GMT-5` is the reverse."""
     for zone, offset in (("Etc/GMT+5", "UTC-5"), ("Etc/GMT-5", "UTC+5")):
@@ -417,32 +318,19 @@ def test_short_intervals_are_for_loopback_only(tmp_path: Path) -> None:
 
 
 def test_durations_are_those_of_prometheus() -> None:
-    """Units stand in order, each once; anything else is no duration."""
-    for text, seconds in (
-        ("300s", 300), ("5m", 300), ("1h30m", 5400), ("1d", 86400), ("1m500ms", 60.5),
-        ("0s", 0), ("1y1w1d", 31_536_000 + 604_800 + 86_400), ("15ms", 0.015),
-    ):  # fmt: skip
-        assert sla(longest_wait(text))[0].asa_max == seconds, text
-    wrong: tuple[object, ...] = (
-        *("", "5", "m", "5 m", "5m5m", "1s1m", "-5m", "५m", "5M", True),
-        [],
-    )
-    for bad in wrong:
-        assert "duration" in why_not(sla=f"[{longest_wait(bad)}]"), bad
-
-
-def test_a_number_that_yaml_misreads_is_no_duration() -> None:
-    """A number with leading zeros gets the same hint as any bare number; as text it is text."""
-    [problem] = problems_of(text_of(defaults="interval: 0300"))
-    assert problem.path == "defaults.interval"
-    assert "has no unit" in problem.reason
-    assert operation(labels="{site: 007}").labels == {"site": "007"}
-
-
-def test_durations_are_written_as_people_write_them() -> None:
-    """The shortest form of hours and less."""
-    written = {300: "5m", 5400: "1h30m", 0.5: "500ms", 0: "0s", 86_400: "24h", 61: "1m1s"}
-    assert {seconds: format_duration(seconds) for seconds in written} == written
+    """Units stand in order, each once; they are shown as hours and less."""
+    for text, seconds, shown in (
+        ("300s", 300, "5m"),
+        ("1h30m", 5400, "1h30m"),
+        ("1d", 86_400, "24h"),
+        ("1m500ms", 60.5, "1m500ms"),
+        ("61s", 61, "1m1s"),
+        ("0s", 0, "0s"),
+        ("1w1d", 691_200, "192h"),
+        ("1y15ms", 31_536_000.015, "8760h15ms"),
+    ):
+        assert sla(f"{{asa: {{max: {text}}}}}")[0].asa_max == seconds, text
+        assert format_duration(seconds) == shown
 
 
 def test_urls_are_normalised() -> None:
@@ -467,45 +355,22 @@ def test_servers_have_three_forms() -> None:
 
 
 def test_only_what_must_be_this_machine_is_loopback() -> None:
-    """Lookalikes of loopback addresses are ordinary hosts: http to them is refused."""
+    """Lookalikes of loopback addresses are ordinary hosts."""
     lookalikes = ("128.0.0.1", "127.1", "[::ffff:127.0.0.1]", "localhost.example.com", "[::]")
     for host in lookalikes:
         assert not operation(server=None, url=f"'https://{host}/'").loopback, host
-        assert "loopback" in why_not(server=None, url=f"'http://{host}/'"), host
 
 
 def test_proxies_are_http_urls() -> None:
-    """Users, passwords and ports are fine; words are not."""
+    """Users, passwords and ports are fine."""
     for good in ("http://proxy", "https://u:p%40@proxy.example:3128/", "HTTP://[::1]:8080"):
         assert operation(proxy=f"'{good}'").proxy == SecretStr(good)
-    for bad in ("proxy:3128", "http://", "http://proxy:0", "http://a b", "http://u:p@x@proxy"):
-        assert "must be the URL" in why_not(proxy=f"'{bad}'")
 
 
 def test_percentages_are_exact_ratios() -> None:
     """The ratio is the decimal one, not what binary division makes of it."""
     for text, ratio in (("80%", 0.8), ("99.9 %", 0.999), ("0%", 0), ("100%", 1)):
         assert sla(f"{{abandonment: {{max: {text}}}}}")[0].abandonment_max == ratio
-    for bad in ("true", "80", "'80'", "eighty%", "1" * 30 + "%"):
-        assert "percentage" in why_not(sla=f"[{{abandonment: {{max: {bad}}}}}]")
-
-
-def test_values_are_named_by_kind_and_quoted_with_care() -> None:
-    """Messages say what YAML made of a value; long and token-like text is not repeated."""
-    for value, kind in (
-        ("true", "true or false"),
-        ("1.5", "number"),
-        ("[]", "a list"),
-        ("{}", "a mapping"),
-    ):
-        assert kind in why_not(name=value)
-    for text, shown in (
-        ("caf\u00e9\x07", '"café\\x07"'),
-        ("7b" + "0" * 30, "this text"),
-        ("a b " * 30, "this text"),
-    ):
-        reason = why_not(sla=f"[{longest_wait(text)}]")
-        assert reason.startswith(shown), reason
 
 
 def test_variables_describe_one_operation() -> None:
@@ -579,24 +444,3 @@ def test_problems_of_variables_name_the_variable() -> None:
 def test_an_environment_without_variables_describes_nothing() -> None:
     """A time zone alone, or empty variables, are no configuration."""
     assert not in_environment({"WOLKVOX_TIMEZONE": "America/Lima", "WOLKVOX_TOKEN": ""})
-
-
-def test_misspelt_keys_are_answered_with_the_nearest() -> None:
-    """The hint names a key, on every level, and nothing else."""
-    text = text_of(
-        written(
-            sever="'1'",
-            skills="[{idd: 1, id: 2}]",
-            sla="[{asaa: {max: 30s}, asa: {maxi: 1s, max: 2s}}]",
-        )
-    )
-    hints = {problem.path: problem.reason for problem in problems_of(f"{text}default: {{}}\n")}
-    meant = {
-        "sever": "server",
-        "skills.0.idd": "id",
-        "sla.0.asaa": "asa",
-        "sla.0.asa.maxi": "max",
-        "default": "defaults",
-    }
-    for path, key in meant.items():
-        assert hints[path] == f'is not a known key (did you mean "{key}"?)'

@@ -47,6 +47,7 @@ def test_messages_in_spanish_name_the_same_places() -> None:
         places = [f"{one}".removesuffix(one.reason).replace(f"{FILES}/", "") for one in found]
         for place, line in zip(places, english, strict=True):
             assert line.startswith(place), name
+        assert not {one.reason for one in found} & {line.split(": ", 3)[-1] for line in english}
 
 
 def test_every_message_is_used() -> None:

@@ -167,15 +167,6 @@ def test_the_command_prints_what_is_in_force(load_text: Load, launch: Launch) ->
 
 
 @pytest.mark.e2e
-def test_the_command_says_what_is_wrong(launch: Launch) -> None:
-    """As every command: each problem on a line of stderr, and exit code 2."""
-    life = launch("--config.file", "nix.yml", "config")
-
-    assert (life.wait(), life.output()) == (2, "")
-    assert "nix.yml: the file does not exist" in life.log()
-
-
-@pytest.mark.e2e
 def test_the_command_prints_the_schema(launch: Launch) -> None:
     """The committed one; no configuration is needed for it."""
     life = launch("config", "--schema")
