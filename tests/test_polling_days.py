@@ -127,7 +127,7 @@ def test_the_plan_is_made_on_every_day(tmp_path: Path, first_zone: int) -> None:
         for first in {min(days_of(change)) for change in found} or {date(2027, 9, 4)}:
             for ahead in (1, -5):
                 planned = plan(loaded, day_start(first + ahead * A_DAY, zone))
-                day, night = (one.calls for token in planned.tokens for one in token.operations)
+                day, night = (one.calls for token in planned for one in token.operations)
                 # On Easter Island 21:00 to 22:00 may come twice.
                 assert day == 97 or (day, zone.key) == (103, "Chile/EasterIsland")
                 # The first poll of a day closes the one before; two more hours at the most.
