@@ -22,7 +22,7 @@ import respx
 
 from exporter import __version__
 from exporter.errors import ConfigError, Reason, WolkvoxError
-from exporter.fleet import connect
+from exporter.operations import connect
 from exporter.runtime import system_clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.report import Skill, SkillReport, TokenInfo

@@ -49,7 +49,9 @@ class OperationTelemetry:
     reason from the start with 0.
     """
 
-    def __init__(self, name: str, page: MetricsPage, snapshot: dict[QueryKey, QueryStatus]) -> None:
+    def __init__(
+        self, name: str, page: MetricsPage, snapshot: dict[QueryKey, QueryStatus]
+    ) -> None:
         self._name = name
         self._label = labels({"operation": name})
         self._page = page
