@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 
 from exporter.config import load
 from exporter.config.yamlfile import read_yaml
-from exporter.errors import WolkvoxError
 from exporter.messages import Words
-from exporter.polling.limits import Why
-from exporter.tools.asking import Held
+from exporter.tools.session import Verdict
 from exporter.tools.skills import Listing, as_yaml, list_skills
 from exporter.wolkvox.information import Skill, read_skills
 from tests.e2e_api import Api, Reply, Script, found, refused
@@ -109,12 +107,11 @@ def test_pasted_into_a_configuration(tmp_path: Path) -> None:
     ]
 
 
-async def listing(stage: Stage, skills: str = "discover") -> Listing | Held | WolkvoxError:
-    """Ask for the skills at a desk."""
-    with opened(stage, stage.configure(scripted(skills, interval="5m"))) as desks:
-        desk = desks["acme"]
-        async with desk.client:
-            return await list_skills(desk, stage.world.now().timestamp())
+async def listing(stage: Stage, skills: str = "discover") -> Listing | Verdict:
+    """Ask for the skills of the operation."""
+    loaded = stage.configure(scripted(skills, interval="5m"))
+    async with opened(stage, loaded) as sessions:
+        return await list_skills(sessions["acme"])
 
 
 @in_virtual_time
@@ -161,28 +158,24 @@ async def test_an_empty_list_changes_nothing(state_directory: Path) -> None:
     stage.world.shift += timedelta(hours=1)
     stage.api.answer = lambda seen: no_rows()
     assert await listing(stage) == Listing((), 0.0)
-    with opened(stage, stage.configure(scripted("discover"))) as desks:
-        assert [skill.id for skill in await desks["acme"].skills()] == ["4173"]
+    async with opened(stage, stage.configure(scripted("discover"))) as sessions:
+        assert [skill.id for skill in await sessions["acme"].known_skills()] == ["4173"]
 
 
 @in_virtual_time
 async def test_nothing_was_listed_before(state_directory: Path) -> None:
-    """After a call that failed there is no list to show: the next one waits for the slot."""
-    stage = Stage(state_directory)
-    stage.api.answer = lambda seen: refusal("SIMULTANEOUS")
-    assert isinstance(await listing(stage), WolkvoxError)
-    held = await listing(stage)
-    assert isinstance(held, Held)
-    assert held.why is Why.RECENT
-
-
-@in_virtual_time
-async def test_refused(state_directory: Path) -> None:
-    """A failure comes back as it is; nobody's list is an empty one."""
-    stage = Stage(state_directory)
-    stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
-    assert isinstance(await listing(stage), WolkvoxError)
-    stage.world.shift += timedelta(hours=2)
+    """A failure comes back as it is; there is no list to show until the next slot."""
+    stage, messages = Stage(state_directory), ["SIMULTANEOUS", "VALIDATE TOKEN"]
+    stage.api.answer = lambda seen: refusal(messages[0])
+    for verdict in ("concurrency", "unauthorized"):
+        found = await listing(stage)
+        assert isinstance(found, Verdict)
+        assert found.key == verdict
+        held = await listing(stage)
+        assert isinstance(held, Verdict)
+        assert held.key in ("recent", "held.unauthorized")
+        del messages[0]
+        stage.world.shift += timedelta(hours=2)
     stage.api.answer = lambda seen: no_rows()
     assert await listing(stage) == Listing((), 0.0)
 

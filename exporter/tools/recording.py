@@ -12,13 +12,11 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter import __version__
-from exporter.config import Operation, Skill
 from exporter.errors import StartError
 from exporter.logs import SECRETS
-from exporter.wolkvox.client import Witness
 from exporter.wolkvox.columns import FIELDS
 
 if TYPE_CHECKING:
@@ -30,66 +28,58 @@ _KEPT = {*FIELDS, "code", "error", "msg", "data"}
 _FIGURE = re.compile(r"[-+0-9.,:%/\s]*(?:s|seg|sec|min|h)?", re.IGNORECASE)
 
 
-class Recorder:
-    """Keeps the answers of a probe; raises StartError where the file cannot be made."""
+class Raw(NamedTuple):
+    """An answer as it came, but for the token."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.answers: dict[tuple[str, str], tuple[int, str | None, bytes]] = {}
-        # Before any request: an answer that cannot be kept costs one.
-        self._write("")
+    status: int
+    content_type: str | None
+    body: bytes
 
-    def witness(self, operation: Operation, skill: Skill) -> Witness:
-        """What the client shows the answer of a query."""
 
-        def keep(status: int, content_type: str | None, body: bytes) -> None:
-            self.answers[operation.name, skill.id] = status, content_type, body
+def write(path: Path, text: str) -> None:
+    """Write a file for its owner alone; raises StartError."""
+    try:
+        with open(
+            path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
+        ) as file:
+            file.write(text)
+    except OSError as error:
+        raise StartError(f"{path} cannot be written: {error.strerror}") from error
 
-        return keep
 
-    def save(self, queries: Sequence[Probed], now: datetime) -> None:
-        """Write the file; raises StartError."""
-        mask = _Mask(queries)
-        asked = enumerate((one for one in queries if one.window), start=1)
-        document = {
-            "format": "wolkvox-exporter recording",
-            "version": 1,
-            "exporter": __version__,
-            "recorded_at": now.isoformat(timespec="seconds"),
-            "answers": [self._entry(number, probed, mask) for number, probed in asked],
-        }
-        self._write(SECRETS.scrub(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")
+def save(path: Path, queries: Sequence[Probed], now: datetime) -> int:
+    """Write what was answered, and return how many answers there were; raises StartError."""
+    mask, sent = _Mask(queries), [one for one in queries if one.request is not None]
+    document = {
+        "format": "wolkvox-exporter recording",
+        "version": 1,
+        "exporter": __version__,
+        "recorded_at": now.isoformat(timespec="seconds"),
+        "answers": [_entry(number, one, mask) for number, one in enumerate(sent, start=1)],
+    }
+    write(path, SECRETS.scrub(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")
+    return sum(one.raw is not None for one in sent)
 
-    def _entry(self, number: int, probed: Probed, mask: _Mask) -> dict[str, Any]:
-        key = probed.operation.name, probed.skill.id
-        status, content_type, body = self.answers.get(key, (None, None, b""))
-        encoding: str = json.detect_encoding(body)
-        try:
-            text = body.decode(encoding)
-        except UnicodeDecodeError:
-            encoding = "latin-1"  # gives exactly the same bytes back
-            text = body.decode(encoding)
-        window, reason = probed.window, probed.verdict.reason
-        return {
-            "query": number,
-            "all": probed.skill.id == "all",
-            "window": window and {"date_ini": window.start, "date_end": window.end},
-            "reason": reason and str(reason),
-            "status": status,
-            "content_type": content_type and mask.text(content_type),
-            "encoding": encoding,
-            "body": mask.body(SECRETS.scrub(text))[:MAX_CHARACTERS],
-        }
 
-    def _write(self, text: str) -> None:
-        def private(name: str, flags: int) -> int:
-            return os.open(name, flags, 0o600)
-
-        try:
-            with open(self.path, "w", encoding="utf-8", opener=private) as file:
-                file.write(text)
-        except OSError as error:
-            raise StartError(f"{self.path} cannot be written: {error.strerror}") from error
+def _entry(number: int, probed: Probed, mask: _Mask) -> dict[str, Any]:
+    status, content_type, body = probed.raw or (None, None, b"")
+    encoding: str = json.detect_encoding(body)
+    try:
+        text = body.decode(encoding)
+    except UnicodeDecodeError:
+        encoding = "latin-1"  # gives exactly the same bytes back
+        text = body.decode(encoding)
+    window, reason = probed.request and probed.request.window, probed.verdict.reason
+    return {
+        "query": number,
+        "all": probed.skill.id == "all",
+        "window": window and {"date_ini": window.start, "date_end": window.end},
+        "reason": reason and str(reason),
+        "status": status,
+        "content_type": content_type and mask.text(content_type),
+        "encoding": encoding,
+        "body": mask.body(SECRETS.scrub(text))[:MAX_CHARACTERS],
+    }
 
 
 class _Mask:
