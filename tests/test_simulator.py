@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +17,6 @@ import pytest
 
 from exporter.simulator import (
     Figures,
-    ScaledClock,
     Scenario,
     SimulatedOperation,
     SimulatedSkill,
@@ -693,43 +691,6 @@ class TestControl:
 async def post(simulator: Simulator, body: bytes, switch: str = "scenario") -> httpx.Response:
     """Send an order to a control endpoint."""
     return await ask(simulator, f"/_simulator/{switch}", method="POST", content=body)
-
-
-class TestScaledClock:
-    """Virtual time."""
-
-    async def test_time_and_sleep_are_scaled_together(self) -> None:
-        """An hour passes in a minute, and a sleep of an hour takes one."""
-        real = count(100.0, 60.0)
-        slept: list[float] = []
-
-        async def sleep(seconds: float) -> None:
-            slept.append(seconds)
-
-        clock = ScaledClock(WEDNESDAY, 60, lambda: next(real), sleep)
-        assert clock.now() == WEDNESDAY + timedelta(hours=1)
-        await clock.sleep(3600)
-        assert slept == [60]
-
-    def test_a_change_of_the_zones_offset_does_not_bend_it(self) -> None:
-        """Two hours later is two hours later, also where the wall clock shows three."""
-        start = datetime(2026, 9, 5, 23, tzinfo=ZoneInfo("America/Santiago"))
-        real = iter([0.0, 7200.0])
-        clock = ScaledClock(start, 1, lambda: next(real), HandClock().sleep)
-        now = clock.now()
-        assert now.timestamp() - start.timestamp() == 7200
-        assert now.hour == 2
-
-    @pytest.mark.parametrize(
-        ("start", "factor", "error"),
-        [(WEDNESDAY.replace(tzinfo=None), 1, "time zone"), (WEDNESDAY, 0, "above 0")],
-    )
-    def test_it_needs_a_zone_and_a_direction(
-        self, start: datetime, factor: float, error: str
-    ) -> None:
-        """A naive start or time that stands still is refused."""
-        with pytest.raises(ValueError, match=error):
-            ScaledClock(start, factor, lambda: 0.0, HandClock().sleep)
 
 
 async def test_the_demos_operations_are_served() -> None:

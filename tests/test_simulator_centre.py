@@ -242,15 +242,6 @@ async def test_the_latest_switch_that_covers_a_skill_counts() -> None:
     assert [await status(one) for one in ("4173", "4190", "all")] == [200, 403, 403]
 
 
-def test_a_clock_set_back_cannot_rewrite_what_happened() -> None:
-    """A switch counts from the one before it at the earliest."""
-    noon = MIDNIGHT + 12 * HOUR
-    simulator = switched((noon, "healthy"), (noon - 2 * HOUR, "silence"))
-    window = (NAME, "all", MIDNIGHT, noon)
-    assert simulator.truth(*window) == healthy().truth(*window)
-    assert not simulator.truth(NAME, "4173", noon + HOUR, NEXT)
-
-
 class TestCorrections:
     """Interactions that are taken back."""
 

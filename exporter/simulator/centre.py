@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 import random
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from heapq import heappop, heappush, heapreplace
 from itertools import accumulate
-from operator import itemgetter
+from operator import add, itemgetter, sub
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -108,26 +106,25 @@ _Wait = tuple[float, float, bool]  # when it ended, its seconds, whether it was 
 
 
 class _Day:
-    """A channel's day on record: the ends of the waits, and running sums of the figures."""
+    """A channel's day on record: the ends of the waits, and the figures up to each."""
 
     def __init__(self, waits: list[_Wait]) -> None:
-        rows = (
-            (1, 1, 0, wait <= 10, wait <= 20, wait <= 30, wait, 0.0)
+        self.ends = [end for end, _, _ in waits]
+        each = (
+            Figures(1, 1, 0, wait <= 10, wait <= 20, wait <= 30, wait)
             if answered
-            else (1, 0, 1, 0, 0, 0, 0.0, wait)
-            for _end, wait, answered in waits
+            else Figures(1, 0, 1, abandon_wait_seconds=wait)
+            for _, wait, answered in waits
         )
-        self.ends = array("d", (end for end, _wait, _answered in waits))
         self._sums = [
-            array(code, accumulate(column, initial=0))
-            for code, column in zip("iiiiiidd", zip(*rows, strict=True), strict=False)
+            *accumulate(each, lambda a, b: Figures(*map(add, a, b)), initial=Figures())
         ]
 
     def between(self, start: float = -math.inf, end: float = math.inf) -> Figures:
         """Return the figures of [start, end)."""
         first = bisect_left(self.ends, start)
         last = max(first, bisect_left(self.ends, end))
-        return Figures(*(sums[last] - sums[first] for sums in self._sums))
+        return Figures(*map(sub, self._sums[last], self._sums[first]))
 
 
 class Centre:
@@ -146,10 +143,8 @@ class Centre:
         """Switch a skill, or `all`, to a scenario; for a skill the latest switch counts.
 
         A fault of the API leaves the contact centre as it was; any of the centre's own
-        scenarios ends the fault. A clock set back cannot change what happened already.
+        scenarios ends the fault.
         """
-        if self._switches:
-            at = max(at, self._switches[-1][0])
         self._switches.append((at, scenario, skill_id))
 
     def fault(self, skill_id: str) -> Scenario | None:
@@ -167,23 +162,20 @@ class Centre:
         self, skills: Iterable[SimulatedSkill], start: float, end: float
     ) -> dict[str, Figures]:
         """Return the figures of [start, end) by channel with traffic, summed over skills."""
-        parts: dict[str, list[Figures]] = {}
+        sums: dict[str, Figures] = {}
         first, last = self._day(start), self._day(end)
         for day in (first + timedelta(number) for number in range((last - first).days + 1)):
             begin, finish = _bounds(day, self.operation.timezone)
+            whole = start <= begin and finish <= end
             for skill in skills:
                 for channel in skill.channels:
                     key = self._key(skill, channel, day)
-                    if start <= begin and finish <= end:
-                        found = self._total(*key)
-                    else:
-                        found = self._detail(*key).between(start, end)
+                    found = (
+                        self._total(*key) if whole else self._detail(*key).between(start, end)
+                    )
                     if found.inbound:
-                        parts.setdefault(channel, []).append(found)
-        return {
-            channel: Figures._make(map(sum, zip(*parts[channel], strict=True)))
-            for channel in sorted(parts)
-        }
+                        sums[channel] = Figures(*map(add, sums.get(channel, Figures()), found))
+        return dict(sorted(sums.items()))
 
     def last_use(self, skill: SimulatedSkill, before: float) -> float | None:
         """Return when a wait last ended in a skill, today or yesterday."""
@@ -217,9 +209,35 @@ class Centre:
     def _draw(
         self, skill: SimulatedSkill, channel: str, day: date, changes: _Changes, drops: _Drops
     ) -> _Day:
-        name = f"{self._seed}/{self.operation.name}/{skill.id}/{channel}/{day}"
-        rng = random.Random(name)  # noqa: S311 - it has to be repeatable, not secret
-        waits = sorted(_waits(skill, channel, day, self.operation.timezone, changes, rng))
+        """Draw the arrivals of a day and serve them, first in, first out.
+
+        Everything is drawn on arrival, needed or not, so that a scenario does not shift the
+        draws of later arrivals. Waits end before midnight: each day can be computed alone.
+        """
+        name, zone = f"{self._seed}/{self.operation.name}", self.operation.timezone
+        seed = f"{name}/{skill.id}/{channel}/{day}"
+        rng = random.Random(seed)  # noqa: S311 - it has to be repeatable, not secret
+        kind, closing = _kind(channel), _bounds(day, zone)[1]
+        waits: list[_Wait] = []
+        free: list[float] = []  # when each agent is free again, in order
+        for at, agents in _arrivals(skill, channel, day, zone, rng):
+            patience = min(rng.expovariate(1 / kind.patience), 0.999 * (closing - at))
+            pickup = kind.pickup * rng.uniform(0.3, 1.7)
+            talk = kind.talk * rng.uniform(0.0, 2.0)
+            place = bisect_right(changes, at, key=itemgetter(0))
+            scenario = changes[place - 1][1] if place else Scenario.HEALTHY
+            if scenario is Scenario.SILENCE:
+                continue
+            on_duty = int(agents * _COLLAPSED) if scenario is Scenario.COLLAPSE else agents
+            free = sorted(free + [at] * (on_duty - len(free)))
+            del free[: len(free) - on_duty]
+            queued = max(0.0, free[0] - at) if free else math.inf
+            answered = queued + pickup <= patience
+            wait = queued + pickup if answered else patience
+            if queued < patience:
+                free[0] = at + wait + talk * answered
+            waits.append((at + wait, wait, answered))
+        waits.sort()
         for before, count in drops:
             end = bisect_left(waits, (before,))
             del waits[max(0, end - count) : end]
@@ -243,42 +261,6 @@ def _kind(channel: str) -> _Kind:
     return _Kind(talk=420, patience=1500, pickup=18, cushion=1.4)
 
 
-def _waits(
-    skill: SimulatedSkill,
-    channel: str,
-    day: date,
-    zone: ZoneInfo,
-    changes: _Changes,
-    rng: random.Random,
-) -> Iterator[_Wait]:
-    """Draw the arrivals of a day and serve them, first in, first out.
-
-    Everything is drawn on arrival, needed or not, so that a scenario does not shift the
-    draws of later arrivals. Waits end before midnight: each day can be computed alone.
-    """
-    kind, closing = _kind(channel), _bounds(day, zone)[1]
-    free: list[float] = []  # when each agent is free again
-    for at, agents in _arrivals(skill, channel, day, zone, rng):
-        patience = min(rng.expovariate(1 / kind.patience), 0.999 * (closing - at))
-        pickup = kind.pickup * rng.uniform(0.3, 1.7)
-        talk = kind.talk * rng.uniform(0.0, 2.0)
-        place = bisect_right(changes, at, key=itemgetter(0))
-        scenario = changes[place - 1][1] if place else Scenario.HEALTHY
-        if scenario is Scenario.SILENCE:
-            continue
-        on_duty = int(agents * _COLLAPSED) if scenario is Scenario.COLLAPSE else agents
-        while len(free) > on_duty:
-            heappop(free)
-        while len(free) < on_duty:
-            heappush(free, at)
-        queued = max(0.0, free[0] - at) if free else math.inf
-        answered = queued + pickup <= patience
-        wait = queued + pickup if answered else patience
-        if queued < patience:
-            heapreplace(free, at + wait + talk * answered)
-        yield at + wait, wait, answered
-
-
 def _arrivals(
     skill: SimulatedSkill, channel: str, day: date, zone: ZoneInfo, rng: random.Random
 ) -> Iterator[tuple[float, int]]:
@@ -288,25 +270,20 @@ def _arrivals(
     """
     kind, volume = _kind(channel), skill.channels[channel]
     mood = min(max(rng.gauss(1.0, 0.06), 0.85), 1.15)
-    for start, share in _steps(day, zone) if volume else ():
-        load = volume * share * (kind.talk + kind.pickup)
-        agents = round(skill.agents * (load + kind.cushion * math.sqrt(load)) + 0.4)
-        rate = volume * share * mood
-        at = start + rng.expovariate(rate)
-        while at < start + _STEP:
-            yield at, max(1, agents)
-            at += rng.expovariate(rate)
-
-
-@lru_cache(16)
-def _steps(day: date, zone: ZoneInfo) -> tuple[tuple[float, float], ...]:
-    """Return the start of each half-hour of a day, and its share of the volume a second."""
     start, end = _bounds(day, zone)
-    starts = [start + number * _STEP for number in range(round((end - start) / _STEP))]
-    return tuple((at, _share(datetime.fromtimestamp(at + _STEP / 2, zone))) for at in starts)
+    while volume and start < end:
+        each_second = volume * _share(datetime.fromtimestamp(start + _STEP / 2, zone))
+        load = each_second * (kind.talk + kind.pickup)
+        agents = round(skill.agents * (load + kind.cushion * math.sqrt(load)) + 0.4)
+        at = start + rng.expovariate(each_second * mood)
+        start += _STEP
+        while at < start:
+            yield at, max(1, agents)
+            at += rng.expovariate(each_second * mood)
 
 
 def _share(at: datetime) -> float:
+    """Return the share of a weekday's volume that arrives in a second of this moment."""
     # Linear between the middles of the hours, so that no rate jumps at the full hour.
     before, part = divmod(at.hour + at.minute / 60 - 0.5, 1)
     weight = _HOURS[int(before) % 24] * (1 - part) + _HOURS[(int(before) + 1) % 24] * part
