@@ -17,7 +17,7 @@ import pytest
 
 from exporter.config import Configuration
 from exporter.errors import Reason, StartError, StorageError
-from exporter.tools.backfill import Backfill, Plan, days_between
+from exporter.tools.backfill import Backfill, calls_today, days_between
 from exporter.tools.backfill_files import Progress, open_progress
 from exporter.tools.session import Session
 from exporter.wolkvox.columns import ChannelFigures
@@ -50,15 +50,10 @@ class Run:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[tuple[str, int]] = field(default_factory=list)
 
-    async def prepared(self, pace: float, days: Sequence[date]) -> Backfill:
-        """What is to be requested of the days of every skill."""
-        job = Backfill(self.session, [self.session], self.kept, days, pace)
-        await job.prepare()
-        return job
-
     async def go(self, days: Sequence[date] = DAYS, pace: float = 300.0) -> Backfill:
         """Ask for the days of every skill."""
-        job = await self.prepared(pace, days)
+        job = Backfill(self.session, [self.session], self.kept, days, pace)
+        await job.prepare()
         await job.fetch(self.stopping, lambda text, left: self.told.append((text, left)))
         return job
 
@@ -212,11 +207,6 @@ async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
 async def test_it_stops_at_the_ceiling(stage: Stage) -> None:
     """The day's budget is never exceeded; the next day goes on behind it."""
     loaded = stage.configure(real(operation("1 2", interval="5m", daily_requests=4)))
-    async with running(stage, loaded) as run:
-        job = await run.prepared(300.0, DAYS)
-        plan = await job.plan()
-        assert (plan.calls, plan.room, plan.fits) == (6, 4, False)
-        assert f"{plan.next_day:%Y-%m-%d %H:%M}" == "2026-11-19 00:00"
     ended = await fill(stage, loaded)
     assert ended.why
     assert ended.why.key == "budget"
@@ -227,17 +217,10 @@ async def test_it_stops_at_the_ceiling(stage: Stage) -> None:
     assert len(stage.seen()) == 6
 
 
-def test_what_fits(stage: Stage) -> None:
+def test_calls_today() -> None:
     """Only what would be asked today has to fit into today's budget."""
-    for calls, used, ceiling, fits in (
-        (31, 0, None, True),
-        (31, 969, 1000, True),
-        (31, 970, 1000, False),
-        (5000, 800, 1000, True),
-        (5000, 840, 1000, False),
-    ):
-        plan = Plan(calls, 300.0, used, ceiling, 14 * 3600, stage.world.start)
-        assert plan.fits is fits, plan
+    for calls, pace, expected in ((31, 300.0, 31), (5000, 300.0, 169), (5000, 0.0, 5000)):
+        assert calls_today(calls, pace, timedelta(hours=14)) == expected
 
 
 @in_virtual_time

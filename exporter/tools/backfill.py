@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -41,9 +41,7 @@ from exporter.tools.backfill_files import (
 from exporter.tools.session import Session, Verdict, sessions
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import ask, progress, run
-from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import Window, local_day, next_day_start, whole_day
+from exporter.wolkvox.windows import local_day, next_day_start, whole_day
 
 DEFAULT_PACE = 300.0
 TRIES = 3
@@ -160,7 +158,7 @@ async def _fill(
 ) -> int:
     """Request what is still missing and write the file; returns the exit code."""
     await job.prepare()
-    if job.why is None and not _agreed(job.session, await job.plan(), yes=yes):
+    if job.why is None and not await _agreed(job, yes=yes):
         return 1
     calls, pace = len(job.pending), job.pace
     with progress(calls, lines=True) as advance:
@@ -180,6 +178,46 @@ async def _fill(
     return 0 if job.complete else 1
 
 
+async def _agreed(job: Backfill, *, yes: bool) -> bool:
+    """Write what it costs; ask where a person can answer."""
+    session, calls, pace = job.session, len(job.pending), job.pace
+    if calls == 0:
+        _say("everything was asked before: nothing is asked again")
+        return True
+    zone, ceiling = session.budget.zone, session.budget.ceiling
+    now, used = session.clock.now(), await session.used_today()
+    next_day = next_day_start(now, zone)
+    room = calls if ceiling is None else max(0, ceiling - used)
+    fits = calls_today(calls, pace, next_day - now) <= room
+    _say(
+        f"{calls} calls, one every {format_duration(pace)}: {_ENGLISH.span((calls - 1) * pace)}"
+    )
+    if ceiling is None:
+        _say(f"{used} calls were made today; no daily_requests are configured")
+    else:
+        _say(f"{used} of today's {ceiling} calls are used")
+    if session.exporter_runs():
+        _say("an exporter runs beside: each call takes the place of one of its polls")
+    if not fits:
+        local = next_day.astimezone(session.operation.timezone)
+        _say(
+            f"today's budget holds {room} of them: it stops there; the same command"
+            f" goes on from {local:%Y-%m-%d %H:%M} ({session.operation.timezone})"
+        )
+    if yes or room == 0:
+        return room > 0
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return ask("Begin?")
+    if not fits:
+        _say("not begun: say --yes to do what fits")
+    return fits
+
+
+def calls_today(calls: int, pace: float, left: timedelta) -> int:
+    """How many of the calls the pace allows in what is left of the day."""
+    return min(calls, int(left / timedelta(seconds=pace)) + 1) if pace else calls
+
+
 def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     """Write the file, and what it lacks."""
     for call in job.missing:
@@ -195,70 +233,6 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     samples, size = write_openmetrics(output, queries, moments, target)
     click.echo(f"{output}: {samples} samples, {size / 1e6:.1f} MB; import it with")
     click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
-
-
-# What it costs ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The calls of a backfill, at a pace, against what is left of today's budget.
-
-    `ceiling` is None where none is configured; `next_day` begins in `left` seconds.
-    """
-
-    calls: int
-    pace: float
-    used: int
-    ceiling: int | None
-    left: float
-    next_day: datetime
-
-    @property
-    def room(self) -> int:
-        """How many calls the budget still allows today; without a ceiling all of them."""
-        return self.calls if self.ceiling is None else max(0, self.ceiling - self.used)
-
-    @property
-    def fits(self) -> bool:
-        """Whether the budget holds what would be requested today."""
-        today = self.calls if self.pace == 0 else int(self.left // self.pace) + 1
-        return min(self.calls, today) <= self.room
-
-
-def _agreed(session: Session, plan: Plan, *, yes: bool) -> bool:
-    """Write what it costs; ask where a person can answer."""
-    for line in _costs(session, plan):
-        _say(line)
-    if plan.calls == 0:
-        return True
-    if yes or plan.room == 0:
-        return plan.room > 0
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        return ask("Begin?")
-    if not plan.fits:
-        _say("not begun: say --yes to do what fits")
-    return plan.fits
-
-
-def _costs(session: Session, plan: Plan) -> Iterator[str]:
-    if plan.calls == 0:
-        yield "everything was asked before: nothing is asked again"
-        return
-    span = _ENGLISH.span((plan.calls - 1) * plan.pace)
-    yield f"{plan.calls} calls, one every {format_duration(plan.pace)}: {span}"
-    if plan.ceiling is None:
-        yield f"{plan.used} calls were made today; no daily_requests are configured"
-    else:
-        yield f"{plan.used} of today's {plan.ceiling} calls are used"
-    if session.exporter_runs():
-        yield "an exporter runs beside: each call takes the place of one of its polls"
-    if not plan.fits:
-        following = f"{plan.next_day:%Y-%m-%d %H:%M} ({session.operation.timezone})"
-        yield (
-            f"today's budget holds {plan.room} of them: it stops there; the same command"
-            f" goes on from {following}"
-        )
 
 
 # The requests ----------------------------------------------------------------------------
@@ -317,15 +291,6 @@ class Backfill:
             demand = Demand(intervals, other_calls(operation), hours)
             one.budget.set_demand(operation.name, demand)
 
-    async def plan(self) -> Plan:
-        """What it costs from this moment on; raises StorageError."""
-        now, budget = self.session.clock.now(), self.session.budget
-        following = next_day_start(now, budget.zone)
-        left = (following - now) / timedelta(seconds=1)
-        used = await self.session.used_today()
-        local = following.astimezone(self.session.operation.timezone)
-        return Plan(len(self.pending), self.pace, used, budget.ceiling, left, local)
-
     async def fetch(
         self, stopping: asyncio.Event, on_progress: Callable[[str, int], None]
     ) -> None:
@@ -380,13 +345,12 @@ class Backfill:
 
     async def _request(self, call: Call, moment: float) -> tuple[str, float]:
         """Make a call at its moment; returns what happened, and how long to wait after it."""
-
-        async def request(client: WolkvoxClient, token: str, _: Window) -> SkillReport:
-            return await client.skill_11(token, call.skill.id, whole_day(call.day))
-
-        skill_id = call.skill.id
+        skill_id, window = call.skill.id, whole_day(call.day)
         reply = await self.session.ask(
-            skill_id, self._gap(call.skill), request, not_before=moment
+            skill_id,
+            self._gap(call.skill),
+            lambda client, token, _: client.skill_11(token, skill_id, window),
+            not_before=moment,
         )
         verdict = reply.verdict
         if reply.request is None:

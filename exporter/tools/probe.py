@@ -240,13 +240,6 @@ def _as_sent(value: object, token: str, *, nested: bool = False) -> object:
 _STEP = 1e-4  # rounded or cut off after two decimals of a percentage: off by less than this
 _LARGEST = 2000  # so many interactions blur a count by a fifth: chance would pass too often
 _ENOUGH = 3
-# By whether it gives a whole count of inbound, and of answered.
-_BY_FIT = {
-    (True, True): "unknown",
-    (True, False): "inbound",
-    (False, True): "answered",
-    (False, False): "neither",
-}
 
 
 class Finding(NamedTuple):
@@ -268,17 +261,17 @@ def find_denominator(rows: Iterable[ChannelFigures]) -> Finding:
             continue
         for level in (row.service_level_10, row.service_level_20, row.service_level_30):
             if level is not None and 0 < level < 1:
-                votes[_BY_FIT[_is_whole(level, inbound), _is_whole(level, answered)]] += 1
-    del votes["unknown"]
+                fits = [
+                    name
+                    for name, of in (("inbound", inbound), ("answered", answered))
+                    if abs(level * of - round(level * of)) <= of * _STEP + 1e-9
+                ]
+                if len(fits) < 2:  # what gives a whole count either way tells nothing
+                    votes[fits[0] if fits else "neither"] += 1
     telling = votes.total()
     if telling < _ENOUGH:
         return Finding("unknown", telling)
     return Finding(next(iter(votes)) if len(votes) == 1 else "neither", telling)
-
-
-def _is_whole(level: float, of: int) -> bool:
-    count = level * of
-    return abs(count - round(count)) <= of * _STEP + 1e-9
 
 
 def _service_level(queries: Iterable[Probed]) -> Finding:

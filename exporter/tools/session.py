@@ -222,23 +222,18 @@ async def sessions(
     Raises ConfigError (a proxy that cannot be used), StartError and StorageError.
     """
     check_owner(directory)
-    storage = Storage.open(directory, clock.epoch)
-    with closing(storage):
+    budgets: dict[tuple[int, ...], Budget] = {}
+    opened: dict[str, Session] = {}
+    gate = TokenGate(directory, clock)
+    with closing(Storage.open(directory, clock.epoch)) as storage:
+        claims, state = claims_of(configuration), State(storage)
+        identities = await state.write(lambda db: db.claim(claims))
         async with AsyncExitStack() as clients:
-            claims, state = claims_of(configuration), State(storage)
-            identities = await state.write(lambda db: db.claim(claims))
-            gate, budgets, opened = (
-                TokenGate(directory, clock),
-                dict[tuple[int, ...], Budget](),
-                {},
-            )
             for one in configuration.operations:
-                identity = identities[one.name]
-                account = identity.account
-                budget = budgets.setdefault(
-                    account, Budget(account, one.daily_requests, one.timezone)
-                )
-                client = await clients.enter_async_context(connect(one, clock))
+                identity, client = identities[one.name], connect(one, clock)
+                await clients.enter_async_context(client)
+                new = Budget(identity.account, one.daily_requests, one.timezone)
+                budget = budgets.setdefault(identity.account, new)
                 requests = Requests(identity, client, state, gate, budget, clock)
                 opened[one.name] = Session(
                     one, identity.id, budget, state, directory, clock, requests

@@ -23,9 +23,7 @@ from exporter.runtime import system_clock
 from exporter.state.storage import Storage
 from exporter.tools.session import Session, Verdict, sessions
 from exporter.tools.terminal import run
-from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.information import Skill
-from exporter.wolkvox.windows import Window
 
 _LISTED = "skills_listed"  # with the last use of each, which only this list shows
 _DISCOVERED = "skills"  # as the exporter writes and reads it
@@ -81,36 +79,30 @@ class Listing(NamedTuple):
 
 async def list_skills(session: Session) -> Listing | Verdict:
     """Request the skills and keep them; within the interval the list of before is returned."""
-
-    async def request(client: WolkvoxClient, token: str, _: Window) -> tuple[Skill, ...]:
-        return await client.skills(token)
-
-    reply = await session.ask("#skills", session.operation.interval, request)
+    reply = await session.ask(
+        "#skills", session.operation.interval, lambda client, token, _: client.skills(token)
+    )
     listed, row, now = reply.answer, session.row, session.clock.epoch()
-    if listed is None:
-        ago = reply.verdict.ago
-        found = await _listed_before(session, ago, now) if ago is not None else None
-        return found or reply.verdict
+    if listed is not None:
 
-    def keep(db: Storage) -> None:
-        rows = [[one.id, one.name, one.last_use] for one in listed]
-        db.save_fact(row, _LISTED, {"at": now, "skills": rows})
-        if listed:  # an operation does not lose all of them
-            db.save_fact(row, _DISCOVERED, [[one.id, one.name] for one in listed])
+        def keep(db: Storage) -> None:
+            rows = [[one.id, one.name, one.last_use] for one in listed]
+            db.save_fact(row, _LISTED, {"at": now, "skills": rows})
+            if listed:  # an operation does not lose all of them
+                db.save_fact(row, _DISCOVERED, [[one.id, one.name] for one in listed])
 
-    await session.state.write(keep)
-    return Listing(listed, 0.0)
-
-
-async def _listed_before(session: Session, ago: float, now: float) -> Listing | None:
+        await session.state.write(keep)
+        return Listing(listed, 0.0)
+    if reply.verdict.ago is None:
+        return reply.verdict
     kept, known = await session.state.write(
-        lambda db: [db.load_fact(session.row, name) for name in (_LISTED, _DISCOVERED)]
+        lambda db: [db.load_fact(row, name) for name in (_LISTED, _DISCOVERED)]
     )
     if isinstance(kept, dict):
-        listed = tuple(Skill(*one) for one in kept["skills"])
-        return Listing(listed, max(0.0, now - kept["at"]))
-    listed = tuple(Skill(one.id, one.name, "") for one in remembered_skills(known))
-    return Listing(listed, ago) if listed else None
+        before = tuple(Skill(*one) for one in kept["skills"])
+        return Listing(before, max(0.0, now - kept["at"]))
+    found = tuple(Skill(one.id, one.name, "") for one in remembered_skills(known))
+    return Listing(found, reply.verdict.ago) if found else reply.verdict
 
 
 async def skills_of(session: Session) -> tuple[config.Skill, ...] | Verdict:
@@ -120,11 +112,10 @@ async def skills_of(session: Session) -> tuple[config.Skill, ...] | Verdict:
     listing = await list_skills(session)
     if isinstance(listing, Verdict):
         return listing
-    found = tuple(config.Skill(one.id, one.name) for one in listing.skills)
-    missing = Verdict(
-        "not_found", reason=Reason.NOT_FOUND, detail="the operation has no skills"
-    )
-    return found or missing
+    if not listing.skills:
+        text = "the operation has no skills"
+        return Verdict("not_found", reason=Reason.NOT_FOUND, detail=text)
+    return tuple(config.Skill(one.id, one.name) for one in listing.skills)
 
 
 def as_yaml(listed: Sequence[Skill]) -> str:
