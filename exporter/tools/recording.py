@@ -7,8 +7,8 @@ bytes of each answer can be had back, so that it can be replayed.
 from __future__ import annotations
 
 import json
-import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -39,10 +39,8 @@ class Raw(NamedTuple):
 def write(path: Path, text: str) -> None:
     """Write a file for its owner alone; raises StartError."""
     try:
-        with open(
-            path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
-        ) as file:
-            file.write(text)
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StartError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -86,7 +84,9 @@ class _Mask:
     """Replaces names by numbers, the same name by the same number."""
 
     def __init__(self, queries: Iterable[Probed]) -> None:
-        self._numbers: dict[str, int] = {}
+        self._numbers: defaultdict[str, str] = defaultdict(
+            lambda: f"name-{len(self._numbers) + 1}"
+        )
         known = {
             name
             for one in queries
@@ -99,7 +99,7 @@ class _Mask:
 
     def text(self, text: str) -> str:
         """A text in which known names are replaced."""
-        return self._known.sub(lambda match: self._number(match[0]), text)
+        return self._known.sub(lambda match: self._numbers[match[0].casefold()], text)
 
     def body(self, text: str) -> str:
         """A body as it came, where nothing in it needs to be replaced."""
@@ -119,7 +119,4 @@ class _Mask:
             return value
         if key in _KEPT:
             return self.text(value)
-        return value if _FIGURE.fullmatch(value) else self._number(value)
-
-    def _number(self, name: str) -> str:
-        return f"name-{self._numbers.setdefault(name.casefold(), len(self._numbers) + 1)}"
+        return value if _FIGURE.fullmatch(value) else self._numbers[value.casefold()]
