@@ -77,19 +77,18 @@ def same(found: Found, other: Found) -> bool:
 
 
 def test_the_same_seed_gives_the_same_day_and_another_seed_another() -> None:
-    """Days are repeatable and do not depend on what was asked before."""
+    """Days are repeatable and do not depend on what was asked before.
+
+    The figures of a seed are part of demonstrations: a change of them is noticed.
+    """
     asked, fresh = late(seed=9), late(seed=9)
     asked.truth(NAME, "all", MIDNIGHT - DAY, MIDNIGHT + HOUR)
     whole = (NAME, "all", MIDNIGHT, NEXT)
-    assert asked.truth(*whole) == fresh.truth(*whole) != healthy().truth(*whole)
+    known = healthy().truth(*whole)
+    assert asked.truth(*whole) == fresh.truth(*whole) != known
     fresh.forget()
     assert fresh.truth(*whole) == asked.truth(*whole)
-
-
-def test_a_known_day_stays_as_it_is() -> None:
-    """The figures of a seed are part of demonstrations: a change of them is noticed."""
-    found = healthy().truth(NAME, "all", MIDNIGHT, NEXT)
-    assert {name: (one["inbound"], one["answered"]) for name, one in found.items()} == {
+    assert {name: (one["inbound"], one["answered"]) for name, one in known.items()} == {
         "chat-whatsapp": (153, 149),
         "inbound": (687, 642),
         "omni-email": (57, 54),
@@ -201,19 +200,17 @@ def test_a_collapse_is_seen_within_minutes() -> None:
     assert simulator.truth(*window) == healthy().truth(*window)
 
 
-def test_a_fault_leaves_the_contact_centre_as_it_was() -> None:
-    """Maintenance of the API in a collapse does not bring the agents back."""
+def test_a_fault_leaves_the_contact_centre_as_it_was_and_silence_empties_it() -> None:
+    """Maintenance of the API in a collapse does not bring the agents back.
+
+    Once those in the queue are through, a silent skill has no figures at all.
+    """
     ten = MIDNIGHT + 10 * HOUR
     both = switched((ten, "collapse"), (ten + HOUR, "maintenance"))
     alone = switched((ten, "collapse"))
     assert both.truth(NAME, "all", ten, NEXT) == alone.truth(NAME, "all", ten, NEXT)
-
-
-def test_silence_empties_the_windows() -> None:
-    """Once those in the queue are through, a silent skill has no figures at all."""
-    ten = MIDNIGHT + 10 * HOUR
-    simulator = switched((ten, "silence"), (ten + 4 * HOUR, "healthy"))
-    assert simulator.truth(NAME, "4173", ten + 2 * HOUR, ten + 4 * HOUR) == {}
+    silent = switched((ten, "silence"), (ten + 4 * HOUR, "healthy"))
+    assert silent.truth(NAME, "4173", ten + 2 * HOUR, ten + 4 * HOUR) == {}
 
 
 async def test_a_switch_reaches_what_was_looked_at_before() -> None:

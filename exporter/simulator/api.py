@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from exporter.simulator.centre import ALL, Centre, Figures, Scenario, SimulatedOperation
 
 _SIMULTANEOUS = 2
+_SLOW = 30.0
 _LONGEST = timedelta(days=31)
 _KEPT_REQUESTS = 10_000
 _CONTROL = "/_simulator/"
@@ -39,7 +40,7 @@ class Simulator:
 
     `app` is an ASGI 3 application, to be served without the server's own `Server` header.
     `now` returns aware instants and `sleep` takes seconds of the same clock. A reply takes
-    `latency` seconds, and `slow_seconds` in the scenario `slow`. A name that is not known
+    `latency` seconds, and half a minute in the scenario `slow`. A name that is not known
     raises ValueError, with those that are.
     """
 
@@ -51,14 +52,12 @@ class Simulator:
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         latency: float = 0.05,
-        slow_seconds: float = 30.0,
     ) -> None:
         self.operations = tuple(operations)
         self._centres = {one.name: Centre(one, seed) for one in self.operations}
         if len(self._centres) < len(self.operations):
             raise ValueError("two simulated operations have the same name")
-        self._now, self._sleep = now, sleep
-        self._latency, self._slow_seconds = latency, slow_seconds
+        self._now, self._sleep, self._latency = now, sleep, latency
         self._used: Counter[tuple[str, date]] = Counter()
         self._under_way: Counter[tuple[str, str | None]] = Counter()
         self._most_at_once: Counter[str] = Counter()
@@ -240,7 +239,7 @@ class Simulator:
         refusal = self._refusal(operation, fault)
         if refusal is not None:
             return refusal
-        await self._sleep(self._slow_seconds if fault is Scenario.SLOW else self._latency)
+        await self._sleep(_SLOW if fault is Scenario.SLOW else self._latency)
         match endpoint, query.get("api"):
             case _, None:
                 return _MISSING_PARAMETERS
