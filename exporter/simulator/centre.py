@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from heapq import heappop, heappush, heapreplace
 from itertools import accumulate
-from operator import add, itemgetter, sub
+from operator import add, itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -111,20 +112,18 @@ class _Day:
     def __init__(self, waits: list[_Wait]) -> None:
         self.ends = [end for end, _, _ in waits]
         each = (
-            Figures(1, 1, 0, wait <= 10, wait <= 20, wait <= 30, wait)
+            (1, 1, 0, wait <= 10, wait <= 20, wait <= 30, wait, 0.0)
             if answered
-            else Figures(1, 0, 1, abandon_wait_seconds=wait)
+            else (1, 0, 1, 0, 0, 0, 0.0, wait)
             for _, wait, answered in waits
         )
-        self._sums = [
-            *accumulate(each, lambda a, b: Figures(*map(add, a, b)), initial=Figures())
-        ]
+        self._sums = [[*accumulate(column, initial=0)] for column in zip(*each, strict=True)]
 
     def between(self, start: float = -math.inf, end: float = math.inf) -> Figures:
         """Return the figures of [start, end)."""
         first = bisect_left(self.ends, start)
         last = max(first, bisect_left(self.ends, end))
-        return Figures(*map(sub, self._sums[last], self._sums[first]))
+        return Figures(*(sums[last] - sums[first] for sums in self._sums))
 
 
 class Centre:
@@ -219,7 +218,7 @@ class Centre:
         rng = random.Random(seed)  # noqa: S311 - it has to be repeatable, not secret
         kind, closing = _kind(channel), _bounds(day, zone)[1]
         waits: list[_Wait] = []
-        free: list[float] = []  # when each agent is free again, in order
+        free: list[float] = []  # when each agent is free again
         for at, agents in _arrivals(skill, channel, day, zone, rng):
             patience = min(rng.expovariate(1 / kind.patience), 0.999 * (closing - at))
             pickup = kind.pickup * rng.uniform(0.3, 1.7)
@@ -229,13 +228,15 @@ class Centre:
             if scenario is Scenario.SILENCE:
                 continue
             on_duty = int(agents * _COLLAPSED) if scenario is Scenario.COLLAPSE else agents
-            free = sorted(free + [at] * (on_duty - len(free)))
-            del free[: len(free) - on_duty]
+            while len(free) > on_duty:
+                heappop(free)
+            while len(free) < on_duty:
+                heappush(free, at)
             queued = max(0.0, free[0] - at) if free else math.inf
             answered = queued + pickup <= patience
             wait = queued + pickup if answered else patience
             if queued < patience:
-                free[0] = at + wait + talk * answered
+                heapreplace(free, at + wait + talk * answered)
             waits.append((at + wait, wait, answered))
         waits.sort()
         for before, count in drops:
