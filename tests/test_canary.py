@@ -44,7 +44,9 @@ def echoes(token: str) -> list[Reply]:
     page = (("Content-Type", f"text/html; charset={token}"), ("X-Token", token))
     return [
         found(
-            row(token), row("inbound", asa=token, ata=token[:20], abandon=f"x {token[9:30]}")
+            row(token),
+            row(token[4:24]),
+            row("inbound", asa=token, ata=token[:20], abandon=f"x {token[9:30]}"),
         ),
         found(row(token.upper()), row(f"chat {token} web", inbound_calls=token)),
         refused(f"MAINTENANCE FOR {token}"),

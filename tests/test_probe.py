@@ -387,8 +387,10 @@ async def test_hostile_answers(stage: Stage) -> None:
         "more": {},
         "token": CANARY,
         "asa": f"a{CANARY}",
+        "ata": CANARY[:20],
+        "abandon": [CANARY[:20]],
     }
-    rows: list[Any] = [row(HOSTILE, 3, 2), {**row("x" * 90), **cells}, 7]
+    rows: list[Any] = [row(HOSTILE, 3, 2), {**row("x" * 90), **cells}, row(CANARY[:20]), 7]
     stage.api.answer = lambda seen: ok(*rows)
     stage.token_file().parent.mkdir(parents=True, exist_ok=True)
     loaded = stage.configure(operation("4173", interval="5m"), tokens=[CANARY])
@@ -402,9 +404,9 @@ async def test_hostile_answers(stage: Stage) -> None:
     assert query["rows"][0]["type_interaction"] == HOSTILE
     assert query["rows"][1]["odd"] == "[a list]"
     assert query["rows"][1]["more"] == "[an object]"
-    assert query["rows"][2] == 7
+    assert query["rows"][3] == 7
     assert query["verdict"] == "unreadable"
-    assert query["message"] == Words("es").text("verdict.unreadable", count=2)
+    assert query["message"] == Words("es").text("verdict.unreadable", count=4)
     files = [path for path in stage.directory.rglob("*") if path.is_file()]
     holding = [path.name for path in files if CANARY.encode() in path.read_bytes()]
     assert holding == ["token0"]

@@ -34,8 +34,7 @@ from exporter.tools import recording
 from exporter.tools.session import Session, Verdict, sessions, shown
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import progress, run
-from exporter.wolkvox.answer import Rows
-from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.client import WolkvoxClient, read_rows
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
 from exporter.wolkvox.text import scrub
@@ -180,10 +179,10 @@ async def _query(session: Session, skill: Skill) -> Probed:
 
     async def request(
         client: WolkvoxClient, token: str, window: Window
-    ) -> tuple[Rows, tuple[object, ...]]:
+    ) -> tuple[SkillReport, tuple[object, ...]]:
         client.witness = lambda *answer: raw.append(recording.Raw(*answer))
         rows = await client.skill_11_rows(token, skill.id, window)
-        return rows, tuple(_as_sent(row, token) for row in rows)
+        return read_rows(rows, token), tuple(_as_sent(row, token) for row in rows)
 
     gap = skill.interval or session.operation.interval
     reply = await session.ask(skill.id, gap, request)
@@ -194,8 +193,7 @@ async def _query(session: Session, skill: Skill) -> Probed:
     )
     if reply.answer is None:
         return probed
-    rows, sent = reply.answer
-    report = read_report(rows)
+    report, sent = reply.answer
     key = "unreadable" if report.errors else "fine" if report.channels else "no_rows"
     verdict = replace(reply.verdict, key=key, unreadable=len(report.errors))
     return replace(probed, verdict=verdict, report=report, rows=sent)

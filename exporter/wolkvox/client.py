@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,8 +23,8 @@ import httpx
 from exporter.errors import Reason, WolkvoxError
 from exporter.wolkvox.answer import Failure, Rows, read_answer
 from exporter.wolkvox.information import Skill, TokenInfo, read_skills, read_token_info
-from exporter.wolkvox.report import FieldError, SkillReport, read_report
-from exporter.wolkvox.text import one_line, scrub, scrub_body
+from exporter.wolkvox.report import SkillReport, read_report
+from exporter.wolkvox.text import one_line, scrub, scrub_body, scrub_names
 from exporter.wolkvox.transport import MAX_BODY, connector, decode, kind_of, too_large
 from exporter.wolkvox.windows import Window
 
@@ -99,12 +100,7 @@ class WolkvoxClient:
 
     async def skill_11(self, token: str, skill_id: str, window: Window) -> SkillReport:
         """Interactions by channel within the window; no channels where there was no row."""
-        report = read_report(await self.skill_11_rows(token, skill_id, window))
-        errors = tuple(
-            FieldError(error.field, error.channel, scrub(error.text, token))
-            for error in report.errors
-        )
-        return SkillReport(report.channels, errors, report.dropped)
+        return read_rows(await self.skill_11_rows(token, skill_id, window), token)
 
     async def skill_11_rows(self, token: str, skill_id: str, window: Window) -> Rows:
         """The same answer unread: its rows as JSON gave them, free of the token."""
@@ -137,6 +133,7 @@ class WolkvoxClient:
                 self.witness(status, content_type, body)
             answer = read_answer(status, content_type, body)
             if not isinstance(answer, Failure):
+                scrub_names(answer, token)
                 return answer
             reason, detail = answer.reason, answer.detail
             reached, kind = True, str(reason)
@@ -194,6 +191,13 @@ class WolkvoxClient:
         broken, self._http = self._http, self._connect()
         with suppress(*_FAILURES):
             await broken.aclose()
+
+
+def read_rows(rows: Rows, token: str) -> SkillReport:
+    """The report of some rows, with nothing of the token in the texts of unreadable cells."""
+    report = read_report(rows)
+    errors = tuple(replace(one, text=scrub(one.text, token)) for one in report.errors)
+    return replace(report, errors=errors)
 
 
 class _Trip:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Iterable
 
 MASK = "[token]"
 # A run this long of the token's own characters is no coincidence.
@@ -18,6 +19,7 @@ _PIECE = 8
 _STUMP = 4
 # A token shorter than this could be an ordinary word or number of an answer.
 _BODY_TOKEN = 16
+_LABELS = ("type_interaction", "skill_name")
 _SHAPE = re.compile(r"7b[0-9a-f]{40,}", re.IGNORECASE)
 _SHAPE_BYTES = re.compile(rb"7b[0-9a-f]{40,}", re.IGNORECASE)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -51,6 +53,15 @@ def scrub_body(body: bytes, token: str) -> bytes:
     if len(raw) >= _BODY_TOKEN:
         body = body.replace(raw, MASK.encode())
     return _SHAPE_BYTES.sub(MASK.encode(), body)
+
+
+def scrub_names(rows: Iterable[object], token: str) -> None:
+    """Cut the token's pieces out of the cells of an answer that become labels, in place."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    for row in objects if len(token) >= _BODY_TOKEN else ():
+        for name in _LABELS:
+            if isinstance(row.get(name), str):
+                row[name] = scrub(row[name], token)
 
 
 def _without_pieces(text: str, token: str) -> str:
