@@ -16,12 +16,10 @@ import pytest
 from exporter.config import Configuration
 from exporter.errors import StartError, StorageError
 from exporter.messages import Words
-from exporter.state.storage import Storage
 from exporter.tools.probe import Probed, as_json, probe_all, table
 from exporter.tools.session import check_owner
 from exporter.tools.skills import Listing, list_skills
 from tests.polling_support import Stage, operation
-from tests.state_support import row_of
 from tests.tools_support import opened
 from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row, run_virtual
 
@@ -85,7 +83,7 @@ async def test_every_query_is_asked_once(stage: Stage) -> None:
 
 @in_virtual_time
 async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> None:
-    """A second probe says how long to wait, and then asks again."""
+    """A second probe says how long to wait; an exporter waits too, and counts the request."""
     loaded = stage.configure(operation("4173", interval="5m"))
     await probe(stage, loaded)
     stage.world.shift += timedelta(seconds=60)
@@ -93,10 +91,15 @@ async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> N
     assert verdicts(again) == ["recent"]
     assert not good(again)
     assert again[0].verdict.wait == pytest.approx(239.5, abs=1)
-    assert len(stage.seen()) == 1
-    stage.world.shift += timedelta(seconds=240)
+    async with stage.start(loaded) as running:
+        await stage.until("2026-11-18 10:04")
+        assert len(stage.seen()) == 1
+        await stage.until("2026-11-18 10:05:02")
+        assert len(stage.seen()) == 2
+        assert running.value("wolkvox_daily_requests_used") == 2
+    await stage.until("2026-11-18 10:11")
     assert good(await probe(stage, loaded))
-    assert len(stage.seen()) == 2
+    assert len(stage.seen()) == 3
 
 
 @in_virtual_time
@@ -115,19 +118,6 @@ async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) ->
         await stage.until("2026-11-18 10:06")
         assert len(stage.seen("4173")) == 2
         assert running.value("wolkvox_up", skill_id="4173") == 1
-
-
-@in_virtual_time
-async def test_the_exporter_waits_after_a_probe(stage: Stage) -> None:
-    """A probe's call counts as an attempt and in the day's budget."""
-    loaded = stage.configure(operation("4173", interval="5m"))
-    await probe(stage, loaded)
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-18 10:04")
-        assert len(stage.seen()) == 1
-        await stage.until("2026-11-18 10:05:02")
-        assert len(stage.seen()) == 2
-        assert running.value("wolkvox_daily_requests_used") == 2
 
 
 @in_virtual_time
@@ -445,12 +435,3 @@ def test_a_state_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(StartError, match="sudo -u '#4711'"):
         check_owner(Foreign(tmp_path))
-
-
-@in_virtual_time
-async def test_a_state_that_is_unknown(stage: Stage) -> None:
-    """A state file is made where there is none, so that the next call knows of this one."""
-    await probe(stage, stage.configure(operation("4173")))
-    storage = Storage.open(stage.directory / "state", stage.world.clock().epoch)
-    assert storage.stored(row_of(storage, "acme"), "4173").attempt_at is not None
-    storage.close()
