@@ -100,9 +100,6 @@ class Figures(NamedTuple):
     abandon_wait_seconds: float = 0.0
 
 
-_Changes = tuple[tuple[float, Scenario], ...]  # each with the moment at which it begins
-_Drops = tuple[tuple[float, int], ...]  # the number taken back, each with its moment
-_Key = tuple[SimulatedSkill, str, date, _Changes, _Drops]  # all that a channel's day depends on
 _Wait = tuple[float, float, bool]  # when it ended, its seconds, whether it was answered
 
 
@@ -131,12 +128,13 @@ class Centre:
 
     def __init__(self, operation: SimulatedOperation, seed: int) -> None:
         self.operation, self._seed = operation, seed
+        # Each with its moment: the switches, and by channel and day the numbers taken back.
         self._switches: list[tuple[float, Scenario, str]] = []
-        self._drops: dict[tuple[str, str, date], _Drops] = {}
+        self._drops: dict[tuple[str, str, date], list[tuple[float, int]]] = {}
         # Today and yesterday are kept in detail, the other days of a month as totals.
         channels = sum(len(skill.channels) for skill in operation.skills)
         self._detail = lru_cache(2 * channels)(self._draw)
-        self._total = lru_cache(40 * channels)(lambda *key: self._draw(*key).between())
+        self._total = lru_cache(40 * channels)(lambda *day: self._draw(*day).between())
 
     def switch(self, at: float, scenario: Scenario, skill_id: str) -> None:
         """Switch a skill, or `all`, to a scenario; for a skill the latest switch counts.
@@ -145,6 +143,7 @@ class Centre:
         scenarios ends the fault.
         """
         self._switches.append((at, scenario, skill_id))
+        self.forget()
 
     def fault(self, skill_id: str) -> Scenario | None:
         """Return the API's fault for a skill, or for requests about `all`."""
@@ -153,9 +152,11 @@ class Centre:
 
     def drop(self, skill: SimulatedSkill, channel: str, count: int, before: float) -> int:
         """Take back the last interactions before a moment, of its day; return how many."""
-        *_, day, _changes, drops = key = self._key(skill, channel, self._day(before))
-        self._drops[skill.id, channel, day] = (*drops, (before, count))
-        return min(count, self._detail(*key).between(end=before).inbound)
+        day = self._day(before)
+        there = self._detail(skill, channel, day).between(end=before).inbound
+        self._drops.setdefault((skill.id, channel, day), []).append((before, count))
+        self.forget()
+        return min(count, there)
 
     def figures(
         self, skills: Iterable[SimulatedSkill], start: float, end: float
@@ -168,10 +169,10 @@ class Centre:
             whole = start <= begin and finish <= end
             for skill in skills:
                 for channel in skill.channels:
-                    key = self._key(skill, channel, day)
-                    found = (
-                        self._total(*key) if whole else self._detail(*key).between(start, end)
-                    )
+                    if whole:
+                        found = self._total(skill, channel, day)
+                    else:
+                        found = self._detail(skill, channel, day).between(start, end)
                     if found.inbound:
                         sums[channel] = Figures(*map(add, sums.get(channel, Figures()), found))
         return dict(sorted(sums.items()))
@@ -179,7 +180,7 @@ class Centre:
     def last_use(self, skill: SimulatedSkill, before: float) -> float | None:
         """Return when a wait last ended in a skill, today or yesterday."""
         for day in (self._day(before), self._day(before) - timedelta(1)):
-            ends = (self._detail(*self._key(skill, one, day)).ends for one in skill.channels)
+            ends = (self._detail(skill, one, day).ends for one in skill.channels)
             found = [one[place - 1] for one in ends if (place := bisect_left(one, before))]
             if found:
                 return max(found)
@@ -193,21 +194,7 @@ class Centre:
     def _day(self, at: float) -> date:
         return datetime.fromtimestamp(at, self.operation.timezone).date()
 
-    def _key(self, skill: SimulatedSkill, channel: str, day: date) -> _Key:
-        # The scenarios are part of it, so that a switch need not clear a cache.
-        start, end = _bounds(day, self.operation.timezone)
-        changes = [
-            (at, scenario)
-            for at, scenario, switched in self._switches
-            if at < end and switched in {ALL, skill.id} and not scenario.is_fault
-        ]
-        begun = sum(at <= start for at, _scenario in changes)
-        drops = self._drops.get((skill.id, channel, day), ())
-        return skill, channel, day, tuple(changes[max(0, begun - 1) :]), drops
-
-    def _draw(
-        self, skill: SimulatedSkill, channel: str, day: date, changes: _Changes, drops: _Drops
-    ) -> _Day:
+    def _draw(self, skill: SimulatedSkill, channel: str, day: date) -> _Day:
         """Draw the arrivals of a day and serve them, first in, first out.
 
         Everything is drawn on arrival, needed or not, so that a scenario does not shift the
@@ -217,6 +204,11 @@ class Centre:
         seed = f"{name}/{skill.id}/{channel}/{day}"
         rng = random.Random(seed)  # noqa: S311 - it has to be repeatable, not secret
         kind, closing = _kind(channel), _bounds(day, zone)[1]
+        changes = [
+            (at, scenario)
+            for at, scenario, switched in self._switches
+            if switched in {ALL, skill.id} and not scenario.is_fault
+        ]
         waits: list[_Wait] = []
         free: list[float] = []  # when each agent is free again
         for at, agents in _arrivals(skill, channel, day, zone, rng):
@@ -239,7 +231,7 @@ class Centre:
                 heapreplace(free, at + wait + talk * answered)
             waits.append((at + wait, wait, answered))
         waits.sort()
-        for before, count in drops:
+        for before, count in self._drops.get((skill.id, channel, day), ()):
             end = bisect_left(waits, (before,))
             del waits[max(0, end - count) : end]
         return _Day(waits)
