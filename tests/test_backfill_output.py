@@ -153,7 +153,7 @@ def test_a_channel_that_is_missing() -> None:
     days += [(DAY + timedelta(days=number), [figures()]) for number in range(1, 11)]
     found = dict(completed(days))
     for number in range(1, 9):
-        chat = found[DAY + timedelta(days=number)][1]
+        chat = found[DAY + timedelta(days=number)][0]
         assert (chat.channel, chat.inbound, chat.abandonment) == ("chat", 0, None)
     assert len(found[DAY + timedelta(days=9)]) == 1
 

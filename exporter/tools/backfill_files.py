@@ -19,8 +19,10 @@ from zoneinfo import ZoneInfo
 
 from exporter.errors import StartError, StorageError
 from exporter.metrics.history import QueryHistory, history
-from exporter.state.counters import KEEP_DAYS
-from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
+from exporter.metrics.query import complete
+from exporter.state.counters import QueryLedger, observe
+from exporter.state.models import Result
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.windows import day_start
 
 EVERY = 300  # seconds between stamps: what Prometheus looks back for
@@ -174,16 +176,10 @@ def completed(
 
     As the running exporter does it: for the channels of the days before, 8 at most.
     """
-    seen: dict[str, date] = {}
+    ledger: QueryLedger | None = None
     found: list[tuple[date, Sequence[ChannelFigures]]] = []
     for day, rows in days:
-        if not rows:
-            continue
-        seen |= dict.fromkeys((row.channel for row in rows), day)
-        lacking = [
-            without_row(channel)
-            for channel, last in seen.items()
-            if last < day <= last + timedelta(days=KEEP_DAYS)
-        ]
-        found.append((day, [*rows, *lacking]))
+        if rows:
+            ledger = observe(ledger, day, rows)
+            found.append((day, [*complete(Result(day, tuple(rows), 0.0), ledger)]))
     return found
