@@ -304,7 +304,7 @@ def test_progress_survives_a_torn_line(tmp_path: Path) -> None:
 
 
 def test_a_progress_without_names_is_read(tmp_path: Path) -> None:
-    """One of the first format is gone on with: its rows had places instead of names."""
+    """A file of the first format, whose rows had places instead of names, is continued."""
     rows = ([["inbound", 100, 90, 10, 0.4, 0.6, 0.8, 0.1, 12.0, None]], [["chat", *[None] * 9]])
     lines = [{"format": "wolkvox-exporter backfill 1", "operation": OWNER}] + [
         {"skill": "1", "day": str(day), "at": 5.0, "rows": row}

@@ -82,7 +82,7 @@ def test_demo_shows_figures_and_leaves_cleanly(launch: Launch) -> None:
 
 @pytest.mark.e2e
 def test_demo_leaves_nothing_behind_where_it_does_not_come_to_serve(launch: Launch) -> None:
-    """Nor where a signal comes while it makes its directory, nor where its port is taken."""
+    """A signal while it makes its directory, or an address it cannot open, leaves no file."""
     (launch.directory / "tmp").mkdir()
     env = {"TMPDIR": str(launch.directory / "tmp")}
     prelude = signalled("exporter.demo._write_configuration", signal.SIGTERM)

@@ -124,7 +124,7 @@ def backfill(
 
 
 def _checked(operation: Operation, first: date, last: date, pace: str, today: date) -> float:
-    """The pace in seconds; raises ConfigError with all that cannot be."""
+    """The pace in seconds; raises ConfigError with every problem."""
     problems, seconds = [], DEFAULT_PACE
     if last < first:
         problems.append(Problem("--to", f"{last} is before {first}"))
@@ -179,7 +179,7 @@ async def _fill(
 
 
 async def _agreed(job: Backfill, *, yes: bool) -> bool:
-    """Write what it costs; ask where a person can answer."""
+    """Write the costs; return whether to begin, which is asked on a terminal."""
     session, calls, pace = job.session, len(job.pending), job.pace
     if calls == 0:
         _say("everything was asked before: nothing is asked again")
@@ -214,12 +214,12 @@ async def _agreed(job: Backfill, *, yes: bool) -> bool:
 
 
 def calls_today(calls: int, pace: float, left: timedelta) -> int:
-    """How many of the calls the pace allows in what is left of the day."""
+    """How many of the calls the pace allows in the rest of the day."""
     return min(calls, int(left / timedelta(seconds=pace)) + 1) if pace else calls
 
 
 def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
-    """Write the file, and what it lacks."""
+    """Write the file, and name the calls without an answer."""
     for call in job.missing:
         _say(f"no answer: skill {call.skill.id} on {call.day}")
     if not job.complete:
@@ -344,7 +344,7 @@ class Backfill:
         return min(interval, self.pace) if operation.loopback else interval
 
     async def _request(self, call: Call, moment: float) -> tuple[str, float]:
-        """Make a call at its moment; returns what happened, and how long to wait after it."""
+        """Make a call at its moment; returns the outcome, and the seconds to wait after it."""
         skill_id, window = call.skill.id, whole_day(call.day)
         reply = await self.session.ask(
             skill_id,

@@ -112,7 +112,7 @@ def probe(
 class Probed:
     """One query and its verdict.
 
-    `rows` are as sent, without the token, and `raw` the answer in whole; `request` is None
+    `rows` are as sent, without the token, and `raw` is the whole answer; `request` is None
     where nothing was sent.
     """
 
@@ -264,7 +264,7 @@ def find_denominator(rows: Iterable[ChannelFigures]) -> Finding:
                     for name, of in (("inbound", inbound), ("answered", answered))
                     if abs(level * of - round(level * of)) <= of * _STEP + 1e-9
                 ]
-                if len(fits) < 2:  # what gives a whole count either way tells nothing
+                if len(fits) < 2:  # a whole count either way decides nothing
                     votes[fits[0] if fits else "neither"] += 1
     telling = votes.total()
     if telling < _ENOUGH:

@@ -46,7 +46,7 @@ def write(path: Path, text: str) -> None:
 
 
 def save(path: Path, queries: Sequence[Probed], now: datetime) -> int:
-    """Write what was answered, and return how many answers there were; raises StartError."""
+    """Write the answers, and return how many there were; raises StartError."""
     mask, sent = _Mask(queries), [one for one in queries if one.request is not None]
     document = {
         "format": "wolkvox-exporter recording",
