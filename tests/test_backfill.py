@@ -328,6 +328,10 @@ def test_a_foreign_progress(tmp_path: Path) -> None:
         (b"something else\n", "cannot be read"),
         (b"[]\n", "cannot be read"),
         (own + b'{"skill": "1", "day": "2026-11-10", "at": 1, "rows": [[1]]}\n', "cannot be"),
+        (
+            own + b'{"skill": "1", "day": "2026-11-10", "at": 1, "rows": [1]}\n',
+            "cannot be read",
+        ),
         (own.replace(b"backfill 2", b"backfill 3"), "another version"),
         (own.replace(b"http", b"HTTP"), "another operation"),
     ):

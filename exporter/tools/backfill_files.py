@@ -84,7 +84,7 @@ class Progress:
                 rows = tuple(map(_figures, one["rows"]))
                 self.done[one["skill"], date.fromisoformat(one["day"])] = rows
                 self.last_at = float(one["at"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError, AttributeError):
             text = f"{self.path} cannot be read: move it away to begin again"
             raise StartError(text) from None
         if not known:
