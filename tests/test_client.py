@@ -458,11 +458,16 @@ async def test_a_server_that_echoes_the_token_tells_nobody(
 async def test_an_echo_among_the_cells_reaches_no_label() -> None:
     """Neither a channel nor the text of an unreadable cell carries the token."""
     row = cells(f"chat-{TOKEN}", asa=TOKEN, ata=f"x {TOKEN[:20]}")
-    async with serving(None, http(envelope([row]))) as server:
+    piece = cells(f"chat-{TOKEN[4:20]}", asa="x")
+    async with serving(None, http(envelope([row, piece]))) as server:
         report = await ask(make_client(server.url))
-
-    assert report.channels[0].channel == "chat-[token]"
-    assert [fault.text for fault in report.errors] == ["[token]", "x [token]"]
+    assert [one.channel for one in report.channels] == ["chat-[token]"]
+    assert [fault.text for fault in report.errors] == ["[token]", "x [token]", "x"]
+    listed = {"skill_id": "1", "skill_name": f"Cola {TOKEN[4:20].upper()}"}
+    async with serving(None, http(envelope([listed]))) as server:
+        client = make_client(server.url)
+        async with client:
+            assert await client.skills(TOKEN) == (Skill("1", "Cola [token]", ""),)
 
 
 # --- proxies ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from exporter.config.tokens import TokenSource, TokenUnreadable, token_digest
 from exporter.errors import StorageError, WolkvoxError
@@ -26,6 +27,7 @@ from exporter.wolkvox.windows import Window, next_day_start
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
 Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,12 @@ class Requests:
         why = "the token is that of another operation"
         return HeldBack(Wait(now.timestamp() + gap, Why.TOKEN), why)
 
-    async def fetch(self, request: Request, token: Token, call: Call) -> object:
+    async def fetch(
+        self,
+        request: Request,
+        token: Token,
+        call: Callable[[WolkvoxClient, str, Window], Awaitable[T]],
+    ) -> T:
         """Send the request and return what was read; raises WolkvoxError alone."""
         began = request.started
         try:

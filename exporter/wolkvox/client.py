@@ -29,7 +29,7 @@ from exporter.wolkvox.report import (
     read_skills,
     read_token_info,
 )
-from exporter.wolkvox.text import one_line, scrub, scrub_body
+from exporter.wolkvox.text import one_line, scrub, scrub_body, scrub_names
 from exporter.wolkvox.transport import MAX_BODY, connector, decode, kind_of, too_large
 from exporter.wolkvox.windows import Window
 
@@ -100,9 +100,7 @@ class WolkvoxClient:
 
     async def skill_11(self, token: str, skill_id: str, window: Window) -> SkillReport:
         """Interactions by channel within the window; no channels where there was no row."""
-        report = read_report(await self.skill_11_rows(token, skill_id, window))
-        errors = (replace(error, text=scrub(error.text, token)) for error in report.errors)
-        return replace(report, errors=tuple(errors))
+        return read_rows(await self.skill_11_rows(token, skill_id, window), token)
 
     async def skill_11_rows(self, token: str, skill_id: str, window: Window) -> Rows:
         """The same answer unread: its rows as JSON gave them, free of the token."""
@@ -129,7 +127,9 @@ class WolkvoxClient:
             body = scrub_body(body, token)
             if self.witness is not None:
                 self.witness(status, content_type, body)
-            return read_answer(status, content_type, body)
+            rows = read_answer(status, content_type, body)
+            scrub_names(rows, token)
+            return rows
         except WolkvoxError as error:
             found = error
         # Raised outside of `except`: a context would keep the request and with it the token.
@@ -186,6 +186,13 @@ class WolkvoxClient:
         broken, self._http = self._http, self._connect()
         with suppress(*_FAILURES):
             await broken.aclose()
+
+
+def read_rows(rows: Rows, token: str) -> SkillReport:
+    """The report of some rows, with nothing of the token in the texts of unreadable cells."""
+    report = read_report(rows)
+    errors = tuple(replace(one, text=scrub(one.text, token)) for one in report.errors)
+    return replace(report, errors=errors)
 
 
 class _Trip:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Iterable
 
 MASK = "[token]"
 # A run this long of the token's own characters is no coincidence.
@@ -18,6 +19,7 @@ _PIECE = 8
 _STUMP = 4
 # A token shorter than this could be an ordinary word or number of an answer.
 _BODY_TOKEN = 16
+_LABELS = ("type_interaction", "skill_name")
 _SHAPE = "7b[0-9a-f]{40,}"
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
@@ -61,3 +63,12 @@ def scrub_body(body: bytes, token: str) -> bytes:
     if len(raw) >= _BODY_TOKEN:
         body = body.replace(raw, MASK.encode())
     return re.sub(_SHAPE.encode(), MASK.encode(), body, flags=re.IGNORECASE)
+
+
+def scrub_names(rows: Iterable[object], token: str) -> None:
+    """Cut the token's pieces out of the cells of an answer that become labels, in place."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    for row in objects if len(token) >= _BODY_TOKEN else ():
+        for name in _LABELS:
+            if isinstance(row.get(name), str):
+                row[name] = scrub(row[name], token)
