@@ -136,6 +136,7 @@ class MetricsPage:
 
 # Lines as the formats write them -----------------------------------------------------------
 
+_number: Callable[[float], str] = floatToGoString  # which has no types
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 """What `str.translate` makes of a label value between its quotes."""
 
@@ -148,7 +149,7 @@ def labels(values: Mapping[str, str]) -> str:
 def line(name: str, within: str, value: float) -> str:
     """One sample with labels as `labels` writes them, or without any."""
     braces = f"{{{within}}}" if within else ""
-    return f"{name}{braces} {floatToGoString(value)}\n"
+    return f"{name}{braces} {_number(value)}\n"
 
 
 def encoded(lines: Mapping[str, str]) -> dict[str, bytes]:
