@@ -131,10 +131,10 @@ class WolkvoxClient:
                 self.witness(status, content_type, body)
             return read_answer(status, content_type, body)
         except WolkvoxError as error:
-            found = error
-        # Raised outside of `except`: a context would keep the request and with it the token.
-        detail = one_line(scrub(found.detail, token), _MAX_DETAIL)
-        raise WolkvoxError(found.reason, detail, reached=found.reached, kind=found.kind)
+            reason, detail = error.reason, one_line(scrub(error.detail, token), _MAX_DETAIL)
+            reached, kind = error.reached, error.kind
+        # Raised outside of `except`: a context would keep the request, its token and its body.
+        raise WolkvoxError(reason, detail, reached=reached, kind=kind)
 
     async def _request(
         self, token: str, path: str, params: Mapping[str, str]
