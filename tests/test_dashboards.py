@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -142,20 +143,21 @@ def test_variables_are_lists_of_everything_and_follow_the_time() -> None:
             )
 
 
+def sources(node: object) -> Iterator[object]:
+    """Every data source that a part of a board names."""
+    if isinstance(node, dict):
+        if "datasource" in node:
+            yield node["datasource"]
+        for value in node.values():
+            yield from sources(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from sources(value)
+
+
 def test_no_data_source_is_named() -> None:
     """Panels, targets, variables and annotations use the variable and nothing else."""
     for name, language in BOARDS:
-
-        def sources(node: object) -> Iterator[object]:
-            if isinstance(node, dict):
-                if "datasource" in node:
-                    yield node["datasource"]
-                for value in node.values():
-                    yield from sources(value)
-            elif isinstance(node, list):
-                for value in node:
-                    yield from sources(value)
-
         found = list(sources(board(name, language)))
         assert found, name
         assert all(one == {"type": "prometheus", "uid": "${datasource}"} for one in found), name
@@ -191,15 +193,10 @@ def test_panels_lie_within_the_grid_and_do_not_overlap() -> None:
     for name in NAMES:
         places = {
             panel["title"]: {
-                (x, y)
-                for x in range(
-                    panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"]
-                )
-                for y in range(
-                    panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"]
-                )
+                (at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])
             }
             for panel in panels(name)
+            for at in [panel["gridPos"]]
         }
 
         assert all(x < 24 for cells in places.values() for x, _y in cells), name
@@ -232,63 +229,62 @@ def test_values_of_now_are_asked_for_now() -> None:
             assert target.panel["fieldConfig"]["defaults"]["noValue"] == "-", name
 
 
+@cache
+def parsed(job: str = ".+") -> list[tuple[str, promql.Expr]]:
+    """Each expression of the boards, parsed, and where it stands."""
+    chosen = {**CHOICES["everything"], "job": (job,)}
+    return [
+        (where, promql.parse(interpolated(expr, chosen)))
+        for name in NAMES
+        for where, expr in expressions(name)
+    ]
+
+
 def test_each_expression_parses_with_one_several_and_all() -> None:
-    """No choice of a variable breaks an expression."""
-    for choice in CHOICES:
-        for name in NAMES:
-            for where, expr in expressions(name):
-                text = interpolated(expr, CHOICES[choice])
+    """No choice of a variable breaks one; ranges follow the scrape or mean something."""
+    for name in NAMES:
+        for where, expr in expressions(name):
+            for choice in CHOICES.values():
+                text = interpolated(expr, choice)
                 assert "$" not in text, where
                 promql.parse(text)
-
-
-def test_each_selector_carries_the_job() -> None:
-    """Two exporters of different jobs never mix unless both are chosen."""
-    for name in NAMES:
-        chosen = {**CHOICES["everything"], "job": ("CHOSEN",)}
-        for where, expr in expressions(name):
-            for selector in selectors(promql.parse(interpolated(expr, chosen))):
-                assert selector.matchers.get("job") in {("CHOSEN",), ("CHOSEN|",)}, where
-
-
-def test_counters_are_read_by_rate_and_increase_only() -> None:
-    """And gauges are not."""
-    for name in NAMES:
-        for where, expr in expressions(name):
-            for selector in selectors(promql.parse(interpolated(expr))):
-                within = selector.function in {"rate", "increase"}
-                assert within == is_counter(selector.metric) or not selector.metric, where
-
-
-def test_ranges_follow_the_scrape_or_mean_something() -> None:
-    """`$__rate_interval`, or a window that the panel names."""
-    for name in NAMES:
-        for where, expr in expressions(name):
             for span in re.findall(r"\[([^\]]+)\]", expr):
                 assert span == "$__rate_interval" or span in MEANT, where
 
 
+def test_each_selector_carries_the_job() -> None:
+    """Two exporters of different jobs never mix unless both are chosen."""
+    for where, expr in parsed("CHOSEN"):
+        for selector in selectors(expr):
+            assert selector.matchers.get("job") in {("CHOSEN",), ("CHOSEN|",)}, where
+
+
+def test_counters_are_read_by_rate_and_increase_only() -> None:
+    """And gauges are not."""
+    for where, expr in parsed():
+        for selector in selectors(expr):
+            within = selector.function in {"rate", "increase"}
+            assert within == is_counter(selector.metric) or not selector.metric, where
+
+
 def test_every_metric_and_label_exists() -> None:
     """What a board asks for is in the table of metrics, or comes from Prometheus itself."""
-    for name in NAMES:
-        for where, expr in expressions(name):
-            parsed = promql.parse(interpolated(expr))
-            known = set(TARGET_LABELS) | {"weeks"}
-            for selector in selectors(parsed):
-                if selector.metric:
-                    assert family_of(selector.metric) or selector.metric in FOREIGN, where
-                    assert set(selector.matchers) <= labels_of(selector.metric), where
-                    known |= labels_of(selector.metric)
-            assert set(grouped_labels(parsed)) <= known, where
+    for where, expr in parsed():
+        known = set(TARGET_LABELS) | {"weeks"}
+        for selector in selectors(expr):
+            if selector.metric:
+                assert family_of(selector.metric) or selector.metric in FOREIGN, where
+                assert set(selector.matchers) <= labels_of(selector.metric), where
+                known |= labels_of(selector.metric)
+        assert set(grouped_labels(expr)) <= known, where
 
 
 def test_no_ratio_is_averaged() -> None:
     """The mean of two skills' ratios is neither's: ratios come from sums of counts."""
-    for name in NAMES:
-        for where, expr in expressions(name):
-            for inside in averages(promql.parse(interpolated(expr))):
-                for selector in selectors(inside):
-                    assert not selector.metric.endswith("_ratio"), where
+    for where, expr in parsed():
+        for inside in averages(expr):
+            for selector in selectors(inside):
+                assert not selector.metric.endswith("_ratio"), where
 
 
 def test_process_metrics_on_the_boards_are_those_of_the_library() -> None:
@@ -303,9 +299,8 @@ def test_every_metric_is_on_a_board_or_in_a_rule() -> None:
     """Nothing is exported for nobody; the exceptions have reasons, and are exceptions."""
     read = {
         family.name
-        for name in NAMES
-        for _where, expr in expressions(name)
-        for selector in selectors(promql.parse(interpolated(expr)))
+        for _where, expr in parsed()
+        for selector in selectors(expr)
         if (family := family_of(selector.metric))
     }
     rules = "".join(path.read_text(encoding="utf-8") for path in RULES.glob("*.rules.yml"))

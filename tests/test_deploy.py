@@ -208,6 +208,9 @@ def test_prometheus_takes_its_configurations() -> None:
     for path in sorted(DEPLOY.glob("*/prometheus*.yml")):
         assert "wolkvox" in {job["job_name"] for job in read(path)["scrape_configs"]}, path
         run("promtool", "check", "config", "--lint=all", "--syntax-only", path)
+    # Whole, with the files that it names: the rules lie beside it.
+    whole = run("promtool", "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
+    assert "wolkvox.rules.yml" in whole
 
 
 def test_prometheus_takes_the_rules() -> None:

@@ -44,17 +44,20 @@ def tree_of(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
-def imported(file: Path) -> Iterator[str]:
+@cache
+def imported(file: Path) -> tuple[str, ...]:
     """The modules that a file imports, wherever it does so, except for types alone."""
+    found: list[str] = []
     for node in walk(tree_of(file)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: imports are written in full"
             assert node.module is not None
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             inner = [name for name in names if name in MODULES]
-            yield from inner or [node.module]
+            found += inner or [node.module]
+    return tuple(found)
 
 
 def walk(node: ast.AST) -> Iterator[ast.AST]:

@@ -13,8 +13,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 
-from exporter.metrics.page import Block, MetricsPage
-from exporter.metrics.render import encoded, exposition, labels, line, number
+from exporter.metrics.page import Block, MetricsPage, encoded, exposition, labels, line
 from exporter.sharding import WHOLE, Shard
 
 
@@ -83,10 +82,10 @@ class ExporterTelemetry:
             "config_last_reload_successful": successful,
             "config_last_reload_success_timestamp_seconds": at,
         }
-        named = {f"wolkvox_exporter_{name}": value for name, value in values.items()}
-        lines = {name: f"{name} {number(value)}\n" for name, value in named.items()}
-        build = "wolkvox_exporter_build_info"
-        return Block(encoded({**lines, build: line(build, self._build, 1)}))
+        own = "wolkvox_exporter_"
+        lines = {f"{own}{name}": line(f"{own}{name}", "", one) for name, one in values.items()}
+        lines[f"{own}build_info"] = line(f"{own}build_info", self._build, 1)
+        return Block(encoded(lines))
 
     def _tail(self, openmetrics: bool) -> bytes:
         dropped = self._dropped()

@@ -15,9 +15,8 @@ from itertools import accumulate
 
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
-from exporter.metrics.page import Block, MetricsPage
+from exporter.metrics.page import Block, MetricsPage, encoded, labels, line
 from exporter.metrics.query import PARTS, QueryRenderer
-from exporter.metrics.render import encoded, labels, line
 from exporter.polling.limits import PAUSING
 from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus

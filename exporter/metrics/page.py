@@ -16,13 +16,17 @@ So the page is joined and compressed anew, and neither is done in parts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from isal import isal_zlib
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-from exporter.metrics.families import TABLE
-from exporter.metrics.render import header
+from exporter.metrics.families import TABLE, Family
 
 Scope = tuple[str, ...]
 """(operation, skill id, part) of a query, (operation,), or () of the exporter itself."""
@@ -128,3 +132,53 @@ class MetricsPage:
                     families[name].append(lines)
         parts = [part for found in families.values() if len(found) > 1 for part in found]
         return _Joined(b"".join([*parts, tail]), now, until)
+
+
+# Lines as the formats write them -----------------------------------------------------------
+
+_number: Callable[[float], str] = floatToGoString  # which has no types
+ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
+"""What `str.translate` makes of a label value between its quotes."""
+
+
+def labels(values: Mapping[str, str]) -> str:
+    """Labels as they stand between the braces, in the order of their names."""
+    return ",".join([f'{name}="{values[name].translate(ESCAPES)}"' for name in sorted(values)])
+
+
+def line(name: str, within: str, value: float) -> str:
+    """One sample with labels as `labels` writes them, or without any."""
+    braces = f"{{{within}}}" if within else ""
+    return f"{name}{braces} {_number(value)}\n"
+
+
+def encoded(lines: Mapping[str, str]) -> dict[str, bytes]:
+    """Lines by family as bytes; a family without any is left out.
+
+    Half a surrogate pair, which no text of ours holds (see `wolkvox.text`), becomes a
+    question mark.
+    """
+    return {name: text.encode("utf-8", "replace") for name, text in lines.items() if text}
+
+
+def exposition(collector: Collector, openmetrics: bool) -> bytes:
+    """What a collector (or a registry) holds, without the last line of OpenMetrics."""
+    if not openmetrics:
+        return generate_latest(collector)
+    text: bytes = generate_openmetrics(collector)  # type: ignore[no-untyped-call]
+    return text.removesuffix(b"# EOF\n")
+
+
+def header(family: Family, openmetrics: bool) -> bytes:
+    """HELP and TYPE of a family."""
+    return exposition(_Empty(family), openmetrics)
+
+
+class _Empty(Collector):
+    """A family without samples, as the library's renderers take it."""
+
+    def __init__(self, family: Family) -> None:
+        self._metric = Metric(family.base, family.help, family.kind)
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._metric,)

@@ -23,8 +23,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.config import SlaEntry
 from exporter.metrics.families import COUNTER_FAMILIES, QUERY, SKILL_FAMILIES
-from exporter.metrics.page import Block, Scope
-from exporter.metrics.render import ESCAPES, encoded, header, labels, line
+from exporter.metrics.page import ESCAPES, Block, Scope, encoded, header, labels, line
 from exporter.metrics.sla import Targets
 from exporter.state.counters import Counters, QueryLedger, exposed, known_channels
 from exporter.state.models import QueryStatus, Result

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -131,10 +131,10 @@ class WolkvoxClient:
             scrub_names(rows, token)
             return rows
         except WolkvoxError as error:
-            found = error
-        # Raised outside of `except`: a context would keep the request and with it the token.
-        detail = one_line(scrub(found.detail, token), _MAX_DETAIL)
-        raise WolkvoxError(found.reason, detail, reached=found.reached, kind=found.kind)
+            reason, detail = error.reason, one_line(scrub(error.detail, token), _MAX_DETAIL)
+            reached, kind = error.reached, error.kind
+        # Raised outside of `except`: a context would keep the request, its token and its body.
+        raise WolkvoxError(reason, detail, reached=reached, kind=kind)
 
     async def _request(
         self, token: str, path: str, params: Mapping[str, str]
@@ -173,19 +173,20 @@ class WolkvoxClient:
         finally:
             self.left_at = trip.left_at
             if not whole:
-                await trip.close()
-                await self._start_afresh()
+                await self._start_afresh(trip.sockets)
         return status, headers.get("content-type"), body
 
-    async def _start_afresh(self) -> None:
-        """Throws the connection pool away after a failure.
+    async def _start_afresh(self, sockets: Sequence[Any]) -> None:
+        """Throws the connection pool away after a failure, and closes what was opened.
 
         httpcore keeps the place of a connection whose tunnel through a proxy broke during
-        the TLS handshake: with one place only, all later requests would wait for ever.
+        the TLS handshake: with one place only, all later requests would wait for ever. It
+        forgets a socket that was cancelled during the handshake.
         """
         broken, self._http = self._http, self._connect()
-        with suppress(*_FAILURES):
-            await broken.aclose()
+        for one in (*sockets, broken):
+            with suppress(*_FAILURES):
+                await one.aclose()
 
 
 def read_rows(rows: Rows, token: str) -> SkillReport:
@@ -198,7 +199,8 @@ def read_rows(rows: Rows, token: str) -> SkillReport:
 class _Trip:
     """How far one request came; its exceptions become WolkvoxErrors with one reason.
 
-    `left_at` is the monotonic second at which the headers were handed over, if they were.
+    `left_at` is the monotonic second at which the headers were handed over, if they were;
+    `sockets` are those that it opened.
     """
 
     def __init__(self, timeout: float, monotonic: Callable[[], float]) -> None:
@@ -207,25 +209,19 @@ class _Trip:
         self._monotonic = monotonic
         self._started = monotonic()
         self._peer = ""
-        self._sockets: list[Any] = []
+        self.sockets: list[Any] = []
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Note an event of httpcore; the CONNECT sent to a proxy is not yet the request."""
         if event.endswith("connect_tcp.started"):
             self._peer = f"{info['host']}:{info['port']}: "
         elif event.endswith("connect_tcp.complete"):
-            self._sockets.append(info["return_value"])
+            self.sockets.append(info["return_value"])
         elif event.endswith("send_request_headers.started"):
             if info["request"].method != b"CONNECT":
                 self.left_at = self._monotonic()
         elif event.endswith("send_request_headers.complete") and self.left_at is not None:
             self.left_at = self._monotonic()
-
-    async def close(self) -> None:
-        """Close what was opened: httpcore forgets a socket cancelled during the handshake."""
-        for opened in self._sockets:
-            with suppress(*_FAILURES):
-                await opened.aclose()
 
     def failure(self, error: BaseException) -> WolkvoxError:
         """What a foreign exception means, in a text that is not yet scrubbed."""

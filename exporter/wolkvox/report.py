@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import reduce
 from typing import Any, Final
 
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
@@ -59,8 +60,8 @@ class SkillReport:
 _WHOLE = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)"
 _COUNT = re.compile(rf"({_WHOLE})(?:\.0+)?")
 _PERCENT = re.compile(rf"({_WHOLE}(?:\.[0-9]+)?)\s*%?")
-_SECONDS = re.compile(rf"({_WHOLE}(?:\.[0-9]+)?)")
-_CLOCK = re.compile(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])")
+_CLOCK = r"(?:[0-9]+:[0-5][0-9]|[0-9]+):[0-5][0-9]"
+_SECONDS = re.compile(rf"({_CLOCK}|{_WHOLE}(?:\.[0-9]+)?)")
 
 
 def read_report(rows: Sequence[object]) -> SkillReport:
@@ -115,12 +116,11 @@ def read_ratio(value: object) -> float | Unreadable | None:
 
 def read_seconds(value: object) -> float | Unreadable | None:
     """A duration in seconds: `"35"`, `"35.5"`, `"0:35"`, `"26:00:05"` (more than a day)."""
-    text = value.strip() if isinstance(value, str) else ""
-    clock = _CLOCK.fullmatch(text) if len(text) <= _MAX_TEXT else None
-    if clock:
-        hours, minutes, alone, seconds = (int(part or 0) for part in clock.groups())
-        return _bounded(3600 * hours + 60 * (minutes + alone) + seconds)
-    return _read(value, _SECONDS, float)
+    return _read(value, _SECONDS, _seconds)
+
+
+def _seconds(text: str) -> float:
+    return reduce(lambda higher, part: 60 * higher + float(part), text.split(":"), 0.0)
 
 
 def _read(
@@ -134,10 +134,13 @@ def _read(
         if not text:
             return None
         match = form.fullmatch(text) if len(text) <= _MAX_TEXT else None
-        return _bounded(convert(match[1].replace(",", ""))) if match else UNREADABLE
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _bounded(value)
-    return UNREADABLE
+        if match is None:
+            return UNREADABLE
+        value = convert(match[1].replace(",", ""))
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        return UNREADABLE
+    # Negative, endless and not-a-number fail the comparison.
+    return abs(float(value)) if 0 <= value <= _LIMIT else UNREADABLE
 
 
 _READERS: Final[dict[Kind, Callable[[object], Figure]]] = {
@@ -145,11 +148,6 @@ _READERS: Final[dict[Kind, Callable[[object], Figure]]] = {
     Kind.RATIO: read_ratio,
     Kind.SECONDS: read_seconds,
 }
-
-
-def _bounded(number: float) -> float | Unreadable:
-    """The number as a float; negative, endless and not-a-number fail the comparison."""
-    return abs(float(number)) if 0 <= number <= _LIMIT else UNREADABLE
 
 
 def _merged(channel: str, rows: Sequence[_Cells]) -> ChannelFigures:
