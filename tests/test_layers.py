@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
-    *("errors", "runtime", "logs", "messages", "mainloop", "wolkvox"),
+    *("errors", "logs", "runtime", "messages", "wolkvox"),
     *("config", "sharding", "flags", "state", "polling", "metrics", "web", "operations"),
     *("service", "simulator", "demo", "tools", "cli", "__main__"),
 )
