@@ -45,30 +45,19 @@ async def test_no_rows_is_a_success(state_directory: Path, nothing: httpx.Respon
 
 @in_virtual_time
 async def test_an_empty_answer_is_doubted_once(state_directory: Path) -> None:
-    """No rows after rows of the same day: the values stay once, then the answer is believed."""
-    stage = Stage(state_directory)
-    stage.api.answer = in_turn(stage, ok(row(inbound=35)), no_rows())
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:06")
-        assert running.value("wolkvox_up") == 1
-        assert running.value(INBOUND) == 35
-        assert running.value(LEVEL, threshold_seconds="20") == 0.6
-        await stage.until("2026-11-18 10:11")
-        assert running.value("wolkvox_up") == 1
-        assert running.value(INBOUND) == 0
-        assert running.samples(LEVEL) == {}
-
-
-@in_virtual_time
-async def test_doubt_outlives_a_restart_and_ends_with_rows(state_directory: Path) -> None:
-    """Rows between two empty answers make the second one doubtful again."""
+    """No rows after rows of the same day: the values stay once, then the answer is believed.
+    Doubt outlives restarts; rows between two empty answers make the second doubtful again.
+    """
     stage = Stage(state_directory)
     rows = ok(row(inbound=35))
     stage.api.answer = in_turn(stage, rows, no_rows(), rows, no_rows(), no_rows())
     for minute, inbound in ((1, 35), (6, 35), (11, 35), (16, 35), (21, 0)):
         async with stage.run() as running:
             await stage.until(f"2026-11-18 10:{minute:02}")
+            assert running.value("wolkvox_up") == 1
             assert running.value(INBOUND) == inbound
+            shown = {*running.samples(LEVEL, threshold_seconds="20").values()}
+            assert shown == ({0.6} if inbound else set())
 
 
 @in_virtual_time

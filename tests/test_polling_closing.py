@@ -33,12 +33,19 @@ async def test_the_first_slot_after_midnight_closes_the_day(state_directory: Pat
     assert stage.clock_times()[2] == "00:03:00"
 
 
+@pytest.mark.parametrize("defect", [False, True])
 @in_virtual_time
-async def test_a_failed_closing_poll_is_tried_three_times(state_directory: Path) -> None:
-    """Its failure is tried again at the next slots, three in all; then the new day comes."""
+async def test_a_failed_closing_poll_is_tried_three_times(
+    state_directory: Path, defect: bool
+) -> None:
+    """It is tried again at the next slots, three in all, and a defect of the exporter too:
+    then the new day comes.
+    """
     stage = Stage(state_directory, "2026-11-18 23:58")
 
     def answer(seen: Seen) -> httpx.Response:
+        if defect and seen.window == WHOLE_18TH:
+            raise RuntimeError("a defect")
         return refusal("oops", 500) if seen.window == WHOLE_18TH else ok(row())
 
     stage.api.answer = answer
@@ -47,9 +54,7 @@ async def test_a_failed_closing_poll_is_tried_three_times(state_directory: Path)
         assert running.value(INBOUND, window="yesterday") is None
         assert running.value(INBOUND, window="today") == 100
     assert stage.windows()[1:] == [
-        WHOLE_18TH,
-        WHOLE_18TH,
-        WHOLE_18TH,
+        *[WHOLE_18TH] * 3,
         ("20261119000000", "20261119001800"),
         ("20261119000000", "20261119002300"),
     ]
@@ -75,43 +80,21 @@ async def test_a_closing_poll_that_succeeds_later_is_the_last_one(
 
 
 @in_virtual_time
-async def test_a_defect_in_a_closing_poll_is_tried_three_times_too(
-    state_directory: Path,
-) -> None:
-    """A defect of the exporter cannot keep the new day from being polled."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
-
-    def answer(seen: Seen) -> httpx.Response:
-        if seen.window == WHOLE_18TH:
-            raise RuntimeError("a defect")
-        return ok(row())
-
-    stage.api.answer = answer
-    async with stage.run():
-        await stage.until("2026-11-19 00:24")
-    assert stage.windows()[1:4] == [WHOLE_18TH] * 3
-    assert stage.windows()[4] != WHOLE_18TH
-
-
-@in_virtual_time
-async def test_a_fresh_query_closes_nothing(state_directory: Path) -> None:
-    """Without a recorded attempt there is no day to close, right after midnight either."""
-    stage = Stage(state_directory, "2026-11-18 00:01")
-    async with stage.run():
-        await stage.until("2026-11-18 00:02")
-    assert stage.windows() == [("20261118000000", "20261118000100")]
-
-
-@in_virtual_time
 async def test_after_several_days_only_yesterday_is_closed(state_directory: Path) -> None:
-    """An exporter that was away for days asks for yesterday and then goes on."""
-    stage = Stage(state_directory, "2026-11-14 12:00")
+    """An exporter that was away for days asks for yesterday and then goes on; a fresh query
+    closes nothing, right after midnight either.
+    """
+    stage = Stage(state_directory, "2026-11-14 00:01")
     async with stage.run():
-        await stage.until("2026-11-14 12:01")
+        await stage.until("2026-11-14 00:02")
     await stage.until("2026-11-18 09:00")
     async with stage.run():
         await stage.until("2026-11-18 09:06")
-    assert stage.windows()[1:] == [WHOLE_17TH, ("20261118000000", "20261118090500")]
+    assert stage.windows() == [
+        ("20261114000000", "20261114000100"),
+        WHOLE_17TH,
+        ("20261118000000", "20261118090500"),
+    ]
 
 
 @in_virtual_time

@@ -36,6 +36,8 @@ async def test_an_outage_is_two_lines(
         await stage.until("2026-11-18 10:16")
         stage.api.answer = lambda seen: ok(row())
         await stage.until("2026-11-18 10:26")
+    said = [(record.levelname, record.message) for record in caplog.records]
+    assert said == [("WARNING", "no answer"), ("INFO", "answers again")]
     assert [one["reason"] for one in lines(caplog, "no answer")] == ["forbidden"]
     assert [one["failures"] for one in lines(caplog, "answers again")] == [4]
 

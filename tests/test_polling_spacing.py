@@ -143,6 +143,9 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
         # Each is late by what eight answers take beyond the interval.
         assert running.value("wolkvox_poll_lag_seconds") == pytest.approx(100.0, abs=1)
         assert running.value("wolkvox_poll_cycle_seconds") == pytest.approx(350.0, abs=1)
+        for interval in ("wolkvox_poll_interval_seconds", "wolkvox_query_interval_seconds"):
+            found = [*running.samples(interval).values()]
+            assert found == pytest.approx([400.0] * len(found), abs=1)
         stage.api.seconds = 0.5
         quick = len(stage.api.seen)
         await stage.until("2026-11-18 12:00")
