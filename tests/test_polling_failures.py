@@ -15,6 +15,8 @@ from exporter.messages import Words
 from tests.polling_support import INBOUND, NEARLY, USED, Stage, gaps, operation
 from tests.virtual import Seen, in_virtual_time, ok, refusal, row
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 FAILURES = "wolkvox_api_request_failures_total"
 REQUESTS = "wolkvox_api_requests_total"
 
@@ -65,9 +67,8 @@ def test_every_reason_is_covered() -> None:
 
 @pytest.mark.parametrize("reason", REACHED)
 @in_virtual_time
-async def test_a_failure_waits_for_the_next_slot(state_directory: Path, reason: Reason) -> None:
+async def test_a_failure_waits_for_the_next_slot(stage: Stage, reason: Reason) -> None:
     """What may have reached the server is an attempt: the next one starts an interval later."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
         stage.api.answer = REACHED[reason]
@@ -98,10 +99,9 @@ async def test_a_failure_waits_for_the_next_slot(state_directory: Path, reason: 
 
 @in_virtual_time
 async def test_a_failing_query_leaves_the_others_fresh(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A defect of the exporter costs one query its answer: one traceback, the loop goes on."""
-    stage = Stage(state_directory)
 
     def answer(seen: Seen) -> httpx.Response:
         if seen.skill == "4174":
@@ -124,9 +124,8 @@ async def test_a_failing_query_leaves_the_others_fresh(
 
 
 @in_virtual_time
-async def test_a_connection_never_made_is_tried_again_early(state_directory: Path) -> None:
+async def test_a_connection_never_made_is_tried_again_early(stage: Stage) -> None:
     """Backoff with jitter from 5 s up to the interval; counted, but not against the budget."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
         stage.api.answer = raising(httpx.ConnectError("refused"))
@@ -154,12 +153,11 @@ async def test_a_connection_never_made_is_tried_again_early(state_directory: Pat
 
 @in_virtual_time
 async def test_a_connection_within_the_deadline_of_a_short_interval(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where the interval is shorter than 5 s, the first early retry waits for the interval;
     the log says once that Wolkvox lets no strangers in.
     """
-    stage = Stage(state_directory)
     stage.api.answer = raising(httpx.ConnectTimeout("nobody there"))
     async with stage.run(operation(interval="2s")):
         await stage.until("2026-11-18 10:01")
