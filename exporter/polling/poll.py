@@ -118,7 +118,7 @@ class Poller:
         """
         token = read_token(self._token)
         try:
-            async with self._requests.turn(token):
+            async with self._requests.gate.hold(token.digest):
                 now = self._clock.now()  # waiting for the turn takes its time
                 window = self._may_ask(task, token, now)
                 request = await self._requests.begin(

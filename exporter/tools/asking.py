@@ -111,7 +111,7 @@ class Desk:
         moment = max(self._clock.epoch(), not_before)
         try:
             await self._require(skill_id, gap, token, moment)
-            async with self._requests.turn(token):
+            async with self._requests.gate.hold(token.digest):
                 wait = not_before + _MARGIN - self._clock.epoch()
                 if not_before and wait > 0:
                     await self._clock.sleep(wait)
