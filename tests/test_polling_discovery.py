@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.polling_support import INBOUND, OFFERED, USED, Stage, gaps, operation
+from tests.state_support import change
 from tests.virtual import Seen, in_virtual_time, ok, refusal, row
 
 pytest_plugins = ("tests.polling_fixtures",)
@@ -113,6 +114,18 @@ async def test_discovered_skills_outlive_a_restart(stage: Stage) -> None:
         await stage.until("2026-11-18 10:11")
     assert len(stage.seen(report="skills")) == 1
     assert gaps(stage.seen("4180")) == pytest.approx([300.0] * 2, abs=1)
+
+
+@in_virtual_time
+async def test_a_list_of_skills_that_cannot_be_read_is_asked_for_again(stage: Stage) -> None:
+    """Whatever stands in the state file, an operation has its skills an interval later."""
+    Centre(stage)
+    for minute, junk in enumerate(("[5]", '[[5, "x"], ["", "y"]]', "true"), start=1):
+        async with stage.run(operation("discover", interval="60s")) as running:
+            await stage.until(f"2026-11-18 10:{minute:02}:30")
+            assert running.value("wolkvox_up", skill_id="4180") == 1, junk
+            assert len(stage.seen(report="skills")) == minute, junk
+            change(running.storage, "UPDATE facts SET fact = ? WHERE name = 'skills'", junk)
 
 
 @pytest.mark.usefixtures("rare_wakeups")
