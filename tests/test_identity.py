@@ -9,7 +9,6 @@ import json
 import logging
 import shutil
 import sqlite3
-from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -109,42 +108,6 @@ async def test_operations_with_the_same_skills_keep_their_pace(state_directory: 
         assert gaps(stage.by_token(token)) == pytest.approx([300.0] * 12, abs=1)
         asked = [seen for seen in stage.seen(report="token_info") if seen.token == token]
         assert len(asked) == 2
-
-
-@in_virtual_time
-async def test_who_joins_leaves_or_is_renamed_changes_nothing_of_the_others(
-    state_directory: Path,
-) -> None:
-    """Counters, gauges and slots stay with their operation over reloads and restarts."""
-    stage = Server(state_directory)
-    histories: list[list[str]] = [[A], [A, B], [B], [one("z", 0), B], [A, one("c", 2)], [B, A]]
-    names = {"a": "token-a", "z": "token-a", "b": "token-b", "c": "token-c"}
-    counted: dict[str, float] = defaultdict(float)
-    minute = 0
-    for by_reload in (True, False):
-        running: Exporter | None = None
-        for text in histories:
-            if by_reload and running is not None:
-                continue
-            minute += 20
-            async with stage.run_all(*text) as running:
-                for more in histories if by_reload else [text]:
-                    await stage.reload(running, *more)
-                    minute += 20
-                    await asyncio.sleep(1200)
-                    for labels, value in running.samples(OFFERED).items():
-                        token = names[dict(labels)["operation"]]
-                        assert value % PACES[token] == 0
-                        assert value < PACES[token] * 1000, "another's figures"
-                        assert value >= counted[token], f"{token} fell"
-                        counted[token] = value
-                    for labels, value in running.samples(INBOUND).items():
-                        token = names[dict(labels)["operation"]]
-                        assert value // PACES[token] < 1440
-                        assert value % PACES[token] == 0
-    for token in ("token-a", "token-b", "token-c"):
-        assert counted[token] > 0
-        assert min(gaps(stage.by_token(token))) >= 299.99
 
 
 @in_virtual_time
