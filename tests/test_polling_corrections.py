@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.polling_support import OFFERED, Stage
+from tests.polling_support import INBOUND, OFFERED, Stage
 from tests.virtual import Exporter, Seen, in_virtual_time, no_rows, ok, row, run_virtual
 
 pytest_plugins = ("tests.polling_fixtures",)
@@ -66,7 +66,9 @@ def test_a_row_that_fell_waits_for_the_next_answer(
                 await stage.world.clock().sleep(301 * len(totals) / lives)
                 held += running.value(HELD) or 0
                 last = shown(running)
+                gauge = running.value(INBOUND, window="today")
         assert len(stage.seen()) >= len(totals)
+        assert gauge == totals[-1], "the gauges show what the API says"
         return last, held
 
     for number, (totals, (counted, held)) in enumerate(CORRECTIONS.items()):

@@ -1,4 +1,4 @@
-"""A changed configuration on a running fleet: nothing lost, nothing asked twice."""
+"""A changed configuration on running operations: nothing lost, nothing asked twice."""
 
 from __future__ import annotations
 
