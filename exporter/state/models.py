@@ -111,11 +111,10 @@ def failed(memory: QueryMemory) -> QueryMemory:
 # The names in the file are those of the fields and, for the figures of a row, the `state` names
 # of their columns: none may ever change. An unknown name is ignored and a missing one means the
 # default, so that the file may be older or newer than the code that reads it.
+_CONFIG = ConfigDict(strict=True, allow_inf_nan=False)
 _STATE_NAMES: Final = {one.attribute: one.state for one in COLUMNS}
-_CONFIG = ConfigDict(
-    strict=True,
-    allow_inf_nan=False,
-    alias_generator=lambda name: _STATE_NAMES.get(name, name),
+with_config({**_CONFIG, "alias_generator": lambda name: _STATE_NAMES.get(name, name)})(
+    ChannelFigures
 )
 _MEMORY = TypeAdapter(with_config(_CONFIG)(QueryMemory))
 _figures = attrgetter(*(one.attribute for one in COLUMNS))
