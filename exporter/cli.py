@@ -22,8 +22,7 @@ from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, plan_warnings, render_plan
 from exporter.errors import ConfigError, ExporterError, OutputError
-from exporter.mainloop import exit_on_signal, thread_limit
-from exporter.runtime import system_clock
+from exporter.runtime import exit_on_signal, system_clock, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 from exporter.web.health import ask_health
 

@@ -14,8 +14,7 @@ import click
 
 from exporter import flags
 from exporter.config import load
-from exporter.mainloop import block_signals
-from exporter.runtime import system_clock
+from exporter.runtime import block_signals, system_clock
 from exporter.service import Settings, run, serve_alone, usage_error
 from exporter.service import listen as open_sockets
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations

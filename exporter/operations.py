@@ -18,7 +18,7 @@ from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
 from exporter.polling.limits import RESTART_GRACE, Budget
-from exporter.polling.poll import LONGEST_IDLE, Poller
+from exporter.polling.poll import Poller
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
 from exporter.polling.status import StorageHealth
 from exporter.runtime import Clock
@@ -52,8 +52,6 @@ def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
 class _Running:
     """One operation that is polled; `task` is its loop."""
 
-    operation: Operation
-    requests: Requests
     poller: Poller
     telemetry: OperationTelemetry
     renderer: QueryRenderer
@@ -61,20 +59,15 @@ class _Running:
 
     def begin(self) -> None:
         """Show the operation as it is configured now."""
-        info, reports = operation_info(self.operation), reports_in_use(self.operation)
-        self.telemetry.configure(info, reports, self.renderer, self.poller.hours)
+        operation, hours = self.poller.operation, self.poller.hours
+        info, reports = operation_info(operation), reports_in_use(operation)
+        self.telemetry.configure(info, reports, self.renderer, hours)
 
     async def end(self) -> None:
         """Wait for the last request of an operation that is gone, and drop its series."""
         if self.task is not None:
             await asyncio.wait({self.task})
         self.telemetry.end()
-
-    def alive(self, now: float) -> bool:
-        """Whether the loop moved within what its longest wait explains."""
-        sharing = max(1, len(self.requests.budget.demands))
-        patience = 60.0 + LONGEST_IDLE + sharing * (self.operation.timeout + 10.0)
-        return now - self.poller.beat < patience
 
 
 class Operations:
@@ -112,7 +105,9 @@ class Operations:
         from the state. One call at a time.
         """
         operations = configuration.operations
-        same = {name for name, one in self._running.items() if one.operation in operations}
+        same = {
+            name for name, one in self._running.items() if one.poller.operation in operations
+        }
         clients = {
             operation.name: self._connect(operation, self._clock)
             for operation in operations
@@ -128,13 +123,13 @@ class Operations:
             name, identity = operation.name, identities[operation.name]
             budget, running = budgets[identity.account], self._running.get(name)
             if running is not None and name in same:
-                requests = running.requests
+                requests = running.poller.requests
                 if requests.identity == identity and requests.budget is budget:
                     continue
             client = clients.get(name) or self._connect(operation, self._clock)
             starting.append(self._prepare(operation, identity, client, budget))
         for name, running in [*self._running.items()]:
-            identity = running.requests.identity
+            identity = running.poller.requests.identity
             if name not in identities or identities[name].id != identity.id:
                 del self._running[name]
                 end = self._group.create_task(running.end(), name=f"end {name}")
@@ -148,7 +143,7 @@ class Operations:
         self, operations: Sequence[Operation], identities: Mapping[str, Identity]
     ) -> dict[tuple[int, ...], Budget]:
         """One budget for each token; the one of before where nothing about it changed."""
-        running = [one.requests.budget for one in self._running.values()]
+        running = [one.poller.requests.budget for one in self._running.values()]
         before = {budget.account: budget for budget in running}
         budgets: dict[tuple[int, ...], Budget] = {}
         for operation in operations:
@@ -163,7 +158,7 @@ class Operations:
         self, operation: Operation, identity: Identity, client: WolkvoxClient, budget: Budget
     ) -> _Running:
         before = self._running.get(operation.name)
-        if before is not None and before.requests.identity.id == identity.id:
+        if before is not None and before.poller.requests.identity.id == identity.id:
             telemetry = before.telemetry
         else:
             telemetry = OperationTelemetry(operation.name, self._page, self.statuses)
@@ -171,16 +166,16 @@ class Operations:
         poller = Poller(
             operation, requests, telemetry, self._health, rng=self._rng, grace=self._grace
         )
-        return _Running(operation, requests, poller, telemetry, query_renderer(operation))
+        return _Running(poller, telemetry, query_renderer(operation))
 
     def _start(self, running: _Running) -> None:
-        name, row = running.operation.name, running.requests.identity.id
+        name, row = running.poller.operation.name, running.poller.requests.identity.id
         if (before := self._running.get(name)) is not None:
             self._retire(before)
         earlier = {
             task
             for task, other in self._retired.items()
-            if other.operation.name == name or other.requests.identity.id == row
+            if other.poller.operation.name == name or other.poller.requests.identity.id == row
         }
         self._running[name] = running
         loop = running.poller.run(earlier, running.begin)
@@ -189,7 +184,7 @@ class Operations:
     def _retire(self, running: _Running, ending: asyncio.Task[None] | None = None) -> None:
         """Let a loop end with the request that may be under way."""
         running.poller.retire()
-        running.requests.budget.drop_demand(running.operation.name)
+        running.poller.requests.budget.drop_demand(running.poller.operation.name)
         for task in filter(None, (running.task, ending)):
             self._retired[task] = running
             task.add_done_callback(lambda task: self._retired.pop(task, None))
@@ -205,8 +200,7 @@ class Operations:
 
     def healthy(self) -> bool:
         """Whether every loop moves."""
-        now = self._clock.monotonic()
-        return all(running.alive(now) for running in self._running.values())
+        return all(running.poller.alive() for running in self._running.values())
 
     def ready(self) -> bool:
         """Whether each query has an ended attempt, a restored result or a reason to wait.
@@ -252,7 +246,7 @@ def query_renderer(operation: Operation) -> QueryRenderer:
 
 
 def _view(running: _Running, now: datetime) -> OperationView:
-    operation, poller = running.operation, running.poller
+    operation, poller = running.poller.operation, running.poller
     budget = poller.budget
     return OperationView(
         name=operation.name,

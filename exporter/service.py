@@ -22,7 +22,13 @@ from exporter import __version__, runtime
 from exporter.config import Configuration
 from exporter.errors import ConfigError, ExporterError, Problem, StartError, StorageError
 from exporter.logs import dropped, say
-from exporter.mainloop import (
+from exporter.messages import LANGUAGES, catalogue
+from exporter.metrics.exporter import ExporterTelemetry, process_metrics
+from exporter.metrics.page import MetricsPage
+from exporter.operations import Operations
+from exporter.runtime import (
+    Clock,
+    ServiceManager,
     block_signals,
     collect_garbage_less_often,
     run_to_end,
@@ -30,11 +36,6 @@ from exporter.mainloop import (
     thread_limit,
     thread_pool,
 )
-from exporter.messages import LANGUAGES, catalogue
-from exporter.metrics.exporter import ExporterTelemetry, process_metrics
-from exporter.metrics.page import MetricsPage
-from exporter.operations import Operations
-from exporter.runtime import Clock, ServiceManager
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.storage import Storage, ThreadedState

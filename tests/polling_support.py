@@ -69,6 +69,10 @@ class Stage:
         self.world = VirtualWorld(moment(start, zone))
         self.api = ScriptedApi(self.world, lambda seen: ok(row()), seconds)
 
+    def begin(self, start: str) -> None:
+        """Begin at another local moment; before anything has run."""
+        self.world.start = moment(start, self.zone)
+
     def configure(
         self, *operations: str, tokens: Sequence[str] = ("canary", "canary-2")
     ) -> Configuration:

@@ -6,9 +6,15 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from exporter.state import counters
-from exporter.state.codec import read_memory, write_memory
 from exporter.state.counters import QueryLedger
-from exporter.state.models import QueryKey, QueryMemory, QueryStatus, Result
+from exporter.state.models import (
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+    Result,
+    read_memory,
+    write_memory,
+)
 from exporter.wolkvox.columns import ChannelFigures
 
 DAY = date(2026, 11, 18)

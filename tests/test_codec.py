@@ -32,7 +32,6 @@ from typing import Any
 
 import pytest
 
-from exporter.state.codec import read_memory, write_memory
 from exporter.state.counters import (
     ChannelLedger,
     Counters,
@@ -42,7 +41,7 @@ from exporter.state.counters import (
     known_channels,
 )
 from exporter.state.migrate import memory_1_to_2
-from exporter.state.models import QueryMemory, Result
+from exporter.state.models import QueryMemory, Result, read_memory, write_memory
 from exporter.wolkvox.columns import ChannelFigures
 from tests.statuses import CHAT, VOICE, status
 

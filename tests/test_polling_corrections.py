@@ -9,8 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.polling_support import OFFERED, Stage
+from tests.polling_support import INBOUND, OFFERED, Stage
 from tests.virtual import Exporter, Seen, in_virtual_time, no_rows, ok, row, run_virtual
+
+pytest_plugins = ("tests.polling_fixtures",)
 
 HELD = "wolkvox_held_answers_total"
 WAIT = "wolkvox_skill_answer_wait_seconds"
@@ -64,7 +66,9 @@ def test_a_row_that_fell_waits_for_the_next_answer(
                 await stage.world.clock().sleep(301 * len(totals) / lives)
                 held += running.value(HELD) or 0
                 last = shown(running)
+                gauge = running.value(INBOUND, window="today")
         assert len(stage.seen()) >= len(totals)
+        assert gauge == totals[-1], "the gauges show what the API says"
         return last, held
 
     for number, (totals, (counted, held)) in enumerate(CORRECTIONS.items()):
@@ -99,9 +103,8 @@ def test_the_closing_answer_decides_and_the_new_day_begins_at_zero(
 
 
 @in_virtual_time
-async def test_a_channel_that_is_missing_twice_is_a_row_of_zeros(state_directory: Path) -> None:
+async def test_a_channel_that_is_missing_twice_is_a_row_of_zeros(stage: Stage) -> None:
     """Once it is a glitch; a second time it is believed, and what comes then is new."""
-    stage = Stage(state_directory)
     chat = [0, 50, None, 60, None, None, 20]
 
     def answer(seen: Seen) -> httpx.Response:
@@ -119,9 +122,8 @@ async def test_a_channel_that_is_missing_twice_is_a_row_of_zeros(state_directory
 
 
 @in_virtual_time
-async def test_empty_answers_are_doubted_then_held_then_believed(state_directory: Path) -> None:
+async def test_empty_answers_are_doubted_then_held_then_believed(stage: Stage) -> None:
     """A day's totals do not vanish, unless three answers in a row say so."""
-    stage = Stage(state_directory)
     held = []
     async with stage.run() as running:
         await stage.world.clock().sleep(1)
@@ -137,10 +139,9 @@ async def test_empty_answers_are_doubted_then_held_then_believed(state_directory
 
 @in_virtual_time
 async def test_a_channel_whose_counters_stand_still_is_logged_once(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the third answer that has interactions but no service level; over restarts too."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(
         row(),
         row("chat-web", service_level_10seg=""),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx
 import pytest
 
 from tests.polling_support import INBOUND, OFFERED, USED, Stage, gaps, operation
+from tests.state_support import change
 from tests.virtual import Seen, in_virtual_time, ok, refusal, row
+
+pytest_plugins = ("tests.polling_fixtures",)
 
 TOKEN = {
     "description": "exporter",
@@ -38,9 +39,8 @@ class Centre:
 
 
 @in_virtual_time
-async def test_token_info_once_an_hour(state_directory: Path) -> None:
+async def test_token_info_once_an_hour(stage: Stage) -> None:
     """What the platform says of the token is asked for once an hour and shown."""
-    stage = Stage(state_directory)
     Centre(stage)
     async with stage.run(operation(token_info="true")) as running:
         await stage.until("2026-11-18 13:01")
@@ -57,9 +57,8 @@ async def test_token_info_once_an_hour(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_token_info_keeps_its_hour_over_restarts(state_directory: Path) -> None:
+async def test_token_info_keeps_its_hour_over_restarts(stage: Stage) -> None:
     """A crash loop asks for it no more often either."""
-    stage = Stage(state_directory)
     Centre(stage)
     for _ in range(6):
         async with stage.run(operation(token_info="true")):
@@ -68,9 +67,8 @@ async def test_token_info_keeps_its_hour_over_restarts(state_directory: Path) ->
 
 
 @in_virtual_time
-async def test_token_info_that_fails_disturbs_nothing(state_directory: Path) -> None:
+async def test_token_info_that_fails_disturbs_nothing(stage: Stage) -> None:
     """skill_11 goes on at its slots; the failure is counted under its own report."""
-    stage = Stage(state_directory)
     centre = Centre(stage)
     failures = [
         refusal("PLEASE VALIDATE TOKEN"),
@@ -91,9 +89,8 @@ async def test_token_info_that_fails_disturbs_nothing(state_directory: Path) -> 
 
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_skills_are_discovered_and_asked_at_once(state_directory: Path) -> None:
+async def test_skills_are_discovered_and_asked_at_once(stage: Stage) -> None:
     """The first answer names the queries; all of them are due right away."""
-    stage = Stage(state_directory)
     Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         assert not running.operations.ready()
@@ -106,9 +103,8 @@ async def test_skills_are_discovered_and_asked_at_once(state_directory: Path) ->
 
 
 @in_virtual_time
-async def test_discovered_skills_outlive_a_restart(state_directory: Path) -> None:
+async def test_discovered_skills_outlive_a_restart(stage: Stage) -> None:
     """A restart polls the known skills without asking for them again before its day is over."""
-    stage = Stage(state_directory)
     Centre(stage)
     async with stage.run(operation("discover")):
         await stage.until("2026-11-18 10:01")
@@ -120,11 +116,22 @@ async def test_discovered_skills_outlive_a_restart(state_directory: Path) -> Non
     assert gaps(stage.seen("4180")) == pytest.approx([300.0] * 2, abs=1)
 
 
+@in_virtual_time
+async def test_a_list_of_skills_that_cannot_be_read_is_asked_for_again(stage: Stage) -> None:
+    """Whatever stands in the state file, an operation has its skills an interval later."""
+    Centre(stage)
+    for minute, junk in enumerate(("[5]", '[[5, "x"], ["", "y"]]', "true"), start=1):
+        async with stage.run(operation("discover", interval="60s")) as running:
+            await stage.until(f"2026-11-18 10:{minute:02}:30")
+            assert running.value("wolkvox_up", skill_id="4180") == 1, junk
+            assert len(stage.seen(report="skills")) == minute, junk
+            change(running.storage, "UPDATE facts SET fact = ? WHERE name = 'skills'", junk)
+
+
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_skills_that_come_go_and_change_their_name(state_directory: Path) -> None:
+async def test_skills_that_come_go_and_change_their_name(stage: Stage) -> None:
     """A day later a new skill is polled at once, a removed one and an old name are gone."""
-    stage = Stage(state_directory)
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         await stage.until("2026-11-18 12:00")
@@ -145,9 +152,8 @@ async def test_skills_that_come_go_and_change_their_name(state_directory: Path) 
 
 
 @in_virtual_time
-async def test_a_discovery_that_fails_is_tried_at_its_next_slot(state_directory: Path) -> None:
+async def test_a_discovery_that_fails_is_tried_at_its_next_slot(stage: Stage) -> None:
     """Without any skill known it is asked for again an interval later."""
-    stage = Stage(state_directory)
     Centre(stage)
     answer, stage.api.answer = stage.api.answer, lambda seen: refusal("oops", 500)
     async with stage.run(operation("discover")) as running:
@@ -163,9 +169,8 @@ async def test_a_discovery_that_fails_is_tried_at_its_next_slot(state_directory:
 
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_an_empty_list_of_skills_is_not_believed(state_directory: Path) -> None:
+async def test_an_empty_list_of_skills_is_not_believed(stage: Stage) -> None:
     """An operation does not lose all of its skills: an empty answer changes nothing."""
-    stage = Stage(state_directory)
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         await stage.until("2026-11-18 12:00")
@@ -180,9 +185,9 @@ async def test_an_empty_list_of_skills_is_not_believed(state_directory: Path) ->
 
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_a_skill_that_returns_goes_on_where_it_was(state_directory: Path) -> None:
+async def test_a_skill_that_returns_goes_on_where_it_was(stage: Stage) -> None:
     """The counters of a skill that was gone for a day do not begin again at 0."""
-    stage = Stage(state_directory, "2026-11-18 09:00")
+    stage.begin("2026-11-18 09:00")
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         await stage.until("2026-11-19 08:59")

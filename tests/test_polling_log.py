@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.polling_support import Stage, operation
 from tests.virtual import in_virtual_time, ok, refusal, row
+
+pytest_plugins = ("tests.polling_fixtures",)
 
 
 @pytest.fixture(autouse=True)
@@ -26,26 +26,25 @@ def lines(caplog: pytest.LogCaptureFixture, message: str) -> list[dict[str, obje
 
 
 @in_virtual_time
-async def test_an_outage_is_two_lines(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_outage_is_two_lines(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """A failure and its end are said once each, with the number of failed attempts."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: refusal("maintenance")
     async with stage.run():
         await stage.until("2026-11-18 10:16")
         stage.api.answer = lambda seen: ok(row())
         await stage.until("2026-11-18 10:26")
+    said = [(record.levelname, record.message) for record in caplog.records]
+    assert said == [("WARNING", "no answer"), ("INFO", "answers again")]
     assert [one["reason"] for one in lines(caplog, "no answer")] == ["forbidden"]
     assert [one["failures"] for one in lines(caplog, "answers again")] == [4]
 
 
 @in_virtual_time
 async def test_a_pause_is_told_at_both_ends(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The quota's pause begins and ends with a line each."""
-    stage = Stage(state_directory, "2026-11-18 23:30")
+    stage.begin("2026-11-18 23:30")
     stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
     async with stage.run():
         await stage.until("2026-11-18 23:59")
@@ -57,10 +56,10 @@ async def test_a_pause_is_told_at_both_ends(
 
 @in_virtual_time
 async def test_a_day_that_could_not_be_closed_is_said_once(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Three failed closing polls lose what came late in the day: one warning, once."""
-    stage = Stage(state_directory, "2026-11-18 23:30")
+    stage.begin("2026-11-18 23:30")
     async with stage.run():
         await stage.until("2026-11-18 23:59")
         stage.api.answer = lambda seen: refusal("maintenance")
@@ -71,10 +70,10 @@ async def test_a_day_that_could_not_be_closed_is_said_once(
 
 @in_virtual_time
 async def test_a_spent_budget_is_said_once_a_day(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A ceiling that is reached stops the polling: said once, not at each look."""
-    stage = Stage(state_directory, "2026-11-18 23:30")
+    stage.begin("2026-11-18 23:30")
     async with stage.run(operation("4173 4174 4175", daily_requests=1)):
         await stage.until("2026-11-18 23:59")
         assert len(lines(caplog, "daily_requests are used up")) == 1

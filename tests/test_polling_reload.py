@@ -1,4 +1,4 @@
-"""A changed configuration on a running fleet: nothing lost, nothing asked twice."""
+"""A changed configuration on running operations: nothing lost, nothing asked twice."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from tests.polling_support import (
 )
 from tests.virtual import Exporter, in_virtual_time, ok, row
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 REQUESTS = "wolkvox_api_requests_total"
 
 
@@ -38,9 +40,8 @@ def lines_of(running: Exporter, text: str) -> list[str]:
 
 
 @in_virtual_time
-async def test_nothing_changed(state_directory: Path) -> None:
+async def test_nothing_changed(stage: Stage) -> None:
     """The same configuration again leaves slots, results and counters alone."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:06")
@@ -54,9 +55,8 @@ async def test_nothing_changed(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_other_operations_keep_everything(state_directory: Path) -> None:
+async def test_other_operations_keep_everything(stage: Stage) -> None:
     """An added, changed or removed operation is no business of the others."""
-    stage = Stage(state_directory)
     growing(stage)
     one, two = operation("4173", name="one"), operation("5101", name="two", port=2, token=1)
     changed = operation("5101", name="two", port=2, token=1, interval="15m")
@@ -75,9 +75,8 @@ async def test_other_operations_keep_everything(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_skill_is_removed_and_another_added(state_directory: Path) -> None:
+async def test_a_skill_is_removed_and_another_added(stage: Stage) -> None:
     """The removed one's series vanish at once, the added one is due at once, the rest stays."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:07")
@@ -111,9 +110,8 @@ async def test_a_reload_in_the_middle_of_a_request(state_directory: Path) -> Non
 
 
 @in_virtual_time
-async def test_a_changed_interval(state_directory: Path) -> None:
+async def test_a_changed_interval(stage: Stage) -> None:
     """Slots are counted from the last attempt, with the interval now in force."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
         await stage.reload(running, operation(interval="15m"))
@@ -142,9 +140,8 @@ async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_renamed_operation(state_directory: Path) -> None:
+async def test_a_renamed_operation(stage: Stage) -> None:
     """Attempts belong to the server's address: a new name asks no earlier and loses nothing."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run(operation("4173", daily_requests=1000)) as running:
         await stage.until("2026-11-18 10:07")
@@ -175,9 +172,8 @@ async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None
 
 
 @in_virtual_time
-async def test_a_renamed_skill(state_directory: Path) -> None:
+async def test_a_renamed_skill(stage: Stage) -> None:
     """The series go on under the new name, the old ones are gone."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run(operation("[{id: 4173, name: Ventas}]")) as running:
         await stage.until("2026-11-18 10:06")
@@ -189,9 +185,8 @@ async def test_a_renamed_skill(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_an_operation_that_returns(state_directory: Path) -> None:
+async def test_an_operation_that_returns(stage: Stage) -> None:
     """Removed and added again within the interval, it waits, and its counters go on."""
-    stage = Stage(state_directory)
     growing(stage)
     one, two = operation("4173", name="one"), operation("5101", name="two", port=2, token=1)
     async with stage.run(one, two) as running:
@@ -207,9 +202,9 @@ async def test_an_operation_that_returns(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_lower_ceiling_holds_at_once(state_directory: Path) -> None:
+async def test_a_lower_ceiling_holds_at_once(stage: Stage) -> None:
     """The calls of the day so far count against the new ceiling."""
-    stage = Stage(state_directory, "2026-11-18 20:00")
+    stage.begin("2026-11-18 20:00")
     async with stage.run() as running:
         await stage.until("2026-11-18 21:01")
         await stage.reload(running, operation("4173", daily_requests=20))
@@ -222,9 +217,9 @@ async def test_a_lower_ceiling_holds_at_once(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_another_time_zone_changes_the_day_of_the_budget(state_directory: Path) -> None:
+async def test_another_time_zone_changes_the_day_of_the_budget(stage: Stage) -> None:
     """With the zone the day changes: windows and the count of calls follow it."""
-    stage = Stage(state_directory, "2026-11-18 20:00")
+    stage.begin("2026-11-18 20:00")
     async with stage.run(operation("4173", daily_requests=300)) as running:
         await stage.until("2026-11-18 20:31")
         assert running.value(USED) == 7
@@ -240,10 +235,9 @@ async def test_another_time_zone_changes_the_day_of_the_budget(state_directory: 
 
 @in_virtual_time
 async def test_a_configuration_that_cannot_be_used_changes_nothing(
-    state_directory: Path,
+    stage: Stage,
 ) -> None:
     """Whole or not at all: a client that cannot be made leaves the old one in force."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
         broken = stage.configure(
@@ -259,9 +253,8 @@ async def test_a_configuration_that_cannot_be_used_changes_nothing(
 
 
 @in_virtual_time
-async def test_operations_that_come_to_share_a_token(state_directory: Path) -> None:
+async def test_operations_that_come_to_share_a_token(stage: Stage) -> None:
     """From then on they take turns and share one count, which holds what was used before."""
-    stage = Stage(state_directory)
     one = operation("4173", name="one", daily_requests=900)
     two = operation("5101", name="two", port=2, token=1, daily_requests=900)
     async with stage.run(one, two) as running:
@@ -310,9 +303,8 @@ async def test_a_stop_waits_for_no_request(state_directory: Path, changed: str) 
 
 
 @in_virtual_time
-async def test_a_loop_that_waits_makes_room_at_once(state_directory: Path) -> None:
+async def test_a_loop_that_waits_makes_room_at_once(stage: Stage) -> None:
     """A changed operation goes on without waiting for the sleep of the one before it."""
-    stage = Stage(state_directory)
     async with stage.run(operation("4173")) as running:
         # Out of step with the naps of a loop that waits for its slot.
         await stage.until("2026-11-18 10:01:07")
@@ -323,10 +315,9 @@ async def test_a_loop_that_waits_makes_room_at_once(state_directory: Path) -> No
 
 @in_virtual_time
 async def test_a_loop_that_cannot_begin_makes_room_at_once(
-    state_directory: Path, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same where it is told to end while the state cannot be read."""
-    stage = Stage(state_directory)
     tries: list[int] = []
     applying: list[asyncio.Task[None]] = []
     used = Storage.used

@@ -58,7 +58,7 @@ class Poller:
         rng: random.Random,
         grace: float,
     ) -> None:
-        self.operation, self._requests = operation, requests
+        self.operation, self.requests = operation, requests
         self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
         self._token = operation.token
@@ -70,7 +70,7 @@ class Poller:
         self._pause_ends = 0.0
         self._retired = False
         self._asleep: asyncio.Task[Any] | None = None
-        self.beat = self._clock.monotonic()
+        self._beat = self._clock.monotonic()
         self.restored = asyncio.Event()
 
     # The loop ----------------------------------------------------------------------------
@@ -85,21 +85,21 @@ class Poller:
         if earlier:
             await asyncio.wait(earlier)
         begin()
-        async with self._requests.client:
+        async with self.requests.client:
             await self._run()
 
     async def _run(self) -> None:
         while not self._retired and not await self._restore():
-            self.beat = self._clock.monotonic()
+            self._beat = self._clock.monotonic()
             await self._idle(LONGEST_IDLE)
         self.restored.set()
         while not self._retired:
-            self.beat = self._clock.monotonic()
+            self._beat = self._clock.monotonic()
             self._status.requests()
             if self._pause is not None:
                 await self._end_pause(self._pause)
             task = self._tasks.next(paused=self._pause is not None)
-            wait = max(task.slot, self._pause_ends) - self.beat if task else LONGEST_IDLE
+            wait = max(task.slot, self._pause_ends) - self._beat if task else LONGEST_IDLE
             if task is None or wait > 0:
                 await self._idle(min(wait, LONGEST_IDLE))
                 continue
@@ -118,10 +118,10 @@ class Poller:
         """
         token = read_token(self._token)
         try:
-            async with self._requests.turn(token):
+            async with self.requests.gate.hold(token.digest):
                 now = self._clock.now()  # waiting for the turn takes its time
                 window = self._may_ask(task, token, now)
-                request = await self._requests.begin(
+                request = await self.requests.begin(
                     task.skill_id,
                     now,
                     window,
@@ -130,7 +130,7 @@ class Poller:
                     known_at=task.stored.last_at,
                 )
                 self._begun(task, request)
-                answer = await self._requests.fetch(request, token, task.call())
+                answer = await self.requests.fetch(request, token, task.call())
         except HeldBack as held:
             await self._held_back(task, held, token)
         except WolkvoxError as error:  # from `fetch` alone: there is a request
@@ -270,7 +270,7 @@ class Poller:
     async def _write(self, step: Callable[[Storage], T]) -> T | None:
         """Run a step of the state; None where it cannot be written."""
         try:
-            result = await self._requests.state.write(step)
+            result = await self.requests.state.write(step)
         except StorageError as error:
             self._health.refused(error)
             return None
@@ -347,7 +347,7 @@ class Poller:
         today = local_day(now, self.budget.zone)
         try:
             await self._tasks.restore()
-            used, data = await self._requests.state.write(
+            used, data = await self.requests.state.write(
                 lambda storage: (storage.used(account, today), storage.load_fact(row, "pause"))
             )
         except StorageError as error:
@@ -403,6 +403,12 @@ class Poller:
             return None
         left = max(0.0, self._pause_ends - self._clock.monotonic())
         return self._pause.reason, self._clock.epoch() + left
+
+    def alive(self) -> bool:
+        """Whether the loop moved within what its longest wait explains."""
+        sharing = max(1, len(self.budget.demands))
+        patience = 60.0 + LONGEST_IDLE + sharing * (self.operation.timeout + 10.0)
+        return self._clock.monotonic() - self._beat < patience
 
     def held_back(self, now: datetime) -> bool:
         """Whether a pause, the budget or the hours keep the operation from asking."""

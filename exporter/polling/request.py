@@ -8,7 +8,7 @@ leaves; a connection that was never made is taken back, since the server cannot 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -26,7 +26,6 @@ from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import Window, next_day_start
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
-Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
 T = TypeVar("T")
 
 
@@ -79,10 +78,6 @@ class Requests:
     gate: TokenGate
     budget: Budget
     clock: Clock
-
-    def turn(self, token: Token) -> AbstractAsyncContextManager[None]:
-        """Wait for the token's turn and hold it, where there is one; raises StorageError."""
-        return self.gate.hold(token.digest) if token.digest else nullcontext()
 
     async def begin(
         self,

@@ -213,7 +213,8 @@ class PollStatus:
     def _read(self, task: PollTask, report: SkillReport, ledger: QueryLedger | None) -> None:
         """Count what cannot be read or believed, and log each field and channel once."""
         held, inconsistent = what_changed(task.memory.ledger, ledger)
-        self._telemetry.read(report, held)
+        if held or report.dropped or report.errors:
+            self._telemetry.read(report, held)
         for channel in inconsistent:
             message = "the figures of a channel are inconsistent: its counters stand still"
             self._log(logging.WARNING, message, task, channel=channel, answers=STUCK_ANSWERS)

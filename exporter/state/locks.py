@@ -82,7 +82,13 @@ class TokenGate:
 
     @asynccontextmanager
     async def hold(self, digest: str) -> AsyncIterator[None]:
-        """Wait for the token's turn and hold it; raises StorageError (no lock file)."""
+        """Wait for the token's turn and hold it; raises StorageError (no lock file).
+
+        Without a token (an empty digest) there is nothing to wait for.
+        """
+        if not digest:
+            yield
+            return
         async with self._locks.setdefault(digest, asyncio.Lock()):
             try:
                 self._directory.mkdir(mode=0o700, exist_ok=True)

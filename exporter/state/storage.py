@@ -25,11 +25,18 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from exporter.errors import StorageError
-from exporter.state.codec import read_memory, write_memory
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, claim_rows
 from exporter.state.locks import unwritable
 from exporter.state.migrate import bring_to_version
-from exporter.state.models import Attempt, Granted, QueryMemory, Refused, Stored
+from exporter.state.models import (
+    Attempt,
+    Granted,
+    QueryMemory,
+    Refused,
+    Stored,
+    read_memory,
+    write_memory,
+)
 
 log = logging.getLogger(__name__)
 

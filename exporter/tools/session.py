@@ -111,7 +111,7 @@ class Session:
         token, clock = read_token(self.operation.token), self.clock
         try:
             await self._require(skill_id, gap, token, max(clock.epoch(), not_before))
-            async with self.requests.turn(token):
+            async with self.requests.gate.hold(token.digest):
                 wait = not_before + _MARGIN - clock.epoch()
                 if not_before and wait > 0:
                     await clock.sleep(wait)

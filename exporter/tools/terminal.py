@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 
 import click
 
-from exporter.mainloop import run_to_end, signals
+from exporter.runtime import run_to_end, signals
 from exporter.wolkvox.text import one_line
 
 _CLEAR = "\r\x1b[K"
