@@ -38,21 +38,14 @@ def own(name: str, **keys: object) -> str:
 
 def test_the_interval_is_stretched_until_the_calls_fit() -> None:
     """The quick queries share the least interval that fits; slower ones keep theirs."""
+    ten = [300.0] * 10
     for intervals, fixed, ceiling, seconds, expected in (
-        ([300.0], 0, 1000, DAY, 300),
-        ([300], 0, 288, DAY, 300),
-        ([300], 0, 144, DAY, 600),
-        ([300] * 10, 0, 1000, DAY, 864),
-        ([300] * 10, 24, 1000, DAY, 10 * DAY / 976),
-        ([300, 900], 0, 240, DAY, 600),
-        ([300, 900], 0, 96, DAY, 1800),
-        ([300], 24, 24, DAY, None),
-        ([300], 30, 24, DAY, None),
-        ([300], 0, 0, DAY, None),
-        ([300], 0, 0, 0, 300),
-        ([], 5, 5, DAY, 0),
-        ([300] * 3, 0, 10, 3600, 1080),
-    ):
+        ([300.0], 0, 1000, DAY, 300), ([300.0], 0, 288, DAY, 300), ([300.0], 0, 144, DAY, 600),
+        (ten, 0, 1000, DAY, 864), (ten, 24, 1000, DAY, 10 * DAY / 976),
+        ([300.0, 900.0], 0, 240, DAY, 600), ([300.0, 900.0], 0, 96, DAY, 1800),
+        ([300.0], 24, 24, DAY, None), ([300.0], 30, 24, DAY, None), ([300.0], 0, 0, DAY, None),
+        ([300.0], 0, 0, 0, 300), ([], 5, 5, DAY, 0), ([300.0] * 3, 0, 10, 3600, 1080),
+    ):  # fmt: skip
         loads = [Load(interval, seconds) for interval in intervals]
         stretched = stretch(loads, fixed, ceiling)
         assert stretched == (expected if expected is None else pytest.approx(expected))
