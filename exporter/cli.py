@@ -21,6 +21,7 @@ from exporter import __version__, flags, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, plan_warnings, render_plan
+from exporter.config.reference import schema_text
 from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.mainloop import exit_on_signal, thread_limit
 from exporter.runtime import system_clock
@@ -178,10 +179,8 @@ def command(
 @click.pass_context
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
     """Print the configuration, every default written out and no secret in it."""
-    from exporter.config import reference  # noqa: PLC0415 - for this alone
-
     if schema:
-        click.echo(reference.schema_text(), nl=False)
+        click.echo(schema_text(), nl=False)
         return
     configuration = flags.configuration_of(context, config_files)
     for operation in configuration.operations:

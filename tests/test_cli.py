@@ -203,7 +203,8 @@ def test_configuration_from_the_environment_alone(run: Run, tmp_path: Path) -> N
     assert row[:6] == ["wv0013", "wv0013", "America/Lima", "2", "5m", "576"]
     (tmp_path / "token").write_text(TOKEN)
     from_file = {**ONE, "WOLKVOX_TOKEN": "", "WOLKVOX_TOKEN_FILE": "token"}
-    assert run("--config.check", env=from_file).code == 0
+    ended = run("--config.check", env={**from_file, "WOLKVOX_SKILLS": "discover"})
+    assert ended.output.splitlines()[-1].split()[3] == "discover"
 
 
 def test_wrong_variables(run: Run) -> None:

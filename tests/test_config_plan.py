@@ -15,7 +15,6 @@ from exporter.config.plan import (
     Load,
     calls_of,
     plan,
-    plan_warnings,
     render_plan,
     stretch,
 )
@@ -77,12 +76,6 @@ def test_what_is_stretched_fits_and_is_no_longer_than_needed(
         assert shorter + fixed > ceiling
 
 
-def test_a_day_around_the_clock_is_288_calls() -> None:
-    """The call that closes the day takes the place of the first poll of the next one."""
-    [token] = plan(make(), NOW)
-    assert (token.calls, token.ceiling, token.stretched, token.fits) == (288, None, 300, True)
-
-
 def test_everything_that_calls_is_counted() -> None:
     """token_info counts 24, discovery 1; slower skills count less."""
     listed = written(skills="[{id: 1}, {id: 2, interval: 15m}]", token_info="true")
@@ -142,15 +135,6 @@ def test_operations_with_one_token_share_one_day() -> None:
     assert together.calls == 576
     assert together.stretched == pytest.approx(2 * DAY / 500)
     assert (alone.calls, alone.stretched) == (288, 864)
-
-
-def test_many_calls_without_a_ceiling_are_warned_about() -> None:
-    """More than one licence allows is told where no ceiling is set."""
-    made = plan(make(written(skills=TEN), own("small")), NOW)
-    assert plan_warnings(made) == [
-        "acme: 2880 calls a day are planned, and a licence allows 1000: set daily_requests to"
-        " what yours allow",
-    ]
 
 
 def test_the_plan_is_a_readable_table() -> None:
