@@ -205,10 +205,7 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
 
 
 def _check(
-    configuration: Configuration,
-    planned: Plan,
-    shard: Shard,
-    web_config: Path | None,
+    configuration: Configuration, planned: Plan, shard: Shard, web_config: Path | None
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
     from exporter.fleet import connect  # noqa: PLC0415 - for the check only
