@@ -282,6 +282,10 @@ def test_seconds_that_hold_for_mail_are_warned_about() -> None:
     for targets, warned in (
         (target, True),
         ("{channels: [inbound], service_level: {within: 20s, target: 80%}}", False),
+        (
+            f"{target}, {target.replace('{', f'{{skills: [4173], channels: [{slow}], ', 1)}",
+            True,
+        ),
         ("{abandonment: {max: 5%}, asa: {max: 1h}}", False),
         (f"{target}, {target.replace('{', f'{{channels: [{slow}], ', 1)}", False),
         (f"{target}, {target.replace('{', '{channels: [omni-email], ', 1)}", True),

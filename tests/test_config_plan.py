@@ -150,6 +150,7 @@ def test_the_plan_is_a_readable_table() -> None:
         written("two", daily_requests=2000),
     )
     table = render_plan(plan(made, NOW))
+    assert len({line.find("America/") for line in table.splitlines()[1:-1]}) == 1
     assert [" ".join(line.split()) for line in table.splitlines()] == [
         "operation server zone queries interval calls/day budget",
         "acme wv0013 America/Bogota 1 5m 288 1000 fits",

@@ -48,8 +48,8 @@ OWN_KEYS = ("name", *ADDRESS_KEYS, *TOKEN_KEYS)
 HIDDEN = "<hidden>"
 # The 16 channels that Wolkvox documents for skill_11; those of mail and social networks, where
 # an answer takes hours, apart.
-SLOW_CHANNELS = frozenset(
-    ("chat-email", "omni-email", "omni-facebook_page", "omni-instagram", "omni-twitter")
+SLOW_CHANNELS = tuple(
+    ["chat-email", "omni-email", "omni-facebook_page", "omni-instagram", "omni-twitter"]
 )
 CHANNELS = (
     *("inbound", "internalcall_que", "out_pre", "chat-configurationbox", "chat-facebook"),
@@ -359,6 +359,6 @@ def _reaches_slow_channels(operation: Operation, index: int) -> bool:
     return not any(
         later.service_level is not None
         and (later.skills is None or later.skills == entry.skills)
-        and (later.channels is None or SLOW_CHANNELS.issubset(later.channels))
+        and (later.channels is None or set(SLOW_CHANNELS) <= set(later.channels))
         for later in operation.sla[index + 1 :]
     )
