@@ -21,6 +21,7 @@ from exporter import __version__, flags, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, plan_warnings, render_plan
+from exporter.config.reference import schema_text
 from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.runtime import exit_on_signal, system_clock, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
@@ -177,10 +178,8 @@ def command(
 @click.pass_context
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
     """Print the configuration, every default written out and no secret in it."""
-    from exporter.config import reference  # noqa: PLC0415 - for this alone
-
     if schema:
-        click.echo(reference.schema_text(), nl=False)
+        click.echo(schema_text(), nl=False)
         return
     configuration = flags.configuration_of(context, config_files)
     for operation in configuration.operations:
@@ -205,10 +204,7 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
 
 
 def _check(
-    configuration: Configuration,
-    planned: Plan,
-    shard: Shard,
-    web_config: Path | None,
+    configuration: Configuration, planned: Plan, shard: Shard, web_config: Path | None
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
     from exporter.operations import connect  # noqa: PLC0415 - for the check only

@@ -188,6 +188,18 @@ module.{name} = interrupted
 """
 
 
+@dataclass
+class Ended:
+    """A command that has ended: its exit code, and what it wrote."""
+
+    code: object
+    output: str
+    log: str
+
+
+Run = Callable[..., Ended]
+
+
 class Launch:
     """Starts processes in a directory of their own, and ends them all."""
 

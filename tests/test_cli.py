@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from exporter.cli import main
 from tests.e2e_api import Api, Script, found, row
-from tests.e2e_support import LOOPBACK, TOKEN, Launch, Life, fetch, operation, write_config
+from tests.e2e_support import (
+    LOOPBACK,
+    TOKEN,
+    Ended,
+    Launch,
+    Life,
+    Run,
+    fetch,
+    operation,
+    write_config,
+)
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
@@ -45,42 +50,6 @@ Serve = Callable[[Script], Api]
 def twin(flag: str) -> str:
     """The environment variable of a flag."""
     return "WOLKVOX_EXPORTER_" + re.sub(r"[.-]", "_", flag[2:]).upper()
-
-
-@dataclass
-class Ended:
-    """A command that has ended: its exit code, and what it wrote."""
-
-    code: object
-    output: str
-    log: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command that ends by itself inside of this process, in `tmp_path`."""
-
-    def _run(*argv: str, env: Mapping[str, str] | None = None) -> Ended:
-        written, log = io.BytesIO(), io.StringIO()
-        with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:  # noqa: PT012
-            patch.chdir(tmp_path)
-            for name, value in (env or {}).items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["wolkvox-exporter", *argv])
-            patch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8"))
-            patch.setattr(sys, "stderr", log)
-            patch.setattr(os, "_exit", sys.exit)
-            patch.setattr(logging.getLogger(), "handlers", [])
-            try:
-                main()
-            finally:
-                output = written.getvalue().decode()
-        return Ended(end.value.code, output, log.getvalue())
-
-    return _run
 
 
 def complaints(ended: Ended | Life, code: int) -> list[str]:
@@ -234,7 +203,8 @@ def test_configuration_from_the_environment_alone(run: Run, tmp_path: Path) -> N
     assert row[:6] == ["wv0013", "wv0013", "America/Lima", "2", "5m", "576"]
     (tmp_path / "token").write_text(TOKEN)
     from_file = {**ONE, "WOLKVOX_TOKEN": "", "WOLKVOX_TOKEN_FILE": "token"}
-    assert run("--config.check", env=from_file).code == 0
+    ended = run("--config.check", env={**from_file, "WOLKVOX_SKILLS": "discover"})
+    assert ended.output.splitlines()[-1].split()[3] == "discover"
 
 
 def test_wrong_variables(run: Run) -> None:

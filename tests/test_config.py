@@ -63,10 +63,6 @@ def test_the_least_an_operation_says() -> None:
     [one] = made.operations
     assert (one.name, one.server, one.loopback) == ("acme", "wv0013", False)
     assert one.base_url == "https://wv0013.wolkvox.com/api/v2/"
-    assert one.timezone == ZoneInfo("America/Bogota")
-    assert (one.interval, one.timeout, one.stale_after) == (300, 60, 900)
-    assert (one.daily_requests, one.poll_hours, one.ca_file, one.proxy) == (None,) * 4
-    assert (one.token_info, one.discover, one.sla, dict(one.labels)) == (False, False, (), {})
     assert one.skills == (Skill("4173", "4173", None),)
     assert one.token.read().get_secret_value() == "canary-0123456789"
     assert made.warnings == ()
@@ -286,6 +282,10 @@ def test_seconds_that_hold_for_mail_are_warned_about() -> None:
     for targets, warned in (
         (target, True),
         ("{channels: [inbound], service_level: {within: 20s, target: 80%}}", False),
+        (
+            f"{target}, {target.replace('{', f'{{skills: [4173], channels: [{slow}], ', 1)}",
+            True,
+        ),
         ("{abandonment: {max: 5%}, asa: {max: 1h}}", False),
         (f"{target}, {target.replace('{', f'{{channels: [{slow}], ', 1)}", False),
         (f"{target}, {target.replace('{', '{channels: [omni-email], ', 1)}", True),
@@ -390,22 +390,6 @@ def test_variables_describe_one_operation() -> None:
         assert (one.name, one.base_url) == (name, base_url)
         assert one.skills == (Skill("4173", "Ventas"), Skill("all", "all"))
         assert str(one.token.place()) == "the environment variable WOLKVOX_TOKEN"
-
-
-def test_variables_may_name_a_file_a_zone_and_discovery(tmp_path: Path) -> None:
-    """The token may be in a file, the skills may be asked for."""
-    (tmp_path / "token").write_text("canary-01\n", encoding="utf-8")
-    environ = {
-        "WOLKVOX_SERVER": "wv0013",
-        "WOLKVOX_TOKEN": "",
-        "WOLKVOX_TOKEN_FILE": str(tmp_path / "token"),
-        "WOLKVOX_SKILLS": "discover",
-        "WOLKVOX_TIMEZONE": "America/Lima",
-    }
-    [one] = from_environment(environ).operations
-    assert one.discover
-    assert one.timezone == ZoneInfo("America/Lima")
-    assert one.token.read().get_secret_value() == "canary-01"
 
 
 def test_problems_of_variables_name_the_variable() -> None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from exporter.config import Configuration, load
 from exporter.config.model import HIDDEN, redacted
 from exporter.config.values import KEYS
-from tests.e2e_support import Launch
+from tests.e2e_support import Run
 
 pytest_plugins = ("tests.e2e_fixtures",)
 CANARY = "canary-0123456789-abcdef"
@@ -154,40 +154,35 @@ def test_a_proxy_is_shown_without_its_user(load_text: Load) -> None:
         assert one["proxy"] in ("http://proxy:3128", "https://proxy")
 
 
-@pytest.mark.e2e
-def test_the_command_prints_what_is_in_force(load_text: Load, launch: Launch) -> None:
+def test_the_command_prints_what_is_in_force(load_text: Load, run: Run) -> None:
     """`config` takes --config.file before or after its name, and prints no secret."""
     configuration = load_text(EVERYTHING)
-    before = launch("--config.file", "wolkvox.yml", "config", env=ENVIRON)
-    after = launch("config", "--config.file", "wolkvox.yml", env=ENVIRON)
+    for argv in (
+        ("--config.file", "wolkvox.yml", "config"),
+        ("config", "--config.file=wolkvox.yml"),
+    ):
+        ended = run(*argv, env=ENVIRON)
+        assert (ended.code, ended.output) == (0, redacted(configuration))
+        assert "canary" not in ended.output + ended.log
 
-    assert (before.wait(), after.wait()) == (0, 0)
-    assert before.output() == after.output() == redacted(configuration)
-    assert "canary" not in before.output() + before.log()
 
-
-@pytest.mark.e2e
-def test_the_command_prints_the_schema(launch: Launch) -> None:
+def test_the_command_prints_the_schema(run: Run) -> None:
     """The committed one; no configuration is needed for it."""
-    life = launch("config", "--schema")
-
-    assert life.wait() == 0
     schema = Path(__file__).parent.parent / "docs" / "wolkvox.schema.json"
-    assert life.output() == schema.read_text(encoding="utf-8")
+    ended = run("config", "--schema")
+    assert (ended.code, ended.output) == (0, schema.read_text(encoding="utf-8"))
 
 
-@pytest.mark.e2e
-def test_the_shell_completes_flags_and_commands(launch: Launch) -> None:
+def test_the_shell_completes_flags_and_commands(run: Run) -> None:
     """As the README says: a script for the shell, and what it asks for."""
     variable = "_WOLKVOX_EXPORTER_COMPLETE"
     for shell in ("bash", "zsh", "fish"):
-        script = launch(env={variable: f"{shell}_source"})
-        assert script.wait() == 0, script.log()
-        assert variable in script.output()
+        script = run(env={variable: f"{shell}_source"})
+        assert (script.code, script.log) == (0, "")
+        assert variable in script.output
     words = {"COMP_WORDS": "wolkvox-exporter --web.t", "COMP_CWORD": "1"}
-    completed = launch(env={variable: "bash_complete", **words})
-    assert completed.wait() == 0
-    assert completed.output() == "plain,--web.telemetry-path\n"
+    completed = run(env={variable: "bash_complete", **words})
+    assert (completed.code, completed.output) == (0, "plain,--web.telemetry-path\n")
 
 
 def test_no_operation_is_a_configuration_too() -> None:

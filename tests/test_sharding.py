@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.cli import command
 from exporter.config import Configuration
 from exporter.errors import ConfigError
 from exporter.sharding import WHOLE, Shard, own_part, read_shard, shard_of
 from tests.config_support import loaded, text_of, written
-from tests.e2e_support import Launch, wait_for, write_config
+from tests.e2e_support import Launch, Run, wait_for, write_config
 from tests.e2e_support import operation as e2e_operation
 
 pytest_plugins = ("tests.e2e_fixtures",)
@@ -163,7 +161,7 @@ def test_an_index_that_cannot_be() -> None:
             read_shard(index, total)
 
 
-def test_the_check_says_what_is_this_shards(tmp_path: Path) -> None:
+def test_the_check_says_what_is_this_shards(tmp_path: Path, run: Run) -> None:
     """The plan is that of the shard alone; flags have their twins in the environment."""
     acme = e2e_operation("http://127.0.0.1:1/a/", name="acme", shard="0")
     globex = e2e_operation("http://127.0.0.1:1/b/", name="globex", token="7b1", shard="1")
@@ -173,11 +171,10 @@ def test_the_check_says_what_is_this_shards(tmp_path: Path) -> None:
             "WOLKVOX_EXPORTER_SHARD_INDEX": f"wolkvox-{index}",
             "WOLKVOX_EXPORTER_SHARD_TOTAL": "3",
         }
-        result = CliRunner().invoke(command, flags, env=twins)
-
-        assert result.exit_code == 0, result.output
-        assert shown in result.output.splitlines()
-        assert "globex  " not in result.output
+        ended = run(*flags, env=twins)
+        assert ended.code == 0, ended.log
+        assert shown in ended.output.splitlines()
+        assert "globex  " not in ended.output
 
 
 @pytest.mark.e2e
@@ -205,13 +202,11 @@ def test_each_process_polls_its_own(launch: Launch, tmp_path: Path) -> None:
     assert [life.stop() for life in lives] == [0, 0, 0]
 
 
-@pytest.mark.e2e
-def test_a_shard_that_does_not_exist_polls_nothing(launch: Launch, tmp_path: Path) -> None:
+def test_a_shard_that_does_not_exist_polls_nothing(tmp_path: Path, run: Run) -> None:
     """A pod beyond the number of shards ends with 2 and a line that says why."""
     config = write_config(tmp_path, e2e_operation("http://127.0.0.1:9/a/"))
-    life = launch.serve(config, env={"WOLKVOX_EXPORTER_SHARD_INDEX": "wolkvox-exporter-1"})
+    environ = {"WOLKVOX_EXPORTER_SHARD_INDEX": "wolkvox-exporter-1"}
+    ended = run("--config.file", str(config), env=environ)
 
-    assert life.wait() == 2
-    assert life.log() == (
-        "error: --shard.index: 1 is not below --shard.total 1: shards count from 0\n"
-    )
+    reason = "error: --shard.index: 1 is not below --shard.total 1: shards count from 0\n"
+    assert (ended.code, ended.log) == (2, reason)

@@ -80,11 +80,14 @@ class OpenHours:
     def __init__(
         self, expression: str | None, zone: ZoneInfo, country: str | None = None
     ) -> None:
+        self._always = expression is None
         self._calendar = OpeningHours(expression or "24/7", country=country)
         self._zone = zone
 
     def wait(self, now: datetime) -> float:
         """Seconds until it is open: 0 while it is, a day at most."""
+        if self._always:
+            return 0.0
         now = now.astimezone(UTC)
         spans = self._spans(now, now + A_DAY)
         opens = next((begin for begin, _stop, is_open in spans if is_open), now + A_DAY)
@@ -98,6 +101,8 @@ class OpenHours:
 
     def state(self, now: float) -> tuple[bool, float | None]:
         """Whether it is open at epoch `now`, and until when (None: for good)."""
+        if self._always:
+            return True, None
         moment = datetime.fromtimestamp(now, UTC)
         horizon = moment + A_DAY
         (_begin, _stop, is_open), *later = self._spans(moment, horizon)

@@ -48,8 +48,8 @@ OWN_KEYS = ("name", *ADDRESS_KEYS, *TOKEN_KEYS)
 HIDDEN = "<hidden>"
 # The 16 channels that Wolkvox documents for skill_11; those of mail and social networks, where
 # an answer takes hours, apart.
-SLOW_CHANNELS = frozenset(
-    ("chat-email", "omni-email", "omni-facebook_page", "omni-instagram", "omni-twitter")
+SLOW_CHANNELS = tuple(
+    ["chat-email", "omni-email", "omni-facebook_page", "omni-instagram", "omni-twitter"]
 )
 CHANNELS = (
     *("inbound", "internalcall_que", "out_pre", "chat-configurationbox", "chat-facebook"),
@@ -75,14 +75,6 @@ def _skills(value: object) -> object:
     return () if value == "discover" else value
 
 
-def _shown_skill(skill: str) -> int | str:
-    return int(skill) if re.fullmatch("0|[1-9][0-9]*", skill) else skill
-
-
-def _shown_server(base_url: str) -> str:
-    return values.server_of(base_url).removeprefix("wv")
-
-
 def _file(value: object, info: ValidationInfo) -> Path:
     """Take the path of a file; the context is the directory that it begins at."""
     return Path(info.context or "", values.text(value))
@@ -92,10 +84,6 @@ def _shown_file(file: Path) -> str:
     """Return the absolute path, without a token that was pasted in place of a name."""
     file = file.absolute()
     return str(file if may_show(file.name) else file.parent / HIDDEN)
-
-
-def _shown_proxy(proxy: SecretStr) -> str:
-    return re.sub(r"//.*@", "//", proxy.get_secret_value())
 
 
 Text = Annotated[str, PlainValidator(values.text)]
@@ -109,8 +97,16 @@ PollHours = Annotated[str, PlainValidator(poll_hours)]
 Country = Annotated[str, PlainValidator(country)]
 Threshold = Annotated[int, PlainValidator(values.threshold), PlainSerializer(format_duration)]
 Zone = Annotated[ZoneInfo, PlainValidator(values.timezone), PlainSerializer(str)]
-SkillId = Annotated[str, PlainValidator(values.skill_id), PlainSerializer(_shown_skill)]
-Server = Annotated[str, PlainValidator(values.server), PlainSerializer(_shown_server)]
+SkillId = Annotated[
+    str,
+    PlainValidator(values.skill_id),
+    PlainSerializer(lambda one: int(one) if re.fullmatch("0|[1-9][0-9]*", one) else one),
+]
+Server = Annotated[
+    str,
+    PlainValidator(values.server),
+    PlainSerializer(lambda base_url: values.server_of(base_url).removeprefix("wv")),
+]
 File = Annotated[Path, PlainValidator(_file), PlainSerializer(_shown_file)]
 Variable = Annotated[
     str,
@@ -125,7 +121,7 @@ Token = Annotated[
 Proxy = Annotated[
     SecretStr,
     PlainValidator(lambda value: SecretStr(values.proxy(value))),
-    PlainSerializer(_shown_proxy),
+    PlainSerializer(lambda proxy: re.sub("//.*@", "//", proxy.get_secret_value())),
 ]
 Least0 = Annotated[StrictInt, Field(ge=0)]
 Least1 = Annotated[StrictInt, Field(ge=1)]
@@ -363,6 +359,6 @@ def _reaches_slow_channels(operation: Operation, index: int) -> bool:
     return not any(
         later.service_level is not None
         and (later.skills is None or later.skills == entry.skills)
-        and (later.channels is None or SLOW_CHANNELS.issubset(later.channels))
+        and (later.channels is None or set(SLOW_CHANNELS) <= set(later.channels))
         for later in operation.sla[index + 1 :]
     )

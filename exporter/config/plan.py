@@ -18,8 +18,6 @@ from exporter.config.values import format_duration
 from exporter.wolkvox.windows import day_start, local_day
 
 DAY = 86_400.0
-TOKEN_INFO_CALLS = 24
-DISCOVER_CALLS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +58,6 @@ class TokenPlan:
     calls: int
     ceiling: int | None
     stretched: float | None
-
-    @property
-    def fits(self) -> bool:
-        """Whether the day fits at the intervals that are configured."""
-        return self.ceiling is None or self.calls <= self.ceiling
 
     @property
     def names(self) -> str:
@@ -129,8 +122,8 @@ def _busiest_day(operation: Operation, now: datetime) -> tuple[float, bool]:
 
 
 def other_calls(operation: Operation) -> int:
-    """Return the calls of a full day that are no query: token_info and skills."""
-    return TOKEN_INFO_CALLS * operation.token_info + DISCOVER_CALLS * operation.discover
+    """Return the calls of a full day that are no query: token_info each hour, skills once."""
+    return 24 * operation.token_info + operation.discover
 
 
 def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
@@ -214,7 +207,7 @@ def _verdict(token: TokenPlan) -> str:
         return f"{together}{over}no ceiling is set"
     if token.stretched is None:
         return f"{together}does not fit: nothing is left for polling"
-    if not token.fits:
+    if token.calls > token.ceiling:
         return f"{together}stretched to {format_duration(math.ceil(token.stretched))}"
     if per_skill:
         room = (token.ceiling - token.calls) // per_skill

@@ -131,7 +131,10 @@ def _content(path: Path) -> str:
     """Read a plain file of a token's size; anything else may block for ever, or never end."""
     try:
         if stat.S_ISREG(path.stat().st_mode):
-            with open(path, "rb", opener=_without_waiting) as file:
+            # It does not wait, in case the file became a pipe just now.
+            with open(
+                path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+            ) as file:
                 content = file.read(MAX_LENGTH + 1)
             # Latin-1 never fails; what is not ASCII is refused by clean_token.
             marked = content.startswith(b"\xef\xbb\xbf")
@@ -143,7 +146,3 @@ def _content(path: Path) -> str:
     except ValueError:
         raise Invalid("token_null") from None
     raise Invalid("token_no_file")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # in case it became a pipe just now
