@@ -27,7 +27,6 @@ from exporter.wolkvox.windows import Window, next_day_start
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
 T = TypeVar("T")
-
 Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
 
 
