@@ -9,7 +9,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-newest demo demo-stack test test-core test-slow test-all test-servers check format docs pictures lock bench house proof mutation \
+.PHONY: help install install-newest demo demo-stack test test-core test-slow test-all test-servers check format docs lock bench house proof mutation \
   image-test dist deploy-check manifests clean
 
 help: ## Show this list
@@ -45,10 +45,7 @@ demo-stack: $(STAMP) ## The demo with Prometheus, Alertmanager and the shipped r
 PYTEST := pytest -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test: $(STAMP) ## The tests with branch coverage, but for the slow ones (three minutes)
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) -m "not slow" --hypothesis-profile=quick
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/python -m $(PYTEST) -m "not slow" --hypothesis-profile=quick --cov
 
 test-core: $(STAMP) ## Those that start no process of the exporter, without coverage (a minute)
 	$(BIN)/python -m $(PYTEST) -m "not slow and not e2e" --hypothesis-profile=quick
@@ -82,9 +79,6 @@ docs: $(STAMP) ## Generate the reference pages and the schema from the code
 	$(BIN)/python -m exporter.config.reference docs/configuration.md docs/wolkvox.schema.json
 	$(BIN)/python -m scripts.dashboards
 
-pictures: $(STAMP) ## Draw the boards anew for the documentation (needs Debian's prometheus)
-	$(BIN)/python -m tests.dashboards_pictures
-
 PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
@@ -99,7 +93,7 @@ house: $(STAMP) ## How large the code is and how long the ways through it are, b
 bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eight minutes)
 	$(BIN)/python -m benchmarks
 
-proof: $(STAMP) ## Try faults, fuzzing, crashes, a soak and TLS, and print what held (under 40 minutes)
+proof: $(STAMP) ## Try faults, fuzzing, crashes and a soak, and print what held (under 40 minutes)
 	$(BIN)/python -m proof
 
 mutation: $(STAMP) ## Change the pure core in every small way: do its tests notice? (half an hour)

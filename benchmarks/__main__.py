@@ -103,7 +103,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="wolkvox-bench-") as name:
         try:
             result = run(options, Path(name))
-        except BenchError as error:
+        except (BenchError, AssertionError) as error:
             sys.stderr.write(f"error: {error}\n")
             return 1
     sys.stdout.write(result)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load import percentile
-from benchmarks.processes import BenchError, free_port, python, running, wait_for
+from benchmarks.processes import PATIENCE, BenchError, python, running
 from benchmarks.scrapes import Say
 from benchmarks.servers import Served, exporter_command
 from benchmarks.state import Centre, configure
+from tests.e2e_support import free_port, wait_for
 
 SCRAPE_EVERY = 15.0
 # The exporter times a request when it hands it to the socket; the API sees it later, and not
@@ -69,7 +70,7 @@ def fleet(plan: FleetPlan, directory: Path, say: Say) -> FleetFigures:
         running(exporter_command(config, work / "state", port), directory, "exporter") as child,
     ):
         witness, served = Served(api_port, api), Served(port, child)
-        wait_for(lambda: _lags(served.look() or b""), "the fleet's first attempt")
+        wait_for(lambda: _values(served.look(), _LAG), "the fleet's first attempt", PATIENCE)
         time.sleep(plan.warm)
         witness.get(path="/_gaps")
         began, before = time.monotonic(), child.cpu()
@@ -98,12 +99,8 @@ def _scraped(served: Served, plan: FleetPlan) -> list[float]:
     ends = time.monotonic() + plan.seconds
     while (left := ends - time.monotonic()) > 0:
         time.sleep(min(left, SCRAPE_EVERY))
-        lags += _lags(served.get()) or []
+        lags += _values(served.get(), _LAG)
     return lags
-
-
-def _lags(page: bytes) -> list[float] | None:
-    return _values(page, _LAG) or None
 
 
 def _values(page: bytes, name: bytes) -> list[float]:

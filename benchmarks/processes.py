@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
 PATIENCE = 120.0  # seconds for anything to start: far above what is expected
 LOOPBACK = "127.0.0.1"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -114,21 +110,3 @@ def environment(directory: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     root = str(Path(__file__).parent.parent)
     return kept | {"PYTHONPYCACHEPREFIX": str(directory / "compiled"), "PYTHONPATH": root}
-
-
-def free_port() -> int:
-    """A port that was free a moment ago, for those who have to know it beforehand."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(look: Callable[[], T | None], what: str, pause: float = 0.02) -> T:
-    """The first value of `look` that is not None; raises BenchError after PATIENCE."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found = look()
-        if found is not None:
-            return found
-        time.sleep(pause)
-    raise BenchError(f"waited {PATIENCE:g} s in vain for {what}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.api import CHANNELS
 from benchmarks.load import Load, Order, load, pooled
-from benchmarks.processes import Child, free_port, python, running
+from benchmarks.processes import Child, python, running
 from benchmarks.servers import (
     NGINX_MISSING,
     Served,
@@ -20,6 +20,7 @@ from benchmarks.servers import (
     prometheus_client,
 )
 from benchmarks.state import SERIES_PER_SKILL, Centre, configure, fill
+from tests.e2e_support import free_port
 
 EXPORTER, LIBRARY, NGINX = "exporter", "prometheus_client", "nginx"
 STILL, LANDING, FRESH = "still", "landing", "fresh"

@@ -5,21 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import (
-    LOOPBACK,
-    Child,
-    free_port,
-    python,
-    running,
-    wait_for,
-)
+from benchmarks.processes import LOOPBACK, PATIENCE, Child, python, running
+from tests.e2e_support import fetch, free_port, wait_for
 
 NGINX_MISSING = "nginx is not installed (Debian: apt-get install nginx-light)"
 
@@ -36,24 +28,16 @@ class Served:
     ) -> bytes:
         """The body of a page, as it came over the wire."""
         encoding = "gzip" if gzip else "identity"
-        request = urllib.request.Request(
-            f"http://{LOOPBACK}:{self.port}{path}",
-            headers={"Accept": accept, "Accept-Encoding": encoding},
-        )
-        with _DIRECT.open(request, timeout=60.0) as answer:
-            body: bytes = answer.read()
-            return body
+        address = f"{LOOPBACK}:{self.port}"
+        return fetch(address, path, Accept=accept, Accept_Encoding=encoding).body
 
-    def look(self, path: str = "/metrics") -> bytes | None:
-        """The page, or None where the server does not answer yet."""
+    def look(self) -> bytes:
+        """The page; nothing where the server does not answer yet."""
         self.child.check()
         try:
-            return self.get(path=path)
-        except (urllib.error.URLError, ConnectionError):
-            return None
-
-
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            return self.get()
+        except OSError:
+            return b""
 
 
 def exporter_command(config: Path, state: Path, port: int) -> list[str]:
@@ -69,10 +53,8 @@ def exporter(directory: Path, config: Path, state: Path, samples: int) -> Iterat
     port = free_port()
     with running(exporter_command(config, state, port), directory, "exporter") as child:
         served = Served(port, child)
-        wait_for(
-            lambda: True if count(served.look() or b"") >= samples else None,
-            f"{samples} samples of the exporter",
-        )
+        what = f"{samples} samples of the exporter"
+        wait_for(lambda: count(served.look()) >= samples, what, PATIENCE)
         yield served
 
 
@@ -83,7 +65,7 @@ def prometheus_client(directory: Path, page: Path, *, landing: bool) -> Iterator
     command = python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))
     with running(command, directory, "peer") as child:
         served = Served(port, child)
-        wait_for(served.look, "prometheus_client's server")
+        wait_for(served.look, "prometheus_client's server", PATIENCE)
         yield served
 
 
@@ -100,7 +82,7 @@ def nginx(directory: Path, plain: bytes, packed: bytes) -> Iterator[Served]:
     command = [nginx_binary() or "", "-p", str(root), "-e", "stderr", "-c", str(config)]
     with running(command, directory, "nginx") as child:
         served = Served(port, child)
-        wait_for(served.look, "nginx")
+        wait_for(served.look, "nginx", PATIENCE)
         yield served
 
 

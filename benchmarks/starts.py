@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import free_port, python, running, wait_for
+from benchmarks.processes import PATIENCE, python, running
 from benchmarks.scrapes import Say
 from benchmarks.servers import Served, count, exporter_command
 from benchmarks.state import SERIES_PER_SKILL, Centre, configure, fill
+from tests.e2e_support import free_port, wait_for
 
 _INTERVAL = 300.0
 _DEMO_SKILLS = 5
@@ -72,7 +73,7 @@ def _once(
     began = time.perf_counter()
     with running(command(port), directory, "start") as child:
         served = Served(port, child)
-        wait_for(lambda: True if full(served.look() or b"") else None, "a full scrape", _LOOKS)
+        wait_for(lambda: full(served.look()), "a full scrape", PATIENCE, pause=_LOOKS)
         return time.perf_counter() - began, child.rss()
 
 

@@ -43,18 +43,13 @@ def scrape_table(found: Sequence[Scrapes]) -> str:
         "series, encoding, state", "server", "scrapes", "p50 ms", "p99 ms", "body kB",
         "req/s (4 clients)", "CPU ms/scrape", "RSS MiB", "generator cores",
     )  # fmt: skip
-    order = {name: number for number, name in enumerate((EXPORTER, LIBRARY, NGINX))}
-    states = list(_STATES)
-    ranked = sorted(
-        found,
-        key=lambda row: (
-            row.case.series,
-            row.case.gzip,
-            states.index(row.case.state),
-            order[row.server],
-        ),
-    )
-    return markdown(head, map(_scrape_row, ranked), words=2)
+    order = [EXPORTER, LIBRARY, NGINX, *_STATES]
+
+    def rank(row: Scrapes) -> tuple[int, ...]:
+        case = row.case
+        return case.series, case.gzip, order.index(case.state), order.index(row.server)
+
+    return markdown(head, map(_scrape_row, sorted(found, key=rank)), words=2)
 
 
 def _scrape_row(row: Scrapes) -> tuple[str, ...]:
@@ -77,21 +72,11 @@ def _scrape_row(row: Scrapes) -> tuple[str, ...]:
 
 def start_table(found: Sequence[Start]) -> str:
     """One line a way to start."""
-    head = ("start", "tries", "best s", "median s", "worst s", "RSS MiB")
-    return markdown(
-        head,
-        [
-            (
-                one.what,
-                str(len(one.seconds)),
-                f"{min(one.seconds):.2f}",
-                f"{median(one.seconds):.2f}",
-                f"{max(one.seconds):.2f}",
-                f"{one.rss:.0f}",
-            )
-            for one in found
-        ],
-    )
+    rows = []
+    for one in found:
+        seconds = (f"{of(one.seconds):.2f}" for of in (min, median, max))
+        rows.append((one.what, str(len(one.seconds)), *seconds, f"{one.rss:.0f}"))
+    return markdown(("start", "tries", "best s", "median s", "worst s", "RSS MiB"), rows)
 
 
 def fleet_table(figures: FleetFigures) -> str:

@@ -20,10 +20,10 @@ import click
 from exporter import __version__, flags, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
-from exporter.config.plan import Plan, plan, render_plan
+from exporter.config.plan import Plan, plan, plan_warnings, render_plan
+from exporter.config.reference import schema_text
 from exporter.errors import ConfigError, ExporterError, OutputError
-from exporter.mainloop import exit_on_signal, thread_limit
-from exporter.runtime import system_clock
+from exporter.runtime import exit_on_signal, system_clock, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 from exporter.state.locks import ask_health
 
@@ -65,71 +65,53 @@ class Commands(click.Group):
 @flags.CONFIG_FILES
 @flags.option(
     "--config.check",
-    "check",
+    "Validate the configuration, print the poll plan and exit; makes no request.",
     is_flag=True,
-    help="Validate the configuration, print the poll plan and exit; makes no request.",
 )
 @flags.listen(":19655")
 @flags.option(
-    "--web.telemetry-path",
-    "telemetry_path",
-    default="/metrics",
-    show_default=True,
-    metavar="PATH",
-    help="Path of the metrics.",
+    "--web.telemetry-path", "Path of the metrics.", default="/metrics", metavar="PATH"
 )
 @flags.option(
     "--web.config.file",
-    "web_config",
+    "TLS, users, headers and rate limit, in the format of the exporter-toolkit.",
+    type=Path,
     metavar="FILE",
-    help="TLS, users, headers and rate limit, in the format of the exporter-toolkit.",
 )
-@flags.option("--web.enable-lifecycle", "lifecycle", is_flag=True, help="Allow POST /-/reload.")
+@flags.option("--web.enable-lifecycle", "Allow POST /-/reload.", is_flag=True)
 @flags.option(
     "--web.max-requests",
-    "max_requests",
+    "Scrapes at once; more get 503 (0: no limit).",
     type=click.IntRange(min=0),
     default=40,
-    show_default=True,
-    help="Scrapes at once; more get 503 (0: no limit).",
 )
 @flags.option(
-    "--web.disable-exporter-metrics",
-    "disable_exporter_metrics",
-    is_flag=True,
-    help="Leave out process_* and python_*.",
+    "--web.disable-exporter-metrics", "Leave out process_* and python_*.", is_flag=True
 )
 @flags.STORAGE
 @flags.option(
     "--shard.index",
-    "shard_index",
-    metavar="N",
-    help="Which of several exporters this one is, from 0; or a name that ends in it, as a"
+    "Which of several exporters this one is, from 0; or a name that ends in it, as a"
     " StatefulSet's pods have.",
+    metavar="N",
 )
 @flags.option(
     "--shard.total",
-    "shard_total",
+    "How many exporters divide the operations among them.",
     type=click.IntRange(1, MOST_SHARDS),
     default=1,
-    show_default=True,
-    help="How many exporters divide the operations among them.",
 )
 @flags.option(
     "--log.level",
-    "log_level",
+    "Least severity that is logged.",
     type=click.Choice(list(logs.LEVELS)),
     default="info",
-    show_default=True,
-    help="Least severity that is logged.",
 )
 @flags.option(
     "--log.format",
-    "log_format",
+    "Form of the log lines, on stderr.",
     type=click.Choice(["logfmt", "json"]),
     default="logfmt",
-    show_default=True,
-    help="Form of the log lines, on stderr.",
 )
 @click.version_option(
     __version__,
@@ -140,13 +122,13 @@ class Commands(click.Group):
 def command(
     context: click.Context,
     config_files: tuple[str, ...],
-    check: bool,
+    config_check: bool,
     listen: tuple[str, ...],
-    telemetry_path: str,
-    web_config: str | None,
-    lifecycle: bool,
-    max_requests: int,
-    disable_exporter_metrics: bool,
+    web_telemetry_path: str,
+    web_config_file: Path | None,
+    web_enable_lifecycle: bool,
+    web_max_requests: int,
+    web_disable_exporter_metrics: bool,
     storage: str | None,
     shard_index: str | None,
     shard_total: int,
@@ -159,7 +141,7 @@ def command(
     configuration file, WOLKVOX_SERVER, WOLKVOX_TOKEN or WOLKVOX_TOKEN_FILE, and
     WOLKVOX_SKILLS (4173=Ventas,all) describe one operation.
     """
-    serving = context.invoked_subcommand in _SERVING and not check
+    serving = context.invoked_subcommand in _SERVING and not config_check
     if not serving:
         exit_on_signal(1)  # what was not done to its end did not succeed
     logs.configure(log_level, log_format, background=serving)
@@ -169,23 +151,22 @@ def command(
     configured = flags.reader(config_files, shard)
     configuration = configured()
     planned = plan(configuration, system_clock().now())
-    if check:
-        _check(configuration, planned, shard, web_config)
-        return
+    if config_check:
+        return _check(configuration, planned, shard, web_config_file)
     # --help loads no server.
     from exporter.service import Settings, run  # noqa: PLC0415
 
-    for text in (*configuration.warnings, *planned.warnings):
+    for text in (*configuration.warnings, *plan_warnings(planned)):
         log.warning("%s", text)
     settings = Settings(
         load=configured,
         listen=listen,
-        telemetry_path=telemetry_path,
+        telemetry_path=web_telemetry_path,
         storage=flags.directory_of(context, storage),
-        lifecycle=lifecycle,
-        max_requests=max_requests,
-        process_metrics=not disable_exporter_metrics,
-        web_config=Path(web_config) if web_config is not None else None,
+        lifecycle=web_enable_lifecycle,
+        max_requests=web_max_requests,
+        process_metrics=not web_disable_exporter_metrics,
+        web_config=web_config_file,
         shard=shard,
     )
     context.exit(run(settings, configuration))
@@ -197,10 +178,8 @@ def command(
 @click.pass_context
 def config(context: click.Context, config_files: tuple[str, ...], schema: bool) -> None:
     """Print the configuration, every default written out and no secret in it."""
-    from exporter.config import reference  # noqa: PLC0415 - for this alone
-
     if schema:
-        click.echo(reference.schema_text(), nl=False)
+        click.echo(schema_text(), nl=False)
         return
     configuration = flags.configuration_of(context, config_files)
     for operation in configuration.operations:
@@ -225,16 +204,16 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
 
 
 def _check(
-    configuration: Configuration, planned: Plan, shard: Shard, web_config: str | None
+    configuration: Configuration, planned: Plan, shard: Shard, web_config: Path | None
 ) -> None:
     """Read what a start would read, and print the plan of the day's calls."""
-    from exporter.fleet import connect  # noqa: PLC0415 - for the check only
+    from exporter.operations import connect  # noqa: PLC0415 - for the check only
 
     web_warnings: tuple[str, ...] = ()
     if web_config is not None:
         from exporter.web.access_config import load_web_config  # noqa: PLC0415 - rarely asked for
 
-        web_warnings = load_web_config(Path(web_config)).warnings
+        web_warnings = load_web_config(web_config).warnings
     for operation in configuration.operations:
         # As a start would: proxies of the environment and CA files count.
         connect(operation, system_clock())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,7 @@ import click
 
 from exporter import flags
 from exporter.config import load
-from exporter.mainloop import block_signals
-from exporter.runtime import system_clock
+from exporter.runtime import block_signals, system_clock
 from exporter.service import Settings, run, serve_alone, usage_error
 from exporter.service import listen as open_sockets
 from exporter.simulator import SimulatedOperation, Simulator, demo_operations
@@ -61,55 +61,51 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
     clock = system_clock()
     operations = demo_operations(*demo_zones(clock.now()))
     simulator = Simulator(operations, seed=SEED, now=clock.now, sleep=clock.sleep)
-    api = open_sockets(("127.0.0.1:0",))
-    base = f"http://{address_of(api[0])}"
     # Signals are held back until the directory is gone again.
-    with block_signals(), TemporaryDirectory(prefix="wolkvox-demo-") as name:
-        directory = Path(name)
-        _write_configuration(directory, base, operations)
-        configured = partial(load, [directory / "wolkvox.yml"], {})
+    with (
+        closing(open_sockets(("127.0.0.1:0",))[0]) as api,
+        block_signals(),
+        TemporaryDirectory(prefix="wolkvox-demo-") as name,
+    ):
+        base = f"http://{address_of(api)}"
+        file = _write_configuration(Path(name), base, operations)
         settings = Settings(
-            load=configured,
+            load=lambda: load([file], {}),
             listen=listen,
             telemetry_path="/metrics",
-            storage=directory / "data",
+            storage=file.with_name("data"),
             hangup_ends=True,
         )
-        try:
-            code = run(
-                settings,
-                configured(),
-                beside=lambda: [HttpServer(simulator.app, api, limits=WITH_BODIES)],
-                announce=lambda opened: click.echo(_greeting(opened[0], base, operations)),
-            )
-        finally:
-            for listener in api:
-                listener.close()
+        code = run(
+            settings,
+            settings.load(),
+            beside=lambda: [HttpServer(simulator.app, [api], limits=WITH_BODIES)],
+            announce=lambda opened: click.echo(_greeting(opened[0], base, operations)),
+        )
     context.exit(code)
 
 
 def _write_configuration(
     directory: Path, base: str, operations: Sequence[SimulatedOperation]
-) -> None:
-    entries = []
+) -> Path:
+    text = "operations:\n"
     for one in operations:
-        token = directory / f"{one.name}.token"
-        token.touch(mode=0o600)
-        token.write_text(one.token, encoding="utf-8")
         skills = ", ".join(f"{{id: {skill.id}, name: {skill.name}}}" for skill in one.skills)
-        entries.append(f"""
+        text += f"""\
   - name: {_NAMES[one.name]}
     url: {base}/{one.name}/api/v2/
-    token_file: {token.name}
+    token: {one.token}
     timezone: {one.timezone}
     interval: {INTERVAL}
     token_info: true
     skills: [{skills}]
     sla:
       - {_TARGETS}
-""")
-    text = "operations:" + "".join(entries)
-    (directory / "wolkvox.yml").write_text(text, encoding="utf-8")
+"""
+    file = directory / "wolkvox.yml"
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
+    return file
 
 
 def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,49 +19,44 @@ DEFAULT_CONFIG = "wolkvox.yml"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Listed(click.ParamType[str]):
+class Listed(click.types.StringParamType):
     """Text whose environment twin separates several values by commas."""
 
-    name = "text"
     envvar_list_splitter = ","
 
 
-def option(name: str, argument: str, **settings: Any) -> Callable[[F], F]:
-    """An option with its environment twin: --web.listen-address has …_WEB_LISTEN_ADDRESS."""
-    twin = name.removeprefix("--").replace(".", "_").replace("-", "_").upper()
-    variable = f"WOLKVOX_EXPORTER_{twin}"
-    return click.option(name, argument, envvar=variable, show_envvar=True, **settings)
+def option(name: str, text: str, argument: str = "", **settings: Any) -> Callable[[F], F]:
+    """An option with its environment twin: --web.listen-address has …_WEB_LISTEN_ADDRESS.
+
+    The function has it as `argument`, which is web_listen_address if not said otherwise.
+    """
+    own = re.sub("[.-]", "_", name.removeprefix("--"))
+    settings |= {"envvar": f"WOLKVOX_EXPORTER_{own.upper()}", "show_envvar": True}
+    settings["show_default"] = "default" in settings
+    return click.option(name, argument or own, help=text, **settings)
 
 
 def listen(default: str) -> Callable[[F], F]:
     """The flag --web.listen-address."""
-    return option(
-        "--web.listen-address",
-        "listen",
-        multiple=True,
-        type=Listed(),
-        metavar="HOST:PORT",
-        default=(default,),
-        show_default=True,
-        help="Address to serve on; repeatable.",
-    )
+    text = "Address to serve on; repeatable."
+    more = {"metavar": "HOST:PORT", "default": (default,), "multiple": True}
+    return option("--web.listen-address", text, "listen", type=Listed(), **more)
 
 
 CONFIG_FILES = option(
     "--config.file",
+    f"Configuration file, or a directory of *.yml; repeatable.  [default: {DEFAULT_CONFIG}]",
     "config_files",
     multiple=True,
     type=Listed(),
     metavar="FILE",
-    help="Configuration file, or a directory of *.yml; repeatable."
-    f"  [default: {DEFAULT_CONFIG}]",
 )
 STORAGE = option(
     "--storage.path",
+    "Directory of the state, which tools share with the exporter."
+    "  [default: $STATE_DIRECTORY, else data/]",
     "storage",
     metavar="DIR",
-    help="Directory of the state, which tools share with the exporter."
-    "  [default: $STATE_DIRECTORY, else data/]",
 )
 LANGUAGE = click.option(
     "--language",
@@ -108,11 +104,10 @@ def directory_of(context: click.Context, storage: str | None) -> Path:
 
 def operation_of(configuration: Configuration, name: str | None) -> Operation:
     """The only operation, or the one that is named; raises ConfigError."""
-    operations = {one.name: one for one in configuration.operations}
-    if name is None and len(operations) == 1:
-        name = next(iter(operations))
-    if name in operations:
-        return operations[name]
+    operations = configuration.operations
+    chosen = [one for one in operations if name in (None, one.name)]
+    if len(chosen) == 1:
+        return chosen[0]
     what = f"there is no operation {name!r}" if name else "say which operation"
-    known = ", ".join(operations) or "none"
+    known = ", ".join(one.name for one in operations) or "none"
     raise ConfigError([Problem("--operation", f"{what}; configured: {known}")])

@@ -62,44 +62,33 @@ def say(logger: logging.Logger, level: int, message: str, /, **fields: Any) -> N
     logger.log(level, "%s", message, extra={"fields": fields})
 
 
-class _Formatter(logging.Formatter):
-    def _pairs(self, record: logging.LogRecord) -> dict[str, Any]:
+class Formatter(logging.Formatter):
+    """One line an event: `ts=… level=info msg="…" operation=acme`, or the same as JSON."""
+
+    def __init__(self, style: str) -> None:
+        super().__init__()
+        self._json = style == "json"
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line without tokens."""
         moment = datetime.fromtimestamp(record.created, UTC)
-        level = _NAMES.get(record.levelname, record.levelname.lower())
         pairs: dict[str, Any] = {
             "ts": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": level,
+            "level": _NAMES.get(record.levelname, record.levelname.lower()),
             "msg": record.getMessage(),
         }
         fields = getattr(record, "fields", {})
         pairs.update({name: value for name, value in fields.items() if value is not None})
         if record.exc_info:
             pairs["traceback"] = self.formatException(record.exc_info)
-        return pairs
-
-
-class LogfmtFormatter(_Formatter):
-    """`ts=… level=info msg="…" operation=acme`: one line an event, values quoted as needed."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as one line."""
-        line = " ".join(f"{key}={_quote(value)}" for key, value in self._pairs(record).items())
-        return SECRETS.scrub(line)
-
-
-class JsonFormatter(_Formatter):
-    """One JSON object a line, the same fields as logfmt."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as one line."""
-        return SECRETS.scrub(json.dumps(self._pairs(record), ensure_ascii=False, default=str))
+        if self._json:
+            return SECRETS.scrub(json.dumps(pairs, ensure_ascii=False, default=str))
+        return SECRETS.scrub(" ".join(f"{key}={_quote(value)}" for key, value in pairs.items()))
 
 
 def _quote(value: object) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    if _PLAIN.fullmatch(text):
-        return text
-    return json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 class BackgroundHandler(QueueHandler):
@@ -163,7 +152,7 @@ def configure(
     handler: logging.Handler = logging.NullHandler()
     if stream is not None:  # None: closed by the shell
         handler = BackgroundHandler(stream) if background else logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter() if style == "json" else LogfmtFormatter())
+    handler.setFormatter(Formatter(style))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -11,34 +11,32 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import __version__, runtime
 from exporter.config import Configuration
 from exporter.errors import ConfigError, ExporterError, Problem, StartError, StorageError
-from exporter.fleet import Fleet, Means, connect
 from exporter.logs import dropped, say
-from exporter.mainloop import (
+from exporter.messages import LANGUAGES, catalogue
+from exporter.metrics.exporter import ExporterTelemetry, process_metrics
+from exporter.metrics.page import MetricsPage
+from exporter.operations import Operations
+from exporter.runtime import (
+    Clock,
+    ServiceManager,
     block_signals,
-    pause_garbage_collection,
-    resume_garbage_collection,
+    collect_garbage_less_often,
     run_to_end,
     signals,
     thread_limit,
     thread_pool,
 )
-from exporter.messages import LANGUAGES, catalogue
-from exporter.metrics.exporter import ExporterTelemetry, ProcessMetrics
-from exporter.metrics.page import MetricsPage
-from exporter.runtime import Clock, ServiceManager
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate, beat
-from exporter.state.models import Snapshot
 from exporter.state.storage import Storage, ThreadedState
 from exporter.web.app import App, check_telemetry_path
 from exporter.web.listen import address_of, bind, parse_listen_address
@@ -92,11 +90,12 @@ def run(
     clock = runtime.system_clock()
     door = _door(settings.web_config, clock)
     sockets = listen(settings.listen)
+    collect_garbage_less_often()
     try:
         with (
-            pause_garbage_collection(),
             block_signals(),
-            _state(settings.storage, clock) as storage,
+            closing(DirectoryLock.take(settings.storage)),
+            closing(Storage.open(settings.storage, clock.epoch)) as storage,
         ):
             announce(tuple(address_of(listener) for listener in sockets))
 
@@ -144,19 +143,6 @@ def _door(path: Path | None, clock: Clock) -> LiveConfig | None:
     return LiveConfig(path, clock.monotonic)
 
 
-@contextmanager
-def _state(directory: Path, clock: Clock) -> Iterator[Storage]:
-    lock = DirectoryLock.take(directory)
-    try:
-        storage = Storage.open(directory, clock.epoch)
-        try:
-            yield storage
-        finally:
-            storage.close()
-    finally:
-        lock.release()
-
-
 class _Process:
     """One running exporter: its parts, and what signals and reloads do to them."""
 
@@ -165,27 +151,24 @@ class _Process:
     ) -> None:
         for language in LANGUAGES:
             catalogue(language)  # a process that can open no more files still needs its words
-        self._settings = settings
-        self._door = door
-        self._clock = clock
+        self._settings, self._clock, self._door = settings, clock, door
         # Its own thread: those of the loop may all wait for a name server.
         self._loader = thread_pool("reload", 1)
         self._reloading = asyncio.Lock()
         self._hangups: set[asyncio.Task[str | None]] = set()
-        self._page = MetricsPage(self._clock.epoch)
-        revision = os.environ.get("WOLKVOX_EXPORTER_REVISION", "")
+        self._page = MetricsPage(clock.epoch)
         self._telemetry = ExporterTelemetry(
             self._page,
             __version__,
-            revision,
-            self._clock.epoch(),
+            os.environ.get("WOLKVOX_EXPORTER_REVISION", ""),
+            clock.epoch(),
             settings.shard,
             dropped,
-            ProcessMetrics() if settings.process_metrics else None,
+            *([process_metrics()] if settings.process_metrics else []),
         )
-        self._snapshot = Snapshot()
         self._state = ThreadedState(storage)
         self._manager = ServiceManager.of(os.environ)
+        self._servers: list[HttpServer] = []
         self._stopped = False
 
     async def serve(
@@ -195,21 +178,32 @@ class _Process:
         beside: Callable[[], Sequence[HttpServer]],
     ) -> int:
         """Run until stopped; 0 then, 1 where a part died."""
+        clock, settings = self._clock, self._settings
+        # A demo belongs to its terminal, and ends when that is closed.
+        hangup = self._stop if settings.hangup_ends else self._hang_up
         try:
             async with asyncio.TaskGroup() as group:
-                fleet = Fleet(self._means(), group)
-                servers = [self._server(fleet, sockets), *beside()]
-                with self._on_signals(fleet, servers):
-                    alive = beat(self._settings.storage, fleet.healthy, self._clock)
+                operations = self._operations = Operations(
+                    group,
+                    clock=clock,
+                    rng=random.Random(),  # noqa: S311 - jitter
+                    state=self._state,
+                    gate=TokenGate(settings.storage, clock),
+                    page=self._page,
+                    storage_writable=self._telemetry.storage,
+                )
+                self._servers = [self._server(sockets), *beside()]
+                with signals(self._stop, hangup):
+                    alive = beat(settings.storage, operations.healthy, clock)
                     beating = group.create_task(alive)
-                    await fleet.apply(configuration)
+                    await operations.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(fleet.restored(), RESTORING_SECONDS)
-                    serving = [group.create_task(server.serve()) for server in servers]
-                    self._say_started(configuration, sockets)
+                        await asyncio.wait_for(operations.restored(), RESTORING_SECONDS)
+                    serving = [group.create_task(server.serve()) for server in self._servers]
+                    self._started(configuration, sockets)
                     watch = group.create_task(
-                        self._manager.watch(fleet.healthy, self._clock.sleep)
+                        self._manager.watch(operations.healthy, clock.sleep)
                     )
                     await asyncio.wait(serving)
                     watch.cancel()
@@ -221,81 +215,48 @@ class _Process:
         say(log, logging.INFO, "stopped")
         return 0
 
-    def _on_signals(
-        self, fleet: Fleet, servers: Sequence[HttpServer]
-    ) -> AbstractContextManager[None]:
-        def stop() -> None:
-            self._stop(fleet, servers)
-
-        # A demo belongs to its terminal, and ends when that is closed.
-        def reload() -> None:
-            task = asyncio.create_task(self._reload(fleet), name="reload")
-            self._hangups.add(task)
-            task.add_done_callback(self._hangups.discard)
-
-        hangup = stop if self._settings.hangup_ends else reload
-        return signals(stop, hangup)
-
-    def _means(self) -> Means:
-        return Means(
-            clock=self._clock,
-            rng=random.Random(),  # noqa: S311 - jitter
-            state=self._state,
-            gate=TokenGate(self._settings.storage, self._clock),
-            page=self._page,
-            snapshot=self._snapshot,
-            telemetry=self._telemetry,
-            connect=connect,
-        )
-
-    def _server(self, fleet: Fleet, sockets: Sequence[socket.socket]) -> HttpServer:
-        settings = self._settings
-        statuses = self._snapshot.by_key.values()
+    def _server(self, sockets: Sequence[socket.socket]) -> HttpServer:
+        settings, operations, door = self._settings, self._operations, self._door
         page = StatusPage(
-            self._clock, statuses, fleet.overview, self._telemetry, settings.telemetry_path
+            self._clock,
+            operations.statuses.values(),
+            operations.overview,
+            self._telemetry,
+            settings.telemetry_path,
         )
         app = App(
             self._page.render,
             page.html,
-            lambda: fleet.configuration,
-            fleet.healthy,
-            fleet.ready,
-            partial(self._reload, fleet),
+            lambda: operations.configuration,
+            operations.healthy,
+            operations.ready,
+            self._reload,
             telemetry_path=settings.telemetry_path,
             lifecycle=settings.lifecycle,
             max_requests=settings.max_requests,
         )
-        if self._door is None:
+        if door is None:
             return HttpServer(app, sockets)
         from exporter.web.access import guard  # noqa: PLC0415 - as in _door
 
-        guarded = guard(app, self._door, self._clock.monotonic)
         return HttpServer(
-            guarded,
+            guard(app, door, self._clock.monotonic),
             sockets,
-            tls=self._door.tls,
+            tls=door.tls,
             handshake_failed=self._telemetry.handshake_failed,
         )
 
-    def _say_started(
-        self, configuration: Configuration, sockets: Sequence[socket.socket]
-    ) -> None:
-        say(
-            log,
-            logging.INFO,
-            "started",
-            version=__version__,
-            operations=len(configuration.operations),
-            listen=",".join(map(address_of, sockets)),
-        )
+    def _started(self, configuration: Configuration, sockets: Sequence[socket.socket]) -> None:
+        count, listening = len(configuration.operations), ",".join(map(address_of, sockets))
+        fields = {"version": __version__, "operations": count, "listen": listening}
+        say(log, logging.INFO, "started", **fields)
         self._manager.notify("READY=1")
-        resume_garbage_collection()
 
-    def _stop(self, fleet: Fleet, servers: Sequence[HttpServer]) -> None:
+    def _stop(self) -> None:
         self._stopped = True
         self._manager.notify("STOPPING=1")
-        fleet.stop()
-        for server in servers:
+        self._operations.stop()
+        for server in self._servers:
             server.stop()
 
     def _crashed(self, crash: BaseExceptionGroup[BaseException]) -> int:
@@ -308,12 +269,17 @@ class _Process:
         log.critical(message, exc_info=crash)
         return 1
 
-    async def _reload(self, fleet: Fleet) -> str | None:
+    def _hang_up(self) -> None:
+        task = asyncio.create_task(self._reload(), name="reload")
+        self._hangups.add(task)
+        task.add_done_callback(self._hangups.discard)
+
+    async def _reload(self) -> str | None:
         """Take over the files as they are now, whole; else say why nothing changed."""
         async with self._reloading:
             try:
                 configuration, web = await self._loaded()
-                await fleet.apply(configuration)
+                await self._operations.apply(configuration)
             except (ConfigError, StartError, StorageError) as error:
                 reason = str(error)
                 self._telemetry.reload_failed()
@@ -331,11 +297,11 @@ class _Process:
 
     async def _loaded(self) -> tuple[Configuration, WebConfig | None]:
         """Load in a thread; raises StartError where none can be started."""
+        load, door = self._settings.load, self._door
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._loader, self._load)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._loader, lambda: (load(), door.load() if door is not None else None)
+            )
         except RuntimeError as error:
             self._loader = thread_pool("reload", 1)  # the old one would load once more
             raise thread_limit(error) from None
-
-    def _load(self) -> tuple[Configuration, WebConfig | None]:
-        return self._settings.load(), self._door.load() if self._door is not None else None

@@ -15,7 +15,6 @@ from exporter.config import Configuration
 from exporter.errors import ConfigError, Problem
 
 MOST_SHARDS = 1000
-_ORDINAL = re.compile(r"(?:.*-)?([0-9]{1,4})", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,9 @@ def read_shard(index: str | None, total: int) -> Shard:
     Raises ConfigError where no shard of that number exists: its operations belong to another,
     or to none.
     """
-    found = _ORDINAL.fullmatch((index or "").strip())
     if index is None and total == 1:
         return WHOLE
+    found = re.fullmatch("(?:.*-)?([0-9]{1,4})", (index or "").strip(), re.DOTALL)
     if index is None:
         reason = f"is not set, but --shard.total is {total}: give each process its own"
     elif found is None:
@@ -50,7 +49,7 @@ def read_shard(index: str | None, total: int) -> Shard:
 
 
 def shard_of(base_url: str, total: int) -> int:
-    """The shard of a server: the one with the highest hash of both (rendezvous hashing).
+    """Return the shard of a server: that with the highest hash of both (rendezvous hashing).
 
     One shard more takes servers away from the others, and one less gives its servers to
     them; no server moves between two shards that stay.
@@ -63,38 +62,31 @@ def own_part(configuration: Configuration, shard: Shard) -> Configuration:
     """Leave only the operations of one shard.
 
     Operations with one base URL stay together; `shard` of any of them puts all of them there.
-    Raises ConfigError where the division would break a rule, the same for every shard.
+    Raises ConfigError, the same for every shard, where a pinned shard does not exist, one
+    server is pinned to two, or one token is used on servers of two: neither process would see
+    the other's requests.
     """
-    if shard.total == 1:
+    total, operations, problems = shard.total, configuration.operations, []
+    if total == 1:
         return configuration
-    owners = _owners(configuration, shard.total)
-    own = tuple(one for one in configuration.operations if owners[one.name] == shard.index)
-    return replace(configuration, operations=own)
-
-
-def _owners(configuration: Configuration, total: int) -> dict[str, int]:
-    """The shard of each operation by its name; raises ConfigError.
-
-    Refused are a shard that does not exist, two for one server, and one token on servers of
-    two shards: neither process would see the other's requests.
-    """
     pins: dict[str, tuple[str, int]] = {}
-    problems = []
-    for one in configuration.operations:
+    for one in operations:
         if one.shard is None:
             continue
-        first, shard = pins.setdefault(one.base_url, (one.name, one.shard))
+        first, pin = pins.setdefault(one.base_url, (one.name, one.shard))
         if one.shard >= total:
             problems.append(f"{one.name}: shard {one.shard} is not below --shard.total {total}")
-        elif one.shard != shard:
+        elif one.shard != pin:
             problems.append(
-                f"{one.name}: shard {one.shard} differs from that of {first} ({shard}):"
+                f"{one.name}: shard {one.shard} differs from that of {first} ({pin}):"
                 " one server belongs to one shard"
             )
-    owners = {}
-    for one in configuration.operations:
-        _, pin = pins.get(one.base_url, ("", None))
-        owners[one.name] = shard_of(one.base_url, total) if pin is None else pin
+    owners = {
+        one.name: pins[one.base_url][1]
+        if one.base_url in pins
+        else shard_of(one.base_url, total)
+        for one in operations
+    }
     problems += [
         f"{' and '.join(sorted(names))} use one token, but belong to different shards:"
         " give them the same shard"
@@ -103,4 +95,5 @@ def _owners(configuration: Configuration, total: int) -> dict[str, int]:
     ]
     if problems:
         raise ConfigError([Problem("operations", problem) for problem in problems])
-    return owners
+    own = tuple(one for one in operations if owners[one.name] == shard.index)
+    return replace(configuration, operations=own)

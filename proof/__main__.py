@@ -21,9 +21,7 @@ from benchmarks.page import replace_run
 from proof.part import Part, Prove, Scale
 
 # Each is a module of this package with a function `prove`; loaded when it is run.
-PARTS = ("faults", "fuzz", "crash", "soak", "transport")
-WITH_OPENSSL = {"faults", "transport"}
-"""These make certificates with it; the second talks through it as well."""
+PARTS = ("faults", "fuzz", "crash", "soak")
 SIZES = [field for field in fields(Scale) if "help" in field.metadata]
 _WORDS = 400
 """Letters of an exception that are told; stderr has all of them."""
@@ -60,8 +58,8 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     options = parser.parse_args(argv)
     options.only = tuple(dict.fromkeys(options.only or PARTS))
-    if WITH_OPENSSL & set(options.only) and shutil.which("openssl") is None:
-        parser.error(f"{sorted(WITH_OPENSSL)} need the program openssl")
+    if "faults" in options.only and shutil.which("openssl") is None:
+        parser.error("faults make certificates with the program openssl")
     if options.write:
         try:
             replace_run(options.write, None)

@@ -71,7 +71,7 @@ def recorded(state: Path, operation: str, skill: str) -> Recorded:
         calls = look("day, requests FROM requests", "")
         memory = look("memory FROM memories", "AND skill_id = ?", skill)
         pause = look("fact FROM facts", "AND name = 'pause'")
-    paused = json.loads(pause[0][0]) if pause else {}
+    paused = (json.loads(pause[0][0]) if pause else None) or {}
     return Recorded(
         attempt_at=attempt[0][0] if attempt else None,
         calls=Counter(dict(calls)),

@@ -161,7 +161,7 @@ class _Promises:
         same = _samples(openmetrics(modern.decode()))  # type: ignore[no-untyped-call]
         assert samples == same, "the two formats say different things"
         assert gzip.decompress(running.page.render(True, True)) == modern
-        assert TOKEN.encode() not in modern + html(*running.snapshot)
+        assert TOKEN.encode() not in modern + html(*running.operations.statuses.values())
 
     def _check_buckets(self, page: Samples, channel: str) -> None:
         found = page.of(_BUCKETS, type_interaction=channel, operation="acme")

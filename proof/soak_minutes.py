@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from benchmarks.processes import (
-    LOOPBACK,
-    Child,
-    descriptors,
-    free_port,
-    python,
-    running,
-    wait_for,
-)
+from benchmarks.processes import LOOPBACK, PATIENCE, Child, descriptors, python, running
 from proof.part import Say
 from proof.soak_line import fit, surely
 from tests.e2e_api import Api, Asked, Reply, found, refused, row
-from tests.e2e_support import TOKEN, Samples, fetch, operation, write_config
+from tests.e2e_support import (
+    TOKEN,
+    Samples,
+    fetch,
+    free_port,
+    operation,
+    wait_for,
+    write_config,
+)
 from tests.kill_support import Highest
 
 OPERATIONS = 20
@@ -136,7 +136,7 @@ def run(seconds: float, directory: Path, say: Say, prelude: Sequence[str] = ()) 
         began = time.monotonic()
         command = [*(prelude or python("-m", "exporter")), *flags]
         with running(command, directory, "exporter") as child:
-            wait_for(lambda: _started(port, child), "the exporter's first page")
+            wait_for(lambda: _started(port, child), "the exporter's first page", PATIENCE)
             _watch(seen, centre, highest, f"{LOOPBACK}:{port}", child, say)
             if child.process.poll() is not None:
                 seen.problems.append("the exporter ended by itself")
@@ -147,12 +147,12 @@ def run(seconds: float, directory: Path, say: Say, prelude: Sequence[str] = ()) 
     return seen
 
 
-def _started(port: int, child: Child) -> bool | None:
+def _started(port: int, child: Child) -> bool:
     child.check()
     try:
-        return fetch(f"{LOOPBACK}:{port}", "/-/healthy").status == 200 or None
+        return fetch(f"{LOOPBACK}:{port}", "/-/healthy").status == 200
     except OSError:
-        return None
+        return False
 
 
 def _watch(

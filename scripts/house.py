@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -48,9 +48,10 @@ LIMITS = {
 COLUMN = re.compile(r"\bata\b")
 
 
-def lines(files: Iterator[Path] | list[Path]) -> int:
-    """Count the lines of files."""
-    return sum(len(file.read_bytes().splitlines()) for file in files)
+def lines(*folders: str, suffixes: Sequence[str] = (".py",)) -> int:
+    """Count the lines of the files below folders."""
+    files = (file for folder in folders for file in (ROOT / folder).rglob("*"))
+    return sum(len(one.read_bytes().splitlines()) for one in files if one.suffix in suffixes)
 
 
 def functions() -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -89,25 +90,16 @@ def private_helpers() -> tuple[float, float]:
 def measures() -> dict[str, float]:
     """Return every measure by its name in LIMITS."""
     short, once = private_helpers()
-    others = [
-        file
-        for file in (ROOT / "exporter").rglob("*")
-        if file.suffix in {".toml", ".html", ".css", ".txt", ".j2"}
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.trip"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    command = [sys.executable, "-m", "scripts.trip"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, timeout=120, check=True)
     trips = json.loads(done.stdout)
     texts = {file: file.read_text(encoding="utf-8") for file in EXPORTER}
     return {
-        "lines of exporter/*.py": lines(EXPORTER),
+        "lines of exporter/*.py": lines("exporter"),
         "modules": len(EXPORTER),
-        "lines of templates, styles and messages": lines(others),
+        "lines of templates, styles and messages": lines(
+            "exporter", suffixes=(".toml", ".html", ".css", ".txt", ".j2")
+        ),
         **{
             f"{trip}: {what}": count for trip, of in trips.items() for what, count in of.items()
         },
@@ -123,15 +115,10 @@ def measures() -> dict[str, float]:
         ),
         "longest module": max(len(text.splitlines()) for text in texts.values()),
         "longest function": max(map(length, functions())),
-        "lines of tests": lines(list((ROOT / "tests").rglob("*.py"))),
-        "lines of proof": lines(list((ROOT / "proof").rglob("*.py"))),
+        "lines of tests": lines("tests"),
+        "lines of proof": lines("proof"),
         "lines of scripts and benchmarks": lines(
-            [
-                file
-                for folder in ("scripts", "benchmarks")
-                for file in (ROOT / folder).rglob("*")
-                if file.suffix in {".py", ".sh"}
-            ]
+            "scripts", "benchmarks", suffixes=(".py", ".sh")
         ),
     }
 

@@ -19,34 +19,19 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from tests.e2e_api import Api, Asked, Reply, found, row
+from tests.e2e_support import TOKEN, fetch, operation, write_config
+
 ROOT = f"{Path(__file__).parents[1] / 'exporter'}{os.sep}"
 INTERVAL = 8.0  # seconds
 QUIET = 3.0  # seconds after which everything about an answer is done
-ROW = {
-    **{"type_interaction": "inbound", "inbound_calls": "100", "answer_calls": "90"},
-    **{"abandon_calls": "10", "service_level_10seg": "40.00 %", "abandon": "10.00 %"},
-    **{"service_level_20seg": "60.00 %", "service_level_30seg": "80.00 %"},
-    **{"asa": "12", "ata": "30"},
-}
-BODY = json.dumps({"code": 200, "error": None, "msg": "1 records were found", "data": [ROW]})
-CONFIG = """
-operations:
-  - name: house
-    url: http://127.0.0.1:{port}/api/v2/
-    token_file: token
-    timezone: America/Bogota
-    interval: {interval}s
-    sla: [{{service_level: {{within: 20s, target: 80%}}}}]
-    skills: [{{id: "4173", name: Ventas}}]
-"""
+ANSWERED = threading.Semaphore(0)
 
 
 @dataclass(slots=True)
@@ -94,43 +79,30 @@ class Recorder:
             self.trip = None
 
 
-class Api(BaseHTTPRequestHandler):
-    """Answers one row, and says when."""
-
-    protocol_version = "HTTP/1.1"
-    answered = threading.Semaphore(0)
-
-    def do_GET(self) -> None:
-        """Answer."""
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(BODY)))
-        self.end_headers()
-        self.wfile.write(BODY.encode())
-        self.answered.release()
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
+def answer(asked: Asked) -> Reply:
+    """Answer one row, and say that it was asked for."""
+    ANSWERED.release()
+    return found(row())
 
 
 def measure(recorder: Recorder, address: str) -> dict[str, dict[str, int]]:
     """Take one of each trip, once polls repeat themselves."""
     for _ in range(3):
-        assert Api.answered.acquire(timeout=60), "no request came"
+        assert ANSWERED.acquire(timeout=60), "no request came"
     for page in ("/metrics", "/") * 2:  # what only the first one costs
-        get(address, page)
+        fetch(address, page, Accept_Encoding="gzip")
     time.sleep(QUIET)
     idle = set()
     trips = {}
     for name, page in (("idle", ""), ("poll", ""), ("scrape", "/metrics"), ("page", "/")):
-        assert Api.answered.acquire(timeout=60), "no request came"
+        assert ANSWERED.acquire(timeout=60), "no request came"
         time.sleep(QUIET)
         with recorder.record() as trip:
             if name == "poll":
-                assert Api.answered.acquire(timeout=60), "no request came"
+                assert ANSWERED.acquire(timeout=60), "no request came"
                 time.sleep(QUIET)
             elif page:
-                get(address, page)
+                fetch(address, page, Accept_Encoding="gzip")
                 time.sleep(0.1)
             else:
                 time.sleep(QUIET)
@@ -144,30 +116,18 @@ def measure(recorder: Recorder, address: str) -> dict[str, dict[str, int]]:
     return trips
 
 
-def get(address: str, page: str) -> None:
-    """Read a page as Prometheus does."""
-    asked = urllib.request.Request(address + page, headers={"Accept-Encoding": "gzip"})  # noqa: S310
-    with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 - loopback
-        answer.read()
-
-
 def main() -> None:
     """Run the exporter in the main thread, and look at it from another one."""
     from exporter.cli import main as cli  # noqa: PLC0415 - after the profile is set
 
-    api = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    api.daemon_threads = True
-    threading.Thread(target=api.serve_forever, daemon=True).start()
     recorder = Recorder()
-
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, Api(answer).run() as api:
         os.chdir(directory)
-        Path("token").write_text("house-token")
-        Path("token").chmod(0o600)
-        Path("wolkvox.yml").write_text(
-            CONFIG.format(port=api.server_address[1], interval=int(INTERVAL))
-        )
-
+        sla = "[{service_level: {within: 20s, target: 80%}}]"
+        entry = operation(api.url(), interval=f"{INTERVAL:g}s", sla=sla)
+        write_config(Path(), entry.replace(f"token: {TOKEN}", "token_file: token"))
+        Path("token").touch(mode=0o600)
+        Path("token").write_text(TOKEN, encoding="utf-8")
         out = os.dup(1)
         log = os.open("log", os.O_CREAT | os.O_RDWR | os.O_APPEND)
         os.dup2(log, 2)
@@ -187,7 +147,7 @@ def look(recorder: Recorder, out: int) -> None:
         while "msg=started" not in (text := Path("log").read_text()):
             time.sleep(0.1)
         listen = text.partition("listen=")[2].split()[0].strip('"')
-        os.write(out, json.dumps(measure(recorder, f"http://{listen}")).encode() + b"\n")
+        os.write(out, json.dumps(measure(recorder, listen)).encode() + b"\n")
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
 

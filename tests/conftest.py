@@ -25,9 +25,21 @@ settings.load_profile("whole")
 collect_ignore = ["test_deploy_tools.py"]
 
 
+# Days of virtual time pass the same lines thousands of times: coverage would double their time.
+LONG_RUNS = {
+    "test_identity.py",
+    *(f"test_polling_{name}.py" for name in ("budget", "closing", "corrections", "days")),
+    *(f"test_polling_{name}.py" for name in ("discovery", "judge", "restarts", "spacing")),
+    "test_simulator_centre.py",
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests of real processes: they wait, and others use the time."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    for item in items:
+        if item.path.name in LONG_RUNS:
+            item.add_marker("no_cover")
 
 
 @pytest.fixture

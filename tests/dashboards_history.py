@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 from exporter.config import Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
-from exporter.fleet import operation_info, query_renderer, reports_in_use
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
+from exporter.operations import operation_info, query_renderer, reports_in_use
 from exporter.polling.limits import day_to_close
 from exporter.polling.request import SKILL_11, TOKEN_INFO
 from exporter.polling.status import Timing
@@ -29,12 +29,11 @@ from exporter.state.models import (
     QueryKey,
     QueryMemory,
     QueryStatus,
-    Snapshot,
+    Stored,
     apply_report,
     failed,
 )
-from exporter.wolkvox.information import TokenInfo
-from exporter.wolkvox.report import read_report
+from exporter.wolkvox.report import TokenInfo, read_report
 from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
 from tests.virtual import configuration
 
@@ -110,8 +109,8 @@ class _Query:
     def window(self, now: datetime) -> Window:
         """What the next attempt asks for: the finished day right after midnight."""
         zone = self.operation.timezone
-        last = local_day(self.last_attempt, zone) if self.last_attempt else None
-        day = day_to_close(local_day(now, zone), last, self.memory.closed, None, 0)
+        stored = Stored(self.last_attempt.timestamp() if self.last_attempt else None)
+        day = day_to_close(stored, QueryMemory(closed=self.memory.closed), now, zone)
         return day_so_far(now, zone) if day is None else whole_day(day)
 
 
@@ -164,7 +163,7 @@ class Weeks:
         self._now.at = END
 
     def _of(self, operation: Operation) -> list[_Query]:
-        told = OperationTelemetry(operation.name, self._page, Snapshot())
+        told = OperationTelemetry(operation.name, self._page, {})
         told.configure(
             operation_info(operation),
             reports_in_use(operation),

@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +18,7 @@ from typing import Any
 from tests import needs
 from tests.dashboards_history import END, MIDNIGHT, SCRAPE, Weeks
 from tests.dashboards_openmetrics import write_openmetrics
-from tests.e2e_support import free_port, wait_for
+from tests.e2e_prometheus import Prometheus, serving
 
 FOLDER = Path(__file__).parents[1] / "grafana-dashboards"
 NAMES = ("overview", "skill", "exporter")
@@ -123,68 +119,15 @@ def seconds(duration: str | None, default: float) -> float:
 
 # A real Prometheus ------------------------------------------------------------------------
 
-Labels = frozenset[tuple[str, str]]
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Prometheus:
-    """Asks a Prometheus at an address on loopback."""
-
-    address: str
-
-    def instant(self, expr: str, at: datetime) -> dict[Labels, float]:
-        """The vector at a moment; a scalar comes without labels."""
-        data = self._ask("query", query=expr, time=str(at.timestamp()))
-        if data["resultType"] == "scalar":
-            return {frozenset(): float(data["result"][1])}
-        return {
-            frozenset(one["metric"].items()): float(one["value"][1]) for one in data["result"]
-        }
-
-    def range(
-        self, expr: str, start: datetime, end: datetime, step: float
-    ) -> dict[Labels, list[Point]]:
-        """The curves between two moments, at multiples of the step as Grafana asks."""
-        first = start.timestamp() // step * step
-        data = self._ask(
-            "query_range",
-            query=expr,
-            start=str(first),
-            end=str(end.timestamp() // step * step),
-            step=f"{step:g}",
-        )
-        return {
-            frozenset(one["metric"].items()): [(float(t), float(v)) for t, v in one["values"]]
-            for one in data["result"]
-        }
-
-    def ready(self) -> bool:
-        """Whether it answers."""
-        try:
-            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def _ask(self, path: str, **parameters: str) -> Any:
-        body = urllib.parse.urlencode(parameters).encode()
-        url = f"http://{self.address}/api/v1/{path}"
-        try:
-            with urllib.request.urlopen(url, body, timeout=60) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as failure:
-            raise AssertionError(f"{parameters['query']}: {failure.read().decode()}") from None
-
 
 def answer(store: Prometheus, target: Target, choice: Choice, at: datetime = END) -> int:
     """How many series a target gives, asked as its panel asks: of now, or over the day."""
     if target.target["instant"]:
-        return len(store.instant(interpolated(target.expr, choice), at))
+        return len(store.query(interpolated(target.expr, choice), at.timestamp()))
     least = target.target.get("interval") or target.panel.get("interval")
     step = seconds(least, 300)
     expr = interpolated(target.expr, choice, step=step)
-    return len(store.range(expr, MIDNIGHT, at, step))
+    return len(store.curves(expr, MIDNIGHT, at, step))
 
 
 def load(weeks: Weeks, directory: Path) -> Path:
@@ -205,25 +148,6 @@ def prometheus(blocks: Path, directory: Path) -> Iterator[Prometheus]:
     """Debian's Prometheus over these blocks; it scrapes nothing and ends with the block."""
     config = directory / "prometheus.yml"
     config.write_text("global: {}\n", encoding="utf-8")
-    address = f"127.0.0.1:{free_port()}"
-    log = directory / "prometheus.log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [
-                needs.needs("prometheus"),
-                f"--config.file={config}",
-                f"--storage.tsdb.path={blocks}",
-                "--storage.tsdb.retention.time=20y",
-                f"--web.listen-address={address}",
-                "--log.level=warn",
-            ],
-            stdout=sink,
-            stderr=sink,
-        )
-    try:
-        store = Prometheus(address)
-        wait_for(store.ready, f"Prometheus; its log: {log}", 60)
-        yield store
-    finally:
-        process.terminate()
-        process.wait(30)
+    kept = (f"--storage.tsdb.path={blocks}", "--storage.tsdb.retention.time=20y")
+    with serving("prometheus", directory, f"--config.file={config}", *kept) as address:
+        yield Prometheus(address)

@@ -6,13 +6,18 @@ Everything that is started is ended by its own pid when the test ends, however i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from exporter.cli import main
 from tests.e2e_api import Api, Script
-from tests.e2e_support import Launch, Nursery
+from tests.e2e_support import Ended, Launch, Nursery, Run
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +38,30 @@ def launch(nursery: Nursery, tmp_path: Path) -> Iterator[Launch]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command that ends by itself inside of this process, in `tmp_path`."""
+
+    def _run(*argv: str, env: Mapping[str, str] | None = None) -> Ended:
+        written, log = io.BytesIO(), io.StringIO()
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as end:  # noqa: PT012
+            patch.chdir(tmp_path)
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["wolkvox-exporter", *argv])
+            patch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8"))
+            patch.setattr(sys, "stderr", log)
+            patch.setattr(os, "_exit", sys.exit)
+            patch.setattr(logging.getLogger(), "handlers", [])
+            try:
+                main()
+            finally:
+                output = written.getvalue().decode()
+        return Ended(end.value.code, output, log.getvalue())
+
+    return _run
 
 
 @pytest.fixture

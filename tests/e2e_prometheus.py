@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from tests.e2e_support import PATIENCE, Labels, fetch, free_port, wait_for
@@ -30,17 +32,27 @@ class Prometheus:
     def query(self, expression: str, at: float | None = None) -> dict[Labels, float]:
         """An instant query; the series' labels without those of the target."""
         when = {} if at is None else {"time": f"{at:.3f}"}
-        asked = urlencode({"query": expression, **when})
-        answer = json.loads(fetch(self.address, f"/api/v1/query?{asked}").text)
-        assert answer["status"] == "success", answer
+        data = self._ask("query", query=expression, **when)
+        if data["resultType"] == "scalar":
+            return {frozenset(): float(data["result"][1])}
+        return {_labels(one): float(one["value"][1]) for one in data["result"]}
+
+    def curves(
+        self, expression: str, start: datetime, end: datetime, step: float
+    ) -> dict[Labels, list[tuple[float, float]]]:
+        """The curves between two moments, at multiples of the step as Grafana asks."""
+        first, last = (at.timestamp() // step * step for at in (start, end))
+        span = {"start": str(first), "end": str(last), "step": f"{step:g}"}
+        data = self._ask("query_range", query=expression, **span)
         return {
-            frozenset(
-                (name, text)
-                for name, text in series["metric"].items()
-                if name not in {"__name__", "instance", "job"}
-            ): float(series["value"][1])
-            for series in answer["data"]["result"]
+            _labels(one): [(float(t), float(v)) for t, v in one["values"]]
+            for one in data["result"]
         }
+
+    def _ask(self, path: str, **parameters: str) -> Any:
+        answer = json.loads(fetch(self.address, f"/api/v1/{path}?{urlencode(parameters)}").text)
+        assert answer["status"] == "success", answer
+        return answer["data"]
 
     def number(self, expression: str, at: float | None = None) -> float | None:
         """The one value of a query, None where there is none."""
@@ -54,25 +66,19 @@ class Prometheus:
         return bool(stamps) and min(stamps.values()) > at
 
 
-@contextlib.contextmanager
-def prometheus(directory: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes these addresses, with its data in a folder.
+def _labels(series: Mapping[str, Any]) -> Labels:
+    return frozenset(
+        (name, text)
+        for name, text in series["metric"].items()
+        if name not in {"__name__", "instance", "job"}
+    )
 
-    More often than the exporter polls in tests, as in real life: a channel that joins shows
-    0 from one poll to the next, and an increase that begins without it is less than the truth.
-    """
-    config = directory / "prometheus.yml"
-    config.write_text(_CONFIG.format(targets=json.dumps(list(targets))), encoding="utf-8")
-    address = f"127.0.0.1:{free_port()}"
-    log = directory / "prometheus.log"
-    command = [
-        needs("prometheus"),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={directory / 'prometheus'}",
-        f"--web.listen-address={address}",
-        "--query.lookback-delta=10s",
-        "--log.level=warn",
-    ]
+
+@contextlib.contextmanager
+def serving(program: str, directory: Path, *flags: str) -> Iterator[str]:
+    """Run a Prometheus or an Alertmanager, with its log in a folder; its address."""
+    address, log = f"127.0.0.1:{free_port()}", directory / f"{program}.log"
+    command = [needs(program), f"--web.listen-address={address}", "--log.level=warn", *flags]
     with (
         log.open("wb") as output,
         subprocess.Popen(command, stdout=output, stderr=output) as own,
@@ -85,8 +91,22 @@ def prometheus(directory: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
             return False
 
         try:
-            wait_for(ready, "Prometheus")
-            yield Prometheus(address)
+            wait_for(ready, program, 60)
+            yield address
         finally:
             own.kill()
             own.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def prometheus(directory: Path, targets: Sequence[str]) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes these addresses, with its data in a folder.
+
+    More often than the exporter polls in tests, as in real life: a channel that joins shows
+    0 from one poll to the next, and an increase that begins without it is less than the truth.
+    """
+    config, data = directory / "prometheus.yml", directory / "prometheus"
+    config.write_text(_CONFIG.format(targets=json.dumps(list(targets))), encoding="utf-8")
+    flags = (f"--config.file={config}", f"--storage.tsdb.path={data}")
+    with serving("prometheus", directory, *flags, "--query.lookback-delta=10s") as address:
+        yield Prometheus(address)

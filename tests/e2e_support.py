@@ -33,6 +33,7 @@ def wait_for(
     what: str,
     seconds: float = PATIENCE,
     evidence: Callable[[], str] = str,
+    pause: float = 0.02,
 ) -> T:
     """The first truthy value of a condition; fails with `what` after so many seconds."""
     deadline = time.monotonic() + seconds
@@ -43,7 +44,7 @@ def wait_for(
         assert time.monotonic() < deadline, (
             f"waited {seconds:g} s in vain for {what}{evidence()}"
         )
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def zone_at(hour: int) -> ZoneInfo:
@@ -185,6 +186,18 @@ def interrupted(*given):
     return work(*given)
 module.{name} = interrupted
 """
+
+
+@dataclass
+class Ended:
+    """A command that has ended: its exit code, and what it wrote."""
+
+    code: object
+    output: str
+    log: str
+
+
+Run = Callable[..., Ended]
 
 
 class Launch:

@@ -69,6 +69,10 @@ class Stage:
         self.world = VirtualWorld(moment(start, zone))
         self.api = ScriptedApi(self.world, lambda seen: ok(row()), seconds)
 
+    def begin(self, start: str) -> None:
+        """Begin at another local moment; before anything has run."""
+        self.world.start = moment(start, self.zone)
+
     def configure(
         self, *operations: str, tokens: Sequence[str] = ("canary", "canary-2")
     ) -> Configuration:
@@ -83,6 +87,10 @@ class Stage:
     def start(self, loaded: Configuration) -> AbstractAsyncContextManager[Exporter]:
         """The same for a configuration that is loaded already."""
         return exporter(loaded, self.directory / "state", self.world, self.api)
+
+    async def reload(self, running: Exporter, *operations: str) -> None:
+        """Put other operations in force."""
+        await running.operations.apply(self.configure(*operations))
 
     def token_file(self, number: int = 0) -> Path:
         """The file from which the token is read."""

@@ -74,7 +74,7 @@ def token_rejected() -> Built:
     scene.constant("wolkvox_paused", 0, operation="globex", reason="unauthorized")
     name = "WolkvoxTokenRejected"
     return scene, [
-        *silent(name, 30, 35), *fires(name, 37, 70), *silent(name, 72), *fires(STALE_DATA, 60),
+        *silent(name, 30, 35), *fires(name, 38, 70), *silent(name, 72), *fires(STALE_DATA, 60),
     ]  # fmt: skip
 
 

@@ -1,19 +1,14 @@
 """How soon a collapse pages: many small queues in the simulated centre, and when each is told.
 
-    python -m tests.rules_collapse [--rounds N] [--volumes 24,28,32,40,60]
-
-prints a table for the shipped rules. The truth is the simulator's: how many came in, had the
-team stayed. A collapse above the minimum volume is one with that many arrivals in the half-hour
-before it and in the half-hour that ends when 20 minutes are over.
+The truth is the simulator's: how many came in, had the team stayed. A collapse above the
+minimum volume is one with that many arrivals in the half-hour before it and in the half-hour
+that ends when 20 minutes are over.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import re
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,11 +91,6 @@ class Collapse:
         return before, during
 
 
-def grid(volume: float, seed: int = 0) -> list[Collapse]:
-    """A collapse at each hour of the day, in each minute between two polls."""
-    return [Collapse(volume, hour, phase, seed) for hour in range(24) for phase in range(5)]
-
-
 def play(collapses: Sequence[Collapse], directory: Path) -> Scene:
     """Let them happen, side by side; what Prometheus scraped of it."""
 
@@ -161,57 +151,3 @@ def judge(collapses: Iterable[Collapse], found: dict[str, int]) -> Iterator[Verd
         minute = found.get(one.name)
         passed = None if minute is None else (minute * 60 + SCRAPED - one.second) / 60
         yield Verdict(one, passed, *one.around())
-
-
-def measure(
-    collapses: Sequence[Collapse], directory: Path, rules: Iterable[Rule] = ()
-) -> list[Verdict]:
-    """Play collapses and judge them."""
-    scene = play(collapses, directory)
-    return list(judge(collapses, told(scene, directory / "promtool", rules)))
-
-
-def row(volume: float, verdicts: Sequence[Verdict]) -> str:
-    """A row of the table."""
-    above = [one for one in verdicts if one.above]
-    waits = sorted(one.minutes for one in above if one.minutes is not None)
-    cells = [
-        f"{volume:.0f}",
-        str(len(verdicts)),
-        str(len(above)),
-        str(sum(one.late for one in above)),
-        f"{waits[len(waits) // 2]:.1f}" if waits else "-",
-        f"{waits[-1]:.1f}" if waits else "-",
-        str(sum(one.minutes is None for one in above)),
-        str(sum(one.late for one in verdicts) - sum(one.late for one in above)),
-        str(sum(one.early for one in verdicts)),
-    ]
-    return "| " + " | ".join(cells) + " |"
-
-
-HEAD = (
-    "| in 30 min | collapses | above the minimum | of these late | median min | worst min "
-    "| never | late below | before it |\n|---|---|---|---|---|---|---|---|---|"
-)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description="How soon a collapse pages.")
-    parser.add_argument("--volumes", default="24,28,32,40,60")
-    parser.add_argument("--rounds", type=int, default=1)
-    options = parser.parse_args(argv)
-    sys.stdout.write(HEAD + "\n")
-    for volume in map(float, options.volumes.split(",")):
-        verdicts: list[Verdict] = []
-        for seed in range(options.rounds):
-            with tempfile.TemporaryDirectory() as directory:
-                verdicts += measure(grid(volume, seed), Path(directory))
-        sys.stdout.write(row(volume, verdicts) + "\n")
-        for one in verdicts:
-            if one.late and one.above:
-                sys.stdout.write(f"    {one}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from exporter.state import counters
-from exporter.state.codec import memory_from_json, memory_to_json
 from exporter.state.counters import QueryLedger
-from exporter.state.models import QueryKey, QueryMemory, QueryStatus, Result
+from exporter.state.models import (
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+    Result,
+    read_memory,
+    write_memory,
+)
 from exporter.wolkvox.columns import ChannelFigures
 
 DAY = date(2026, 11, 18)
@@ -53,8 +58,7 @@ def status(
 
 def restored(ledger: QueryLedger) -> QueryLedger:
     """The ledger as a restart reads it from the state."""
-    text = json.dumps(memory_to_json(QueryMemory(ledger=ledger)))
-    found = memory_from_json(json.loads(text)).ledger
+    found = read_memory(write_memory(QueryMemory(ledger=ledger))).ledger
     assert found is not None
     return found
 

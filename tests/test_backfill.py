@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
@@ -15,16 +16,17 @@ import httpx
 import pytest
 
 from exporter.config import Configuration
-from exporter.errors import Reason, StartError, StorageError, WolkvoxError
-from exporter.polling.limits import Why
-from exporter.tools.asking import Desk, Held
-from exporter.tools.backfill import Backfill, Plan, days_between
+from exporter.errors import Reason, StartError, StorageError
+from exporter.tools.backfill import Backfill, calls_today, days_between
 from exporter.tools.backfill_files import Progress, open_progress
+from exporter.tools.session import Session
+from exporter.wolkvox.columns import ChannelFigures
 from tests.polling_support import NEARLY, Stage, gaps, operation
 from tests.tools_support import opened
-from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row
+from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row, run_virtual
 
 FIRST, LAST = date(2026, 11, 10), date(2026, 11, 12)
+DAYS = days_between(FIRST, LAST)
 OWNER = "http://127.0.0.1:1/api/v2/"
 
 
@@ -43,43 +45,35 @@ def stage(state_directory: Path) -> Stage:
 class Run:
     """One run of a backfill, to be looked at while it goes on."""
 
-    desk: Desk
+    session: Session
     kept: Progress
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[tuple[str, int]] = field(default_factory=list)
 
-    async def prepared(self, stage: Stage, pace: float, days: Sequence[date]) -> Backfill:
-        """What is to be requested of the days of every skill."""
-        job = Backfill(self.desk, [self.desk], self.kept, days, pace, stage.world.clock())
-        await job.prepare()
-        return job
-
-    async def go(self, stage: Stage, pace: float, days: Sequence[date]) -> Backfill:
+    async def go(self, days: Sequence[date] = DAYS, pace: float = 300.0) -> Backfill:
         """Ask for the days of every skill."""
-        async with self.desk.client:
-            job = await self.prepared(stage, pace, days)
-            await job.fetch(self.stopping, lambda text, left: self.told.append((text, left)))
+        job = Backfill(self.session, [self.session], self.kept, days, pace)
+        await job.prepare()
+        await job.fetch(self.stopping, lambda text, left: self.told.append((text, left)))
         return job
 
 
-@contextmanager
-def running(stage: Stage, loaded: Configuration, *, beside: bool = False) -> Iterator[Run]:
+@asynccontextmanager
+async def running(
+    stage: Stage, loaded: Configuration, *, beside: bool = False
+) -> AsyncIterator[Run]:
     """A backfill that keeps its progress beside the stage's state."""
-    output = stage.directory / "out.om"
-    name = loaded.operations[0].name
-    with (
-        opened(stage, loaded, beside=beside) as desks,
-        open_progress(output, loaded.operations[0].base_url) as kept,
-    ):
-        yield Run(desks[name], kept)
+    with open_progress(stage.directory / "out.om", loaded.operations[0].base_url) as kept:
+        async with opened(stage, loaded, beside=beside) as sessions:
+            yield Run(sessions[loaded.operations[0].name], kept)
 
 
 async def fill(
     stage: Stage, loaded: Configuration, pace: float = 300.0, last: date = LAST
 ) -> Backfill:
     """Run to the end."""
-    with running(stage, loaded) as run:
-        return await run.go(stage, pace, days_between(FIRST, last))
+    async with running(stage, loaded) as run:
+        return await run.go(days_between(FIRST, last), pace)
 
 
 def progress_of(output: Path) -> Path:
@@ -97,13 +91,13 @@ async def test_one_call_for_each_skill_and_day(stage: Stage) -> None:
     """At the pace, skills in turn, whole days, all of them kept."""
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "1" else no_rows()
     loaded = stage.configure(real(operation("1 2", interval="5m")))
-    with running(stage, loaded) as run:
-        ended = await run.go(stage, 300.0, days_between(FIRST, LAST))
+    async with running(stage, loaded) as run:
+        ended = await run.go()
         assert ended.complete
         assert len(run.kept.done) == 6
         assert run.kept.done["1", FIRST][0].inbound == 100
         assert run.kept.done["2", FIRST] == ()
-        assert await run.desk.used_today() == 6
+        assert await run.session.used_today() == 6
     asked = [(seen.skill, seen.window) for seen in stage.seen()]
     assert asked == [
         (skill, whole(day)) for day in days_between(FIRST, LAST) for skill in ("1", "2")
@@ -138,8 +132,8 @@ async def test_interrupted_and_resumed(stage: Stage) -> None:
     """The call under way is finished and kept; a second run repeats none."""
     loaded = stage.configure(real(operation("1 2", interval="5m")))
     for expected, seconds in ((3, 600.3), (5, 599.8)):
-        with running(stage, loaded) as run:
-            going = asyncio.ensure_future(run.go(stage, 300.0, days_between(FIRST, LAST)))
+        async with running(stage, loaded) as run:
+            going = asyncio.ensure_future(run.go())
             await asyncio.sleep(seconds)
             assert not going.done()
             run.stopping.set()
@@ -156,8 +150,8 @@ async def test_interrupted_and_resumed(stage: Stage) -> None:
 async def test_killed_in_a_call(stage: Stage) -> None:
     """A call whose answer was lost is made again, an interval later."""
     loaded = stage.configure(real(operation("1", interval="5m")))
-    with running(stage, loaded) as run:
-        going = asyncio.ensure_future(run.go(stage, 300.0, days_between(FIRST, LAST)))
+    async with running(stage, loaded) as run:
+        going = asyncio.ensure_future(run.go())
         await asyncio.sleep(300.3)
         assert len(stage.seen()) == 2
         going.cancel()
@@ -168,18 +162,17 @@ async def test_killed_in_a_call(stage: Stage) -> None:
     assert min(gaps(stage.seen())) >= 300 - NEARLY
 
 
-@pytest.mark.parametrize("skills", ["1", "1 2 3"])
-def test_beside_a_running_exporter(stage: Stage, skills: str) -> None:
+def test_beside_a_running_exporter(state_directory: Path) -> None:
     """Rules hold between both; no skill misses two polls in a row, and the backfill ends."""
 
-    @in_virtual_time
-    async def beside() -> None:
+    async def beside(skills: str) -> None:
+        stage = Stage(state_directory / skills)
         last = FIRST + timedelta(days=7)
         loaded = stage.configure(real(operation(skills, interval="5m")))
         async with stage.start(loaded) as exporter:
             await asyncio.sleep(1000)
-            with running(stage, loaded, beside=True) as run:
-                ended = await run.go(stage, 300.0, days_between(FIRST, last))
+            async with running(stage, loaded, beside=True) as run:
+                ended = await run.go(days_between(FIRST, last))
             await asyncio.sleep(700)
             assert exporter.value("wolkvox_up", skill_id="1") == 1
         assert ended.complete
@@ -196,15 +189,16 @@ def test_beside_a_running_exporter(stage: Stage, skills: str) -> None:
         hours = (stage.seen()[-1].monotonic - stage.seen()[0].monotonic) / 300
         assert len(stage.seen()) <= len(skills.split()) * (hours + 2)
 
-    beside()
+    for skills in ("1", "1 2 3"):
+        run_virtual(beside(skills))
 
 
 @in_virtual_time
 async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
     """Where the exporter beside leaves its turn, the backfill goes on after two intervals."""
     loaded = stage.configure(real(operation("1", interval="5m")))
-    with running(stage, loaded, beside=True) as run:
-        ended = await run.go(stage, 300.0, days_between(FIRST, LAST))
+    async with running(stage, loaded, beside=True) as run:
+        ended = await run.go()
     assert ended.complete
     assert all(600 <= gap < 700 for gap in gaps(stage.seen()))
 
@@ -213,32 +207,20 @@ async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
 async def test_it_stops_at_the_ceiling(stage: Stage) -> None:
     """The day's budget is never exceeded; the next day goes on behind it."""
     loaded = stage.configure(real(operation("1 2", interval="5m", daily_requests=4)))
-    with running(stage, loaded) as run:
-        job = await run.prepared(stage, 300.0, days_between(FIRST, LAST))
-        plan = await job.plan()
-        assert (plan.calls, plan.room, plan.fits) == (6, 4, False)
-        assert f"{plan.next_day:%Y-%m-%d %H:%M}" == "2026-11-19 00:00"
     ended = await fill(stage, loaded)
-    assert isinstance(ended.why, Held)
-    assert ended.why.why is Why.BUDGET
+    assert ended.why
+    assert ended.why.key == "budget"
     assert len(stage.seen()) == 4
-    assert isinstance((await fill(stage, loaded)).why, Held)
+    assert (await fill(stage, loaded)).why == ended.why
     await stage.until("2026-11-19 00:01")
     assert (await fill(stage, loaded)).complete
     assert len(stage.seen()) == 6
 
 
-@pytest.mark.parametrize(
-    ("calls", "pace", "used", "ceiling", "fits"),
-    [(31, 300, 0, None, True), (31, 300, 969, 1000, True), (31, 300, 970, 1000, False),
-     (5000, 300, 800, 1000, True), (5000, 300, 840, 1000, False)],
-)  # fmt: skip
-def test_what_fits(
-    calls: int, pace: float, used: int, ceiling: int | None, fits: bool, stage: Stage
-) -> None:
+def test_calls_today() -> None:
     """Only what would be asked today has to fit into today's budget."""
-    plan = Plan(calls, pace, used, ceiling, 14 * 3600, stage.world.start)
-    assert plan.fits is fits
+    for calls, pace, expected in ((31, 300.0, 31), (5000, 300.0, 169), (5000, 0.0, 5000)):
+        assert calls_today(calls, pace, timedelta(hours=14)) == expected
 
 
 @in_virtual_time
@@ -265,17 +247,17 @@ async def test_it_gives_up(stage: Stage) -> None:
     stage.api.answer = lambda seen: refusal("broken", 500)
     loaded = stage.configure(real(operation("1 2", interval="5m")))
     ended = await fill(stage, loaded)
-    assert isinstance(ended.why, WolkvoxError)
+    assert ended.why
     assert ended.why.reason is Reason.HTTP
     assert len(stage.seen()) == 5
     stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
     ended = await fill(stage, loaded)
-    assert isinstance(ended.why, WolkvoxError)
+    assert ended.why
     assert ended.why.reason is Reason.QUOTA
     assert len(stage.seen()) == 6
     held = await fill(stage, loaded)
-    assert isinstance(held.why, Held)
-    assert held.why.why is Why.QUOTA
+    assert held.why
+    assert held.why.key == "held.quota"
     assert len(stage.seen()) == 6
 
 
@@ -297,9 +279,9 @@ async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
     await stage.until("2026-11-18 23:41")
     async with stage.start(loaded) as exporter:
         await asyncio.sleep(400)
-        with running(stage, loaded, beside=True) as run:
+        async with running(stage, loaded, beside=True) as run:
             last = FIRST + timedelta(days=4)
-            assert (await run.go(stage, 300.0, days_between(FIRST, last))).complete
+            assert (await run.go(days_between(FIRST, last))).complete
         inbound = "wolkvox_skill_inbound_interactions"
         assert exporter.value(inbound, window="yesterday") == 100
     after = [one for one in stage.seen() if one.at >= stage.world.start.timestamp() + 14 * 3600]
@@ -321,24 +303,42 @@ def test_progress_survives_a_torn_line(tmp_path: Path) -> None:
         assert len(kept.done) == 2
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_a_progress_without_names_is_read(tmp_path: Path) -> None:
+    """A file of the first format, whose rows had places instead of names, is continued."""
+    rows = ([["inbound", 100, 90, 10, 0.4, 0.6, 0.8, 0.1, 12.0, None]], [["chat", *[None] * 9]])
+    lines = [{"format": "wolkvox-exporter backfill 1", "operation": OWNER}] + [
+        {"skill": "1", "day": str(day), "at": 5.0, "rows": row}
+        for day, row in zip((FIRST, LAST), rows, strict=True)
+    ]
+    output = tmp_path / "out.om"
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    progress_of(output).write_text(text, encoding="utf-8")
+    with open_progress(output, OWNER) as kept:
+        first = ChannelFigures("inbound", 100, 90, 10, 0.4, 0.6, 0.8, 0.1, 12.0, None)
+        assert kept.done == {("1", FIRST): (first,), ("1", LAST): (ChannelFigures("chat"),)}
+        kept.add("2", LAST, 6.0, (first,))
+    with open_progress(output, OWNER) as kept:
+        assert kept.done["1", FIRST] == kept.done["2", LAST] == (first,)
+
+
+def test_a_foreign_progress(tmp_path: Path) -> None:
+    """That of another operation or version, or none at all, is refused and left as it is."""
+    own = b'{"format": "wolkvox-exporter backfill 2", "operation": "%b"}\n' % OWNER.encode()
+    for content, message in (
         (b"something else\n", "cannot be read"),
-        (b'{"format": "x", "operation": "y"}\n', "belongs to another operation"),
-        (b'{"format": "wolkvox-exporter backfill 1", "operation": "y"}\n', "another"),
         (b"[]\n", "cannot be read"),
-    ],
-)
-def test_a_foreign_progress(tmp_path: Path, content: bytes, message: str) -> None:
-    """The progress of another operation, or no progress at all, is not added to."""
-    progress_of(tmp_path / "out").write_bytes(content)
-    with (
-        pytest.raises(StartError, match=message),
-        open_progress(tmp_path / "out", OWNER),
+        (own + b'{"skill": "1", "day": "2026-11-10", "at": 1, "rows": [[1]]}\n', "cannot be"),
+        (
+            own + b'{"skill": "1", "day": "2026-11-10", "at": 1, "rows": [1]}\n',
+            "cannot be read",
+        ),
+        (own.replace(b"backfill 2", b"backfill 3"), "another version"),
+        (own.replace(b"http", b"HTTP"), "another operation"),
     ):
-        raise AssertionError
-    assert progress_of(tmp_path / "out").read_bytes() == content
+        progress_of(tmp_path / "out").write_bytes(content)
+        with pytest.raises(StartError, match=message), open_progress(tmp_path / "out", OWNER):
+            raise AssertionError
+        assert progress_of(tmp_path / "out").read_bytes() == content
 
 
 def test_a_progress_in_use(tmp_path: Path) -> None:

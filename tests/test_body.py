@@ -34,37 +34,33 @@ def test_what_was_packed_comes_out(data: bytes, times: int) -> None:
         assert decode(wire, encoding) == whole
 
 
-@pytest.mark.parametrize("encoding", [None, "", "identity", "UTF-8", "none", "binary", "br"])
-def test_any_other_encoding_is_ignored(encoding: str | None) -> None:
+def test_any_other_encoding_is_ignored() -> None:
     """The body is read as it is."""
-    assert decode(b'{"code": 200}', encoding) == b'{"code": 200}'
+    for encoding in (None, "", "identity", "UTF-8", "none", "binary", "br"):
+        assert decode(b'{"code": 200}', encoding) == b'{"code": 200}', encoding
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "gzip, gzip", None])
-def test_nothing_is_an_empty_body(encoding: str | None) -> None:
+def test_nothing_is_an_empty_body() -> None:
     """An answer without a single byte is empty whatever its header says."""
-    assert decode(b"", encoding) == b""
+    for encoding in ("gzip", "deflate", "gzip, gzip", None):
+        assert decode(b"", encoding) == b"", encoding
 
 
-@pytest.mark.parametrize(
-    ("encoding", "wire"),
-    [
+def test_the_limit_holds_before_and_after() -> None:
+    """More than the limit on either side is too large."""
+    for encoding, wire in (
         (None, bytes(1001)),
         ("gzip", gzip.compress(bytes(1001))),
         ("gzip", gzip.compress(bytes(50_000_000))),
         ("gzip", gzip.compress(bytes(600)) * 2),
         ("gzip", gzip.compress(b"") * 90),
         ("deflate", zlib.compress(bytes(1001))),
-    ],
-    ids=range(6),  # the bytes tell the time at which they were compressed
-)
-def test_the_limit_holds_before_and_after(encoding: str | None, wire: bytes) -> None:
-    """More than the limit on either side is too large."""
-    with pytest.raises(WolkvoxError) as caught:
-        decode(wire, encoding, limit=1000)
+    ):
+        with pytest.raises(WolkvoxError) as caught:
+            decode(wire, encoding, limit=1000)
 
-    assert caught.value.reason is Reason.TOO_LARGE
-    assert caught.value.detail == "more than 1000 bytes"
+        assert caught.value.reason is Reason.TOO_LARGE, encoding
+        assert caught.value.detail == "more than 1000 bytes", encoding
 
 
 def test_exactly_the_limit_is_allowed() -> None:
@@ -73,16 +69,16 @@ def test_exactly_the_limit_is_allowed() -> None:
     assert decode(gzip.compress(b"") + gzip.compress(b"x" * 50), "gzip", limit=80) == b"x" * 50
 
 
-@pytest.mark.parametrize("cut", [1, 2, 9, 15, 30])
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_what_ends_too_early_is_malformed(encoding: str, cut: int) -> None:
+def test_what_ends_too_early_is_malformed() -> None:
     """A stream without its end was not whole."""
-    data = bytes(range(256))
-    wire = gzip.compress(data) if encoding == "gzip" else zlib.compress(data)
-    with pytest.raises(WolkvoxError) as caught:
-        decode(wire[:cut], encoding)
+    for cut in (1, 2, 9, 15, 30):
+        for encoding in ("gzip", "deflate"):
+            data = bytes(range(256))
+            wire = gzip.compress(data) if encoding == "gzip" else zlib.compress(data)
+            with pytest.raises(WolkvoxError) as caught:
+                decode(wire[:cut], encoding)
 
-    assert caught.value.reason is Reason.MALFORMED
+            assert caught.value.reason is Reason.MALFORMED, cut
 
 
 @given(encoding=st.sampled_from(["gzip", "deflate", "br", ""]), wire=st.binary())

@@ -29,9 +29,9 @@ def budget(
     return made
 
 
-@pytest.mark.parametrize(
-    ("ceiling", "intervals", "other", "lasting"),
-    [
+def test_what_whole_days_need() -> None:
+    """The shortest interval with which a full day keeps under the ceiling."""
+    cases = [
         (None, [300.0] * 100, 24, 0),
         (1000, [300.0] * 3, 24, 0),
         (864, [300.0] * 3, 0, 0),  # as large as the ceiling
@@ -42,36 +42,30 @@ def budget(
         (600, [300.0] * 2 + [3600.0] * 2, 0, 2 * DAY / 552),  # the slow ones keep theirs
         (10, [300.0] * 10, 0, DAY),
         (10, [300.0] * 10, 24, DAY),  # nothing is left for queries
-    ],
-)
-def test_what_whole_days_need(
-    ceiling: int | None, intervals: list[float], other: int, lasting: float
-) -> None:
-    """The shortest interval with which a full day keeps under the ceiling."""
-    limits = budget(ceiling, *intervals, other=other).limits(moment("2026-11-18 00:00"))
-    assert limits.lasting == pytest.approx(lasting)
-    assert limits.left == DAY
+    ]
+    for ceiling, intervals, other, lasting in cases:
+        limits = budget(ceiling, *intervals, other=other).limits(moment("2026-11-18 00:00"))
+        assert limits.lasting == pytest.approx(lasting), (ceiling, intervals, other)
+        assert limits.left == DAY
 
 
-@pytest.mark.parametrize(
-    ("now", "used", "today"),
-    [
-        ("2026-11-18 12:00", 0, 0),
-        ("2026-11-18 12:00", 288, 0),  # 288 of 576 left, for twice 144
-        ("2026-11-18 12:00", 289, 86400 / 287),
-        ("2026-11-18 12:00", 476, 864),
-        ("2026-11-18 18:00", 566, 4320),
-        ("2026-11-18 18:00", 575, 43200),  # longer than the day: for both the last call
-        ("2026-11-18 18:00", 576, DAY),
-        ("2026-11-18 18:00", 9999, DAY),
-        ("2026-11-18 23:59", 575, 0),  # one call is all that is left to make
-    ],
-)
-def test_what_is_left_of_a_costly_day(now: str, used: int, today: float) -> None:
+def test_what_is_left_of_a_costly_day() -> None:
     """What is left of the budget is spread over what is left of the day."""
-    limits = budget(576, 300.0, 300.0, used=used).limits(moment(now))
-    assert limits.today == pytest.approx(today)
-    assert limits.lasting == 0
+    cases = [
+        ("12:00", 0, 0),
+        ("12:00", 288, 0),  # 288 of 576 left, for twice 144
+        ("12:00", 289, 86400 / 287),
+        ("12:00", 476, 864),
+        ("18:00", 566, 4320),
+        ("18:00", 575, 43200),  # longer than the day: for both the last call
+        ("18:00", 576, DAY),
+        ("18:00", 9999, DAY),
+        ("23:59", 575, 0),  # one call is all that is left to make
+    ]
+    for now, used, today in cases:
+        limits = budget(576, 300.0, 300.0, used=used).limits(moment(f"2026-11-18 {now}"))
+        assert limits.today == pytest.approx(today), (now, used)
+        assert limits.lasting == 0
 
 
 def test_poll_hours_are_part_of_the_plan() -> None:
@@ -122,33 +116,19 @@ def test_days_of_23_and_25_hours() -> None:
     assert made.limits(start).left == 23 * 3600
 
 
-@pytest.mark.parametrize(
-    ("limits", "configured", "interval"),
-    [
-        (NO_LIMITS, 300.0, 300.0),
-        (Limits(864.0, 0.0, 5000.0), 300.0, 864.0),
-        (Limits(864.0, 0.0, 5000.0), 900.0, 900.0),
-        (Limits(864.0, 2000.0, 5000.0), 300.0, 2000.0),
-        (Limits(864.0, DAY, 5000.0), 300.0, 5000.0),  # no longer than today lasts
-        (Limits(864.0, DAY, 10.0), 300.0, 864.0),
-    ],
-)
-def test_the_interval_in_force(limits: Limits, configured: float, interval: float) -> None:
-    """The longest of what is configured, what days need, and what is left of today."""
-    assert limits.interval(configured) == interval
-
-
-@pytest.mark.parametrize(
-    ("limits", "slot"),
-    [
-        (NO_LIMITS, 1300.0),
-        (Limits(864.0, 0.0, 5000.0), 1864.0),
-        (Limits(0.0, 2000.0, 5000.0), 3000.0),
-        (Limits(0.0, DAY, 5000.0), 6100.0),  # tomorrow begins, with a budget of its own
-        (Limits(864.0, DAY, 100.0), 1864.0),
-        (Limits(0.0, DAY, 0.0), 1300.0),
-    ],
-)
-def test_the_next_slot(limits: Limits, slot: float) -> None:
-    """An attempt at 1,000 s, seen at 1,100 s: tomorrow's polls wait for no limit of today."""
-    assert limits.slot(1000.0, 300.0, now=1100.0) == slot
+def test_the_interval_in_force_and_the_next_slot() -> None:
+    """The longest of what is configured, what days need and what is left of today; tomorrow
+    begins with a budget of its own, and its polls wait for no limit of today.
+    """
+    cases = [
+        (NO_LIMITS, 300.0, 300.0, 1300.0),
+        (Limits(864.0, 0.0, 5000.0), 300.0, 864.0, 1864.0),
+        (Limits(864.0, 0.0, 5000.0), 900.0, 900.0, 1900.0),
+        (Limits(864.0, 2000.0, 5000.0), 300.0, 2000.0, 3000.0),
+        (Limits(864.0, DAY, 5000.0), 300.0, 5000.0, 6100.0),  # no longer than today lasts
+        (Limits(864.0, DAY, 10.0), 300.0, 864.0, 1864.0),
+        (Limits(0.0, DAY, 0.0), 300.0, 300.0, 1300.0),
+    ]
+    for limits, configured, interval, slot in cases:
+        assert limits.interval(configured) == interval, limits
+        assert limits.slot(1000.0, configured, now=1100.0) == slot, limits

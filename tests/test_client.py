@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import h11
 import httpx
@@ -21,13 +22,16 @@ import respx
 
 from exporter import __version__
 from exporter.errors import ConfigError, Reason, WolkvoxError
+from exporter.operations import connect
+from exporter.runtime import system_clock
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.information import Skill, TokenInfo
-from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.report import Skill, SkillReport, TokenInfo
 from exporter.wolkvox.transport import KEEPALIVE_EXPIRY, tls_context
 from exporter.wolkvox.windows import whole_day
+from tests.config_support import operation
 from tests.needs import run
-from tests.quirks import QUIRKS, Quirk, cells, envelope, error
+from tests.quirks import QUIRKS, cells, envelope, error
+from tests.web_support import Pair, make_pair
 
 pytestmark = pytest.mark.anyio
 
@@ -38,25 +42,9 @@ WINDOW = whole_day(date(2026, 11, 21))
 GOOD = envelope([cells()])
 
 
-def make_client(
-    url: str = API,
-    *,
-    timeout: float = 5.0,
-    ca_file: Path | None = None,
-    proxy: str | None = None,
-    trust_env: bool = False,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> WolkvoxClient:
+def make_client(url: str = API, *, timeout: float = 5.0, **settings: Any) -> WolkvoxClient:
     """A client whose settings matter only where a test gives them."""
-    return WolkvoxClient(
-        url,
-        timeout=timeout,
-        ca_file=ca_file,
-        proxy=proxy,
-        trust_env=trust_env,
-        monotonic=time.monotonic,
-        transport=transport,
-    )
+    return WolkvoxClient(url, timeout=timeout, monotonic=time.monotonic, **settings)
 
 
 class Wire(httpx.AsyncByteStream):
@@ -71,9 +59,8 @@ class Wire(httpx.AsyncByteStream):
 
 def http(body: bytes, *headers: str, status: int = 200, framed: bool = True) -> bytes:
     """An answer as it goes over the wire."""
-    lines = [f"HTTP/1.1 {status} Told", *headers]
-    if framed:
-        lines.append(f"Content-Length: {len(body)}")
+    length = [f"Content-Length: {len(body)}"] if framed else []
+    lines = [f"HTTP/1.1 {status} Told", *headers, *length]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
@@ -159,20 +146,38 @@ def secret_free(text: str) -> bool:
     return not any(TOKEN[at : at + 8] in text for at in range(len(TOKEN) - 7))
 
 
-@pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.name)
-async def test_each_quirk(quirk: Quirk, respx_mock: respx.MockRouter) -> None:
+async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read a little and reset the connection."""
+    await reader.read(1)
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def test_each_quirk(respx_mock: respx.MockRouter) -> None:
     """What a server sends becomes a report or one reason, compressed or not."""
-    answer = httpx.Response(quirk.status, headers=quirk.headers, stream=Wire(quirk.body))
-    respx_mock.get(f"{API}reports_manager.php").mock(return_value=answer)
-    if isinstance(quirk.expect, Reason):
-        failure = await fail(make_client())
-        assert (failure.reason, failure.reached) == (quirk.expect, True)
-        assert failure.detail.isprintable()
-    else:
-        report = await ask(make_client())
-        assert tuple(found.channel for found in report.channels) == quirk.channels
-        assert tuple(fault.field for fault in report.errors) == quirk.lost
-        assert report.dropped == quirk.dropped
+    for quirk in QUIRKS:
+        answer = httpx.Response(quirk.status, headers=quirk.headers, stream=Wire(quirk.body))
+        respx_mock.get(f"{API}reports_manager.php").mock(return_value=answer)
+        if isinstance(quirk.expect, Reason):
+            failure = await fail(make_client())
+            assert (failure.reason, failure.reached) == (quirk.expect, True), quirk.name
+            assert failure.detail.isprintable(), quirk.name
+        else:
+            report = await ask(make_client())
+            assert tuple(one.channel for one in report.channels) == quirk.channels, quirk.name
+            assert tuple(one.field for one in report.errors) == quirk.lost, quirk.name
+            assert report.dropped == quirk.dropped, quirk.name
+            assert bool(report.channels) is (quirk.expect == "rows"), quirk.name
+
+
+def test_the_quirks_are_many() -> None:
+    """Their names are unique, and they cover every reason that an answer can have."""
+    names = [quirk.name for quirk in QUIRKS]
+    never = {Reason.CONNECT, Reason.INTERRUPTED, Reason.TIMEOUT, Reason.INTERNAL}
+
+    assert len(set(names)) == len(names) >= 100
+    assert {quirk.expect for quirk in QUIRKS} >= set(Reason) - never
 
 
 async def test_the_question_is_what_the_api_wants() -> None:
@@ -235,92 +240,57 @@ async def test_a_slow_drip_does_not_outlast_the_deadline() -> None:
     assert failure.detail.startswith("no whole answer within 0.5 s, after ")
 
 
-@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-", http(b"{}")[:-1]])
-async def test_a_server_that_falls_silent_times_out(sent: bytes) -> None:
+async def test_a_server_that_falls_silent_times_out() -> None:
     """Silence before, within and after the headers is a timeout that may have counted."""
-
-    async def stop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await server.head(reader)
-        writer.write(sent)
-        await reader.read()
-
-    async with serving(stop) as server:
-        failure = await fail(make_client(server.url, timeout=1.0))
-
-    assert (failure.reason, failure.reached) == (Reason.TIMEOUT, True)
+    for sent in (b"", b"HTTP/1.1 200 OK\r\nContent-", http(b"{}")[:-1]):
+        async with serving(None, sent) as server:
+            failure = await fail(make_client(server.url, timeout=0.5))
+        assert (failure.reason, failure.reached) == (Reason.TIMEOUT, True), sent
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"",
-        b"HTTP/1.1 200 OK\r\nContent-",
-        http(GOOD)[:-1],
-        http(b"5\r\nabc", "Transfer-Encoding: chunked", framed=False),
-        b"220 mail.example ESMTP\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
-    ],
-)
-async def test_an_answer_that_is_not_whole_is_interrupted(sent: bytes) -> None:
-    """A connection closed early, and what is no HTTP, is told as such."""
-    async with serving(None, sent, close=True) as server:
+async def test_an_answer_that_is_not_whole_is_interrupted() -> None:
+    """A connection closed early or reset, and what is no HTTP, is told as such."""
+    chunked = http(b"5\r\nabc", "Transfer-Encoding: chunked", framed=False)
+    for sent in (
+        *(b"", b"HTTP/1.1 200 OK\r\nContent-", http(GOOD)[:-1], chunked),
+        *(b"220 mail.example ESMTP\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000),
+    ):
+        async with serving(None, sent, close=True) as server:
+            failure = await fail(make_client(server.url))
+        assert (failure.reason, failure.reached) == (Reason.INTERRUPTED, True), sent
+    async with serving(reset) as server:
         failure = await fail(make_client(server.url))
-
     assert (failure.reason, failure.reached) == (Reason.INTERRUPTED, True)
 
 
-@pytest.mark.parametrize(
-    ("status", "message", "reason"),
-    [
+async def test_an_error_that_breaks_off_is_told_by_what_came() -> None:
+    """A length that is wrong, or a body without its end, does not hide a used-up quota."""
+    for status, message, reason in (
         (403, "TOKEN LIMIT EXCEEDED", Reason.QUOTA),
         (403, "MAINTENANCE", Reason.FORBIDDEN),
         (503, "", Reason.HTTP),
-    ],
-)
-@pytest.mark.parametrize("close", [True, False])
-async def test_an_error_that_breaks_off_is_told_by_what_came(
-    status: int, message: str, reason: Reason, close: bool
-) -> None:
-    """A length that is wrong, or a body without its end, does not hide a used-up quota."""
-    answer = http(error(status, message), "Content-Length: 500", status=status, framed=False)
-    async with serving(None, answer, close=close) as server:
-        failure = await fail(make_client(server.url, timeout=30 if close else 1.0))
-
-    assert (failure.reason, failure.reached) == (reason, True)
+    ):
+        body = error(status, message)
+        answer = http(body, "Content-Length: 500", status=status, framed=False)
+        for close in (True, False):
+            async with serving(None, answer, close=close) as server:
+                failure = await fail(make_client(server.url, timeout=30 if close else 0.5))
+            assert (failure.reason, failure.reached) == (reason, True), message
 
 
-async def test_a_reset_is_interrupted() -> None:
-    """A reset after the request may have been counted by the server."""
-
-    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await server.head(reader)
-        raw = writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.transport.abort()
-
-    async with serving(reset) as server:
-        failure = await fail(make_client(server.url))
-
-    assert (failure.reason, failure.reached) == (Reason.INTERRUPTED, True)
-
-
-@pytest.mark.parametrize(
-    ("url", "kind"),
-    [
-        ("http://127.0.0.1:{port}/", "connect"),
-        ("https://127.0.0.1:{port}/", "connect"),
-        ("https://a..b/", "server"),
-        ("https://nobody.invalid/", "server"),
-    ],
-)
-async def test_a_connection_never_made_has_a_kind_of_its_own(url: str, kind: str) -> None:
+async def test_a_connection_never_made_has_a_kind_of_its_own() -> None:
     """Refused or without an address: nothing can have counted, and what to check differs."""
     async with serving(None, b"") as server:
         port = server.port
-
-    failure = await fail(make_client(url.format(port=port)))
-
-    assert (failure.reason, failure.reached, failure.kind) == (Reason.CONNECT, False, kind)
+    for url, kind in (
+        (f"http://127.0.0.1:{port}/", "connect"),
+        (f"https://127.0.0.1:{port}/", "connect"),
+        ("https://a..b/", "server"),
+        ("https://nobody.invalid/", "server"),
+    ):
+        failure = await fail(make_client(url))
+        shown = (failure.reason, failure.reached, failure.kind)
+        assert shown == (Reason.CONNECT, False, kind), url
 
 
 async def test_a_plain_server_asked_for_tls_was_never_reached() -> None:
@@ -338,30 +308,22 @@ async def test_a_plain_server_asked_for_tls_was_never_reached() -> None:
     assert f"127.0.0.1:{server.port}: " in failure.detail
 
 
-@pytest.mark.parametrize("by_proxy", [False, True])
-@pytest.mark.parametrize("reset", [False, True])
-async def test_what_ends_before_the_request_leaves_was_never_reached(
-    by_proxy: bool, reset: bool
-) -> None:
+async def test_what_ends_before_the_request_leaves_was_never_reached() -> None:
     """Reset or closed after the connection, in the handshake or by a proxy."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
-        if reset:
-            raw = writer.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
 
-    async with serving(hang_up) as server:
-        there = f"127.0.0.1:{server.port}"
-        client = (
-            make_client(proxy=f"http://{there}")
-            if by_proxy
-            else make_client(f"https://{there}/")
-        )
-        failure = await fail(client)
-
-    assert (failure.reason, failure.reached, failure.kind) == (Reason.CONNECT, False, "connect")
+    for end in (hang_up, reset):
+        async with serving(end) as server:
+            there = f"127.0.0.1:{server.port}"
+            for client in (
+                make_client(proxy=f"http://{there}"),
+                make_client(f"https://{there}/"),
+            ):
+                failure = await fail(client)
+                shown = (failure.reason, failure.reached, failure.kind)
+                assert shown == (Reason.CONNECT, False, "connect"), end
 
 
 async def test_a_handshake_without_an_end_was_never_reached() -> None:
@@ -390,18 +352,6 @@ async def test_a_redirect_is_not_followed() -> None:
     assert other.connections == 0
 
 
-async def test_cookies_are_not_kept() -> None:
-    """A session of PHP would let one request wait for another."""
-    async with (
-        serving(None, http(GOOD, "Set-Cookie: PHPSESSID=1; Path=/")) as server,
-        make_client(server.url) as client,
-    ):
-        await client.skill_11(TOKEN, "4173", WINDOW)
-        await client.skill_11(TOKEN, "4190", WINDOW)
-
-    assert b"cookie" not in server.heads[1].lower()
-
-
 async def test_a_connection_serves_a_round_and_is_replaced_after_a_failure() -> None:
     """Good answers share a connection; after a bad body the next one is new."""
     answers = [http(GOOD), http(GOOD), http(b"x", "Content-Encoding: gzip"), http(GOOD)]
@@ -414,6 +364,16 @@ async def test_a_connection_serves_a_round_and_is_replaced_after_a_failure() -> 
         await client.skill_11(TOKEN, "4", WINDOW)
 
     assert server.connections == 2
+
+
+async def test_cookies_are_not_kept() -> None:
+    """A session of PHP would let one request wait for another."""
+    answer = http(GOOD, "Set-Cookie: PHPSESSID=1; Path=/")
+    async with serving(None, answer) as server, make_client(server.url) as client:
+        await client.skill_11(TOKEN, "4173", WINDOW)
+        await client.skill_11(TOKEN, "4190", WINDOW)
+
+    assert b"cookie" not in server.heads[1].lower()
 
 
 async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
@@ -470,44 +430,44 @@ async def test_a_large_error_page_is_still_told_by_its_status() -> None:
 # --- secrets ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "token", ["", " ", "a b ", "a\nb", "a\r\nX: y", "ñ", "\ud800", "a\x00"]
-)
-async def test_a_token_that_is_no_header_is_not_sent(token: str) -> None:
+async def test_a_token_that_is_no_header_is_not_sent() -> None:
     """It is refused as unauthorized before anything leaves."""
     async with serving(None, http(GOOD)) as server:
-        failure = await fail(make_client(server.url), token)
-
-    assert (failure.reason, failure.reached) == (Reason.UNAUTHORIZED, False)
+        for token in ("", " ", "a b ", "a\nb", "a\r\nX: y", "ñ", "\ud800", "a\x00"):
+            failure = await fail(make_client(server.url), token)
+            assert (failure.reason, failure.reached) == (Reason.UNAUTHORIZED, False), token
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 500])
 async def test_a_server_that_echoes_the_token_tells_nobody(
-    status: int, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No failure, its cause or its context shows the token, whatever the server says."""
     caplog.set_level("DEBUG")
-    echo = error(status, f"bad {TOKEN} {TOKEN[5:40]} {TOKEN.upper()} " + "x" * 140 + TOKEN)
-    answer = http(echo, f"Location: https://x.test/?t={TOKEN}", status=status)
-    async with serving(None, answer) as server:
-        failure = await fail(make_client(server.url))
-
-    shown = f"{failure} {failure!r} {failure.args} {failure.detail}"
-    assert secret_free(shown)
-    assert failure.__cause__ is None
-    assert failure.__context__ is None
+    for status in (200, 302, 400, 401, 403, 404, 500):
+        echo = f"bad {TOKEN} {TOKEN[5:40]} {TOKEN.upper()} " + "x" * 140 + TOKEN
+        there = f"Location: https://x.test/?t={TOKEN}"
+        answer = http(error(status, echo), there, status=status)
+        async with serving(None, answer) as server:
+            failure = await fail(make_client(server.url))
+        assert secret_free(f"{failure} {failure!r} {failure.args} {failure.detail}"), status
+        assert failure.__cause__ is failure.__context__ is None, status
     assert secret_free("".join(r.getMessage() for r in caplog.records if r.name == "httpx"))
 
 
 async def test_an_echo_among_the_cells_reaches_no_label() -> None:
     """Neither a channel nor the text of an unreadable cell carries the token."""
     row = cells(f"chat-{TOKEN}", asa=TOKEN, ata=f"x {TOKEN[:20]}")
-    async with serving(None, http(envelope([row]))) as server:
+    piece = cells(f"chat-{TOKEN[4:20]}", asa="x")
+    async with serving(None, http(envelope([row, piece]))) as server:
         report = await ask(make_client(server.url))
-
-    assert report.channels[0].channel == "chat-[token]"
-    assert [fault.text for fault in report.errors] == ["[token]", "x [token]"]
+    assert [one.channel for one in report.channels] == ["chat-[token]"]
+    assert [fault.text for fault in report.errors] == ["[token]", "x [token]", "x"]
+    listed = {"skill_id": "1", "skill_name": f"Cola {TOKEN[4:20].upper()}"}
+    async with serving(None, http(envelope([listed]))) as server:
+        client = make_client(server.url)
+        async with client:
+            assert await client.skills(TOKEN) == (Skill("1", "Cola [token]", ""),)
 
 
 # --- proxies ----------------------------------------------------------------------------
@@ -538,15 +498,16 @@ async def test_a_tunnel_that_breaks_does_not_block_the_next_request() -> None:
     assert proxy.connections == 3
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_the_environment_sends_nothing_for_loopback_elsewhere(
-    host: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A demo on this machine works behind a company's proxy settings."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     async with serving(None, http(GOOD)) as server:
-        url = f"http://{host}:{server.port}/"
-        assert (await ask(make_client(url, trust_env=True))).channels
+        for host in ("127.0.0.1", "localhost"):
+            url = f"http://{host}:{server.port}/"
+            found = await ask(connect(operation(server=None, url=url), system_clock()))
+            assert found.channels, host
 
 
 async def test_an_explicit_proxy_holds_for_loopback_too() -> None:
@@ -557,31 +518,23 @@ async def test_an_explicit_proxy_holds_for_loopback_too() -> None:
     assert proxy.heads[0].startswith(b"GET http://127.0.0.1:1/reports_manager.php")
 
 
-@pytest.mark.parametrize(
-    ("proxy", "why"),
-    [
+def test_a_proxy_that_cannot_be_used_is_an_error_of_the_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given or from the environment, it is told without its password; https is accepted."""
+    for proxy, why in (
         ("ftp://user:geheim@proxy.test", "no usable URL"),
         ("http://user:geheim@proxy.test:port", "no usable URL"),
         ("proxy.test:3128", "no usable URL"),
         ("socks5://proxy.test", "SOCKS"),
-    ],
-)
-def test_a_proxy_that_cannot_be_used_is_an_error_of_the_configuration(
-    proxy: str, why: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given or from the environment, it is told without its password."""
-    with pytest.raises(ConfigError, match=f"^proxy: the proxy.*{why}") as given:
-        make_client(proxy=proxy)
-    assert "geheim" not in str(given.value)
-
-    if "://" in proxy:
-        monkeypatch.setenv("ALL_PROXY", proxy)
-        with pytest.raises(ConfigError, match=f"environment.*{why}"):
-            make_client(trust_env=True)
-
-
-def test_a_proxy_over_tls_trusts_the_same_authorities() -> None:
-    """An https proxy is accepted."""
+    ):
+        with pytest.raises(ConfigError, match=f"^proxy: the proxy.*{why}") as given:
+            make_client(proxy=proxy)
+        assert "geheim" not in str(given.value)
+        if "://" in proxy:
+            monkeypatch.setenv("ALL_PROXY", proxy)
+            with pytest.raises(ConfigError, match=f"environment.*{why}"):
+                make_client(trust_env=True)
     make_client(proxy="https://proxy.test:3129")
 
 
@@ -595,17 +548,9 @@ def test_a_base_url_that_is_none_is_an_error_of_the_configuration() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate for 127.0.0.1 in one file, by the plain recipe."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    openssl(
-        path.parent,
-        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-        *("-nodes", "-keyout", str(path), "-out", f"{path}.crt", "-days", "2"),
-        *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
-    )
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A self-signed certificate for 127.0.0.1."""
+    return make_pair(tmp_path_factory.mktemp("tls"), "test", "IP:127.0.0.1")
 
 
 def openssl(directory: Path, *argv: str) -> None:
@@ -637,15 +582,15 @@ def signed(directory: Path, extensions: str) -> None:
     (directory / "server.pem").write_text(both)
 
 
-@pytest.mark.parametrize(
-    "extensions",
-    [
-        "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=none",
-        "basicConstraints=CA:TRUE\nkeyUsage=keyCertSign",
-        "basicConstraints=critical,CA:TRUE",
-    ],
-    ids=["no key identifiers", "constraints not critical", "no key usage"],
-)
+AUTHORITIES = {
+    "no key identifiers": "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
+    "subjectKeyIdentifier=none",
+    "constraints not critical": "basicConstraints=CA:TRUE\nkeyUsage=keyCertSign",
+    "no key usage": "basicConstraints=critical,CA:TRUE",
+}
+
+
+@pytest.mark.parametrize("extensions", AUTHORITIES.values(), ids=AUTHORITIES)
 async def test_a_private_authority_need_not_be_perfect(
     extensions: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -672,14 +617,14 @@ async def test_a_private_authority_need_not_be_perfect(
     assert "not valid for 'localhost'" in failure.detail
 
 
-async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate: Path) -> None:
+async def test_a_private_authority_is_trusted_only_where_it_is_given(pair: Pair) -> None:
     """TLS is verified; `ca_file` adds an authority."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate)
+    tls.load_cert_chain(pair.cert, pair.key)
     async with serving(None, http(GOOD), tls=tls) as server:
         url = f"https://127.0.0.1:{server.port}/"
         failure = await fail(make_client(url))
-        report = await ask(make_client(url, ca_file=Path(f"{certificate}.crt")))
+        report = await ask(make_client(url, ca_file=pair.cert))
 
     assert (failure.reason, failure.reached) == (Reason.CONNECT, False)
     assert "CERTIFICATE_VERIFY_FAILED" in failure.detail
@@ -688,9 +633,9 @@ async def test_a_private_authority_is_trusted_only_where_it_is_given(certificate
     assert tls_context(None).verify_flags == httpx.create_ssl_context().verify_flags
 
 
-def test_tls_contexts_are_shared_until_the_file_changes(certificate: Path) -> None:
+def test_tls_contexts_are_shared_until_the_file_changes(pair: Pair) -> None:
     """200 operations do not cost 200 contexts; a renewed authority is seen."""
-    ca_file = Path(f"{certificate}.crt")
+    ca_file = pair.cert
     first = tls_context(ca_file)
 
     assert tls_context(None) is tls_context(None)
@@ -701,7 +646,7 @@ def test_tls_contexts_are_shared_until_the_file_changes(certificate: Path) -> No
 
 
 def test_a_ca_file_that_cannot_be_loaded_is_an_error_of_the_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """Missing, empty or a directory: told with the file's name."""
     empty = tmp_path / "empty.pem"
@@ -714,21 +659,18 @@ def test_a_ca_file_that_cannot_be_loaded_is_an_error_of_the_configuration(
 # --- the border of foreign exceptions -----------------------------------------------------
 
 
-def _descendants(kind: type[BaseException]) -> Iterator[type[BaseException]]:
+def _descendants(kind: type[Exception]) -> Iterator[type[Exception]]:
     yield kind
     for child in kind.__subclasses__():
         yield from _descendants(child)
 
 
-HTTPX_ERRORS = sorted(
-    {
-        error
-        for root in (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
-        for error in _descendants(root)
-        if error.__module__.startswith("httpx")
-    },
-    key=lambda kind: kind.__name__,
-)
+HTTPX_ERRORS = {
+    error
+    for root in (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
+    for error in _descendants(root)
+    if error.__module__.startswith("httpx")
+}
 EXPECTED = {
     Reason.CONNECT: "ConnectError ConnectTimeout PoolTimeout ProxyError UnsupportedProtocol",
     Reason.TIMEOUT: "TimeoutException ReadTimeout WriteTimeout",
@@ -745,9 +687,8 @@ def _make(kind: type[Exception]) -> Exception:
     request = httpx.Request("GET", "https://x.test", headers={"wolkvox-token": TOKEN})
     if kind is httpx.HTTPStatusError:
         return httpx.HTTPStatusError("x", request=request, response=httpx.Response(500))
-    if kind in (httpx.StreamConsumed, httpx.StreamClosed):
-        return kind()
-    if kind in (httpx.ResponseNotRead, httpx.RequestNotRead):
+    stateless = httpx.StreamConsumed, httpx.StreamClosed, httpx.ResponseNotRead
+    if kind in (*stateless, httpx.RequestNotRead):
         return kind()
     failure = kind(f"x {TOKEN}")
     if isinstance(failure, httpx.RequestError):
@@ -755,48 +696,28 @@ def _make(kind: type[Exception]) -> Exception:
     return failure
 
 
-@pytest.mark.parametrize("kind", HTTPX_ERRORS, ids=lambda kind: kind.__name__)
-async def test_every_exception_of_httpx_has_one_reason(
-    kind: type[Exception], respx_mock: respx.MockRouter
-) -> None:
-    """No class of httpx gets past the client, also none of a later version."""
-    (expected,) = [
-        reason for reason, names in EXPECTED.items() if kind.__name__ in names.split()
-    ]
-
-    respx_mock.get(f"{API}reports_manager.php").mock(side_effect=_make(kind))
-    failure = await fail(make_client())
-
-    assert failure.reason is expected
-    assert failure.reached is (expected is not Reason.CONNECT)
-    assert secret_free(str(failure))
-    assert failure.__context__ is None
-
-
-@pytest.mark.parametrize(
-    ("foreign", "reason"),
-    [
+async def test_every_foreign_exception_has_one_reason(respx_mock: respx.MockRouter) -> None:
+    """No class of httpx gets past the client, nor what leaks through it from below."""
+    reasons = {name: reason for reason, names in EXPECTED.items() for name in names.split()}
+    for foreign, expected in (
+        *((_make(kind), reasons[kind.__name__]) for kind in HTTPX_ERRORS),
         (OSError(104, "Connection reset by peer"), Reason.INTERRUPTED),
         (ssl.SSLError(1, "alert certificate required"), Reason.INTERRUPTED),
         (TimeoutError(), Reason.TIMEOUT),
         (UnicodeError("label too long"), Reason.INTERRUPTED),
         (h11.RemoteProtocolError("illegal"), Reason.INTERRUPTED),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-async def test_what_leaks_from_below_has_a_reason_too(
-    foreign: Exception, reason: Reason, respx_mock: respx.MockRouter
-) -> None:
-    """Exceptions that httpx does not translate are told as well."""
-    respx_mock.get(f"{API}reports_manager.php").mock(side_effect=foreign)
-    failure = await fail(make_client())
-
-    assert (failure.reason, failure.reached) == (reason, True)
+    ):
+        respx_mock.get(f"{API}reports_manager.php").mock(side_effect=foreign)
+        failure = await fail(make_client())
+        assert failure.reason is expected, foreign
+        assert failure.reached is (expected is not Reason.CONNECT), foreign
+        assert secret_free(str(failure)), foreign
+        assert failure.__context__ is None, foreign
 
 
-@pytest.mark.parametrize(
-    ("cause", "kind"),
-    [
+async def test_the_first_cause_of_no_connection_decides_its_kind() -> None:
+    """Only what may be the allow list's doing is `connect`."""
+    for cause, kind in (
         (ConnectionRefusedError(111, "Connection refused"), "connect"),
         (ConnectionResetError(104, "Connection reset by peer"), "connect"),
         (TimeoutError(110, "Connection timed out"), "connect"),
@@ -807,19 +728,13 @@ async def test_what_leaks_from_below_has_a_reason_too(
         (ssl.SSLCertVerificationError(1, "unable to get local issuer"), "tls"),
         (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "tls"),
         (OSError(24, "Too many open files"), "machine"),
-    ],
-    ids=str,
-)
-async def test_the_first_cause_of_no_connection_decides_its_kind(
-    cause: Exception, kind: str
-) -> None:
-    """Only what may be the allow list's doing is `connect`."""
+    ):
 
-    def refuse(request: httpx.Request) -> httpx.Response:
-        message = "All connection attempts failed"
-        raise httpx.ConnectError(message) from ExceptionGroup("failed", [cause])
+        def refuse(request: httpx.Request, cause: Exception = cause) -> httpx.Response:
+            message = "All connection attempts failed"
+            raise httpx.ConnectError(message) from ExceptionGroup("failed", [cause])
 
-    failure = await fail(make_client(transport=httpx.MockTransport(refuse)))
-
-    assert (failure.reason, failure.reached, failure.kind) == (Reason.CONNECT, False, kind)
-    assert str(cause) in failure.detail
+        failure = await fail(make_client(transport=httpx.MockTransport(refuse)))
+        shown = (failure.reason, failure.reached, failure.kind)
+        assert shown == (Reason.CONNECT, False, kind), cause
+        assert str(cause) in failure.detail

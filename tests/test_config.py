@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -53,17 +52,6 @@ def refused(*paths: Path, environ: Mapping[str, str] = TOKENS) -> list[Problem]:
     return list(caught.value.problems)
 
 
-def longest_wait(value: object) -> str:
-    """Write a target that takes any duration."""
-    return f"{{asa: {{max: {json.dumps(value)}}}}}"
-
-
-def why_not(**keys: object) -> str:
-    """Return the reason of the one problem of an operation."""
-    [problem] = problems_of(text_of(written(**keys)))
-    return problem.reason
-
-
 def places(problems: Iterable[Problem]) -> list[Place]:
     """Return where problems are: line, operation, path."""
     return [(one.line, one.operation, one.path) for one in problems]
@@ -75,10 +63,6 @@ def test_the_least_an_operation_says() -> None:
     [one] = made.operations
     assert (one.name, one.server, one.loopback) == ("acme", "wv0013", False)
     assert one.base_url == "https://wv0013.wolkvox.com/api/v2/"
-    assert one.timezone == ZoneInfo("America/Bogota")
-    assert (one.interval, one.timeout, one.stale_after) == (300, 60, 900)
-    assert (one.daily_requests, one.poll_hours, one.ca_file, one.proxy) == (None,) * 4
-    assert (one.token_info, one.discover, one.sla, dict(one.labels)) == (False, False, (), {})
     assert one.skills == (Skill("4173", "4173", None),)
     assert one.token.read().get_secret_value() == "canary-0123456789"
     assert made.warnings == ()
@@ -172,70 +156,10 @@ def test_operations_that_say_the_same_are_equal() -> None:
     assert configuration(token).operations != configuration(other).operations
 
 
-def test_a_problem_of_the_defaults_is_reported_once() -> None:
-    """What is wrong in the defaults is reported there, and hides nothing of the operations."""
-    found = problems_of(
-        text_of(
-            written(timeout=5),
-            written("a b", token_env="OTHER_TOKEN"),
-            defaults="interval: 1m, sla: 3, labels: {x: [], job: y}, shard: 1",
-        )
-    )
-    assert places(found) == [
-        (1, "", "defaults.labels.x"),
-        (1, "", "defaults.labels.job"),
-        (1, "", "defaults.sla"),
-        (1, "", "defaults.interval"),
-        (3, "operation acme", "timeout"),
-        (4, "operation #2", "name"),
-    ]
-
-
-@pytest.mark.parametrize("defaults", ["", "3", "[interval]"])
-def test_defaults_are_a_mapping(defaults: str) -> None:
-    """Nothing and anything else are one problem; the operations are judged without them."""
-    text = f"defaults: {defaults}\n" + text_of(written(interval=5))
-    assert places(problems_of(text)) == [(1, "", "defaults"), (3, "operation acme", "interval")]
-
-
-def test_a_wrong_default_that_no_operation_takes_is_a_problem_too() -> None:
-    """Every operation has a key of its own, and the default is still wrong."""
-    text = text_of(written(timezone="America/Lima"), defaults="timezone: Limma")
-    assert places(problems_of(text)) == [(1, "", "defaults.timezone")]
-
-
 def test_a_default_is_judged_with_the_operation_that_takes_it() -> None:
-    """A default that is right alone may be wrong beside a key of an operation."""
-    text = text_of(written(interval="20m"), defaults="stale_after: 15m")
-    assert places(problems_of(text)) == [(1, "", "defaults.stale_after")]
+    """A default that is wrong beside a key of one operation may be replaced there."""
     made = configuration(written(interval="20m", stale_after="1h"), defaults="stale_after: 15m")
     assert made.operations[0].stale_after == 3600
-
-
-def test_one_wrong_key_hides_no_other_problem() -> None:
-    """What is wrong inside a list is left out, and the rest of the list is still checked."""
-    text = text_of(
-        written(
-            "a",
-            interval=1,
-            timeout="1h",
-            skills="[{id: 1, nam: x}, {id: 1, interval: 5}, {id: 2, interval: 1m}]",
-            sla="[{skills: [9], asa: {max: 5}, labels: {}},"
-            " {hours: PH off, abandonment: {max: }}]",
-        )
-    )
-    assert {path for _, _, path in places(problems_of(text))} == {
-        "interval",
-        "timeout",
-        "skills.0.nam",
-        "skills.1.id",
-        "skills.1.interval",
-        "skills.2.interval",
-        "sla.0.asa.max",
-        "sla.0.labels",
-        "sla.0.skills.0",
-        "sla.1.abandonment.max",
-    }
 
 
 def test_very_many_problems_take_no_time() -> None:
@@ -291,16 +215,6 @@ def test_a_problem_names_file_line_and_operation(write: Write) -> None:
     told = [str(problem) for problem in refused(file, environ={"T": "canary"})]
     assert told[0].startswith(f"{file}:39: operation op37, skills.0.nombre: is not a known key")
     assert told[1].startswith(f"{file}:40: operation #39, name: is missing")
-
-
-def test_messages_are_in_spanish_where_the_locale_is() -> None:
-    """The first variable that is set decides, as for every program."""
-    text = text_of(written(interval=5, timezone="Limma", colour="red"))
-    spanish = [one.reason for one in problems_of(text, {**TOKENS, "LANG": "es_CO.UTF-8"})]
-    english = [one.reason for one in problems_of(text, {**TOKENS, "LC_ALL": "C", "LANG": "es"})]
-    assert len(spanish) == len(english) == 3
-    assert all("no es" in one or "no tiene" in one for one in spanish)
-    assert all("is not" in one or "has no" in one for one in english)
 
 
 def test_shared_tokens_are_grouped() -> None:
@@ -361,61 +275,31 @@ def test_a_channel_that_wolkvox_does_not_document_is_warned_about() -> None:
     assert "did you mean" not in odd[1]
 
 
-@pytest.mark.parametrize(
-    ("sla", "warned"),
-    [
-        ("{service_level: {within: 20s, target: 80%}}", True),
+def test_seconds_that_hold_for_mail_are_warned_about() -> None:
+    """A target without channels reaches those where an answer takes hours."""
+    target = "{service_level: {within: 20s, target: 80%}}"
+    slow = "chat-email, omni-email, omni-facebook_page, omni-instagram, omni-twitter"
+    for targets, warned in (
+        (target, True),
         ("{channels: [inbound], service_level: {within: 20s, target: 80%}}", False),
-        ("{abandonment: {max: 5%}, asa: {max: 1h}}", False),
         (
-            "{service_level: {within: 20s, target: 80%}}, {channels: [chat-email, omni-email,"
-            " omni-facebook_page, omni-instagram, omni-twitter],"
-            " service_level: {within: 30s, target: 1%}}",
-            False,
-        ),
-        (
-            "{service_level: {within: 20s, target: 80%}}, {channels: [omni-email],"
-            " service_level: {within: 30s, target: 1%}}",
+            f"{target}, {target.replace('{', f'{{skills: [4173], channels: [{slow}], ', 1)}",
             True,
         ),
-    ],
-)
-def test_seconds_that_hold_for_mail_are_warned_about(sla: str, warned: bool) -> None:
-    """A target without channels reaches those where an answer takes hours."""
-    told = [place for place, _ in warnings_of(written(sla=f"[{sla}]"))]
-    assert told == (["operation acme, sla.0"] if warned else [])
-
-
-@pytest.mark.parametrize("zone", ["GMT-5", "UTC-05:00", "-5", "Etc/GMT-05:00", "gmt + 3"])
-def test_an_offset_is_answered_with_a_place(zone: str) -> None:
-    """`Etc/GMT-5` would be UTC+5: it is never what anybody means."""
-    [problem] = problems_of(text_of(written(timezone=f"'{zone}'")))
-    assert problem.path == "timezone"
-    assert "place" in problem.reason
-    assert "did you mean" not in problem.reason
-
-
-def test_no_zone_is_advised_that_is_no_place() -> None:
-    """Neither Etc nor UTC are near to anything."""
-    for zone in ("UCT5", "Etc/GTM-5", "utc", "GMT5"):
-        [problem] = problems_of(text_of(written(timezone=zone)))
-        assert 'did you mean "Etc' not in problem.reason
-        assert 'did you mean "U' not in problem.reason
-        assert 'did you mean "G' not in problem.reason
-
-
-@pytest.mark.parametrize("zone", ["Colombia", "COT", "PET", "Ecuador", "Honduras"])
-def test_no_zone_is_advised_that_only_sounds_alike(zone: str) -> None:
-    """A country or an abbreviation is no city on the other side of the earth."""
-    [problem] = problems_of(text_of(written(timezone=zone)))
-    assert "did you mean" not in problem.reason
+        ("{abandonment: {max: 5%}, asa: {max: 1h}}", False),
+        (f"{target}, {target.replace('{', f'{{channels: [{slow}], ', 1)}", False),
+        (f"{target}, {target.replace('{', '{channels: [omni-email], ', 1)}", True),
+    ):
+        told = [place for place, _ in warnings_of(written(sla=f"[{targets}]"))]
+        assert told == (["operation acme, sla.0"] if warned else []), targets
 
 
 def test_a_zone_that_counts_the_other_way_round_is_warned_about() -> None:
     """`Etc/GMT+5` is right for Bogota, and looks wrong; `Etc/GMT-5` is the reverse."""
-    assert warnings_of(written(timezone="Etc/GMT+5"))[0][0] == "operation acme, timezone"
-    assert "UTC-5" in warnings_of(written(timezone="Etc/GMT+5"))[0][1]
-    assert "UTC+5" in warnings_of(written(timezone="Etc/GMT-5"))[0][1]
+    for zone, offset in (("Etc/GMT+5", "UTC-5"), ("Etc/GMT-5", "UTC+5")):
+        [(place, reason)] = warnings_of(written(timezone=zone))
+        assert place == "operation acme, timezone"
+        assert offset in reason
     assert warnings_of(written(timezone="Etc/GMT")) == []
 
 
@@ -433,77 +317,35 @@ def test_short_intervals_are_for_loopback_only(tmp_path: Path) -> None:
     assert one.skills[0].interval == 2
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("300s", 300),
-        ("5m", 300),
-        ("1h30m", 5400),
-        ("1d", 86400),
-        ("1m500ms", 60.5),
-        ("0s", 0),
-        ("1y1w1d", 31_536_000 + 604_800 + 86_400),
-        ("15ms", 0.015),
-    ],
-)
-def test_durations_are_those_of_prometheus(text: str, seconds: float) -> None:
-    """Units stand in order, each once."""
-    assert sla(longest_wait(text))[0].asa_max == seconds
+def test_durations_are_those_of_prometheus() -> None:
+    """Units stand in order, each once; they are shown as hours and less."""
+    for text, seconds, shown in (
+        ("300s", 300, "5m"),
+        ("1h30m", 5400, "1h30m"),
+        ("1d", 86_400, "24h"),
+        ("1m500ms", 60.5, "1m500ms"),
+        ("61s", 61, "1m1s"),
+        ("0s", 0, "0s"),
+        ("1w1d", 691_200, "192h"),
+        ("1y15ms", 31_536_000.015, "8760h15ms"),
+    ):
+        assert sla(f"{{asa: {{max: {text}}}}}")[0].asa_max == seconds, text
+        assert format_duration(seconds) == shown
 
 
-@pytest.mark.parametrize(
-    "value", ["", "5", "m", "5 m", "5m5m", "1s1m", "-5m", "५m", "5M", True, []]
-)
-def test_other_durations_are_refused(value: object) -> None:
-    """Anything else is no duration."""
-    assert "duration" in why_not(sla=f"[{longest_wait(value)}]")
-
-
-def test_a_number_that_yaml_misreads_is_no_duration() -> None:
-    """A number with leading zeros gets the same hint as any bare number; as text it is text."""
-    [problem] = problems_of(text_of(defaults="interval: 0300"))
-    assert problem.path == "defaults.interval"
-    assert "has no unit" in problem.reason
-    assert operation(labels="{site: 007}").labels == {"site": "007"}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(300, "5m"), (5400, "1h30m"), (0.5, "500ms"), (0, "0s"), (86_400, "24h"), (61, "1m1s")],
-)
-def test_durations_are_written_as_people_write_them(seconds: float, text: str) -> None:
-    """The shortest form of hours and less."""
-    assert format_duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("address", "base_url", "shown_as", "loopback"),
-    [
-        (
-            "https://wv0013.wolkvox.com/api/v2",
-            "https://wv0013.wolkvox.com/api/v2/",
-            "wv0013",
-            False,
-        ),
-        ("HTTPS://WV0013.wolkvox.com:443/api/v2/", None, "wv0013", False),
-        (
-            "https://proxy.example:8443",
-            "https://proxy.example:8443/",
-            "proxy.example:8443",
-            False,
-        ),
+def test_urls_are_normalised() -> None:
+    """Case, default ports and the last slash make no difference."""
+    wolkvox = "https://wv0013.wolkvox.com/api/v2/"
+    for address, base_url, server, loopback in (
+        ("https://wv0013.wolkvox.com/api/v2", wolkvox, "wv0013", False),
+        ("HTTPS://WV0013.wolkvox.com:443/api/v2/", wolkvox, "wv0013", False),
+        ("https://wolk.example:8443", "https://wolk.example:8443/", "wolk.example:8443", False),
         ("http://127.9.9.9:80//", "http://127.9.9.9/", "127.9.9.9", True),
         ("http://[::1]:8080/api", "http://[::1]:8080/api/", "[::1]:8080", True),
         ("https://[2001:db8::1]/", "https://[2001:db8::1]/", "[2001:db8::1]", False),
-    ],
-)
-def test_urls_are_normalised(
-    address: str, base_url: str | None, shown_as: str, loopback: bool
-) -> None:
-    """Case, default ports and the last slash make no difference."""
-    one = operation(server=None, url=f"'{address}'")
-    assert one.base_url == (base_url or "https://wv0013.wolkvox.com/api/v2/")
-    assert (one.server, one.loopback) == (shown_as, loopback)
+    ):
+        one = operation(server=None, url=f"'{address}'")
+        assert (one.base_url, one.server, one.loopback) == (base_url, server, loopback)
 
 
 def test_servers_have_three_forms() -> None:
@@ -512,169 +354,77 @@ def test_servers_have_three_forms() -> None:
     assert addresses == {"https://wv0013.wolkvox.com/api/v2/"}
 
 
-@pytest.mark.parametrize(
-    "host", ["128.0.0.1", "127.1", "[::ffff:127.0.0.1]", "localhost.example.com", "[::]"]
-)
-def test_only_what_must_be_this_machine_is_loopback(host: str) -> None:
-    """Lookalikes of loopback addresses are ordinary hosts: http to them is refused."""
-    assert not operation(server=None, url=f"'https://{host}/'").loopback
-    assert "loopback" in why_not(server=None, url=f"'http://{host}/'")
+def test_only_what_must_be_this_machine_is_loopback() -> None:
+    """Lookalikes of loopback addresses are ordinary hosts."""
+    lookalikes = ("128.0.0.1", "127.1", "[::ffff:127.0.0.1]", "localhost.example.com", "[::]")
+    for host in lookalikes:
+        assert not operation(server=None, url=f"'https://{host}/'").loopback, host
 
 
 def test_proxies_are_http_urls() -> None:
-    """Users, passwords and ports are fine; words are not."""
+    """Users, passwords and ports are fine."""
     for good in ("http://proxy", "https://u:p%40@proxy.example:3128/", "HTTP://[::1]:8080"):
         assert operation(proxy=f"'{good}'").proxy == SecretStr(good)
-    for bad in ("proxy:3128", "http://", "http://proxy:0", "http://a b", "http://u:p@x@proxy"):
-        assert "must be the URL" in why_not(proxy=f"'{bad}'")
 
 
 def test_percentages_are_exact_ratios() -> None:
     """The ratio is the decimal one, not what binary division makes of it."""
     for text, ratio in (("80%", 0.8), ("99.9 %", 0.999), ("0%", 0), ("100%", 1)):
         assert sla(f"{{abandonment: {{max: {text}}}}}")[0].abandonment_max == ratio
-    for bad in ("true", "80", "'80'", "eighty%", "1" * 30 + "%"):
-        assert "percentage" in why_not(sla=f"[{{abandonment: {{max: {bad}}}}}]")
 
 
-def test_values_are_named_by_kind_and_quoted_with_care() -> None:
-    """Messages say what YAML made of a value; long and token-like text is not repeated."""
-    for value, kind in (
-        ("true", "true or false"),
-        ("1.5", "number"),
-        ("[]", "a list"),
-        ("{}", "a mapping"),
-    ):
-        assert kind in why_not(name=value)
-    for text, shown in (
-        ("caf\u00e9\x07", '"café\\x07"'),
-        ("7b" + "0" * 30, "this text"),
-        ("a b " * 30, "this text"),
-    ):
-        reason = why_not(sla=f"[{longest_wait(text)}]")
-        assert reason.startswith(shown), reason
-
-
-@pytest.mark.parametrize(
-    ("environ", "name", "base_url"),
-    [
-        ({"WOLKVOX_SERVER": "0013"}, "wv0013", "https://wv0013.wolkvox.com/api/v2/"),
-        ({"WOLKVOX_SERVER": "https://wv0013.wolkvox.com/api/v2"}, "wv0013", None),
-        ({"WOLKVOX_SERVER": "http://127.0.0.1:81/"}, "127.0.0.1", "http://127.0.0.1:81/"),
-        ({"WOLKVOX_SERVER": "http://[::1]:81/"}, "--1", "http://[::1]:81/"),
-        (
-            {"WOLKVOX_SERVER": "https://wolk.example:81/"},
-            "wolk.example",
-            "https://wolk.example:81/",
-        ),
-    ],
-)
-def test_variables_describe_one_operation(
-    environ: dict[str, str], name: str, base_url: str | None
-) -> None:
+def test_variables_describe_one_operation() -> None:
     """Without a file the operation is named after its server."""
-    environ |= {"WOLKVOX_TOKEN": "canary-01", "WOLKVOX_SKILLS": "4173=Ventas, all,"}
-    assert in_environment(environ)
-    [one] = from_environment(environ).operations
-    assert one.name == name
-    assert one.base_url == (base_url or "https://wv0013.wolkvox.com/api/v2/")
-    assert one.skills == (Skill("4173", "Ventas"), Skill("all", "all"))
-    assert one.token.describe() == "the environment variable WOLKVOX_TOKEN"
+    wolkvox = "https://wv0013.wolkvox.com/api/v2/"
+    for address, name, base_url in (
+        ("0013", "wv0013", wolkvox),
+        (wolkvox.rstrip("/"), "wv0013", wolkvox),
+        ("http://127.0.0.1:81/", "127.0.0.1", "http://127.0.0.1:81/"),
+        ("http://[::1]:81/", "--1", "http://[::1]:81/"),
+        ("https://wolk.example:81/", "wolk.example", "https://wolk.example:81/"),
+    ):
+        skills = {"WOLKVOX_SKILLS": "4173=Ventas, all,"}
+        environ = {"WOLKVOX_SERVER": address, "WOLKVOX_TOKEN": "canary-01", **skills}
+        assert in_environment(environ)
+        [one] = from_environment(environ).operations
+        assert (one.name, one.base_url) == (name, base_url)
+        assert one.skills == (Skill("4173", "Ventas"), Skill("all", "all"))
+        assert str(one.token.place()) == "the environment variable WOLKVOX_TOKEN"
 
 
-def test_variables_may_name_a_file_a_zone_and_discovery(tmp_path: Path) -> None:
-    """The token may be in a file, the skills may be asked for."""
-    (tmp_path / "token").write_text("canary-01\n", encoding="utf-8")
-    environ = {
-        "WOLKVOX_SERVER": "wv0013",
-        "WOLKVOX_TOKEN": "",
-        "WOLKVOX_TOKEN_FILE": str(tmp_path / "token"),
-        "WOLKVOX_SKILLS": "discover",
-        "WOLKVOX_TIMEZONE": "America/Lima",
-    }
-    [one] = from_environment(environ).operations
-    assert one.discover
-    assert one.timezone == ZoneInfo("America/Lima")
-    assert one.token.read().get_secret_value() == "canary-01"
-
-
-@pytest.mark.parametrize(
-    ("environ", "told"),
-    [
-        (
-            {},
-            [
-                ("WOLKVOX_SERVER", "set it to 0013, wv0013 or a URL"),
-                ("WOLKVOX_TOKEN_FILE", "set WOLKVOX_TOKEN or WOLKVOX_TOKEN_FILE"),
-                ("WOLKVOX_SKILLS", "4173=Ventas,all"),
-            ],
-        ),
-        (
-            {
-                "WOLKVOX_SERVER": "wolkvox.com",
-                "WOLKVOX_TOKEN": "canary 01",
-                "WOLKVOX_SKILLS": "Ventas=4173,1=,all,all",
-                "WOLKVOX_TIMEZONE": "Lima",
-            },
-            [
-                ("WOLKVOX_SERVER", "an address begins with https://"),
-                ("WOLKVOX_TIMEZONE", 'did you mean "America/Lima"'),
-                ("WOLKVOX_SKILLS", "number of a skill"),
-                ("WOLKVOX_SKILLS", "must not be empty"),
-                ("WOLKVOX_TOKEN", "holds more than a token"),
-            ],
-        ),
-        (
-            {
-                "WOLKVOX_SERVER": "0013",
-                "WOLKVOX_TOKEN": "canary-01",
-                "WOLKVOX_TOKEN_FILE": "token",
-                "WOLKVOX_SKILLS": "all,all",
-            },
-            [
-                ("WOLKVOX_TOKEN", "set only one"),
-                ("WOLKVOX_SKILLS", "stands twice"),
-            ],
-        ),
-    ],
-    ids=["nothing", "wrong", "both"],
-)
-def test_problems_of_variables_name_the_variable(
-    environ: dict[str, str], told: list[tuple[str, str]]
-) -> None:
+def test_problems_of_variables_name_the_variable() -> None:
     """All problems at once here too, each as `VARIABLE: reason`."""
-    with pytest.raises(ConfigError) as caught:
-        from_environment(environ)
-    found = caught.value.problems
-    assert sorted(one.path for one in found) == sorted(variable for variable, _ in told)
-    for variable, words in told:
-        line = next(
-            (str(one) for one in found if one.path == variable and words in one.reason), ""
-        )
-        assert line.startswith(f"{variable}: "), (variable, words)
+    server, token, file = "WOLKVOX_SERVER", "WOLKVOX_TOKEN", "WOLKVOX_TOKEN_FILE"
+    skills, zone = "WOLKVOX_SKILLS", "WOLKVOX_TIMEZONE"
+    nothing = [
+        (server, "set it to 0013, wv0013 or a URL"),
+        (skills, "4173=Ventas,all"),
+        (file, "set WOLKVOX_TOKEN or WOLKVOX_TOKEN_FILE"),
+    ]
+    wrong = {server: "wolkvox.com", token: "canary 01", skills: "Ventas=4173,1=,all,all"}
+    reasons = [
+        (server, "an address begins with https://"),
+        (skills, "number of a skill"),
+        (skills, "must not be empty"),
+        (zone, 'did you mean "America/Lima"'),
+        (token, "holds more than a token"),
+    ]
+    both = {server: "0013", token: "canary-01", file: "token", skills: "all,all"}
+    twice = [(skills, "stands twice"), (token, "set only one")]
+    for environ, told in (
+        ({}, nothing),
+        ({**wrong, zone: "Lima"}, reasons),
+        (both, twice),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            from_environment(environ)
+        found = sorted(caught.value.problems, key=lambda one: one.path)
+        assert [one.path for one in found] == [variable for variable, _ in told]
+        for variable, words in told:
+            [line] = [str(one) for one in found if one.path == variable and words in one.reason]
+            assert line.startswith(f"{variable}: ")
 
 
 def test_an_environment_without_variables_describes_nothing() -> None:
     """A time zone alone, or empty variables, are no configuration."""
     assert not in_environment({"WOLKVOX_TIMEZONE": "America/Lima", "WOLKVOX_TOKEN": ""})
-
-
-def test_misspelt_keys_are_answered_with_the_nearest() -> None:
-    """The hint names a key, on every level, and nothing else."""
-    text = text_of(
-        written(
-            sever="'1'",
-            skills="[{idd: 1, id: 2}]",
-            sla="[{asaa: {max: 30s}, asa: {maxi: 1s, max: 2s}}]",
-        )
-    )
-    hints = {problem.path: problem.reason for problem in problems_of(f"{text}default: {{}}\n")}
-    meant = {
-        "sever": "server",
-        "skills.0.idd": "id",
-        "sla.0.asaa": "asa",
-        "sla.0.asa.maxi": "max",
-        "default": "defaults",
-    }
-    for path, key in meant.items():
-        assert hints[path] == f'is not a known key (did you mean "{key}"?)'

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import load, yamlfile
-from exporter.config.invalid import Unquoted, keys
+from exporter.config.values import KEYS, Unquoted
 from exporter.config.yamlfile import MAX_BYTES, Document, read_yaml
 from exporter.errors import ConfigError
 
 GOOD = 'operations: [{name: a, server: "0013", token: canary-01, skills: [{id: 1}]}]'
-KEYS = sorted({key for model in keys().values() for key in model})
+NAMES = sorted({key for model in KEYS.values() for key in model})
 
 
 def parsed(directory: Path, text: str) -> Document:
@@ -25,70 +25,36 @@ def parsed(directory: Path, text: str) -> Document:
     return read_yaml(file)
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("NO", "NO"),
-        ("yes", "yes"),
-        ("on", "on"),
-        ("true", True),
-        ("False", False),
-        ("0013", Unquoted("0013")),
-        ("'0013'", "0013"),
-        ("13", 13),
-        ("0", 0),
-        ("-5", -5),
-        ("0.8", 0.8),
-        ("1e3", "1e3"),
-        ("1:30", "1:30"),
-        ("12:30", "12:30"),
-        ("0x_", "0x_"),
-        ("2026-11-22", "2026-11-22"),
-        ("9" * 30, "9" * 30),
-        ("~", None),
-        ("", None),
-        ("!!int 7", 7),
-        ("!!str 0013", "0013"),
-        ("{a: &x [1], b: *x}", {"a": [1], "b": [1]}),
-        ("{a: &x {k: 1}, b: {<<: *x, k: 2}}", {"a": {"k": 1}, "b": {"k": 2}}),
-        ("{b: {<<: [{k: 1}, {k: 2, l: 3}]}}", {"b": {"k": 1, "l": 3}}),
-        ("{4173: Ventas, true: x}", {"4173": "Ventas", "true": "x"}),
-    ],
-)
-def test_scalars_mean_what_they_look_like(tmp_path: Path, text: str, value: object) -> None:
+def test_scalars_mean_what_they_look_like(tmp_path: Path) -> None:
     """Scalars follow YAML 1.2: nothing turns into a date, a Norwegian no or an octal."""
-    document = parsed(tmp_path, text)
-    assert document.value == value
-    assert type(document.value) is type(value)
-    assert document.duplicates == ()
+    scalars: dict[str, object] = {
+        **{text: text for text in ("NO", "yes", "on", "1e3", "1:30", "12:30", "0x_", "9" * 30)},
+        "2026-11-22": "2026-11-22", "'0013'": "0013", "!!str 0013": "0013",
+        "0013": Unquoted("0013"), "true": True, "False": False, "~": None, "": None,
+        "13": 13, "0": 0, "-5": -5, "!!int 7": 7, "0.8": 0.8,
+        "{a: &x [1], b: *x}": {"a": [1], "b": [1]},
+        "{a: &x {k: 1}, b: {<<: *x, k: 2}}": {"a": {"k": 1}, "b": {"k": 2}},
+        "{b: {<<: [{k: 1}, {k: 2, l: 3}]}}": {"b": {"k": 1, "l": 3}},
+        "{4173: Ventas, true: x}": {"4173": "Ventas", "true": "x"},
+    }  # fmt: skip
+    for text, value in scalars.items():
+        document = parsed(tmp_path, text)
+        assert document.value == value, text
+        assert type(document.value) is type(value), text
+        assert document.duplicates == ()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "!!int x",
-        "!!float x",
-        "a: !!int [1, 2]",
-        "a: !!bool {a: b}",
-        "a: !!float [a]",
-        "a: !!null [x]",
-        "!!python/object:os.system {}",
-        "!!timestamp 2026-99-99",
-        "? [a]\n: b",
-        "a: &a [*a]",
-        "\x07",
-        "a: [",
-        "'",
-        "a: &x 1\nc: *y",
-        "<<: 1",
-    ],
-)
-def test_what_is_no_plain_document_is_refused(tmp_path: Path, text: str) -> None:
+def test_what_is_no_plain_document_is_refused(tmp_path: Path) -> None:
     """Tags, broken numbers, keys that are no text and aliases of themselves are errors."""
-    with pytest.raises(ConfigError) as caught:
-        parsed(tmp_path, text)
-    [problem] = caught.value.problems
-    assert problem.line
+    for text in (
+        "!!int x", "!!float x", "a: !!int [1, 2]", "a: !!bool {a: b}", "a: !!float [a]",
+        "a: !!null [x]", "!!python/object:os.system {}", "!!timestamp 2026-99-99",
+        "? [a]\n: b", "a: &a [*a]", "\x07", "a: [", "'", "a: &x 1\nc: *y", "<<: 1",
+    ):  # fmt: skip
+        with pytest.raises(ConfigError) as caught:
+            parsed(tmp_path, text)
+        [problem] = caught.value.problems
+        assert problem.line, text
 
 
 def test_every_key_and_item_has_its_line(tmp_path: Path) -> None:
@@ -100,47 +66,40 @@ def test_every_key_and_item_has_its_line(tmp_path: Path) -> None:
 
 
 def test_aliases_that_explode_are_refused(tmp_path: Path) -> None:
-    """Nine lines of aliases that unfold to a billion nodes end in one line of text."""
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    file = tmp_path / "bomb.yml"
-    file.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(ConfigError, match="too much in it"):
-        read_yaml(file)
-
-
-def test_merges_that_explode_are_refused(tmp_path: Path) -> None:
-    """The same by the key << ends in one line as well."""
-    lines = ["a0: &a0 {k: 1}"]
-    lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 9)]
-    file = tmp_path / "bomb.yml"
-    file.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(ConfigError, match="too much in it"):
-        read_yaml(file)
+    """Nine lines of aliases or merges that unfold to a billion nodes end in one line."""
+    for first, following in (
+        ("[x, x, x, x, x, x, x, x, x, x]", "[{}]"),
+        ("{k: 1}", "{{<<: [{}]}}"),
+    ):
+        lines = [f"a0: &a0 {first}"]
+        for n in range(1, 9):
+            lines.append(f"a{n}: &a{n} " + following.format(", ".join([f"*a{n - 1}"] * 10)))
+        with pytest.raises(ConfigError, match="too much in it"):
+            parsed(tmp_path, "\n".join(lines))
 
 
 def test_a_thousand_operations_are_read(tmp_path: Path) -> None:
-    """A file of 600 kB with a thousand operations of ten skills, targets by an alias."""
+    """A file of 500 kB with a thousand operations of ten skills, targets by an alias."""
     token = tmp_path / "token"
     token.touch(mode=0o600)
     token.write_text("canary-01", encoding="utf-8")
-    target = "sla: &sla [{service_level: {within: 20s, target: 80%}, asa: {max: 30s}}]"
-    lines = ["defaults:", "  timezone: America/Bogota", f"  {target}", "operations:"]
+    skills = ", ".join(f"{{id: {n}, name: Atención al cliente {n}}}" for n in range(4170, 4180))
+    lines = [
+        "defaults:",
+        "  sla: &sla [{service_level: {within: 20s, target: 80%}, asa: {max: 30s}}]",
+        "operations:",
+    ]
     for number in range(1000):
         lines += [
             f"  - name: centre-{number:04}",
-            f'    url: "https://wv{number:04}.wolkvox.com/api/v2/"',
+            f'    server: "{number:04}"',
             f"    token_file: {token}",
             "    sla: *sla",
-            "    skills:",
-            *(
-                f"      - {{id: {skill}, name: Atención al cliente {skill}}}"
-                for skill in range(4170, 4180)
-            ),
+            f"    skills: [{skills}]",
         ]
     file = tmp_path / "wolkvox.yml"
     file.write_text("\n".join(lines), encoding="utf-8")
-    assert file.stat().st_size > 551_000
+    assert file.stat().st_size > 500_000
     operations = load([file], {}).operations
     assert len(operations) == 1000
     assert {len(one.skills) for one in operations} == {10}
@@ -159,36 +118,29 @@ def test_a_file_of_four_mebibytes_is_read(tmp_path: Path) -> None:
     assert len(value) == count
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
+def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
+    """Whatever is wrong with the bytes is told in one line that begins with the file."""
+    file = tmp_path / "wolkvox.yml"
+    for content, message in (
         (b"a: \xff", ":1: the file is not UTF-8 text"),
         (b"a: 1\n\x00", ":2: is not YAML: it holds a character"),
         (b"[" * 2000, ":1: lists and mappings are nested too deeply"),
         (b"#" * (MAX_BYTES + 1), ": the file is larger than 4 MiB"),
-        (b"a: 1\n\tb: 2", ":2: is not YAML at column 1: a tab"),
         (b"a: '\\q' \"", ":1: is not YAML"),
         (b'a: "\\q"', "a backslash means something"),
         (b"a\nb: 1", ":2: is not YAML"),
-        (b"a: 'x\nb: 2\n", ":1: is not YAML: the quote at column 4"),
-        (b"a: 1\nb: {c: [1, 2}\n", ":2: is not YAML: the bracket at column 8"),
         (b"a: 1\nb: @x", "a sign such as @"),
         (b"a: 1\nb\n", ":2: is not YAML at column 1: a key must end with a colon"),
         (b"a:\n  b: 1\n c: 2", ":3: is not YAML at column 2: the indentation"),
-        (b"a: 1\n---\nb: 2", ":2: one file holds one document"),
         (b"%YAML 9.9\n---\na: 1", "is not YAML"),
-    ],
-)
-def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes, message: str) -> None:
-    """Whatever is wrong with the bytes is told in one line that begins with the file."""
-    file = tmp_path / "wolkvox.yml"
-    file.write_bytes(content)
-    with pytest.raises(ConfigError) as caught:
-        load([file], {})
-    [problem] = caught.value.problems
-    assert str(problem).startswith(f"{file}:")
-    assert message in str(problem)
-    assert "\n" not in str(problem)
+    ):
+        file.write_bytes(content)
+        with pytest.raises(ConfigError) as caught:
+            load([file], {})
+        [problem] = caught.value.problems
+        assert str(problem).startswith(f"{file}:"), content[:20]
+        assert message in str(problem), content[:20]
+        assert "\n" not in str(problem)
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -209,13 +161,8 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
 def test_no_yaml_error_repeats_the_text(tmp_path: Path) -> None:
     """A token that YAML stumbles over is not in the message."""
     secret = "canary0123456789"
-    for value in (
-        f"*{secret}",
-        f"!{secret}",
-        f"&{secret} &{secret}",
-        f'"\\{secret}"',
-        f"@{secret}",
-    ):
+    odd = ("*{}", "!{}", "&{0} &{0}", '"\\\\{}"', "@{}")
+    for value in (one.format(secret) for one in odd):
         file = tmp_path / "wolkvox.yml"
         file.write_text(f"operations: [{{token: {value}}}]", encoding="utf-8")
         with pytest.raises(ConfigError) as caught:
@@ -244,20 +191,7 @@ SCALARS = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=12),
-    st.sampled_from(
-        [
-            "0013",
-            "wv0013",
-            "5m",
-            "80%",
-            "all",
-            "discover",
-            "America/Bogota",
-            "24/7",
-            "20s",
-            "CO",
-        ]
-    ),
+    st.sampled_from(["0013", "wv0013", "5m", "80%", "all", "discover", "24/7", "20s", "CO"]),
     st.sampled_from(["http://127.0.0.1/", "https://x/", "ACME_TOKEN", ".", "Mo-Fr sunrise PH"]),
 )
 TREES = st.recursive(
@@ -265,7 +199,7 @@ TREES = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.one_of(st.sampled_from(KEYS), st.text(max_size=5)), inner, max_size=6
+            st.one_of(st.sampled_from(NAMES), st.text(max_size=5)), inner, max_size=6
         ),
     ),
     max_leaves=25,
@@ -288,8 +222,8 @@ def test_no_text_raises_anything_else(tmp_path: Path, text: str) -> None:
 
 @in_one_directory
 @given(
-    operations=st.lists(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=8), max_size=3),
-    defaults=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=4),
+    operations=st.lists(st.dictionaries(st.sampled_from(NAMES), TREES, max_size=8), max_size=3),
+    defaults=st.dictionaries(st.sampled_from(NAMES), TREES, max_size=4),
 )
 def test_no_structure_raises_anything_else(
     tmp_path: Path, operations: list[object], defaults: object
@@ -326,10 +260,8 @@ def test_both_parsers_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert before == [_outcome(tmp_path, text) for text in texts]
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 200_000, "- " * 200_000, "{a: " * 100_000, "? " * 200_000]
-)
-def test_deep_nesting_ends_no_process(tmp_path: Path, text: str) -> None:
+def test_deep_nesting_ends_no_process(tmp_path: Path) -> None:
     """Neither the stack of libyaml nor that of Python overflows."""
-    with pytest.raises(ConfigError):
-        parsed(tmp_path, text)
+    for start in ("[", "- ", "{a: ", "? "):
+        with pytest.raises(ConfigError):
+            parsed(tmp_path, start * 200_000)

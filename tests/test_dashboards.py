@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import promql_parser as promql
 import pytest
 import yaml
 
-from exporter.metrics.exporter import ProcessMetrics
+from exporter.metrics.exporter import process_metrics
 from exporter.metrics.families import TABLE
 from scripts.dashboards.__main__ import generated, main
 from scripts.dashboards.boards import texts, translated, written
@@ -99,107 +100,111 @@ def test_the_generator_writes_what_differs(
     assert {path.name for path in tmp_path.rglob("*.json")} == {f"{n}.json" for n in NAMES}
 
 
-@pytest.mark.parametrize(("name", "language"), BOARDS)
-def test_a_board_is_uneditable_tagged_and_as_fresh_as_its_data(
-    name: str, language: str
-) -> None:
+def test_a_board_is_uneditable_tagged_and_as_fresh_as_its_data() -> None:
     """What all boards share: identity, time, refresh, crosshair, one link to the others."""
-    made = board(name, language)
+    for name, language in BOARDS:
+        made = board(name, language)
 
-    assert made["uid"] == f"wolkvox-{name}"
-    assert made["editable"] is False
-    assert made["tags"] == ["wolkvox"]
-    assert made["time"] == {"from": "now/d", "to": "now"}
-    assert made["refresh"] == "1m"
-    assert made["graphTooltip"] == 1
-    [link] = made["links"]
-    assert (link["type"], link["tags"], link["asDropdown"]) == ("dashboards", ["wolkvox"], True)
-    assert (link["keepTime"], link["includeVars"]) == (True, True)
-    assert "id" not in made
+        assert made["uid"] == f"wolkvox-{name}", name
+        assert made["editable"] is False, name
+        assert made["tags"] == ["wolkvox"], name
+        assert made["time"] == {"from": "now/d", "to": "now"}, name
+        assert made["refresh"] == "1m", name
+        assert made["graphTooltip"] == 1, name
+        [link] = made["links"]
+        assert (link["type"], link["tags"], link["asDropdown"]) == (
+            "dashboards",
+            ["wolkvox"],
+            True,
+        ), name
+        assert (link["keepTime"], link["includeVars"]) == (True, True), name
+        assert "id" not in made, name
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_variables_are_lists_of_everything_and_follow_the_time(name: str) -> None:
+def test_variables_are_lists_of_everything_and_follow_the_time() -> None:
     """Data source first; the others allow several and all, and are read anew with the time."""
-    variables = {one["name"]: one for one in board(name)["templating"]["list"]}
-    more = [] if name == "exporter" else ["threshold", "window"]
+    for name in NAMES:
+        variables = {one["name"]: one for one in board(name)["templating"]["list"]}
+        more = [] if name == "exporter" else ["threshold", "window"]
 
-    assert list(variables) == VARIABLES + more
-    assert variables["datasource"]["type"] == "datasource"
-    assert variables["datasource"]["query"] == "prometheus"
-    for one in VARIABLES[1:]:
-        variable = variables[one]
-        assert variable["multi"] is variable["includeAll"] is True
-        assert variable["refresh"] == 2
-        assert variable["allValue"] == ".+"
-        assert variable["current"]["value"] == ["$__all"]
-    for one in more:
-        assert variables[one]["type"] == "custom"
-        assert variables[one]["current"]["value"] in variables[one]["query"].split(",")
+        assert list(variables) == VARIABLES + more, name
+        assert variables["datasource"]["type"] == "datasource", name
+        assert variables["datasource"]["query"] == "prometheus", name
+        for one in VARIABLES[1:]:
+            variable = variables[one]
+            assert variable["multi"] is variable["includeAll"] is True, name
+            assert variable["refresh"] == 2, name
+            assert variable["allValue"] == ".+", name
+            assert variable["current"]["value"] == ["$__all"], name
+        for one in more:
+            assert variables[one]["type"] == "custom", name
+            assert variables[one]["current"]["value"] in variables[one]["query"].split(","), (
+                name
+            )
 
 
-@pytest.mark.parametrize(("name", "language"), BOARDS)
-def test_no_data_source_is_named(name: str, language: str) -> None:
+def sources(node: object) -> Iterator[object]:
+    """Every data source that a part of a board names."""
+    if isinstance(node, dict):
+        if "datasource" in node:
+            yield node["datasource"]
+        for value in node.values():
+            yield from sources(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from sources(value)
+
+
+def test_no_data_source_is_named() -> None:
     """Panels, targets, variables and annotations use the variable and nothing else."""
-
-    def sources(node: object) -> Iterator[object]:
-        if isinstance(node, dict):
-            if "datasource" in node:
-                yield node["datasource"]
-            for value in node.values():
-                yield from sources(value)
-        elif isinstance(node, list):
-            for value in node:
-                yield from sources(value)
-
-    found = list(sources(board(name, language)))
-    assert found
-    assert all(one == {"type": "prometheus", "uid": "${datasource}"} for one in found)
-    for panel in panels(name, language):
-        assert panel["type"] == "text" or "datasource" in panel
-        assert all("datasource" in target for target in panel.get("targets", ()))
+    for name, language in BOARDS:
+        found = list(sources(board(name, language)))
+        assert found, name
+        assert all(one == {"type": "prometheus", "uid": "${datasource}"} for one in found), name
+        for panel in panels(name, language):
+            assert panel["type"] == "text" or "datasource" in panel, name
+            assert all("datasource" in target for target in panel.get("targets", ())), name
 
 
-@pytest.mark.parametrize(("name", "language"), BOARDS)
-def test_each_panel_has_title_description_and_unit(name: str, language: str) -> None:
+def test_each_panel_has_title_description_and_unit() -> None:
     """No panel leaves its reader alone; a text needs no unit, and nothing to ask."""
-    for panel in panels(name, language):
-        assert panel["title"], panel["id"]
-        assert len(panel["description"]) > 15, panel["title"]
-        if panel["type"] != "text":
-            assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
-            assert panel["targets"], panel["title"]
+    for name, language in BOARDS:
+        for panel in panels(name, language):
+            assert panel["title"], panel["id"]
+            assert len(panel["description"]) > 15, panel["title"]
+            if panel["type"] != "text":
+                assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+                assert panel["targets"], panel["title"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_ids_and_titles_are_unique_and_refids_within_a_panel(name: str) -> None:
+def test_ids_and_titles_are_unique_and_refids_within_a_panel() -> None:
     """Grafana finds panels by id and series by refId."""
-    for key in ("id", "title"):
-        found = [panel[key] for panel in panels(name)]
-        assert len(set(found)) == len(found)
-    for panel in panels(name):
-        refs = [target["refId"] for target in panel.get("targets", ())]
-        assert len(set(refs)) == len(refs), panel["title"]
+    for name in NAMES:
+        for key in ("id", "title"):
+            found = [panel[key] for panel in panels(name)]
+            assert len(set(found)) == len(found), name
+        for panel in panels(name):
+            refs = [target["refId"] for target in panel.get("targets", ())]
+            assert len(set(refs)) == len(refs), panel["title"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_panels_lie_within_the_grid_and_do_not_overlap(name: str) -> None:
+def test_panels_lie_within_the_grid_and_do_not_overlap() -> None:
     """Each panel stands where it was put, not where Grafana pushes it."""
-    places = {
-        panel["title"]: {
-            (x, y)
-            for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
-            for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    for name in NAMES:
+        places = {
+            panel["title"]: {
+                (at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])
+            }
+            for panel in panels(name)
+            for at in [panel["gridPos"]]
         }
-        for panel in panels(name)
-    }
 
-    assert all(x < 24 for cells in places.values() for x, _y in cells)
-    for (one, mine), (other, yours) in combinations(places.items(), 2):
-        assert not mine & yours, f"{one} and {other}"
-    # No hole either: the last row included, every cell belongs to a panel.
-    cells = set.union(*places.values())
-    assert len(cells) == 24 * (1 + max(y for _x, y in cells))
+        assert all(x < 24 for cells in places.values() for x, _y in cells), name
+        for (one, mine), (other, yours) in combinations(places.items(), 2):
+            assert not mine & yours, f"{one} and {other}"
+        # No hole either: the last row included, every cell belongs to a panel.
+        cells = set.union(*places.values())
+        assert len(cells) == 24 * (1 + max(y for _x, y in cells)), name
 
 
 def test_the_overview_fits_a_screen_of_1080_lines() -> None:
@@ -209,81 +214,82 @@ def test_the_overview_fits_a_screen_of_1080_lines() -> None:
     assert lowest * 38 <= 1080
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_values_of_now_are_asked_for_now(name: str) -> None:
+def test_values_of_now_are_asked_for_now() -> None:
     """A stat never shows the last value of a range: it would outlive midnight."""
-    for target in targets(name):
-        kind = target.panel["type"]
-        now = kind in {"stat", "gauge", "bargauge", "table"}
-        assert target.target["instant"] is now, target.name
-        assert target.target["range"] is not now, target.name
-        if now and kind != "table":
-            assert target.panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"]
-        assert target.panel["fieldConfig"]["defaults"]["noValue"] == "-"
+    for name in NAMES:
+        for target in targets(name):
+            kind = target.panel["type"]
+            now = kind in {"stat", "gauge", "bargauge", "table"}
+            assert target.target["instant"] is now, target.name
+            assert target.target["range"] is not now, target.name
+            if now and kind != "table":
+                assert target.panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"], (
+                    name
+                )
+            assert target.panel["fieldConfig"]["defaults"]["noValue"] == "-", name
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize("name", NAMES)
-def test_each_expression_parses_with_one_several_and_all(name: str, choice: str) -> None:
-    """No choice of a variable breaks an expression."""
-    for where, expr in expressions(name):
-        text = interpolated(expr, CHOICES[choice])
-        assert "$" not in text, where
-        promql.parse(text)
+@cache
+def parsed(job: str = ".+") -> list[tuple[str, promql.Expr]]:
+    """Each expression of the boards, parsed, and where it stands."""
+    chosen = {**CHOICES["everything"], "job": (job,)}
+    return [
+        (where, promql.parse(interpolated(expr, chosen)))
+        for name in NAMES
+        for where, expr in expressions(name)
+    ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_each_selector_carries_the_job(name: str) -> None:
+def test_each_expression_parses_with_one_several_and_all() -> None:
+    """No choice of a variable breaks one; ranges follow the scrape or mean something."""
+    for name in NAMES:
+        for where, expr in expressions(name):
+            for choice in CHOICES.values():
+                text = interpolated(expr, choice)
+                assert "$" not in text, where
+                promql.parse(text)
+            for span in re.findall(r"\[([^\]]+)\]", expr):
+                assert span == "$__rate_interval" or span in MEANT, where
+
+
+def test_each_selector_carries_the_job() -> None:
     """Two exporters of different jobs never mix unless both are chosen."""
-    chosen = {**CHOICES["everything"], "job": ("CHOSEN",)}
-    for where, expr in expressions(name):
-        for selector in selectors(promql.parse(interpolated(expr, chosen))):
+    for where, expr in parsed("CHOSEN"):
+        for selector in selectors(expr):
             assert selector.matchers.get("job") in {("CHOSEN",), ("CHOSEN|",)}, where
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_counters_are_read_by_rate_and_increase_only(name: str) -> None:
+def test_counters_are_read_by_rate_and_increase_only() -> None:
     """And gauges are not."""
-    for where, expr in expressions(name):
-        for selector in selectors(promql.parse(interpolated(expr))):
+    for where, expr in parsed():
+        for selector in selectors(expr):
             within = selector.function in {"rate", "increase"}
             assert within == is_counter(selector.metric) or not selector.metric, where
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_ranges_follow_the_scrape_or_mean_something(name: str) -> None:
-    """`$__rate_interval`, or a window that the panel names."""
-    for where, expr in expressions(name):
-        for span in re.findall(r"\[([^\]]+)\]", expr):
-            assert span == "$__rate_interval" or span in MEANT, where
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_metric_and_label_exists(name: str) -> None:
+def test_every_metric_and_label_exists() -> None:
     """What a board asks for is in the table of metrics, or comes from Prometheus itself."""
-    for where, expr in expressions(name):
-        parsed = promql.parse(interpolated(expr))
+    for where, expr in parsed():
         known = set(TARGET_LABELS) | {"weeks"}
-        for selector in selectors(parsed):
+        for selector in selectors(expr):
             if selector.metric:
                 assert family_of(selector.metric) or selector.metric in FOREIGN, where
                 assert set(selector.matchers) <= labels_of(selector.metric), where
                 known |= labels_of(selector.metric)
-        assert set(grouped_labels(parsed)) <= known, where
+        assert set(grouped_labels(expr)) <= known, where
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_ratio_is_averaged(name: str) -> None:
+def test_no_ratio_is_averaged() -> None:
     """The mean of two skills' ratios is neither's: ratios come from sums of counts."""
-    for where, expr in expressions(name):
-        for inside in averages(promql.parse(interpolated(expr))):
+    for where, expr in parsed():
+        for inside in averages(expr):
             for selector in selectors(inside):
                 assert not selector.metric.endswith("_ratio"), where
 
 
 def test_process_metrics_on_the_boards_are_those_of_the_library() -> None:
     """A name that the client library no longer has would be an empty panel."""
-    page = ProcessMetrics()(openmetrics=False).decode()
+    page = process_metrics()(False).decode()
 
     for metric in FOREIGN:
         assert not metric.startswith("process_") or f"\n{metric} " in page
@@ -293,9 +299,8 @@ def test_every_metric_is_on_a_board_or_in_a_rule() -> None:
     """Nothing is exported for nobody; the exceptions have reasons, and are exceptions."""
     read = {
         family.name
-        for name in NAMES
-        for _where, expr in expressions(name)
-        for selector in selectors(promql.parse(interpolated(expr)))
+        for _where, expr in parsed()
+        for selector in selectors(expr)
         if (family := family_of(selector.metric))
     }
     rules = "".join(path.read_text(encoding="utf-8") for path in RULES.glob("*.rules.yml"))
@@ -309,15 +314,15 @@ def test_every_metric_is_on_a_board_or_in_a_rule() -> None:
 # Texts ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_languages_differ_in_texts_only(name: str) -> None:
+def test_the_languages_differ_in_texts_only() -> None:
     """The Spanish board is the English one with each text of the catalogue exchanged."""
-    english, spanish = board(name), board(name, "es")
+    for name in NAMES:
+        english, spanish = board(name), board(name, "es")
 
-    assert translated(english, SPANISH) == spanish
-    assert written(translated(spanish, dict.fromkeys(texts(spanish), ""))) == written(
-        translated(english, dict.fromkeys(texts(english), ""))
-    )
+        assert translated(english, SPANISH) == spanish, name
+        assert written(translated(spanish, dict.fromkeys(texts(spanish), ""))) == written(
+            translated(english, dict.fromkeys(texts(english), ""))
+        ), name
 
 
 def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
@@ -354,14 +359,14 @@ def has_words(text: str) -> bool:
     return " " in text and any(map(str.isalpha, plain))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_text_is_left_out_of_the_translation(name: str) -> None:
+def test_no_text_is_left_out_of_the_translation() -> None:
     """Each string of several words is a text of the catalogue, PromQL, or known here."""
-    made = board(name)
-    technical = {value for key, value in strings(made) if key in {"expr", "query", "url"}}
+    for name in NAMES:
+        made = board(name)
+        technical = {value for key, value in strings(made) if key in {"expr", "query", "url"}}
 
-    for value in {value for _key, value in strings(made) if has_words(value)}:
-        assert value in texts(made) | technical | {"external link"}, value
+        for value in {value for _key, value in strings(made) if has_words(value)}:
+            assert value in texts(made) | technical | {"external link"}, value
 
 
 def test_links_of_a_table_lead_to_the_skill_with_its_variables() -> None:

@@ -21,14 +21,13 @@ from tests.dashboards_support import (
     NAMES,
     ONE,
     Choice,
-    Prometheus,
     answer,
-    board,
     interpolated,
     load,
     prometheus,
     targets,
 )
+from tests.e2e_prometheus import Prometheus
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -77,9 +76,8 @@ class History:
         """What a target gives at a moment."""
         [target] = [one for one in targets() if one.name == name]
         span = (at - MIDNIGHT).total_seconds()
-        return self.store.instant(
-            interpolated(target.expr, choice, span=span, threshold=threshold), at
-        )
+        expr = interpolated(target.expr, choice, span=span, threshold=threshold)
+        return self.store.query(expr, at.timestamp())
 
     def day(self, operation: str, skill_id: str, at: datetime = END) -> dict[str, Figures]:
         """What really ended between the local midnight and the poll before a moment."""
@@ -243,7 +241,7 @@ def test_half_hours_add_up_to_the_day(history: History) -> None:
     found = 0.0
     for target in (answered, abandoned):
         expr = interpolated(target, ACME, step=1800)
-        [points] = history.store.range(expr, MIDNIGHT, END, 1800).values()
+        [points] = history.store.curves(expr, MIDNIGHT, END, 1800).values()
         found += sum(value for at, value in points if at > MIDNIGHT.timestamp())
 
     # Up to the last whole half hour.
@@ -286,7 +284,7 @@ def test_the_worst_skill_is_the_one_that_collapsed(history: History) -> None:
 def test_the_strip_turns_red_when_the_skill_collapses(history: History) -> None:
     """Good half hours before 14:30, bad ones from 15:00 to the end; the others stay good."""
     [strip] = targets_of("overview/Service level by skill and half hour")
-    curves = history.store.range(interpolated(strip, ACME, step=1800), MIDNIGHT, END, 1800)
+    curves = history.store.curves(interpolated(strip, ACME, step=1800), MIDNIGHT, END, 1800)
     by_skill = {dict(labels)["skill_id"]: dict(points) for labels, points in curves.items()}
     late = [END.replace(hour=hour, minute=30).timestamp() for hour in (15, 16, 17)]
 
@@ -310,22 +308,12 @@ def test_right_after_midnight_nothing_of_the_day_before_is_shown_as_today(
     assert len(today) > 20
 
     for target in today:
-        assert not history.store.instant(interpolated(target.expr, ACME), before), target.name
+        assert not history.store.query(interpolated(target.expr, ACME), before.timestamp()), (
+            target.name
+        )
     assert history.value("overview/Skills with figures of today/A", ACME, after) == 1.0
     assert history.value("overview/Inbound today/A", ACME, after) < 100
     # What does not speak of today goes on: the recent window and the age of the data.
     assert history.value("overview/Age of the data/A", ACME, before) < 600
     rows = history.values("skill/Today beside yesterday/A", ACME, before)
     assert [dict(labels)["window"] for labels in rows] == ["yesterday"]
-
-
-def test_a_picture_of_a_board_can_be_drawn(history: History) -> None:
-    """A PNG small enough for a page, from the queries as they are."""
-    from scripts.dashboards.picture import picture  # loads matplotlib
-    from tests.dashboards_pictures import asking
-
-    ask = asking(history.store, EVERYTHING)
-    drawn = picture(board("overview", "es"), ask, MIDNIGHT, END, BOGOTA, "es")
-
-    assert drawn.startswith(b"\x89PNG")
-    assert 20_000 < len(drawn) < 300_000

@@ -75,18 +75,15 @@ def test_zizmor_has_nothing_to_say() -> None:
     run("zizmor", "--offline", "--quiet", WORKFLOWS)
 
 
-@pytest.mark.parametrize(
-    ("schema", "path"),
-    [
+def test_files_fulfil_their_published_schema() -> None:
+    """check-jsonschema knows the schemas of compose files and workflows."""
+    for schema, path in (
         ("vendor.compose-spec", "deploy/compose/compose.yml"),
         ("vendor.github-workflows", ".github/workflows/ci.yml"),
         ("vendor.github-workflows", ".github/workflows/release.yml"),
         ("vendor.github-workflows", ".github/workflows/dependencies.yml"),
-    ],
-)
-def test_files_fulfil_their_published_schema(schema: str, path: str) -> None:
-    """check-jsonschema knows the schemas of compose files and workflows."""
-    run("check-jsonschema", "--builtin-schema", schema, path)
+    ):
+        run("check-jsonschema", "--builtin-schema", schema, path)
 
 
 def test_compose_reads_both_projects(tmp_path: Path) -> None:
@@ -112,10 +109,16 @@ def test_manifests_are_what_the_chart_renders() -> None:
     assert ended.returncode == 0
 
 
-@pytest.mark.parametrize("version", ["1.27", "1.34"])
-def test_manifests_fulfil_the_schemas_of_kubernetes(version: str) -> None:
+def test_manifests_fulfil_the_schemas_of_kubernetes() -> None:
     """Strictly: unknown keys count as errors, in the oldest and a recent version."""
-    run("kubernetes-validate", "--strict", "-k", version, KUBERNETES / "wolkvox-exporter.yaml")
+    for version in ("1.27", "1.34"):
+        run(
+            "kubernetes-validate",
+            "--strict",
+            "-k",
+            version,
+            KUBERNETES / "wolkvox-exporter.yaml",
+        )
 
 
 @pytest.mark.parametrize("path", TABLE, ids=lambda path: path.stem)
@@ -191,24 +194,21 @@ def test_tokens_stay_out_of_the_configuration() -> None:
     assert operations[0]["token_file"] == "/run/secrets/wolkvox/acme"
 
 
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
+def test_what_cannot_work_is_refused() -> None:
+    """A missing secret shows before anything is applied."""
+    for values, reason in (
         ({}, "config.operations is empty"),
         ({**ONE, "existingSecret": ""}, "the token of acme is missing"),
         ({**ONE, "tokens": {"acme": "7b"}}, "both set"),
-    ],
-)
-def test_what_cannot_work_is_refused(values: dict[str, Any], reason: str) -> None:
-    """A missing secret shows before anything is applied."""
-    pytest.importorskip("helm_python", reason="make deploy-check")
-    with pytest.raises(Exception, match=reason):
-        render(values)
+    ):
+        pytest.importorskip("helm_python", reason="make deploy-check")
+        with pytest.raises(Exception, match=reason):
+            render(values)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
+def test_the_schema_refuses() -> None:
+    """Unknown keys, tokens in plain text and second ways to set what the chart sets."""
+    for values in (
         {**ONE, "replicas": 2},
         {**ONE, "shards": 0},
         {**ONE, "extraArgs": ["--shard.total=2"]},
@@ -216,10 +216,7 @@ def test_what_cannot_work_is_refused(values: dict[str, Any], reason: str) -> Non
         {**ONE, "config": {"operations": [{"name": "a", "server": 13}]}},
         {**ONE, "config": {"operations": [{"name": "a", "server": "0013", "token": "7b"}]}},
         {**ONE, "image": {"digest": "sha256:1"}},
-    ],
-)
-def test_the_schema_refuses(values: dict[str, Any]) -> None:
-    """Unknown keys, tokens in plain text and second ways to set what the chart sets."""
-    pytest.importorskip("helm_python", reason="make deploy-check")
-    with pytest.raises(Exception, match="- at '"):
-        render(values)
+    ):
+        pytest.importorskip("helm_python", reason="make deploy-check")
+        with pytest.raises(Exception, match="- at '"):
+            render(values)

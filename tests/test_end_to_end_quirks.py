@@ -35,7 +35,7 @@ LONERS = [
     if quirk.expect in {Reason.QUOTA, Reason.UNAUTHORIZED} or len(quirk.channels) == 64
 ]
 STEADY = [quirk for quirk in QUIRKS if quirk not in LONERS]
-HANDS = 24
+HANDS = 40
 # What a server does below HTTP: the bytes, how slowly, and the reason.
 GOOD = found(row()).wire()
 QUOTA = refused("TOKEN LIMIT EXCEEDED").wire()

@@ -437,7 +437,7 @@ def test_a_part_that_dies_ends_the_process(launch: Launch, config: Path, victim:
     prelude = (
         "import asyncio\n"
         f"from exporter.{module} import {kind}\n"
-        "async def broken(self):\n"
+        "async def broken(self, *args):\n"
         "    await asyncio.sleep(0.2)\n"
         "    raise RuntimeError('broken for a test')\n"
         f"{kind}.{method} = broken\n"

@@ -34,7 +34,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
     """A state directory whose lock is held, as by an exporter."""
     lock = DirectoryLock.take(tmp_path)
     yield tmp_path
-    lock.release()
+    lock.close()
 
 
 async def beats(directory: Path, *healthy: bool) -> None:
@@ -96,7 +96,7 @@ def test_a_stale_file_is_no_running_exporter(tmp_path: Path) -> None:
     """What a kill left behind may be as fresh as can be: nobody holds the lock."""
     assert "no exporter runs" in (ask_health(tmp_path / "nowhere", 1000.0) or "")
     assert "no exporter runs" in (ask_health(tmp_path, 1000.0) or "")
-    DirectoryLock.take(tmp_path).release()
+    DirectoryLock.take(tmp_path).close()
     (tmp_path / HEARTBEAT).write_text("000000001000\n")
     assert "no exporter runs" in (ask_health(tmp_path, 1000.0) or "")
 
@@ -136,7 +136,7 @@ def test_looking_does_not_keep_an_exporter_from_starting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A check beside a start holds the lock for a moment; the start waits for its end."""
-    DirectoryLock.take(tmp_path).release()
+    DirectoryLock.take(tmp_path).close()
     looking = [os.open(tmp_path, os.O_RDONLY)]
     fcntl.flock(looking[0], fcntl.LOCK_SH)
     monkeypatch.setattr(os, "sched_yield", lambda: os.close(looking.pop()))
@@ -145,7 +145,7 @@ def test_looking_does_not_keep_an_exporter_from_starting(
     assert DirectoryLock.is_held(tmp_path)
     with pytest.raises(StartError, match="another exporter runs"):
         DirectoryLock.take(tmp_path)
-    held.release()
+    held.close()
 
 
 @pytest.mark.e2e

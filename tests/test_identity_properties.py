@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from tests.polling_support import OFFERED, Stage, gaps, operation
+from tests.polling_support import INBOUND, OFFERED, Stage, gaps, operation
 from tests.virtual import Exporter, Seen, ok, row, run_virtual
 
 # The interactions a minute of each operation that ever joins: primes above the minutes of a
@@ -21,6 +21,10 @@ from tests.virtual import Exporter, Seen, ok, row, run_virtual
 PACES = (1511, 3001, 6007, 12_007, 25_013, 50_021, 90_001, 150_001, 250_007, 400_009)
 MOST = 4
 STEPS = ("join", "leave", "rename", "rotate", "move", "swap names", "nothing")
+COMING_AND_GOING = [
+    *(("join", 0, False), ("leave", 0, True), ("rename", 0, False), ("join", 0, True)),
+    *(("rotate", 0, False), ("swap names", 0, False), ("move", 1, True), ("join", 0, False)),
+]
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,17 @@ class History:
         return texts, tuple(one.token for one in self.centres)
 
     def check(self, running: Exporter) -> None:
-        """No counter fell, and each is made of its own operation's interactions."""
+        """No counter fell, and each figure is made of its own operation's interactions."""
         paces = {one.name: one.pace for one in self.centres}
-        for labels, value in running.samples(OFFERED).items():
-            pace = paces[dict(labels)["operation"]]
-            key = (pace, dict(labels)["skill_id"])
-            assert value % pace == 0, "another's interactions were counted"
-            assert value <= 1440 * pace, "another's interactions were counted"
-            assert value >= self.counted.get(key, 0.0), "a counter fell"
-            self.counted[key] = value
+        for name in (OFFERED, INBOUND):
+            for labels, value in running.samples(name).items():
+                pace = paces[dict(labels)["operation"]]
+                key = (pace, dict(labels)["skill_id"])
+                assert value % pace == 0, "another's interactions are shown"
+                assert value <= 1440 * pace, "another's interactions are shown"
+                if name == OFFERED:
+                    assert value >= self.counted.get(key, 0.0), "a counter fell"
+                    self.counted[key] = value
 
 
 async def live(history: History, steps: list[tuple[str, int, bool, int]]) -> None:
@@ -111,7 +117,7 @@ async def live(history: History, steps: list[tuple[str, int, bool, int]]) -> Non
                 await stack.aclose()
                 running = await stack.enter_async_context(stage.start(loaded))
             else:
-                await running.fleet.apply(loaded)
+                await running.operations.apply(loaded)
             await asyncio.sleep(seconds)
             if seconds < 600:
                 continue
@@ -137,8 +143,9 @@ async def live(history: History, steps: list[tuple[str, int, bool, int]]) -> Non
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate],  # an example takes a second: no shrinking
 )
+@example(steps=[(step, which, restart, 1500) for step, which, restart in COMING_AND_GOING])
 @given(
-    st.lists(
+    steps=st.lists(
         st.tuples(
             st.sampled_from(STEPS),
             st.integers(0, 3),

@@ -196,7 +196,7 @@ class Histories(RuleBasedStateMachine):
                 for channel, life in sorted(lives(self.story.history).items())
                 if (self.day - life.last_seen).days <= REMEMBERED
             ]
-            assert known_channels(self.story.ledger, self.day) == tuple(expected)
+            assert [*known_channels(self.story.ledger, self.day)] == [*expected]
 
 
 def assert_cumulative(counters: Counters) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,22 +27,21 @@ from exporter.polling.limits import (
     started_before,
     token_backoff,
 )
+from exporter.state.models import QueryMemory, Stored
 from tests.polling_support import BOGOTA, moment
 
 TODAY, YESTERDAY, BEFORE = date(2026, 11, 18), date(2026, 11, 17), date(2026, 11, 16)
 
 
-@pytest.mark.parametrize(
-    ("last", "started"), [(None, None), (900.0, -50.0), (1000.0, 50.0), (1100.0, 50.0)]
-)
-def test_started_before(last: float | None, started: float | None) -> None:
-    """An attempt of an earlier process on this one's monotonic clock, the future as now."""
-    assert started_before(last, now=1000.0, monotonic=50.0) == started
+def test_an_attempt_of_an_earlier_process_is_placed_on_this_ones_clock() -> None:
+    """The future counts as now."""
+    for last, started in ((None, None), (900.0, -50.0), (1000.0, 50.0), (1100.0, 50.0)):
+        assert started_before(last, now=1000.0, monotonic=50.0) == started, last
 
 
-@pytest.mark.parametrize(
-    ("failures", "interval", "jitter", "seconds"),
-    [
+def test_early_retry() -> None:
+    """Doubles from min(5 s, interval) up to the interval, with up to half as jitter."""
+    cases = [
         (1, 300.0, 0.0, 5.0),
         (1, 300.0, 1.0, 7.5),
         (2, 300.0, 0.0, 10.0),
@@ -54,59 +52,43 @@ def test_started_before(last: float | None, started: float | None) -> None:
         (1, 2.0, 1.0, 2.0),
         (1, 3600.0, 0.0, 5.0),
         (11, 3600.0, 0.0, 3600.0),
-    ],
-)
-def test_early_retry(failures: int, interval: float, jitter: float, seconds: float) -> None:
-    """Doubles from min(5 s, interval) up to the interval, with up to half as jitter."""
-    assert early_retry(failures, interval, jitter) == seconds
+    ]
+    for *given_, seconds in cases:
+        assert early_retry(*given_) == seconds, given_  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("failures", "interval", "seconds"),
-    [
-        (1, 300.0, 300.0),
-        (2, 300.0, 600.0),
-        (4, 300.0, 2400.0),
-        (5, 300.0, 3600.0),
-        (999, 300.0, 3600.0),
-        (1, 3600.0, 3600.0),
-        (2, 3600.0, 3600.0),
-        (1, 5000.0, 5000.0),  # a stretched interval: never below the interval in force
-        (1, 2.0, 2.0),
-    ],
-)
-def test_token_backoff(failures: int, interval: float, seconds: float) -> None:
-    """Doubles from the interval up to an hour."""
-    assert token_backoff(failures, interval) == seconds
+def test_token_backoff() -> None:
+    """Doubles from the interval up to an hour, and is never below the interval in force."""
+    cases = [(1, 300, 300), (2, 300, 600), (4, 300, 2400), (5, 300, 3600), (999, 300, 3600),
+             (1, 3600, 3600), (2, 3600, 3600), (1, 5000, 5000), (1, 2, 2)]  # fmt: skip
+    for failures, interval, seconds in cases:
+        assert token_backoff(failures, interval) == seconds, (failures, interval)
 
 
-@pytest.mark.parametrize(
-    ("last", "closed", "tried", "tries", "closes"),
-    [
-        pytest.param(None, None, None, 0, None, id="a fresh query"),
-        pytest.param(YESTERDAY, None, None, 0, YESTERDAY, id="the first slot after midnight"),
-        pytest.param(YESTERDAY, BEFORE, BEFORE, 1, YESTERDAY, id="as on the day before"),
-        pytest.param(BEFORE, None, None, 0, YESTERDAY, id="two midnights without a poll"),
-        pytest.param(date(2026, 1, 1), None, None, 0, YESTERDAY, id="long ago"),
-        pytest.param(TODAY, None, None, 0, None, id="asked today, nothing tried"),
-        pytest.param(TODAY, YESTERDAY, YESTERDAY, 1, None, id="closed"),
-        pytest.param(TODAY, None, YESTERDAY, 1, YESTERDAY, id="tried once"),
-        pytest.param(TODAY, None, YESTERDAY, 2, YESTERDAY, id="tried twice"),
-        pytest.param(TODAY, None, YESTERDAY, 3, None, id="tried three times"),
-        pytest.param(TODAY, BEFORE, BEFORE, 1, None, id="asked today, the day before closed"),
-        pytest.param(YESTERDAY, None, BEFORE, 3, YESTERDAY, id="the day before given up"),
-        pytest.param(YESTERDAY, TODAY, None, 0, None, id="the clock was set back"),
-    ],
-)
-def test_day_to_close(
-    last: date | None,
-    closed: date | None,
-    tried: date | None,
-    tries: int,
-    closes: date | None,
-) -> None:
+def test_day_to_close() -> None:
     """Only yesterday, only once, only after a recorded attempt, and three times at most."""
-    assert day_to_close(TODAY, last, closed, tried, tries) == closes
+    cases: dict[str, tuple[date | None, date | None, date | None, int, date | None]] = {
+        "a fresh query": (None, None, None, 0, None),
+        "the first slot after midnight": (YESTERDAY, None, None, 0, YESTERDAY),
+        "as on the day before": (YESTERDAY, BEFORE, BEFORE, 1, YESTERDAY),
+        "two midnights without a poll": (BEFORE, None, None, 0, YESTERDAY),
+        "long ago": (date(2026, 1, 1), None, None, 0, YESTERDAY),
+        "asked today, nothing tried": (TODAY, None, None, 0, None),
+        "closed": (TODAY, YESTERDAY, YESTERDAY, 1, None),
+        "tried once": (TODAY, None, YESTERDAY, 1, YESTERDAY),
+        "tried twice": (TODAY, None, YESTERDAY, 2, YESTERDAY),
+        "tried three times": (TODAY, None, YESTERDAY, 3, None),
+        "asked today, the day before closed": (TODAY, BEFORE, BEFORE, 1, None),
+        "the day before given up": (YESTERDAY, None, BEFORE, 3, YESTERDAY),
+        "the clock was set back": (YESTERDAY, TODAY, None, 0, None),
+    }
+    for what, (last, closed, tried, tries, closes) in cases.items():
+        at = moment(f"{last} 12:00").timestamp() if last else None
+        stored, memory = Stored(at, tried, tries), QueryMemory(closed=closed)
+        assert day_to_close(stored, memory, NOON, BOGOTA) == closes, what
+    answered = QueryMemory(last_success_at=moment(f"{YESTERDAY} 12:00").timestamp())
+    probed = Stored(moment(f"{TODAY} 00:01").timestamp())
+    assert day_to_close(probed, answered, NOON, BOGOTA) == YESTERDAY
 
 
 def quota(**changes: Any) -> Pause:
@@ -121,30 +103,19 @@ def test_a_quota_pause_is_over_with_its_day() -> None:
     assert quota().over(date(2026, 11, 19), "abc")
 
 
-@pytest.mark.parametrize(
-    ("refused", "now", "over"),
-    [
-        ("abc", "abc", False),
-        ("abc", "other", True),
-        ("abc", None, False),  # it cannot be read just now
-        (None, "abc", True),  # it could not be read, now it can
-        (None, None, False),
-    ],
-)
-def test_a_token_pause_is_over_with_its_token(
-    refused: str | None, now: str | None, over: bool
-) -> None:
-    """Another token ends it, another day does not."""
-    pause = Pause(Reason.UNAUTHORIZED, 1, 1300.0, TODAY, refused)
-    assert pause.over(date(2026, 11, 19), now) is over
+def test_a_token_pause_is_over_with_its_token() -> None:
+    """Another token ends it, another day does not; None: it cannot be read."""
+    cases = [("abc", "abc", False), ("abc", "other", True), ("abc", None, False),
+             (None, "abc", True), (None, None, False)]  # fmt: skip
+    for refused_, now, over in cases:
+        pause = Pause(Reason.UNAUTHORIZED, 1, 1300.0, TODAY, refused_)
+        assert pause.over(date(2026, 11, 19), now) is over, (refused_, now)
 
 
-@pytest.mark.parametrize(
-    ("now", "wait"), [(1000.0, 3600.0), (4000.0, 600.0), (5000.0, 0.0), (-1e9, HOUR)]
-)
-def test_a_pause_waits_an_hour_at_most(now: float, wait: float) -> None:
+def test_a_pause_waits_an_hour_at_most() -> None:
     """Whatever the clock did."""
-    assert quota().wait(now) == wait
+    for now, wait in ((1000.0, 3600.0), (4000.0, 600.0), (5000.0, 0.0), (-1e9, HOUR)):
+        assert quota().wait(now) == wait, now
 
 
 def refused(before: Pause | None, reason: Reason, now: float) -> Pause:
@@ -165,38 +136,27 @@ def test_pauses_that_follow_one_another() -> None:
     assert (again.refusals, again.next_at) == (2, 6600.0)
 
 
-@pytest.mark.parametrize("pause", [quota(), quota(digest=None)])
-def test_a_pause_survives_its_json(pause: Pause) -> None:
-    """The state file gives back an equal pause."""
-    assert Pause.from_json(pause.to_json()) == pause
+def test_a_pause_survives_its_json() -> None:
+    """The state file gives back an equal pause; one refusal is the least there can be."""
+    for pause in (quota(), quota(digest=None)):
+        assert Pause.from_json(pause.to_json()) == pause
+    for refusals in (-3, 0, 1):
+        assert Pause.from_json(quota(refusals=refusals).to_json()) == quota(), refusals
 
 
-@pytest.mark.parametrize("refusals", [-3, 0, 1])
-def test_a_pause_has_one_refusal_at_least(refusals: int) -> None:
-    """A count below it in the state file does not shorten the next backoff."""
-    found = Pause.from_json(quota(refusals=refusals).to_json())
-
-    assert found == quota(refusals=1)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        None,
-        {},
-        [],
-        "quota",
-        quota().to_json() | {"reason": "tired"},
-        quota().to_json() | {"day": "tomorrow"},
-        quota().to_json() | {"next_at": "soon"},
-        quota().to_json() | {"refusals": float("inf")},
-        quota().to_json() | {"next_at": 10**400},
-        {key: value for key, value in quota().to_json().items() if key != "digest"},
-    ],
-)
-def test_what_is_no_pause(data: object) -> None:
+def test_what_is_no_pause() -> None:
     """Anything else in the state file is no pause."""
-    assert Pause.from_json(data) is None
+    good = quota().to_json()
+    bad = {"reason": "tired", "day": "tomorrow", "next_at": "soon"}
+    cases: list[object] = [
+        *(None, {}, [], "quota"),
+        *(good | {name: value} for name, value in bad.items()),
+        good | {"refusals": float("inf")},
+        good | {"next_at": 10**400},
+        {name: value for name, value in good.items() if name != "digest"},
+    ]
+    for data in cases:
+        assert Pause.from_json(data) is None, data
 
 
 def budget(used: int, ceiling: int | None) -> Budget:
@@ -218,74 +178,45 @@ FREE = Facts(
 )
 
 
-@pytest.mark.parametrize(
-    ("facts", "why", "seconds"),
-    [
-        pytest.param(replace(FREE, age=299.0), Why.RECENT, 1, id="recent"),
-        pytest.param(replace(FREE, age=0.0), Why.RECENT, 300, id="just now"),
-        pytest.param(replace(FREE, age=-9e9), Why.RECENT, 300, id="in the future"),
-        pytest.param(
-            replace(FREE, limits=Limits(864.0, 0.0, HOUR)), Why.RECENT, 464, id="stretched"
-        ),
-        pytest.param(
-            replace(FREE, limits=Limits(0.0, 1000.0, HOUR)), Why.RECENT, 600, id="costly day"
-        ),
-        pytest.param(replace(FREE, budget=budget(9, 9)), Why.BUDGET, 43200, id="spent"),
-        pytest.param(
-            replace(FREE, hours=OpenHours("Mo-Su 13:00-14:00", BOGOTA)),
-            Why.HOURS,
-            3600,
-            id="closed",
-        ),
-        pytest.param(replace(FREE, exporter_first=7.0), Why.CLOSING, 7, id="exporter first"),
-        pytest.param(replace(FREE, token=None), Why.TOKEN, 300, id="no token"),
-        pytest.param(replace(FREE, pause=quota(), pause_left=60.0), Why.QUOTA, 60, id="quota"),
-        pytest.param(
-            replace(
-                FREE,
-                pause=Pause(Reason.UNAUTHORIZED, 1, 0.0, TODAY, "abc"),
-                pause_left=60.0,
-            ),
-            Why.UNAUTHORIZED,
-            60,
-            id="token refused",
-        ),
-    ],
-)
-def test_each_reason_to_wait(facts: Facts, why: Why, seconds: float) -> None:
+REFUSED = Pause(Reason.UNAUTHORIZED, 1, 0.0, TODAY, "abc")
+AFTERNOON = OpenHours("Mo-Su 13:00-14:00", BOGOTA)
+
+
+def test_each_reason_to_wait() -> None:
     """The judge says why a query must wait, and until when."""
-    assert may_ask(facts, NOON) == Wait(NOON.timestamp() + seconds, why)
+    cases: list[tuple[dict[str, Any], Why, float]] = [
+        ({"age": 299.0}, Why.RECENT, 1),
+        ({"age": 0.0}, Why.RECENT, 300),
+        ({"age": -9e9}, Why.RECENT, 300),  # in the future
+        ({"limits": Limits(864.0, 0.0, HOUR)}, Why.RECENT, 464),  # stretched
+        ({"limits": Limits(0.0, 1000.0, HOUR)}, Why.RECENT, 600),  # a costly day
+        ({"budget": budget(9, 9)}, Why.BUDGET, 43200),
+        ({"hours": AFTERNOON}, Why.HOURS, 3600),
+        ({"exporter_first": 7.0}, Why.CLOSING, 7),
+        ({"token": None}, Why.TOKEN, 300),
+        ({"pause": quota(), "pause_left": 60.0}, Why.QUOTA, 60),
+        ({"pause": REFUSED, "pause_left": 60.0}, Why.UNAUTHORIZED, 60),
+    ]
+    for changes, why, seconds in cases:
+        verdict = may_ask(replace(FREE, **changes), NOON)
+        assert verdict == Wait(NOON.timestamp() + seconds, why), changes
 
 
-@pytest.mark.parametrize(
-    "facts",
-    [
-        pytest.param(FREE, id="an interval ago"),
-        pytest.param(replace(FREE, age=300.0), id="exactly an interval ago"),
-        pytest.param(replace(FREE, age=None), id="never asked"),
-        pytest.param(replace(FREE, budget=budget(8, 9)), id="one request is left"),
-        pytest.param(replace(FREE, limits=Limits(0.0, 1e6, 0.0)), id="a new day begins"),
-        pytest.param(replace(FREE, pause=quota()), id="the attempt of the hour"),
-        pytest.param(
-            replace(FREE, pause=quota(day=YESTERDAY), pause_left=60.0), id="quota is back"
-        ),
-        pytest.param(
-            replace(
-                FREE,
-                pause=Pause(Reason.UNAUTHORIZED, 1, 0.0, TODAY, "old"),
-                pause_left=60.0,
-            ),
-            id="another token",
-        ),
-        pytest.param(
-            replace(FREE, hours=OpenHours("Mo-Su 13:00-14:00", BOGOTA), closing=True),
-            id="closed, but the day is to be closed",
-        ),
-    ],
-)
-def test_what_may_be_asked(facts: Facts) -> None:
+def test_what_may_be_asked() -> None:
     """Nothing holds the query back."""
-    assert may_ask(facts, NOON) == Ready()
+    cases: list[dict[str, Any]] = [
+        {},
+        {"age": 300.0},  # exactly an interval ago
+        {"age": None},  # never asked
+        {"budget": budget(8, 9)},  # one request is left
+        {"limits": Limits(0.0, 1e6, 0.0)},  # a new day begins
+        {"pause": quota()},  # the attempt of the hour
+        {"pause": quota(day=YESTERDAY), "pause_left": 60.0},  # the quota is back
+        {"pause": replace(REFUSED, digest="old"), "pause_left": 60.0},  # another token
+        {"hours": AFTERNOON, "closing": True},  # closed, but the day is to be closed
+    ]
+    for changes in cases:
+        assert may_ask(replace(FREE, **changes), NOON) == Ready(), changes
 
 
 PAUSES = st.none() | st.builds(
@@ -352,24 +283,20 @@ def test_a_wait_is_of_use(facts: Facts, now: datetime) -> None:
     assert isinstance(again, Ready) or again.why is not verdict.why or again.why is Why.TOKEN
 
 
-@pytest.mark.parametrize(
-    ("before", "error", "reason", "refusals"),
-    [
+def test_the_pause_after_an_attempt() -> None:
+    """A refusal begins or lengthens it, an answer ends it, what never arrived leaves it."""
+    cases = [
         (None, Reason.QUOTA, Reason.QUOTA, 1),
         (None, Reason.TIMEOUT, None, 0),
         (quota(), None, None, 0),  # an answer
         (quota(), Reason.TIMEOUT, Reason.QUOTA, 2),  # it was the attempt of the hour
         (quota(), Reason.CONNECT, Reason.QUOTA, 1),  # it was none
         (quota(), Reason.UNAUTHORIZED, Reason.UNAUTHORIZED, 1),
-    ],
-)
-def test_the_pause_after_an_attempt(
-    before: Pause | None, error: Reason | None, reason: Reason | None, refusals: int
-) -> None:
-    """A refusal begins or lengthens it, an answer ends it, what never arrived leaves it."""
-    failed = None
-    if error is not None:
-        failed = WolkvoxError(error, "no answer", reached=error is not Reason.CONNECT)
-    pause = pause_after(before, failed, 2000.0, TODAY, 300.0, "abc")
-    assert (pause.reason if pause else None) is reason
-    assert (pause.refusals if pause else 0) == refusals
+    ]
+    for before, error, reason, refusals in cases:
+        failed = None
+        if error is not None:
+            failed = WolkvoxError(error, "", reached=error is not Reason.CONNECT)
+        pause = pause_after(before, failed, 2000.0, TODAY, 300.0, "abc")
+        assert (pause.reason if pause else None) is reason, (before, error)
+        assert (pause.refusals if pause else 0) == refusals, (before, error)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from exporter import logs
-from exporter.logs import JsonFormatter, LogfmtFormatter, Secrets, configure, say
+from exporter.logs import Formatter, Secrets, configure, say
 
 CANARY = "7b1f0e9d8c7b6a5948372615f4e3d2c1b0a9f8e7d6c5b4a39281"
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC).timestamp()
@@ -67,19 +67,19 @@ def record(message: str, level: int = logging.INFO, **fields: object) -> logging
     return made
 
 
-def test_logfmt_line() -> None:
-    """Moment, level and message come first, then the fields in their order."""
-    line = LogfmtFormatter().format(record("no answer", operation="acme", seconds=1.5, count=3))
-    assert line == (
+LOGFMT, JSON = Formatter("logfmt"), Formatter("json")
+
+
+def test_a_line_of_each_form() -> None:
+    """Moment, level and message come first, then the fields in their order; JSON keeps
+    numbers. A field without a value says nothing, so it is not there.
+    """
+    made = record("no answer", operation="acme", seconds=1.5, count=3, skill_id=None)
+    assert LOGFMT.format(made) == (
         'ts=2026-03-01T12:30:15.250Z level=info msg="no answer" '
         "operation=acme seconds=1.5 count=3"
     )
-
-
-def test_json_line() -> None:
-    """The same event as one JSON object, numbers as numbers."""
-    line = JsonFormatter().format(record("no answer", operation="acme", seconds=1.5, count=3))
-    assert json.loads(line) == {
+    assert json.loads(JSON.format(made)) == {
         "ts": "2026-03-01T12:30:15.250Z",
         "level": "info",
         "msg": "no answer",
@@ -89,15 +89,9 @@ def test_json_line() -> None:
     }
 
 
-@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
-def test_fields_that_are_none_are_left_out(formatter: logging.Formatter) -> None:
-    """A field without a value says nothing, so it is not there."""
-    assert "skill_id" not in formatter.format(record("x", skill_id=None))
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
+def test_what_logfmt_quotes() -> None:
+    """A value that a reader could take for more than one value stands in quotes."""
+    cases: list[tuple[object, str]] = [
         ("plain", "plain"),
         ("a/b:c,d;e-f_g.h", "a/b:c,d;e-f_g.h"),
         ("Atención", "Atención"),
@@ -115,59 +109,46 @@ def test_fields_that_are_none_are_left_out(formatter: logging.Formatter) -> None
         ("null\x00", r'"null\u0000"'),
         ("escape\x1b[31m", r'"escape\u001b[31m"'),
         (["a", 1], "\"['a', 1]\""),
-    ],
-)
-def test_what_logfmt_quotes(value: object, written: str) -> None:
-    """A value that a reader could take for more than one value stands in quotes."""
-    line = LogfmtFormatter().format(record("x", field=value))
-    assert line.partition(" field=")[2] == written
+    ]
+    for value, written in cases:
+        line = LOGFMT.format(record("x", field=value))
+        assert line.partition(" field=")[2] == written, value
 
 
-@pytest.mark.parametrize(
-    ("level", "name"),
-    [
-        (logging.DEBUG, "debug"),
-        (logging.INFO, "info"),
-        (logging.WARNING, "warn"),
-        (logging.ERROR, "error"),
-        (logging.CRITICAL, "error"),
-    ],
-)
-def test_names_of_the_levels(level: int, name: str) -> None:
+def test_names_of_the_levels() -> None:
     """The four names of the flag --log.level, and no other ones."""
-    assert f" level={name} " in LogfmtFormatter().format(record("x", level))
-    assert json.loads(JsonFormatter().format(record("x", level)))["level"] == name
+    names = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn",
+             logging.ERROR: "error", logging.CRITICAL: "error"}  # fmt: skip
+    for level, name in names.items():
+        assert f" level={name} " in LOGFMT.format(record("x", level))
+        assert json.loads(JSON.format(record("x", level)))["level"] == name
 
 
-@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
-def test_a_traceback_stays_on_one_line(formatter: logging.Formatter) -> None:
+def test_a_traceback_stays_on_one_line() -> None:
     """A defect is told whole, but as one line, so that a log reader keeps it together."""
     made = with_traceback(record("a defect", logging.ERROR), "broken")
-    line = formatter.format(made)
-    assert len(line.splitlines()) == 1
-    assert r"\nValueError: invalid literal for int() with base 10: 'broken'" in line
+    for formatter in (LOGFMT, JSON):
+        line = formatter.format(made)
+        assert len(line.splitlines()) == 1
+        assert r"\nValueError: invalid literal for int() with base 10: 'broken'" in line
 
 
 def test_what_json_cannot_hold_becomes_text() -> None:
     """A field of any kind is told as text rather than lost."""
-    line = JsonFormatter().format(record("x", path=ValueError("odd"), when={1}))
-    assert json.loads(line)["path"] == "odd"
-    assert json.loads(line)["when"] == "{1}"
+    line = json.loads(JSON.format(record("x", path=ValueError("odd"), when={1})))
+    assert (line["path"], line["when"]) == ("odd", "{1}")
 
 
-@pytest.mark.parametrize("formatter", [LogfmtFormatter(), JsonFormatter()])
-@pytest.mark.parametrize("token", ["tiny", CANARY, "with.dots+and/slashes==", 'quo"ted'])
-def test_known_tokens_are_cut_out(
-    own_secrets: Secrets, formatter: logging.Formatter, token: str
-) -> None:
+def test_known_tokens_are_cut_out(own_secrets: Secrets) -> None:
     """A token that was read appears in no message, field or traceback."""
-    own_secrets.add(token)
-    made = record(f"sent {token}", header=f"wolkvox-token: {token}", plain=token)
-    line = formatter.format(with_traceback(made, token))
-    escaped = json.dumps(token)[1:-1]
-    assert token not in line
-    assert escaped not in line
-    assert line.count("[token]") >= 4
+    for token in ("tiny", CANARY, "with.dots+and/slashes==", 'quo"ted'):
+        own_secrets.add(token)
+        made = record(f"sent {token}", header=f"wolkvox-token: {token}", plain=token)
+        for formatter in (LOGFMT, JSON):
+            line = formatter.format(with_traceback(made, token))
+            assert token not in line
+            assert json.dumps(token)[1:-1] not in line
+            assert line.count("[token]") >= 4, token
 
 
 def test_a_token_that_begins_like_another_one(own_secrets: Secrets) -> None:
@@ -192,35 +173,28 @@ def test_an_empty_secret_is_no_secret(own_secrets: Secrets) -> None:
     assert own_secrets.scrub("text") == "text"
 
 
-@pytest.mark.parametrize(
-    ("level", "spoken"),
-    [
-        ("debug", ["debug", "info", "warn", "error"]),
-        ("info", ["info", "warn", "error"]),
-        ("warn", ["warn", "error"]),
-        ("error", ["error"]),
-    ],
-)
-def test_least_level(start: Start, level: str, spoken: list[str]) -> None:
+def test_least_level(start: Start) -> None:
     """The exporter says what is at least as severe as --log.level."""
-    stream = start(level, "json")
-    log = logging.getLogger("exporter.polling")
-    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
-        say(log, number, "x")
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line["level"] for line in lines] == spoken
+    names = ["debug", "info", "warn", "error"]
+    for least, level in enumerate(names):
+        stream = start(level, "json")
+        log = logging.getLogger("exporter.polling")
+        for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+            say(log, number, "x")
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        assert [line["level"] for line in lines] == names[least:], level
 
 
-@pytest.mark.parametrize("name", [*LIBRARIES, "httpcore.http11", "httpcore.connection"])
-def test_libraries_are_silent_below_warnings(start: Start, name: str) -> None:
+def test_libraries_are_silent_below_warnings(start: Start) -> None:
     """Even at debug no library describes a request: its headers hold the token."""
-    stream = start("debug", "logfmt")
-    library = logging.getLogger(name)
-    library.debug("headers %s", CANARY)
-    library.info("HTTP Request: GET %s", CANARY)
-    assert not stream.getvalue()
-    library.warning("trouble with %s", CANARY)
-    assert 'level=warn msg="trouble with [token]"' in stream.getvalue()
+    for name in (*LIBRARIES, "httpcore.http11", "httpcore.connection"):
+        stream = start("debug", "logfmt")
+        library = logging.getLogger(name)
+        library.debug("headers %s", CANARY)
+        library.info("HTTP Request: GET %s", CANARY)
+        assert not stream.getvalue(), name
+        library.warning("trouble with %s", CANARY)
+        assert 'level=warn msg="trouble with [token]"' in stream.getvalue(), name
 
 
 def test_configuring_again_replaces_the_log(start: Start) -> None:

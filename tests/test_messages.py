@@ -8,8 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pytest
-
 import exporter
 from exporter.errors import Reason
 from exporter.messages import LANGUAGES, Words, catalogue, terminal_language
@@ -26,22 +24,20 @@ def places(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_both_languages_have_every_text(key: str) -> None:
+def test_both_languages_have_every_text() -> None:
     """Nothing is missing or empty, and both fill in the same values."""
-    assert ENGLISH[key].strip()
-    assert SPANISH[key].strip()
-    assert places(ENGLISH[key]) == places(SPANISH[key])
+    for key in KEYS:
+        assert ENGLISH[key].strip(), key
+        assert SPANISH[key].strip(), key
+        assert places(ENGLISH[key]) == places(SPANISH[key]), key
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", [*Reason, "server", "tls", "proxy", "machine"])
-def test_every_failure_has_a_text_and_an_advice(kind: str, language: str) -> None:
+def test_every_failure_has_a_text_and_an_advice() -> None:
     """Neither of them fills in a value, so that a page and a log line can show them."""
-    words = Words(language)
-
-    assert words.text(f"verdict.{kind}")
-    assert words.advice(kind)
+    for words in map(Words, LANGUAGES):
+        for kind in (*Reason, "server", "tls", "proxy", "machine"):
+            assert words.text(f"verdict.{kind}"), kind
+            assert words.advice(kind), kind
 
 
 def test_no_text_is_left_over() -> None:
@@ -55,42 +51,35 @@ def test_no_text_is_left_over() -> None:
     assert [key for key in single - named if not key.startswith(families)] == []
 
 
-@pytest.mark.parametrize(
-    ("environ", "language"),
-    [
+def test_the_language_of_the_terminal() -> None:
+    """LC_ALL beats LC_MESSAGES beats LANG; whatever is not Spanish is English."""
+    for environ, language in (
         ({}, "en"),
         ({"LANG": "es_CO.UTF-8"}, "es"),
         ({"LANG": "es_CO.UTF-8", "LC_ALL": "C"}, "en"),
         ({"LANG": "C", "LC_MESSAGES": "es"}, "es"),
         ({"LC_ALL": "", "LANG": "es"}, "es"),
-    ],
-)
-def test_the_language_of_the_terminal(environ: dict[str, str], language: str) -> None:
-    """LC_ALL beats LC_MESSAGES beats LANG; whatever is not Spanish is English."""
-    assert terminal_language(environ) == language
+    ):
+        assert terminal_language(environ) == language, environ
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
+def test_spans_of_time() -> None:
+    """At most two units, rounded up: after such a wait the time has come."""
+    for seconds, text in (
         (-5, "0 s"), (3.4, "4 s"), (119, "119 s"), (120, "2 min"), (238, "4 min"),
         (7140, "119 min"), (7141, "2 h"), (7500, "2 h 5 min"), (93000, "25 h 50 min"),
         (172799, "2 d"), (180000, "2 d 2 h"),
-    ],
-)  # fmt: skip
-def test_spans_of_time(seconds: float, text: str) -> None:
-    """At most two units, rounded up: after such a wait the time has come."""
-    assert Words("en").span(seconds) == text
+    ):  # fmt: skip
+        assert Words("en").span(seconds) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0 s"), (99.4, "99 s"), (100, "1:40 min"), (599, "9:59 min"), (600, "10 min"),
-     (906, "15 min"), (80_000, "1\u202f333 min")],
-)  # fmt: skip
-def test_averages_of_seconds(value: float, text: str) -> None:
+def test_averages_of_seconds() -> None:
     """Seconds while they are few, minutes then."""
-    assert Words("en").seconds(value) == text
+    for value, text in (
+        (0, "0 s"), (99.4, "99 s"), (100, "1:40 min"), (599, "9:59 min"), (600, "10 min"),
+        (906, "15 min"), (80_000, "1\u202f333 min"),
+    ):  # fmt: skip
+        assert Words("en").seconds(value) == text
 
 
 def test_numbers_as_each_language_writes_them() -> None:

@@ -22,7 +22,7 @@ def test_gunzip_takes_it(tmp_path: Path) -> None:
     page = MetricsPage(lambda: 0.0, lambda openmetrics: b"python_info 1.0\n")
     for number in range(5000):
         scope = ("acme", f"{number:04}")
-        page.put(scope, Block({UP: f'wolkvox_up{{skill_id="{number}"}} 1.0\n'}))
+        page.put(scope, Block({UP: b'wolkvox_up{skill_id="%d"} 1.0\n' % number}))
     member = page.render(gzip=True)
     (tmp_path / "page.gz").write_bytes(member)
 
@@ -54,9 +54,7 @@ def test_what_changes_by_itself_is_read_once_a_second() -> None:
 
 _scopes = st.tuples(st.sampled_from("abc"), st.integers(0, 30).map(lambda n: f"{n:03}"))
 _steps = st.one_of(
-    st.tuples(
-        st.just("put"), _scopes, st.integers(0, 5), st.one_of(st.none(), st.floats(0, 50))
-    ),
+    st.tuples(st.just("put"), _scopes, st.integers(0, 5), st.just(math.inf) | st.floats(0, 50)),
     st.tuples(st.just("later"), _scopes, st.integers(0, 5)),
     st.tuples(st.just("drop"), _scopes),
     st.tuples(st.just("wait"), st.floats(0, 10)),
@@ -69,14 +67,10 @@ def test_page_is_what_a_plain_join_would_be(steps: list[tuple[object, ...]]) -> 
     """Changes and expiry never show anything but the live scopes in their order."""
     now = [0.0]
     page = MetricsPage(lambda: now[0])
-    shown: dict[tuple[str, ...], tuple[str, float | None]] = {}
+    shown: dict[tuple[str, ...], tuple[str, float]] = {}
 
     def check() -> None:
-        lines = [
-            line.encode()
-            for _, (line, until) in sorted(shown.items())
-            if until is None or now[0] < until
-        ]
+        lines = [line.encode() for _, (line, until) in sorted(shown.items()) if now[0] < until]
         found = [
             line + b"\n" for line in page.render().split(b"\n") if line and line[:1] != b"#"
         ]
@@ -88,14 +82,14 @@ def test_page_is_what_a_plain_join_would_be(steps: list[tuple[object, ...]]) -> 
 
     for step in steps:
         match step:
-            case ("put", tuple() as scope, int() as value, until):
+            case ("put", tuple() as scope, int() as value, float() as until):
                 line = f'{UP}{{skill_id="{scope}"}} {value}\n'
-                shown[scope] = (line, until)  # type: ignore[assignment]
-                page.put(scope, Block({UP: line}, math.inf if until is None else until))  # type: ignore[arg-type]
+                shown[scope] = (line, until)
+                page.put(scope, Block({UP: line.encode()}, until))
             case ("later", tuple() as scope, int() as value):
                 line = f'{UP}{{skill_id="{scope}"}} {value}\n'
-                shown[scope] = (line, None)
-                page.mark_stale(scope, partial(Block, {UP: line}))
+                shown[scope] = (line, math.inf)
+                page.mark_stale(scope, partial(Block, {UP: line.encode()}))
             case ("drop", tuple() as scope):
                 shown.pop(scope, None)
                 page.drop(scope)
@@ -113,7 +107,7 @@ def test_renewal_follows_the_clock() -> None:
 
     def at(moment: float) -> Block:
         line = f"{UP} {int(moment)}\n"
-        return Block({UP: line}, moment + 10, moment, at)
+        return Block({UP: line.encode()}, moment + 10, moment, at)
 
     page.put(("a",), at(0.0))
     moments = ((0.0, 0), (9.9, 0), (10.0, 10), (19.0, 10), (45.0, 45), (44.0, 44), (45.0, 44))
@@ -130,7 +124,7 @@ def test_what_changes_often_is_rendered_once_a_scrape() -> None:
 
     def render() -> Block:
         asked.append(1)
-        return Block({UP: "wolkvox_up 1.0\n"})
+        return Block({UP: b"wolkvox_up 1.0\n"})
 
     for _ in range(5):
         page.mark_stale(("a",), render)
@@ -148,7 +142,7 @@ def test_a_rendering_that_fails_is_tried_again() -> None:
     def render() -> Block:
         if defect := answers.pop(0):
             raise defect
-        return Block({UP: "wolkvox_up 1.0\n"})
+        return Block({UP: b"wolkvox_up 1.0\n"})
 
     page.mark_stale(("a",), render)
     with pytest.raises(ValueError, match="a defect"):

@@ -35,20 +35,13 @@ def offered(memory: QueryMemory) -> dict[str, int]:
     return {name: exposed(channel).offered for name, channel in memory.ledger.channels.items()}
 
 
-def test_an_answer_is_a_success() -> None:
-    """It fills today, ends the failures and begins the counters at 0."""
-    memory = apply_report(QueryMemory(failures=4), NOON, report(figures()), 100.0)
-    assert memory.last_success_at == 100.0
-    assert memory.failures == 0
-    assert memory.today == Result(DAY, (figures(),), 100.0)
-    assert memory.yesterday is None
-    assert memory.closed is None
-    assert offered(memory) == {"inbound": 0}
-
-
-def test_a_closing_answer_fills_yesterday() -> None:
-    """It closes its day, and what it adds is counted."""
-    before = apply_report(QueryMemory(), NOON, report(figures()), 100.0)
+def test_an_answer_is_a_success_and_a_closing_one_fills_yesterday() -> None:
+    """It ends the failures and begins the counters at 0; what the closing adds is counted."""
+    before = apply_report(QueryMemory(failures=4), NOON, report(figures()), 100.0)
+    assert (before.last_success_at, before.failures) == (100.0, 0)
+    assert before.today == Result(DAY, (figures(),), 100.0)
+    assert (before.yesterday, before.closed) == (None, None)
+    assert offered(before) == {"inbound": 0}
     memory = apply_report(before, whole_day(DAY), report(figures(inbound=14)), 200.0)
     assert memory.yesterday == Result(DAY, (figures(inbound=14),), 200.0)
     assert memory.closed == DAY
@@ -59,11 +52,13 @@ def test_a_closing_answer_fills_yesterday() -> None:
     assert offered(after) == {"inbound": 7}
 
 
-def test_no_rows_at_first_are_believed() -> None:
-    """Where there were no rows, an empty answer contradicts nothing."""
+def test_no_rows_that_contradict_nothing_are_believed() -> None:
+    """At first, and on a new day."""
     memory = apply_report(QueryMemory(), NOON, EMPTY, 100.0)
     assert memory.today == Result(DAY, (), 100.0)
     assert not memory.doubted
+    before = apply_report(QueryMemory(), NOON, report(figures()), 100.0)
+    assert apply_report(before, MORNING, EMPTY, 200.0).today == Result(NEXT, (), 200.0)
 
 
 @pytest.mark.parametrize("window", [NOON, whole_day(DAY)])
@@ -80,15 +75,14 @@ def test_no_rows_after_rows_are_doubted_once(window: Window) -> None:
     assert offered(believing) == {"inbound": 0}
 
 
-@pytest.mark.parametrize(("empty", "counted"), [(1, 5), (2, 5), (3, 15)])
-def test_empty_answers_that_are_believed_are_rows_of_zeros(empty: int, counted: int) -> None:
+def test_empty_answers_that_are_believed_are_rows_of_zeros() -> None:
     """The first is doubted, the second a candidate, and the third makes it a correction."""
-    memory = apply_report(QueryMemory(), NOON, report(figures()), 100.0)
-    for number in range(empty):
-        memory = apply_report(memory, NOON, EMPTY, 200.0 + number)
-    assert offered(apply_report(memory, NOON, report(figures(inbound=15)), 300.0)) == {
-        "inbound": counted
-    }
+    for empty, counted in ((1, 5), (2, 5), (3, 15)):
+        memory = apply_report(QueryMemory(), NOON, report(figures()), 100.0)
+        for number in range(empty):
+            memory = apply_report(memory, NOON, EMPTY, 200.0 + number)
+        after = apply_report(memory, NOON, report(figures(inbound=15)), 300.0)
+        assert offered(after) == {"inbound": counted}, empty
 
 
 def test_an_answer_with_rows_left_out_lacks_no_channel() -> None:
@@ -107,32 +101,6 @@ def test_rows_end_the_doubt() -> None:
     again = apply_report(doubting, NOON, report(figures(inbound=12)), 300.0)
     assert again.doubted is False  # it is written to the state file as it is
     assert apply_report(again, NOON, EMPTY, 400.0).today == again.today
-
-
-def test_no_rows_of_a_new_day_are_believed() -> None:
-    """A new day begins without rows."""
-    before = apply_report(QueryMemory(), NOON, report(figures()), 100.0)
-    memory = apply_report(before, MORNING, EMPTY, 200.0)
-    assert memory.today == Result(NEXT, (), 200.0)
-
-
-def test_counters_do_not_fall_with_a_correction() -> None:
-    """Totals that fall hold the counters still; the gauges show what the API says."""
-    memory = QueryMemory()
-    for inbound in (10, 20, 15, 18, 25):
-        memory = apply_report(memory, NOON, report(figures(inbound=inbound)), 100.0)
-    assert offered(memory) == {"inbound": 10 + 3 + 7}
-    assert memory.today == Result(DAY, (figures(inbound=25),), 100.0)
-
-
-def test_a_channel_of_nine_days_ago_is_forgotten() -> None:
-    """The ledger keeps a channel for eight days after its last row."""
-    memory = apply_report(QueryMemory(), NOON, report(figures(), figures("chat-web")), 100.0)
-    for number in range(19, 28):
-        day = date(2026, 11, number)
-        assert set(offered(memory)) == {"inbound", "chat-web"}
-        memory = apply_report(memory, replace(MORNING, day=day), report(figures()), 200.0)
-    assert set(offered(memory)) == {"inbound"}
 
 
 def test_a_failure_keeps_everything() -> None:

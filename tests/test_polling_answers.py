@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.polling_support import INBOUND, OFFERED, Stage, operation
 from tests.virtual import Exporter, Seen, in_virtual_time, no_rows, ok, refusal, row
+
+pytest_plugins = ("tests.polling_fixtures",)
 
 LEVEL = "wolkvox_skill_service_level_ratio"
 EMPTY = httpx.Response(
@@ -31,9 +32,8 @@ def data_series(running: Exporter) -> set[str]:
 
 @pytest.mark.parametrize("nothing", [no_rows(), EMPTY])
 @in_virtual_time
-async def test_no_rows_is_a_success(state_directory: Path, nothing: httpx.Response) -> None:
+async def test_no_rows_is_a_success(stage: Stage, nothing: httpx.Response) -> None:
     """A window without interactions is no failure, and not worth a word in the log."""
-    stage = Stage(state_directory)
     stage.api.answer = in_turn(stage, nothing)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:06")
@@ -44,37 +44,25 @@ async def test_no_rows_is_a_success(state_directory: Path, nothing: httpx.Respon
 
 
 @in_virtual_time
-async def test_an_empty_answer_is_doubted_once(state_directory: Path) -> None:
-    """No rows after rows of the same day: the values stay once, then the answer is believed."""
-    stage = Stage(state_directory)
-    stage.api.answer = in_turn(stage, ok(row(inbound=35)), no_rows())
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:06")
-        assert running.value("wolkvox_up") == 1
-        assert running.value(INBOUND) == 35
-        assert running.value(LEVEL, threshold_seconds="20") == 0.6
-        await stage.until("2026-11-18 10:11")
-        assert running.value("wolkvox_up") == 1
-        assert running.value(INBOUND) == 0
-        assert running.samples(LEVEL) == {}
-
-
-@in_virtual_time
-async def test_doubt_outlives_a_restart_and_ends_with_rows(state_directory: Path) -> None:
-    """Rows between two empty answers make the second one doubtful again."""
-    stage = Stage(state_directory)
+async def test_an_empty_answer_is_doubted_once(stage: Stage) -> None:
+    """No rows after rows of the same day: the values stay once, then the answer is believed.
+    Doubt outlives restarts; rows between two empty answers make the second doubtful again.
+    """
     rows = ok(row(inbound=35))
     stage.api.answer = in_turn(stage, rows, no_rows(), rows, no_rows(), no_rows())
     for minute, inbound in ((1, 35), (6, 35), (11, 35), (16, 35), (21, 0)):
         async with stage.run() as running:
             await stage.until(f"2026-11-18 10:{minute:02}")
+            assert running.value("wolkvox_up") == 1
             assert running.value(INBOUND) == inbound
+            shown = {*running.samples(LEVEL, threshold_seconds="20").values()}
+            assert shown == ({0.6} if inbound else set())
 
 
 @in_virtual_time
-async def test_a_new_day_without_rows_is_not_doubted(state_directory: Path) -> None:
+async def test_a_new_day_without_rows_is_not_doubted(stage: Stage) -> None:
     """Nothing has happened yet just after midnight: known pairs show 0 at once."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
+    stage.begin("2026-11-18 23:58")
     stage.api.answer = in_turn(stage, ok(row(inbound=35)), ok(row(inbound=36)), no_rows())
     async with stage.run() as running:
         await stage.until("2026-11-19 00:09")
@@ -83,9 +71,9 @@ async def test_a_new_day_without_rows_is_not_doubted(state_directory: Path) -> N
 
 
 @in_virtual_time
-async def test_an_empty_closing_answer_is_doubted_too(state_directory: Path) -> None:
+async def test_an_empty_closing_answer_is_doubted_too(stage: Stage) -> None:
     """The day had rows: it is asked for once more before the empty answer is believed."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
+    stage.begin("2026-11-18 23:58")
     stage.api.answer = in_turn(stage, ok(row()), no_rows(), ok(row(inbound=140)))
     async with stage.run() as running:
         await stage.until("2026-11-19 00:09")
@@ -94,9 +82,8 @@ async def test_an_empty_closing_answer_is_doubted_too(state_directory: Path) -> 
 
 
 @in_virtual_time
-async def test_a_known_pair_that_is_missing_counts_0(state_directory: Path) -> None:
+async def test_a_known_pair_that_is_missing_counts_0(stage: Stage) -> None:
     """A channel of the last days that an answer lacks has counts of 0 and nothing else."""
-    stage = Stage(state_directory)
     both = ok(row("inbound"), row("chat-web"))
     stage.api.answer = in_turn(stage, both, ok(row("inbound")))
     async with stage.run() as running:
@@ -110,9 +97,9 @@ async def test_a_known_pair_that_is_missing_counts_0(state_directory: Path) -> N
 
 
 @in_virtual_time
-async def test_a_pair_is_known_for_eight_days(state_directory: Path) -> None:
+async def test_a_pair_is_known_for_eight_days(stage: Stage) -> None:
     """Eight days after its last row a channel is still shown; on the ninth it is forgotten."""
-    stage = Stage(state_directory, "2026-11-10 12:00")
+    stage.begin("2026-11-10 12:00")
     both = ok(row("inbound"), row("chat-web"))
     stage.api.answer = in_turn(stage, both, both, ok(row("inbound")))
     async with stage.run():
@@ -131,9 +118,8 @@ async def test_a_pair_is_known_for_eight_days(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_channel_that_appears_later_begins_at_0(state_directory: Path) -> None:
+async def test_a_channel_that_appears_later_begins_at_0(stage: Stage) -> None:
     """Its counters show 0 until the next poll and then hold all of it."""
-    stage = Stage(state_directory)
     stage.api.answer = in_turn(
         stage,
         ok(row("inbound", 10, 8)),
@@ -151,9 +137,8 @@ async def test_a_channel_that_appears_later_begins_at_0(state_directory: Path) -
 
 
 @in_virtual_time
-async def test_late_and_expired(state_directory: Path) -> None:
+async def test_late_and_expired(stage: Stage) -> None:
     """Failures keep the values until stale_after; then they vanish, and `up` stays."""
-    stage = Stage(state_directory)
     stage.api.answer = in_turn(stage, ok(row(inbound=100)), refusal("oops", 500))
     async with stage.run(operation(stale_after="20m")) as running:
         await stage.until("2026-11-18 10:20:00")
@@ -174,9 +159,9 @@ async def test_late_and_expired(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_values_live_three_intervals_in_force(state_directory: Path) -> None:
+async def test_values_live_three_intervals_in_force(stage: Stage) -> None:
     """Where the budget stretches the interval, values do not expire between two polls."""
-    stage = Stage(state_directory, "2026-11-18 00:00")
+    stage.begin("2026-11-18 00:00")
     stretched = operation("4173 4174 4175", daily_requests=72)  # every 3,600 s
     async with stage.run(stretched) as running:
         for minute in range(50, 180, 10):
@@ -187,11 +172,10 @@ async def test_values_live_three_intervals_in_force(state_directory: Path) -> No
 
 @in_virtual_time
 async def test_a_field_that_cannot_be_read(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It costs its own sample, is counted at every poll and said once."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row(asa="soon", service_level_20seg="65,67 %"))
     async with stage.run() as running:
         await stage.until("2026-11-18 10:11")
@@ -207,9 +191,8 @@ async def test_a_field_that_cannot_be_read(
 
 
 @in_virtual_time
-async def test_rows_beyond_the_limits_are_counted(state_directory: Path) -> None:
+async def test_rows_beyond_the_limits_are_counted(stage: Stage) -> None:
     """A channel name without end and the 65th channel are dropped, and counted."""
-    stage = Stage(state_directory)
     rows = [row(f"channel-{number:02}") for number in range(66)]
     stage.api.answer = lambda seen: ok(row("x" * 129), *rows)
     async with stage.run() as running:

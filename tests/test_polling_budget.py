@@ -25,6 +25,8 @@ from tests.polling_support import (
 from tests.state_support import row_of
 from tests.virtual import Exporter, in_virtual_time, refusal
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 FOUR = "4170 4171 4172 4173"
 STRETCHED = "interval stretched to keep within daily_requests"
 LIMIT = "wolkvox_daily_requests_limit"
@@ -59,33 +61,33 @@ def spend(running: Exporter, stage: Stage, calls: int, skill: str = "9999") -> N
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
 async def test_a_plan_over_the_ceiling_is_stretched(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Four skills with 1,152 planned calls keep within 400 a day, evenly, and say it once."""
+    """Four skills with 1,152 planned calls keep within 100 a day, evenly, and say it once."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage = Stage(state_directory, "2026-11-18 00:00")
-    async with stage.run(operation(FOUR, daily_requests=400)) as running:
-        await stage.until("2026-11-18 00:30")
-        assert running.value(IN_FORCE) == pytest.approx(864, rel=0.02)
-        assert running.value(LIMIT) == 400
+    stage.begin("2026-11-18 00:00")
+    async with stage.run(operation(FOUR, daily_requests=100)) as running:
+        await stage.until("2026-11-18 02:00")
+        assert running.value(IN_FORCE) == pytest.approx(3456, rel=0.05)
+        assert running.value(LIMIT) == 100
         await stage.until("2026-11-18 23:59:59")
         assert running.value(USED) == per_day(stage)[date(2026, 11, 18)]
         assert running.value(INBOUND, skill_id="4170") == 100
         await stage.until("2026-11-19 03:00")
     days = per_day(stage)
-    assert 390 <= days[date(2026, 11, 18)] <= 400
-    assert 48 <= days[date(2026, 11, 19)] <= 52
+    assert 96 <= days[date(2026, 11, 18)] <= 100
+    assert 12 <= days[date(2026, 11, 19)] <= 16
     for skill in FOUR.split():
         apart = gaps(stage.seen(skill))
-        assert min(apart) >= 864 - NEARLY
-        assert max(apart) < 1000
+        assert min(apart) >= 3456 - NEARLY
+        assert max(apart) < 4000
     assert [record.message for record in caplog.records].count(STRETCHED) == 1
 
 
 @in_virtual_time
-async def test_stretching_after_a_costly_morning(state_directory: Path) -> None:
+async def test_stretching_after_a_costly_morning(stage: Stage) -> None:
     """What others used up by noon is spread over what is left of the day, until midnight."""
-    stage = Stage(state_directory, "2026-11-18 12:00")
+    stage.begin("2026-11-18 12:00")
     async with stage.run(operation("4173 4174", daily_requests=600)) as running:
         await stage.until("2026-11-18 12:01")
         assert running.value(IN_FORCE) == 300
@@ -112,9 +114,9 @@ def at(stage: Stage, text: str) -> float:
 
 
 @in_virtual_time
-async def test_a_day_whose_budget_is_spent_ends_at_midnight(state_directory: Path) -> None:
+async def test_a_day_whose_budget_is_spent_ends_at_midnight(stage: Stage) -> None:
     """Nothing leaves once the ceiling is reached; right after midnight the day is closed."""
-    stage = Stage(state_directory, "2026-11-18 20:00")
+    stage.begin("2026-11-18 20:00")
     async with stage.run(operation("4173 4174", daily_requests=576)) as running:
         await stage.until("2026-11-18 20:01")
         spend(running, stage, 574)
@@ -131,9 +133,9 @@ async def test_a_day_whose_budget_is_spent_ends_at_midnight(state_directory: Pat
 
 
 @in_virtual_time
-async def test_the_ceiling_holds_whoever_spent_it(state_directory: Path) -> None:
+async def test_the_ceiling_holds_whoever_spent_it(stage: Stage) -> None:
     """Calls of another process count at the moment of the request, whatever was planned."""
-    stage = Stage(state_directory, "2026-11-18 20:00")
+    stage.begin("2026-11-18 20:00")
     async with stage.run(operation(daily_requests=300)) as running:
         for hour in (20, 21, 22):
             await stage.until(f"2026-11-18 {hour}:30")
@@ -147,21 +149,21 @@ async def test_the_ceiling_holds_whoever_spent_it(state_directory: Path) -> None
 
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_operations_with_one_token_share_one_count(state_directory: Path) -> None:
+async def test_operations_with_one_token_share_one_count(stage: Stage) -> None:
     """Their calls together keep under the ceiling that both state, and both show them."""
-    stage = Stage(state_directory, "2026-11-18 00:00")
+    stage.begin("2026-11-18 00:00")
     loaded = stage.configure(
-        operation("4173", name="one", daily_requests=288),
-        operation("5101", name="two", port=2, token=1, daily_requests=288),
+        operation("4173", name="one", daily_requests=96),
+        operation("5101", name="two", port=2, token=1, daily_requests=96),
         tokens=("canary-same", "canary-same"),
     )
     async with stage.start(loaded) as running:
         await stage.until("2026-11-18 12:00")
-        assert running.value(IN_FORCE, operation="one") == pytest.approx(600, rel=0.02)
+        assert running.value(IN_FORCE, operation="one") == pytest.approx(1800, rel=0.02)
         await stage.until("2026-11-18 23:59:59")
         used = running.samples(USED)
     total = per_day(stage)[date(2026, 11, 18)]
-    assert 280 <= total <= 288
+    assert 92 <= total <= 96
     assert len(stage.seen("4173")) == pytest.approx(len(stage.seen("5101")), abs=2)
     assert max(used.values()) == total
     assert min(used.values()) >= total - 1
@@ -169,9 +171,9 @@ async def test_operations_with_one_token_share_one_count(state_directory: Path) 
 
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_zones_apart_with_one_token(state_directory: Path) -> None:
+async def test_zones_apart_with_one_token(stage: Stage) -> None:
     """Where operations of one token lie in different zones, the ceiling holds and recovers."""
-    stage = Stage(state_directory, "2026-11-18 15:00")
+    stage.begin("2026-11-18 15:00")
     loaded = stage.configure(
         operation("4173", name="one", daily_requests=100),
         operation(
@@ -189,9 +191,9 @@ async def test_zones_apart_with_one_token(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_poll_hours(state_directory: Path) -> None:
+async def test_poll_hours(stage: Stage) -> None:
     """Outside them nothing leaves but the poll that closes the day, at midnight."""
-    stage = Stage(state_directory, "2026-11-18 21:50")
+    stage.begin("2026-11-18 21:50")
     hours = '"Mo-Su 06:00-22:00"'
     async with stage.run(
         operation("4173 4174", poll_hours=hours, token_info="true")
@@ -210,9 +212,9 @@ async def test_poll_hours(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_closing_poll_that_fails_outside_poll_hours(state_directory: Path) -> None:
+async def test_a_closing_poll_that_fails_outside_poll_hours(stage: Stage) -> None:
     """It is tried at the next slots, three in all, and then it is quiet until the morning."""
-    stage = Stage(state_directory, "2026-11-18 21:56")
+    stage.begin("2026-11-18 21:56")
     async with stage.run(operation(poll_hours='"Mo-Su 06:00-22:00"')):
         await stage.until("2026-11-18 21:58")
         stage.api.answer = lambda seen: refusal("oops", 500)
@@ -246,37 +248,37 @@ async def test_a_turn_that_comes_after_the_hours_is_not_taken(
 
 @pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_poll_hours_make_room_in_the_budget(state_directory: Path) -> None:
+async def test_poll_hours_make_room_in_the_budget(stage: Stage) -> None:
     """What is not polled at night is there for the day: the plan counts the hours."""
-    stage = Stage(state_directory, "2026-11-18 18:00")
+    stage.begin("2026-11-18 18:00")
     hours = '"Mo-Su 08:00-20:00"'
     async with stage.run(
-        operation("4173 4174", poll_hours=hours, daily_requests=290)
+        operation("4173 4174", poll_hours=hours, daily_requests=98, interval="15m")
     ) as running:
         await stage.until("2026-11-18 19:30")
-        assert running.value(IN_FORCE) == pytest.approx(300, rel=0.01)
+        assert running.value(IN_FORCE) == pytest.approx(900, rel=0.01)
         await stage.until("2026-11-19 20:00")
-    assert per_day(stage)[date(2026, 11, 19)] == pytest.approx(288, abs=4)
-    assert max(per_day(stage).values()) <= 290
+    assert per_day(stage)[date(2026, 11, 19)] == pytest.approx(96, abs=2)
+    assert max(per_day(stage).values()) <= 98
 
 
 @pytest.mark.parametrize("ceiling", [864, 870])
 @in_virtual_time
 async def test_a_plan_that_just_fits_is_not_said_to_be_stretched_again_and_again(
-    state_directory: Path, caplog: pytest.LogCaptureFixture, ceiling: int
+    stage: Stage, caplog: pytest.LogCaptureFixture, ceiling: int
 ) -> None:
     """Where the plan is as large as the ceiling, the log does not repeat itself."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage = Stage(state_directory, "2026-11-18 00:00")
+    stage.begin("2026-11-18 00:00")
     async with stage.run(operation("4173 4174 4175", daily_requests=ceiling)):
         await stage.until("2026-11-18 03:00")
     assert [record.message for record in caplog.records].count(STRETCHED) <= 1
 
 
 @in_virtual_time
-async def test_the_interval_in_force_outlives_a_restart(state_directory: Path) -> None:
+async def test_the_interval_in_force_outlives_a_restart(stage: Stage) -> None:
     """A restart asks no query before the stretched interval has passed, and shows it."""
-    stage = Stage(state_directory, "2026-11-18 00:00")
+    stage.begin("2026-11-18 00:00")
     stretched = operation(FOUR, daily_requests=200)  # 1,728 s
     async with stage.run(stretched):
         await stage.until("2026-11-18 00:02")
@@ -293,9 +295,9 @@ async def test_the_interval_in_force_outlives_a_restart(state_directory: Path) -
 
 
 @in_virtual_time
-async def test_the_count_of_the_day_begins_at_midnight(state_directory: Path) -> None:
+async def test_the_count_of_the_day_begins_at_midnight(stage: Stage) -> None:
     """The used calls are those of the local day, kept over a restart, gone at its end."""
-    stage = Stage(state_directory, "2026-11-18 23:40")
+    stage.begin("2026-11-18 23:40")
     assert stage.zone is BOGOTA
     async with stage.run(operation(interval="1h", stale_after="4h")):
         await stage.until("2026-11-18 23:41")

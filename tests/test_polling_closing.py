@@ -13,14 +13,16 @@ import pytest
 from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, operation
 from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 WHOLE_17TH = ("20261117000000", "20261117235959")
 WHOLE_18TH = ("20261118000000", "20261118235959")
 
 
 @in_virtual_time
-async def test_the_first_slot_after_midnight_closes_the_day(state_directory: Path) -> None:
+async def test_the_first_slot_after_midnight_closes_the_day(stage: Stage) -> None:
     """It asks for the whole finished day at no extra call; the next slot begins the new day."""
-    stage = Stage(state_directory, "2026-11-18 23:53")
+    stage.begin("2026-11-18 23:53")
     async with stage.run():
         await stage.until("2026-11-19 00:14")
     assert stage.windows() == [
@@ -33,12 +35,17 @@ async def test_the_first_slot_after_midnight_closes_the_day(state_directory: Pat
     assert stage.clock_times()[2] == "00:03:00"
 
 
+@pytest.mark.parametrize("defect", [False, True])
 @in_virtual_time
-async def test_a_failed_closing_poll_is_tried_three_times(state_directory: Path) -> None:
-    """Its failure is tried again at the next slots, three in all; then the new day comes."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
+async def test_a_failed_closing_poll_is_tried_three_times(stage: Stage, defect: bool) -> None:
+    """It is tried again at the next slots, three in all, and a defect of the exporter too:
+    then the new day comes.
+    """
+    stage.begin("2026-11-18 23:58")
 
     def answer(seen: Seen) -> httpx.Response:
+        if defect and seen.window == WHOLE_18TH:
+            raise RuntimeError("a defect")
         return refusal("oops", 500) if seen.window == WHOLE_18TH else ok(row())
 
     stage.api.answer = answer
@@ -47,9 +54,7 @@ async def test_a_failed_closing_poll_is_tried_three_times(state_directory: Path)
         assert running.value(INBOUND, window="yesterday") is None
         assert running.value(INBOUND, window="today") == 100
     assert stage.windows()[1:] == [
-        WHOLE_18TH,
-        WHOLE_18TH,
-        WHOLE_18TH,
+        *[WHOLE_18TH] * 3,
         ("20261119000000", "20261119001800"),
         ("20261119000000", "20261119002300"),
     ]
@@ -57,10 +62,10 @@ async def test_a_failed_closing_poll_is_tried_three_times(state_directory: Path)
 
 @in_virtual_time
 async def test_a_closing_poll_that_succeeds_later_is_the_last_one(
-    state_directory: Path,
+    stage: Stage,
 ) -> None:
     """The second try closes the day, and the new day follows."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
+    stage.begin("2026-11-18 23:58")
     stage.api.answer = lambda seen: (
         refusal("oops", 500) if len(stage.api.seen) == 2 else ok(row())
     )
@@ -75,49 +80,27 @@ async def test_a_closing_poll_that_succeeds_later_is_the_last_one(
 
 
 @in_virtual_time
-async def test_a_defect_in_a_closing_poll_is_tried_three_times_too(
-    state_directory: Path,
-) -> None:
-    """A defect of the exporter cannot keep the new day from being polled."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
-
-    def answer(seen: Seen) -> httpx.Response:
-        if seen.window == WHOLE_18TH:
-            raise RuntimeError("a defect")
-        return ok(row())
-
-    stage.api.answer = answer
+async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None:
+    """An exporter that was away for days asks for yesterday and then goes on; a fresh query
+    closes nothing, right after midnight either.
+    """
+    stage.begin("2026-11-14 00:01")
     async with stage.run():
-        await stage.until("2026-11-19 00:24")
-    assert stage.windows()[1:4] == [WHOLE_18TH] * 3
-    assert stage.windows()[4] != WHOLE_18TH
-
-
-@in_virtual_time
-async def test_a_fresh_query_closes_nothing(state_directory: Path) -> None:
-    """Without a recorded attempt there is no day to close, right after midnight either."""
-    stage = Stage(state_directory, "2026-11-18 00:01")
-    async with stage.run():
-        await stage.until("2026-11-18 00:02")
-    assert stage.windows() == [("20261118000000", "20261118000100")]
-
-
-@in_virtual_time
-async def test_after_several_days_only_yesterday_is_closed(state_directory: Path) -> None:
-    """An exporter that was away for days asks for yesterday and then goes on."""
-    stage = Stage(state_directory, "2026-11-14 12:00")
-    async with stage.run():
-        await stage.until("2026-11-14 12:01")
+        await stage.until("2026-11-14 00:02")
     await stage.until("2026-11-18 09:00")
     async with stage.run():
         await stage.until("2026-11-18 09:06")
-    assert stage.windows()[1:] == [WHOLE_17TH, ("20261118000000", "20261118090500")]
+    assert stage.windows() == [
+        ("20261114000000", "20261114000100"),
+        WHOLE_17TH,
+        ("20261118000000", "20261118090500"),
+    ]
 
 
 @in_virtual_time
-async def test_a_restart_over_midnight_closes_the_day(state_directory: Path) -> None:
+async def test_a_restart_over_midnight_closes_the_day(stage: Stage) -> None:
     """The day is closed by whichever process polls first after it."""
-    stage = Stage(state_directory, "2026-11-18 23:50")
+    stage.begin("2026-11-18 23:50")
     async with stage.run():
         await stage.until("2026-11-18 23:52")
     await stage.until("2026-11-19 00:30")
@@ -129,10 +112,10 @@ async def test_a_restart_over_midnight_closes_the_day(state_directory: Path) -> 
 
 @in_virtual_time
 async def test_tries_of_a_closing_poll_are_counted_over_restarts(
-    state_directory: Path,
+    stage: Stage,
 ) -> None:
     """A crash loop cannot ask for the finished day more than three times."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
+    stage.begin("2026-11-18 23:58")
     async with stage.run():
         await stage.until("2026-11-18 23:59")
     stage.api.answer = lambda seen: refusal("oops", 500)
@@ -145,9 +128,9 @@ async def test_tries_of_a_closing_poll_are_counted_over_restarts(
 
 
 @in_virtual_time
-async def test_a_line_that_is_down_over_midnight(state_directory: Path) -> None:
+async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
     """Connections never made are no tries: the first request that is made closes the day."""
-    stage = Stage(state_directory, "2026-11-18 23:53")
+    stage.begin("2026-11-18 23:53")
     down = True
 
     def answer(seen: Seen) -> httpx.Response:
@@ -167,10 +150,11 @@ async def test_a_line_that_is_down_over_midnight(state_directory: Path) -> None:
     assert [window[1] for window in stage.windows()[-4:]].count("20261118235959") == 1
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_the_gauges_change_over_at_midnight(state_directory: Path) -> None:
+async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
     """`today` ends at midnight; `yesterday` lives from its closing poll to the next one."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
+    stage.begin("2026-11-18 23:58")
 
     def answer(seen: Seen) -> httpx.Response:
         counts = {WHOLE_18TH[1]: 500, "20261118235800": 490}
@@ -239,10 +223,10 @@ async def until_utc(stage: Stage, text: str, minutes: int = 0) -> None:
 
 @in_virtual_time
 async def test_nothing_is_lost_between_the_last_poll_and_midnight(
-    state_directory: Path,
+    stage: Stage,
 ) -> None:
     """The counters carry on over midnight with what the closing poll found."""
-    stage = Stage(state_directory, "2026-11-18 23:58")
+    stage.begin("2026-11-18 23:58")
     stage.api.answer = by_window(
         {"20261118235800": 490, "20261118235959": 500, "20261119000800": 7}
     )
@@ -261,9 +245,9 @@ def by_window(counts: dict[str, int]) -> Callable[[Seen], httpx.Response]:
 
 
 @in_virtual_time
-async def test_a_turn_that_comes_after_midnight_closes_the_day(state_directory: Path) -> None:
+async def test_a_turn_that_comes_after_midnight_closes_the_day(stage: Stage) -> None:
     """A request that waits for its token's turn over midnight asks for the finished day too."""
-    stage = Stage(state_directory, "2026-11-18 23:54:30")
+    stage.begin("2026-11-18 23:54:30")
     loaded = stage.configure(
         operation("4173", name="one"),
         operation("5101", name="two", port=2, token=1),

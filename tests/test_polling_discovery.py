@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import httpx
 import pytest
 
 from tests.polling_support import INBOUND, OFFERED, USED, Stage, gaps, operation
+from tests.state_support import change
 from tests.virtual import Seen, in_virtual_time, ok, refusal, row
+
+pytest_plugins = ("tests.polling_fixtures",)
 
 TOKEN = {
     "description": "exporter",
@@ -38,9 +39,8 @@ class Centre:
 
 
 @in_virtual_time
-async def test_token_info_once_an_hour(state_directory: Path) -> None:
+async def test_token_info_once_an_hour(stage: Stage) -> None:
     """What the platform says of the token is asked for once an hour and shown."""
-    stage = Stage(state_directory)
     Centre(stage)
     async with stage.run(operation(token_info="true")) as running:
         await stage.until("2026-11-18 13:01")
@@ -57,9 +57,8 @@ async def test_token_info_once_an_hour(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_token_info_keeps_its_hour_over_restarts(state_directory: Path) -> None:
+async def test_token_info_keeps_its_hour_over_restarts(stage: Stage) -> None:
     """A crash loop asks for it no more often either."""
-    stage = Stage(state_directory)
     Centre(stage)
     for _ in range(6):
         async with stage.run(operation(token_info="true")):
@@ -67,42 +66,36 @@ async def test_token_info_keeps_its_hour_over_restarts(state_directory: Path) ->
     assert len(stage.seen(report="token_info")) == 1
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
+@in_virtual_time
+async def test_token_info_that_fails_disturbs_nothing(stage: Stage) -> None:
+    """skill_11 goes on at its slots; the failure is counted under its own report."""
+    centre = Centre(stage)
+    failures = [
         refusal("PLEASE VALIDATE TOKEN"),
         refusal("TOKEN LIMIT EXCEEDED"),
         refusal("oops", 500),
         httpx.Response(200, text="<html>"),
-    ],
-)
-@in_virtual_time
-async def test_token_info_that_fails_disturbs_nothing(
-    state_directory: Path, answer: httpx.Response
-) -> None:
-    """skill_11 goes on at its slots; the failure is counted under its own report."""
-    stage = Stage(state_directory)
-    centre = Centre(stage)
-    centre.token_info = answer
+    ]
     async with stage.run(operation(token_info="true")) as running:
-        await stage.until("2026-11-18 12:01")
-        assert running.value("wolkvox_up") == 1
-        assert sum(running.samples("wolkvox_paused").values()) == 0
-        assert sum(running.samples(FAILURES, report="token_info").values()) == 3
+        for number, centre.token_info in enumerate(failures, start=1):
+            await stage.world.clock().sleep(3590)
+            assert running.value("wolkvox_up") == 1
+            assert sum(running.samples("wolkvox_paused").values()) == 0
+            assert sum(running.samples(FAILURES, report="token_info").values()) == number
         assert sum(running.samples(FAILURES, report="skill_11").values()) == 0
         assert running.value("wolkvox_token_limit") is None
-    assert len(stage.seen()) == 25
+    assert len(stage.seen()) == 48
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_skills_are_discovered_and_asked_at_once(state_directory: Path) -> None:
+async def test_skills_are_discovered_and_asked_at_once(stage: Stage) -> None:
     """The first answer names the queries; all of them are due right away."""
-    stage = Stage(state_directory)
     Centre(stage)
-    async with stage.run(operation("discover")) as running:
-        assert not running.fleet.ready()
+    async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
+        assert not running.operations.ready()
         await stage.until("2026-11-18 10:00:10")
-        assert running.fleet.ready()
+        assert running.operations.ready()
         assert running.value(INBOUND, skill_id="4173", skill="Ventas") == 4173
         assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
         await stage.until("2026-11-19 09:59")
@@ -110,9 +103,8 @@ async def test_skills_are_discovered_and_asked_at_once(state_directory: Path) ->
 
 
 @in_virtual_time
-async def test_discovered_skills_outlive_a_restart(state_directory: Path) -> None:
+async def test_discovered_skills_outlive_a_restart(stage: Stage) -> None:
     """A restart polls the known skills without asking for them again before its day is over."""
-    stage = Stage(state_directory)
     Centre(stage)
     async with stage.run(operation("discover")):
         await stage.until("2026-11-18 10:01")
@@ -125,9 +117,21 @@ async def test_discovered_skills_outlive_a_restart(state_directory: Path) -> Non
 
 
 @in_virtual_time
-async def test_skills_that_come_go_and_change_their_name(state_directory: Path) -> None:
+async def test_a_list_of_skills_that_cannot_be_read_is_asked_for_again(stage: Stage) -> None:
+    """Whatever stands in the state file, an operation has its skills an interval later."""
+    Centre(stage)
+    for minute, junk in enumerate(("[5]", '[[5, "x"], ["", "y"]]', "true"), start=1):
+        async with stage.run(operation("discover", interval="60s")) as running:
+            await stage.until(f"2026-11-18 10:{minute:02}:30")
+            assert running.value("wolkvox_up", skill_id="4180") == 1, junk
+            assert len(stage.seen(report="skills")) == minute, junk
+            change(running.storage, "UPDATE facts SET fact = ? WHERE name = 'skills'", junk)
+
+
+@pytest.mark.usefixtures("rare_wakeups")
+@in_virtual_time
+async def test_skills_that_come_go_and_change_their_name(stage: Stage) -> None:
     """A day later a new skill is polled at once, a removed one and an old name are gone."""
-    stage = Stage(state_directory)
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         await stage.until("2026-11-18 12:00")
@@ -148,26 +152,25 @@ async def test_skills_that_come_go_and_change_their_name(state_directory: Path) 
 
 
 @in_virtual_time
-async def test_a_discovery_that_fails_is_tried_at_its_next_slot(state_directory: Path) -> None:
+async def test_a_discovery_that_fails_is_tried_at_its_next_slot(stage: Stage) -> None:
     """Without any skill known it is asked for again an interval later."""
-    stage = Stage(state_directory)
     Centre(stage)
     answer, stage.api.answer = stage.api.answer, lambda seen: refusal("oops", 500)
     async with stage.run(operation("discover")) as running:
         await stage.until("2026-11-18 10:06")
         assert running.value(FAILURES, report="skills", reason="http") == 2
-        assert not running.fleet.ready()
-        assert running.fleet.healthy()
+        assert not running.operations.ready()
+        assert running.operations.healthy()
         stage.api.answer = answer
         await stage.until("2026-11-18 10:11")
-        assert running.fleet.ready()
+        assert running.operations.ready()
     assert gaps(stage.seen(report="skills")) == pytest.approx([300.0] * 2, abs=1)
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_an_empty_list_of_skills_is_not_believed(state_directory: Path) -> None:
+async def test_an_empty_list_of_skills_is_not_believed(stage: Stage) -> None:
     """An operation does not lose all of its skills: an empty answer changes nothing."""
-    stage = Stage(state_directory)
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         await stage.until("2026-11-18 12:00")
@@ -180,10 +183,11 @@ async def test_an_empty_list_of_skills_is_not_believed(state_directory: Path) ->
         assert running.value("wolkvox_up", skill_id="4173") == 1
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 @in_virtual_time
-async def test_a_skill_that_returns_goes_on_where_it_was(state_directory: Path) -> None:
+async def test_a_skill_that_returns_goes_on_where_it_was(stage: Stage) -> None:
     """The counters of a skill that was gone for a day do not begin again at 0."""
-    stage = Stage(state_directory, "2026-11-18 09:00")
+    stage.begin("2026-11-18 09:00")
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         await stage.until("2026-11-19 08:59")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from exporter.errors import Reason
 from exporter.messages import Words
 from tests.polling_support import INBOUND, NEARLY, USED, Stage, gaps, operation
 from tests.virtual import Seen, in_virtual_time, ok, refusal, row
+
+pytest_plugins = ("tests.polling_fixtures",)
 
 FAILURES = "wolkvox_api_request_failures_total"
 REQUESTS = "wolkvox_api_requests_total"
@@ -66,9 +67,8 @@ def test_every_reason_is_covered() -> None:
 
 @pytest.mark.parametrize("reason", REACHED)
 @in_virtual_time
-async def test_a_failure_waits_for_the_next_slot(state_directory: Path, reason: Reason) -> None:
+async def test_a_failure_waits_for_the_next_slot(stage: Stage, reason: Reason) -> None:
     """What may have reached the server is an attempt: the next one starts an interval later."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
         stage.api.answer = REACHED[reason]
@@ -99,10 +99,9 @@ async def test_a_failure_waits_for_the_next_slot(state_directory: Path, reason: 
 
 @in_virtual_time
 async def test_a_failing_query_leaves_the_others_fresh(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A defect of the exporter costs one query its answer: one traceback, the loop goes on."""
-    stage = Stage(state_directory)
 
     def answer(seen: Seen) -> httpx.Response:
         if seen.skill == "4174":
@@ -116,7 +115,7 @@ async def test_a_failing_query_leaves_the_others_fresh(
             running.value("wolkvox_up", skill_id=skill) for skill in ("4173", "4174", "4175")
         ]
         assert ups == [1, 0, 1]
-        assert running.fleet.healthy()
+        assert running.operations.healthy()
         assert running.value(FAILURES, reason="internal") == 13
         assert running.value(INBOUND, skill_id="4174") is None
     assert len(stage.seen("4174")) == 13
@@ -125,25 +124,8 @@ async def test_a_failing_query_leaves_the_others_fresh(
 
 
 @in_virtual_time
-async def test_the_same_failure_is_said_once(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A failure that goes on is one warning, and its end one line."""
-    caplog.set_level(logging.INFO, logger="exporter")
-    stage = Stage(state_directory)
-    stage.api.answer = REACHED[Reason.HTTP]
-    async with stage.run():
-        await stage.until("2026-11-18 11:01")
-        stage.api.answer = lambda seen: ok(row())
-        await stage.until("2026-11-18 11:06")
-    said = [(record.levelname, record.message) for record in caplog.records]
-    assert said == [("WARNING", "no answer"), ("INFO", "answers again")]
-
-
-@in_virtual_time
-async def test_a_connection_never_made_is_tried_again_early(state_directory: Path) -> None:
+async def test_a_connection_never_made_is_tried_again_early(stage: Stage) -> None:
     """Backoff with jitter from 5 s up to the interval; counted, but not against the budget."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
         stage.api.answer = raising(httpx.ConnectError("refused"))
@@ -171,25 +153,15 @@ async def test_a_connection_never_made_is_tried_again_early(state_directory: Pat
 
 @in_virtual_time
 async def test_a_connection_within_the_deadline_of_a_short_interval(
-    state_directory: Path,
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where the interval is shorter than 5 s, the first early retry waits for the interval."""
-    stage = Stage(state_directory)
+    """Where the interval is shorter than 5 s, the first early retry waits for the interval;
+    the log says once that Wolkvox lets no strangers in.
+    """
     stage.api.answer = raising(httpx.ConnectTimeout("nobody there"))
     async with stage.run(operation(interval="2s")):
         await stage.until("2026-11-18 10:01")
     assert set(map(round, gaps(stage.api.seen))) <= {2, 3}
-
-
-@in_virtual_time
-async def test_connect_says_what_wolkvox_does_to_strangers(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The log of a connection that was never made speaks of the allow list."""
-    stage = Stage(state_directory)
-    stage.api.answer = raising(httpx.ConnectTimeout("timed out"))
-    async with stage.run():
-        await stage.until("2026-11-18 10:01")
     fields = [getattr(record, "fields", {}) for record in caplog.records]
     hints = [each["hint"] for each in fields if each.get("hint")]
     assert hints == [Words("en").advice("connect")]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.state.models import Attempt, Granted, TooEarly
+from exporter.state.models import Attempt, Granted, Refused
 from exporter.state.storage import Storage
 from tests.polling_support import INBOUND, NEARLY, USED, Stage
 from tests.state_support import change, row_of
 from tests.virtual import in_virtual_time, ok, row
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 WHOLE_18TH = ("20261118000000", "20261118235959")
 
 
-def probe(storage: Storage, stage: Stage, skill: str = "4173") -> Granted | TooEarly:
+def probe(storage: Storage, stage: Stage, skill: str = "4173") -> Granted | Refused:
     """Note an attempt as another process would, which knows of no attempt so far."""
     now = stage.world.now()
     attempt = Attempt(
@@ -31,23 +33,21 @@ def probe(storage: Storage, stage: Stage, skill: str = "4173") -> Granted | TooE
         return opened.begin_attempt(attempt)
 
     (result,) = storage.transact([begin])
-    assert isinstance(result, Granted | TooEarly)
+    assert isinstance(result, Granted | Refused)
     return result
 
 
 @in_virtual_time
-async def test_a_probe_within_the_interval_is_too_early(state_directory: Path) -> None:
+async def test_a_probe_within_the_interval_is_too_early(stage: Stage) -> None:
     """What the exporter asked a moment ago is not asked again by a neighbour."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:04")
-        assert probe(running.storage, stage) == TooEarly(stage.api.seen[0].at)
+        assert probe(running.storage, stage) == Refused(last_at=stage.api.seen[0].at)
 
 
 @in_virtual_time
-async def test_the_exporter_keeps_its_distance_to_a_probe(state_directory: Path) -> None:
+async def test_the_exporter_keeps_its_distance_to_a_probe(stage: Stage) -> None:
     """An attempt of another process moves the slot: one interval after it, not one more."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:06")
         probe(running.storage, stage, "4180")  # another query is no matter
@@ -65,9 +65,9 @@ async def test_the_exporter_keeps_its_distance_to_a_probe(state_directory: Path)
 
 
 @in_virtual_time
-async def test_a_probe_after_midnight_does_not_keep_the_day_open(state_directory: Path) -> None:
+async def test_a_probe_after_midnight_does_not_keep_the_day_open(stage: Stage) -> None:
     """The finished day is closed by the exporter's next slot, whoever asked in between."""
-    stage = Stage(state_directory, "2026-11-18 23:57")
+    stage.begin("2026-11-18 23:57")
     stage.api.answer = lambda seen: ok(row(inbound=100 + len(stage.api.seen)))
     async with stage.run() as running:
         await stage.until("2026-11-19 00:01:50")

@@ -12,6 +12,8 @@ import pytest
 from tests.polling_support import NEARLY, USED, Stage, gaps, operation
 from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 QUOTA = refusal("TOKEN LIMIT EXCEEDED")
 WRONG_TOKEN = refusal("PLEASE VALIDATE TOKEN")
 FAILURES = "wolkvox_api_request_failures_total"
@@ -25,11 +27,11 @@ def paused(running: Exporter) -> dict[str, float]:
 
 @in_virtual_time
 async def test_a_used_up_quota_pauses_until_the_next_day(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One attempt an hour for the whole operation until the day ends in its zone."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage = Stage(state_directory, "2026-11-18 19:10")
+    stage.begin("2026-11-18 19:10")
     async with stage.run(operation("4173 4174 4175")) as running:
         await stage.until("2026-11-18 19:12")
         assert paused(running) == {"quota": 0, "unauthorized": 0}
@@ -69,10 +71,9 @@ async def test_a_refusal_that_comes_after_midnight_pauses_the_day_it_was_asked_o
 @pytest.mark.parametrize("status", [200, 401, 503])
 @in_virtual_time
 async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
-    state_directory: Path, status: int
+    stage: Stage, status: int
 ) -> None:
     """Another failure is the hour's attempt too; only an answer ends the pause early."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: QUOTA
     async with stage.run(operation("4173 4174 4175", token_info="true")) as running:
         await stage.until("2026-11-18 10:30")
@@ -89,9 +90,8 @@ async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
 
 
 @in_virtual_time
-async def test_a_pause_that_ends_brings_no_burst(state_directory: Path) -> None:
+async def test_a_pause_that_ends_brings_no_burst(stage: Stage) -> None:
     """After a pause every query is asked once, in turn, and then at its slots again."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: QUOTA
     async with stage.run(operation("4173 4174 4175")):
         await stage.until("2026-11-18 10:30")
@@ -103,9 +103,8 @@ async def test_a_pause_that_ends_brings_no_burst(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_quota_pause_survives_a_restart(state_directory: Path) -> None:
+async def test_a_quota_pause_survives_a_restart(stage: Stage) -> None:
     """A restart neither ends the pause nor begins its hour anew."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: QUOTA
     async with stage.run(operation("4173 4174")):
         await stage.until("2026-11-18 10:05")
@@ -123,9 +122,8 @@ async def test_a_quota_pause_survives_a_restart(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_token_info_does_not_disturb_a_pause(state_directory: Path) -> None:
+async def test_token_info_does_not_disturb_a_pause(stage: Stage) -> None:
     """While paused token_info is not asked, so the hour has one attempt in all."""
-    stage = Stage(state_directory)
 
     def answer(seen: Seen) -> httpx.Response:
         return QUOTA if seen.report == "skill_11" else ok({"token_limit": "1000"})
@@ -139,9 +137,8 @@ async def test_token_info_does_not_disturb_a_pause(state_directory: Path) -> Non
 
 
 @in_virtual_time
-async def test_a_wrong_token_backs_off(state_directory: Path) -> None:
+async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     """From the interval doubling to an hour, for the whole operation."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: WRONG_TOKEN
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 16:00")
@@ -153,9 +150,8 @@ async def test_a_wrong_token_backs_off(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_401_backs_off_too_and_over_restarts(state_directory: Path) -> None:
+async def test_a_401_backs_off_too_and_over_restarts(stage: Stage) -> None:
     """The backoff goes on where the last process was."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: httpx.Response(401)
     for minute in (1, 6, 16):
         async with stage.run():
@@ -170,9 +166,8 @@ async def test_a_401_backs_off_too_and_over_restarts(state_directory: Path) -> N
 
 
 @in_virtual_time
-async def test_a_changed_token_ends_the_backoff_not_the_spacing(state_directory: Path) -> None:
+async def test_a_changed_token_ends_the_backoff_not_the_spacing(stage: Stage) -> None:
     """A new token is used as soon as a query is due, and no sooner."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:36")
@@ -194,10 +189,9 @@ async def test_a_changed_token_ends_the_backoff_not_the_spacing(state_directory:
 
 @in_virtual_time
 async def test_a_token_right_after_a_refusal_waits_for_the_interval(
-    state_directory: Path,
+    stage: Stage,
 ) -> None:
     """A token changed a minute after its refusal is tried at the query's next slot."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
     async with stage.run():
         await stage.until("2026-11-18 10:06")
@@ -207,9 +201,8 @@ async def test_a_token_right_after_a_refusal_waits_for_the_interval(
 
 
 @in_virtual_time
-async def test_rotation_needs_no_restart(state_directory: Path) -> None:
+async def test_rotation_needs_no_restart(stage: Stage) -> None:
     """Each request carries the token that its file holds at that moment."""
-    stage = Stage(state_directory)
     async with stage.run():
         await stage.until("2026-11-18 10:06")
         replaced = stage.token_file().with_name("replaced")
@@ -221,10 +214,9 @@ async def test_rotation_needs_no_restart(state_directory: Path) -> None:
 
 @in_virtual_time
 async def test_a_token_file_that_is_gone(
-    state_directory: Path, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is sent without a token: `unauthorized`, and back soon after the file is."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:01")
         stage.token_file().unlink()
@@ -246,9 +238,8 @@ async def test_a_token_file_that_is_gone(
 
 
 @in_virtual_time
-async def test_a_token_file_that_is_gone_for_a_moment(state_directory: Path) -> None:
+async def test_a_token_file_that_is_gone_for_a_moment(stage: Stage) -> None:
     """A file that is back before the next slot is not even missed; nor is the spacing lost."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:04:55")
         stage.token_file().rename(stage.token_file().with_name("away"))
@@ -262,9 +253,8 @@ async def test_a_token_file_that_is_gone_for_a_moment(state_directory: Path) -> 
 
 
 @in_virtual_time
-async def test_a_pause_holds_only_its_own_operation(state_directory: Path) -> None:
+async def test_a_pause_holds_only_its_own_operation(stage: Stage) -> None:
     """Another operation with another token goes on as if nothing were."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: QUOTA if seen.skill == "4173" else ok(row())
     two = operation("5101", name="two", port=2, token=1)
     async with stage.run(operation("4173", name="one"), two) as running:

@@ -1,4 +1,4 @@
-"""A changed configuration on a running fleet: nothing lost, nothing asked twice."""
+"""A changed configuration on running operations: nothing lost, nothing asked twice."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from tests.polling_support import (
 )
 from tests.virtual import Exporter, in_virtual_time, ok, row
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 REQUESTS = "wolkvox_api_requests_total"
 
 
@@ -38,15 +40,14 @@ def lines_of(running: Exporter, text: str) -> list[str]:
 
 
 @in_virtual_time
-async def test_nothing_changed(state_directory: Path) -> None:
+async def test_nothing_changed(stage: Stage) -> None:
     """The same configuration again leaves slots, results and counters alone."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:06")
         before = running.page.render()
         for _ in range(10):
-            await running.fleet.apply(stage.configure(operation("4173 4174")))
+            await stage.reload(running, operation("4173 4174"))
             await asyncio.sleep(1)
         assert running.page.render() == before
         await stage.until("2026-11-18 10:11")
@@ -54,9 +55,8 @@ async def test_nothing_changed(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_other_operations_keep_everything(state_directory: Path) -> None:
+async def test_other_operations_keep_everything(stage: Stage) -> None:
     """An added, changed or removed operation is no business of the others."""
-    stage = Stage(state_directory)
     growing(stage)
     one, two = operation("4173", name="one"), operation("5101", name="two", port=2, token=1)
     changed = operation("5101", name="two", port=2, token=1, interval="15m")
@@ -64,26 +64,25 @@ async def test_other_operations_keep_everything(state_directory: Path) -> None:
         for minute, text in ((2, [one, two]), (7, [one, changed]), (12, [one])):
             await stage.until(f"2026-11-18 10:{minute:02}")
             before = lines_of(running, 'operation="one"')
-            await running.fleet.apply(stage.configure(*text))
+            await stage.reload(running, *text)
             await asyncio.sleep(1)
             assert lines_of(running, 'operation="one"') == before
         await stage.until("2026-11-18 10:16")
         assert lines_of(running, 'operation="two"') == []
-        assert running.fleet.ready()
+        assert running.operations.ready()
     assert gaps(stage.seen("4173")) == pytest.approx([300.0] * 3, abs=1)
     assert stage.clock_times("5101") == ["10:02:00"]
 
 
 @in_virtual_time
-async def test_a_skill_is_removed_and_another_added(state_directory: Path) -> None:
+async def test_a_skill_is_removed_and_another_added(stage: Stage) -> None:
     """The removed one's series vanish at once, the added one is due at once, the rest stays."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:07")
         counted = running.value(OFFERED, skill_id="4173")
         requests = running.value(REQUESTS)
-        await running.fleet.apply(stage.configure(operation("4173 4175")))
+        await stage.reload(running, operation("4173 4175"))
         await stage.until("2026-11-18 10:07:02")
         assert lines_of(running, 'skill_id="4174"') == []
         assert running.value(OFFERED, skill_id="4173") == counted
@@ -102,7 +101,7 @@ async def test_a_reload_in_the_middle_of_a_request(state_directory: Path) -> Non
     growing(stage)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:05:10")
-        await running.fleet.apply(stage.configure(operation("4173", stale_after="1h")))
+        await stage.reload(running, operation("4173", stale_after="1h"))
         await stage.until("2026-11-18 10:05:30")
         assert running.value(INBOUND) == 120
         await stage.until("2026-11-18 10:11")
@@ -111,16 +110,15 @@ async def test_a_reload_in_the_middle_of_a_request(state_directory: Path) -> Non
 
 
 @in_virtual_time
-async def test_a_changed_interval(state_directory: Path) -> None:
+async def test_a_changed_interval(stage: Stage) -> None:
     """Slots are counted from the last attempt, with the interval now in force."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
-        await running.fleet.apply(stage.configure(operation(interval="15m")))
+        await stage.reload(running, operation(interval="15m"))
         await stage.until("2026-11-18 10:03")
         assert running.value(IN_FORCE) == 900
         await stage.until("2026-11-18 10:22")
-        await running.fleet.apply(stage.configure(operation(interval="5m")))
+        await stage.reload(running, operation(interval="5m"))
         await stage.until("2026-11-18 10:26")
         assert running.value(IN_FORCE) == 300
     assert stage.clock_times() == ["10:00:00", "10:15:00", "10:22:00"]
@@ -133,7 +131,7 @@ async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
     async with stage.run(operation("4173 4174")) as running:
         for number in range(95):
             changed = operation("4173 4174", timeout=f"{30 + number % 2}s")
-            await running.fleet.apply(stage.configure(changed))
+            await stage.reload(running, changed)
             await asyncio.sleep(10)
     for skill in ("4173", "4174"):
         assert len(stage.seen(skill)) == 4
@@ -142,14 +140,13 @@ async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_renamed_operation(state_directory: Path) -> None:
+async def test_a_renamed_operation(stage: Stage) -> None:
     """Attempts belong to the server's address: a new name asks no earlier and loses nothing."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run(operation("4173", daily_requests=1000)) as running:
         await stage.until("2026-11-18 10:07")
         renamed = operation("4173", name="bank", daily_requests=1000)
-        await running.fleet.apply(stage.configure(renamed))
+        await stage.reload(running, renamed)
         await stage.until("2026-11-18 10:08")
         assert lines_of(running, 'operation="acme"') == []
         assert running.value(INBOUND, operation="bank") == 120
@@ -166,7 +163,7 @@ async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None
     stage = Stage(state_directory, seconds=20.0)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:05:10")
-        await running.fleet.apply(stage.configure(operation("4173", name="bank")))
+        await stage.reload(running, operation("4173", name="bank"))
         await stage.until("2026-11-18 10:16")
         assert running.value("wolkvox_up", operation="bank") == 1
     assert min(gaps(stage.api.seen)) >= 300 - NEARLY
@@ -175,13 +172,12 @@ async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None
 
 
 @in_virtual_time
-async def test_a_renamed_skill(state_directory: Path) -> None:
+async def test_a_renamed_skill(stage: Stage) -> None:
     """The series go on under the new name, the old ones are gone."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run(operation("[{id: 4173, name: Ventas}]")) as running:
         await stage.until("2026-11-18 10:06")
-        await running.fleet.apply(stage.configure(operation("[{id: 4173, name: Sales}]")))
+        await stage.reload(running, operation("[{id: 4173, name: Sales}]"))
         await stage.until("2026-11-18 10:07")
         assert lines_of(running, "Ventas") == []
         assert running.value(OFFERED, skill="Sales") == 10
@@ -189,30 +185,29 @@ async def test_a_renamed_skill(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_an_operation_that_returns(state_directory: Path) -> None:
+async def test_an_operation_that_returns(stage: Stage) -> None:
     """Removed and added again within the interval, it waits, and its counters go on."""
-    stage = Stage(state_directory)
     growing(stage)
     one, two = operation("4173", name="one"), operation("5101", name="two", port=2, token=1)
     async with stage.run(one, two) as running:
         await stage.until("2026-11-18 10:06")
         counted = running.value(OFFERED, operation="one")
-        await running.fleet.apply(stage.configure(two))
+        await stage.reload(running, two)
         await stage.until("2026-11-18 10:07")
         assert lines_of(running, 'operation="one"') == []
-        await running.fleet.apply(stage.configure(one, two))
+        await stage.reload(running, one, two)
         await stage.until("2026-11-18 10:08")
         assert running.value(OFFERED, operation="one") == counted
         assert len(stage.seen("4173")) == 2
 
 
 @in_virtual_time
-async def test_a_lower_ceiling_holds_at_once(state_directory: Path) -> None:
+async def test_a_lower_ceiling_holds_at_once(stage: Stage) -> None:
     """The calls of the day so far count against the new ceiling."""
-    stage = Stage(state_directory, "2026-11-18 20:00")
+    stage.begin("2026-11-18 20:00")
     async with stage.run() as running:
         await stage.until("2026-11-18 21:01")
-        await running.fleet.apply(stage.configure(operation("4173", daily_requests=20)))
+        await stage.reload(running, operation("4173", daily_requests=20))
         await stage.until("2026-11-18 23:59:59")
         assert running.value("wolkvox_daily_requests_limit") == 20
         used = running.value(USED)
@@ -222,14 +217,14 @@ async def test_a_lower_ceiling_holds_at_once(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_another_time_zone_changes_the_day_of_the_budget(state_directory: Path) -> None:
+async def test_another_time_zone_changes_the_day_of_the_budget(stage: Stage) -> None:
     """With the zone the day changes: windows and the count of calls follow it."""
-    stage = Stage(state_directory, "2026-11-18 20:00")
+    stage.begin("2026-11-18 20:00")
     async with stage.run(operation("4173", daily_requests=300)) as running:
         await stage.until("2026-11-18 20:31")
         assert running.value(USED) == 7
         madrid = operation("4173", daily_requests=300, timezone="Europe/Madrid")
-        await running.fleet.apply(stage.configure(madrid))
+        await stage.reload(running, madrid)
         await stage.until("2026-11-18 20:32")
         # In Madrid it is the 19th already.
         assert running.value(USED) == 0
@@ -240,10 +235,9 @@ async def test_another_time_zone_changes_the_day_of_the_budget(state_directory: 
 
 @in_virtual_time
 async def test_a_configuration_that_cannot_be_used_changes_nothing(
-    state_directory: Path,
+    stage: Stage,
 ) -> None:
     """Whole or not at all: a client that cannot be made leaves the old one in force."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
         broken = stage.configure(
@@ -251,7 +245,7 @@ async def test_a_configuration_that_cannot_be_used_changes_nothing(
         )
         running.refuse.add("two")
         with pytest.raises(ConfigError):
-            await running.fleet.apply(broken)
+            await running.operations.apply(broken)
         await stage.until("2026-11-18 10:11")
         assert lines_of(running, 'operation="two"') == []
         assert running.value(IN_FORCE) == 300
@@ -259,16 +253,15 @@ async def test_a_configuration_that_cannot_be_used_changes_nothing(
 
 
 @in_virtual_time
-async def test_operations_that_come_to_share_a_token(state_directory: Path) -> None:
+async def test_operations_that_come_to_share_a_token(stage: Stage) -> None:
     """From then on they take turns and share one count, which holds what was used before."""
-    stage = Stage(state_directory)
     one = operation("4173", name="one", daily_requests=900)
     two = operation("5101", name="two", port=2, token=1, daily_requests=900)
     async with stage.run(one, two) as running:
         await stage.until("2026-11-18 10:11")
         assert running.value(USED, operation="one") == 3
         shared = stage.configure(one, two, tokens=("canary-same", "canary-same"))
-        await running.fleet.apply(shared)
+        await running.operations.apply(shared)
         await stage.until("2026-11-18 10:16")
         used = set(running.samples(USED).values())
         assert used == {5}
@@ -283,8 +276,8 @@ async def test_an_operation_that_returns_within_its_request(state_directory: Pat
     growing(stage)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:05:05")
-        await running.fleet.apply(stage.configure(operation("5101", name="two", port=2)))
-        await running.fleet.apply(stage.configure())
+        await stage.reload(running, operation("5101", name="two", port=2))
+        await stage.reload(running)
         await stage.until("2026-11-18 10:09")
         assert running.value(INBOUND, operation="acme") == 120
         assert running.value(OFFERED, operation="acme") == 10
@@ -304,29 +297,27 @@ async def test_a_stop_waits_for_no_request(state_directory: Path, changed: str) 
     stage = Stage(state_directory, seconds=3600.0)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:00:05")
-        await running.fleet.apply(stage.configure(changed))
+        await stage.reload(running, changed)
         await stage.until("2026-11-18 10:00:10")
     assert asyncio.get_running_loop().time() < 11
 
 
 @in_virtual_time
-async def test_a_loop_that_waits_makes_room_at_once(state_directory: Path) -> None:
+async def test_a_loop_that_waits_makes_room_at_once(stage: Stage) -> None:
     """A changed operation goes on without waiting for the sleep of the one before it."""
-    stage = Stage(state_directory)
     async with stage.run(operation("4173")) as running:
         # Out of step with the naps of a loop that waits for its slot.
         await stage.until("2026-11-18 10:01:07")
-        await running.fleet.apply(stage.configure(operation("4173 4174")))
+        await stage.reload(running, operation("4173 4174"))
         await stage.until("2026-11-18 10:01:08")
         assert stage.clock_times("4174") == ["10:01:07"]
 
 
 @in_virtual_time
 async def test_a_loop_that_cannot_begin_makes_room_at_once(
-    state_directory: Path, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same where it is told to end while the state cannot be read."""
-    stage = Stage(state_directory)
     tries: list[int] = []
     applying: list[asyncio.Task[None]] = []
     used = Storage.used
@@ -335,9 +326,7 @@ async def test_a_loop_that_cannot_begin_makes_room_at_once(
         tries.append(1)
         if len(tries) > 1:
             return used(storage, account, day)
-        applying.append(
-            asyncio.create_task(running.fleet.apply(stage.configure(operation("4173 4174"))))
-        )
+        applying.append(asyncio.create_task(stage.reload(running, operation("4173 4174"))))
         raise sqlite3.OperationalError("database is locked")
 
     monkeypatch.setattr(Storage, "used", refuse)

@@ -12,6 +12,8 @@ import pytest
 from tests.polling_support import INBOUND, NEARLY, OFFERED, USED, Stage, gaps, moment, operation
 from tests.virtual import Seen, in_virtual_time, ok, row
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 AN_HOUR = timedelta(hours=1)
 
 
@@ -60,9 +62,8 @@ async def test_a_kill_in_the_middle_of_a_request(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_long_stop_makes_every_query_due(state_directory: Path) -> None:
+async def test_a_long_stop_makes_every_query_due(stage: Stage) -> None:
     """After a stop longer than the interval every query is asked at once, one by one."""
-    stage = Stage(state_directory)
     async with stage.run(operation("4173 4174")):
         await stage.until("2026-11-18 10:01")
     await stage.until("2026-11-18 12:00")
@@ -73,9 +74,8 @@ async def test_a_long_stop_makes_every_query_due(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_clock_set_back_before_a_restart(state_directory: Path) -> None:
+async def test_a_clock_set_back_before_a_restart(stage: Stage) -> None:
     """An attempt recorded in the future delays the next one by one interval at most."""
-    stage = Stage(state_directory)
     async with stage.run():
         await stage.until("2026-11-18 10:01")
     stage.world.shift = -AN_HOUR
@@ -90,9 +90,8 @@ async def test_a_clock_set_back_before_a_restart(state_directory: Path) -> None:
 
 @pytest.mark.parametrize("shift", [-AN_HOUR, AN_HOUR, timedelta(days=1), timedelta(days=-1)])
 @in_virtual_time
-async def test_a_clock_set_while_running(state_directory: Path, shift: timedelta) -> None:
+async def test_a_clock_set_while_running(stage: Stage, shift: timedelta) -> None:
     """Slots are kept in real seconds: a clock that is set moves none of them."""
-    stage = Stage(state_directory)
     async with stage.run(operation("4173 4174")) as running:
         await asyncio.sleep(700)
         stage.world.shift = shift
@@ -107,9 +106,8 @@ async def test_a_clock_set_while_running(state_directory: Path, shift: timedelta
 
 
 @in_virtual_time
-async def test_a_suspended_laptop_and_small_steps(state_directory: Path) -> None:
+async def test_a_suspended_laptop_and_small_steps(stage: Stage) -> None:
     """Sleep in which only the wall clock goes on, and steps of seconds, bring nothing early."""
-    stage = Stage(state_directory)
     growing(stage)
     seen = []
     async with stage.run(operation(stale_after="1h")) as running:
@@ -127,9 +125,8 @@ async def test_a_suspended_laptop_and_small_steps(state_directory: Path) -> None
 
 
 @in_virtual_time
-async def test_a_clock_set_ahead_before_a_restart(state_directory: Path) -> None:
+async def test_a_clock_set_ahead_before_a_restart(stage: Stage) -> None:
     """A day that never was ends one interval early, and no other."""
-    stage = Stage(state_directory)
     async with stage.run():
         await asyncio.sleep(700)
     stage.world.shift = timedelta(days=1)
@@ -141,9 +138,9 @@ async def test_a_clock_set_ahead_before_a_restart(state_directory: Path) -> None
 
 
 @in_virtual_time
-async def test_a_clock_set_back_over_midnight(state_directory: Path) -> None:
+async def test_a_clock_set_back_over_midnight(stage: Stage) -> None:
     """A day that is lived through twice costs no early request and no counter that falls."""
-    stage = Stage(state_directory, "2026-11-18 23:50")
+    stage.begin("2026-11-18 23:50")
     growing(stage)
     seen = []
     async with stage.run(operation(stale_after="1h")) as running:
@@ -157,13 +154,12 @@ async def test_a_clock_set_back_over_midnight(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_restored_values_are_shown_at_once(state_directory: Path) -> None:
+async def test_restored_values_are_shown_at_once(stage: Stage) -> None:
     """A restart shows what is younger than stale_after, before anything was asked."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:01")
         before = running.page.render()
-        assert running.fleet.ready()
+        assert running.operations.ready()
     stage.api.seconds = 30.0
     async with stage.run() as running:
         await asyncio.sleep(0)
@@ -171,17 +167,16 @@ async def test_restored_values_are_shown_at_once(state_directory: Path) -> None:
         assert len(stage.api.seen) == 1
         assert running.value(INBOUND) == 100
         assert running.value("wolkvox_up") == 1
-        assert running.fleet.ready()
+        assert running.operations.ready()
         after = running.page.render()
     assert figures(after) == figures(before)
 
 
 @in_virtual_time
 async def test_restored_values_that_are_too_old_wait_for_a_success(
-    state_directory: Path,
+    stage: Stage,
 ) -> None:
     """Values older than stale_after come back with the first answer only, counters included."""
-    stage = Stage(state_directory)
     growing(stage)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:06")
@@ -217,9 +212,8 @@ async def test_counters_never_fall_over_restarts(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_failures_in_a_row_are_counted_over_a_restart(state_directory: Path) -> None:
+async def test_failures_in_a_row_are_counted_over_a_restart(stage: Stage) -> None:
     """A restart does not make a failing query look well."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: httpx.Response(500)
     async with stage.run():
         await stage.until("2026-11-18 10:06")
@@ -236,10 +230,10 @@ async def test_readiness_waits_for_every_query(state_directory: Path) -> None:
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else httpx.Response(500)
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:00:15")
-        assert not running.fleet.ready()
-        assert running.fleet.healthy()
+        assert not running.operations.ready()
+        assert running.operations.healthy()
         await stage.until("2026-11-18 10:00:25")
-        assert running.fleet.ready()
+        assert running.operations.ready()
 
 
 def figures(page: bytes) -> list[str]:
@@ -248,20 +242,13 @@ def figures(page: bytes) -> list[str]:
 
 
 @in_virtual_time
-async def test_it_ends_at_once_while_it_waits_for_a_slot(state_directory: Path) -> None:
-    """Nobody who ends it waits for the next slot."""
-    stage = Stage(state_directory)
+async def test_a_defect_elsewhere_ends_a_loop_that_waits(stage: Stage) -> None:
+    """A loop that is cancelled while it waits, and was not told to end, does not go on; nobody
+    who ends one waits for its next slot.
+    """
     async with stage.run():
-        await stage.until("2026-11-18 10:01")
-    ended = stage.world.now()
-
-    assert ended == moment("2026-11-18 10:01")
-
-
-@in_virtual_time
-async def test_a_defect_elsewhere_ends_a_loop_that_waits(state_directory: Path) -> None:
-    """A loop that is cancelled while it waits, and was not told to end, does not go on."""
-    stage = Stage(state_directory)
+        await stage.until("2026-11-18 10:00:30")
+    assert stage.world.now() == moment("2026-11-18 10:00:30")
     async with stage.run():
         await stage.until("2026-11-18 10:01")
         (loop,) = [one for one in asyncio.all_tasks() if one.get_name() == "poll acme"]

@@ -25,6 +25,8 @@ from tests.polling_support import (
 )
 from tests.virtual import Seen, VirtualWorld, configuration, exporter, in_virtual_time
 
+pytest_plugins = ("tests.polling_fixtures",)
+
 DAY = timedelta(days=1)
 
 
@@ -46,18 +48,18 @@ def expected_windows(seen: Sequence[Seen], zone: ZoneInfo) -> list[tuple[str, st
 
 @pytest.mark.usefixtures("rare_wakeups")
 @pytest.mark.parametrize(
-    "start", ["2026-04-03 12:00", pytest.param("2026-09-04 12:00", marks=pytest.mark.slow)]
+    "start", ["2026-04-04 12:00", pytest.param("2026-09-05 12:00", marks=pytest.mark.slow)]
 )
 @in_virtual_time
-async def test_three_days_over_a_clock_change(state_directory: Path, start: str) -> None:
+async def test_two_days_over_a_clock_change(state_directory: Path, start: str) -> None:
     """Midnights that come twice or never leave spacing, windows and turns as they are."""
     stage = Stage(state_directory, start, SANTIAGO)
-    here = operation("4173", name="here", timezone="America/Santiago")
+    here = operation("4173", name="here", timezone="America/Santiago", interval="10m")
     there = operation("5101", name="there", port=2, token=1, interval="15m")
     async with stage.run(here, there) as running:
-        await stage.until(str((moment(start) + 3 * DAY).replace(tzinfo=None)))
+        await stage.until(str((moment(start) + 2 * DAY).replace(tzinfo=None)))
         assert running.value("wolkvox_up", skill_id="4173") == 1
-    for skill, interval, zone in (("4173", 300, SANTIAGO), ("5101", 900, BOGOTA)):
+    for skill, interval, zone in (("4173", 600, SANTIAGO), ("5101", 900, BOGOTA)):
         seen = stage.seen(skill)
         assert min(gaps(seen)) >= interval - NEARLY
         assert max(gaps(seen)) < interval + 5
@@ -137,15 +139,18 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
     stage = Stage(state_directory, seconds=50.0)
     ids = " ".join(str(4170 + number) for number in range(8))
     async with stage.run(operation(ids)) as running:
-        await stage.until("2026-11-18 12:00")
+        await stage.until("2026-11-18 11:00")
         assert stage.api.most_in_flight == 1
-        assert gaps(stage.seen("4173"))[1:] == pytest.approx([400.0] * 16, abs=1)
+        assert gaps(stage.seen("4173"))[1:] == pytest.approx([400.0] * 7, abs=1)
         # Each is late by what eight answers take beyond the interval.
         assert running.value("wolkvox_poll_lag_seconds") == pytest.approx(100.0, abs=1)
         assert running.value("wolkvox_poll_cycle_seconds") == pytest.approx(350.0, abs=1)
+        for interval in ("wolkvox_poll_interval_seconds", "wolkvox_query_interval_seconds"):
+            found = [*running.samples(interval).values()]
+            assert found == pytest.approx([400.0] * len(found), abs=1)
         stage.api.seconds = 0.5
         quick = len(stage.api.seen)
-        await stage.until("2026-11-18 13:00")
+        await stage.until("2026-11-18 12:00")
         assert running.value("wolkvox_poll_lag_seconds") == pytest.approx(0.0, abs=4)
     assert len(stage.api.seen) - quick <= 8 * 13
     for skill in ids.split():
@@ -153,9 +158,8 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
 
 
 @in_virtual_time
-async def test_spacing_is_what_the_server_sees(state_directory: Path) -> None:
+async def test_spacing_is_what_the_server_sees(stage: Stage) -> None:
     """A slow connection before a quick one brings two requests no nearer to each other."""
-    stage = Stage(state_directory)
     stage.api.connecting = cycle([20.0, 0.1, 5.0]).__next__
     async with stage.run() as running:
         await stage.until("2026-11-18 12:00:00")
@@ -167,9 +171,8 @@ async def test_spacing_is_what_the_server_sees(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_skill_with_an_interval_of_its_own(state_directory: Path) -> None:
+async def test_a_skill_with_an_interval_of_its_own(stage: Stage) -> None:
     """A slower skill keeps its own interval and does not slow the others down."""
-    stage = Stage(state_directory)
     async with stage.run(operation("[{id: 4173}, {id: 4190, interval: 15m}]")) as running:
         await stage.until("2026-11-18 12:01")
         assert running.value("wolkvox_poll_interval_seconds") == 300
@@ -206,9 +209,8 @@ async def test_operations_with_different_tokens_do_not_wait(state_directory: Pat
 
 
 @in_virtual_time
-async def test_the_first_round_begins_at_once(state_directory: Path) -> None:
+async def test_the_first_round_begins_at_once(stage: Stage) -> None:
     """Queries that were never asked are due at once, one after the other."""
-    stage = Stage(state_directory)
     async with stage.run(operation("4173 4174 4175")):
         await stage.until("2026-11-18 10:00:10")
     assert len(stage.api.seen) == 3

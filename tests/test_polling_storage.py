@@ -6,7 +6,6 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +23,8 @@ from tests.polling_support import (
     operation,
 )
 from tests.virtual import in_virtual_time, ok, refusal, row
+
+pytest_plugins = ("tests.polling_fixtures",)
 
 WRITABLE = "wolkvox_exporter_storage_writable"
 
@@ -53,12 +54,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 @in_virtual_time
-async def test_a_full_disk(
-    state_directory: Path, caplog: pytest.LogCaptureFixture, disk: Disk
-) -> None:
+async def test_a_full_disk(stage: Stage, caplog: pytest.LogCaptureFixture, disk: Disk) -> None:
     """No request leaves until it can be written down; then everything goes on as before."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
     async with stage.run(operation("4173 4174")) as running:
         await stage.until("2026-11-18 10:06")
@@ -69,7 +67,7 @@ async def test_a_full_disk(
         assert len(stage.api.seen) == asked == 4
         assert running.value(WRITABLE) == 0
         assert running.value(INBOUND, skill_id="4173") == 130
-        assert running.fleet.healthy()
+        assert running.operations.healthy()
         disk.full = False
         await stage.until("2026-11-18 10:15")
         assert running.value(WRITABLE) == 1
@@ -86,11 +84,8 @@ async def test_a_full_disk(
 
 
 @in_virtual_time
-async def test_a_result_that_cannot_be_saved_is_not_shown(
-    state_directory: Path, disk: Disk
-) -> None:
+async def test_a_result_that_cannot_be_saved_is_not_shown(stage: Stage, disk: Disk) -> None:
     """What a kill could take back is not shown: the last saved values stay."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
     async with stage.run() as running:
         await stage.until("2026-11-18 10:01")
@@ -107,9 +102,8 @@ async def test_a_result_that_cannot_be_saved_is_not_shown(
 
 
 @in_virtual_time
-async def test_a_failure_that_cannot_be_saved_shows(state_directory: Path, disk: Disk) -> None:
+async def test_a_failure_that_cannot_be_saved_shows(stage: Stage, disk: Disk) -> None:
     """A failed attempt takes nothing away, so `up` tells it whether or not it is saved."""
-    stage = Stage(state_directory)
     async with stage.run() as running:
         await stage.until("2026-11-18 10:01")
         stage.api.answer = lambda seen: refusal("oops", 500)
@@ -122,10 +116,9 @@ async def test_a_failure_that_cannot_be_saved_shows(state_directory: Path, disk:
 @pytest.mark.parametrize("full", [False, True])
 @in_virtual_time
 async def test_an_attempt_that_cannot_be_taken_back(
-    state_directory: Path, disk: Disk, full: bool
+    stage: Stage, disk: Disk, full: bool
 ) -> None:
     """It stays counted, its failure shows, and it is tried again early."""
-    stage = Stage(state_directory)
 
     def refused(seen: object) -> httpx.Response:
         disk.full, disk.refuse = full, {disk.steps + 1}
@@ -153,22 +146,19 @@ async def test_an_attempt_that_cannot_be_taken_back(
 
 
 @in_virtual_time
-async def test_counters_survive_a_reload_on_a_full_disk(
-    state_directory: Path, disk: Disk
-) -> None:
+async def test_counters_survive_a_reload_on_a_full_disk(stage: Stage, disk: Disk) -> None:
     """A reload without the state is refused whole: no loop begins with empty counters."""
-    stage = Stage(state_directory)
     stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
     async with stage.run() as running:
         await stage.until("2026-11-18 10:11")
         assert running.value(OFFERED) == 20
         disk.full = True
         with pytest.raises(StorageError, match="full"):
-            await running.fleet.apply(stage.configure(operation("4173", stale_after="1h")))
+            await stage.reload(running, operation("4173", stale_after="1h"))
         await stage.until("2026-11-18 10:20")
         assert running.value(WRITABLE) == 0
         assert running.value(OFFERED) == 20
-        assert running.fleet.healthy()
+        assert running.operations.healthy()
         disk.full = False
         await stage.until("2026-11-18 10:21")
         assert running.value(WRITABLE) == 1
@@ -177,9 +167,8 @@ async def test_counters_survive_a_reload_on_a_full_disk(
 
 
 @in_virtual_time
-async def test_skills_found_while_the_disk_fills_up(state_directory: Path, disk: Disk) -> None:
+async def test_skills_found_while_the_disk_fills_up(stage: Stage, disk: Disk) -> None:
     """A list of skills that cannot be kept is asked for again at its next slot."""
-    stage = Stage(state_directory)
     found = ok({"skill_id": "4173", "skill_name": "Ventas"})
     stage.api.answer = lambda seen: found if seen.report == "skills" else ok(row())
     stage.api.seconds = 10.0
@@ -196,11 +185,10 @@ async def test_skills_found_while_the_disk_fills_up(state_directory: Path, disk:
 
 @in_virtual_time
 async def test_what_can_be_read_can_not_be_written_yet(
-    state_directory: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reload on a full disk finds all it needs, and the disk is as full as before."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage = Stage(state_directory)
 
     def full(self: Storage, attempt: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
@@ -211,7 +199,7 @@ async def test_what_can_be_read_can_not_be_written_yet(
             patched.setattr(Storage, "begin_attempt", full)
             await stage.until("2026-11-18 10:06")
             assert running.value(WRITABLE) == 0
-            await running.fleet.apply(stage.configure(operation(labels="{site: cali}")))
+            await stage.reload(running, operation(labels="{site: cali}"))
             await stage.until("2026-11-18 10:08")
             assert running.value(WRITABLE) == 0
         await stage.until("2026-11-18 10:11")

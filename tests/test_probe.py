@@ -16,17 +16,15 @@ import pytest
 from exporter.config import Configuration
 from exporter.errors import StartError, StorageError
 from exporter.messages import Words
-from exporter.state.storage import Storage
-from exporter.tools.asking import Means
-from exporter.tools.probe import Probed, Prober, Result, as_json, table
+from exporter.tools.probe import Probed, as_json, probe_all, table
 from exporter.tools.session import check_owner
 from exporter.tools.skills import Listing, list_skills
 from tests.polling_support import Stage, operation
-from tests.state_support import row_of
 from tests.tools_support import opened
-from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row
+from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row, run_virtual
 
 ENGLISH = Words("en")
+LISTED = {"4190": "Cobranza", "4191": "Ventas"}
 
 
 @pytest.fixture
@@ -35,21 +33,32 @@ def stage(state_directory: Path) -> Stage:
     return Stage(state_directory)
 
 
-async def probe(stage: Stage, loaded: Configuration, *, beside: bool = False) -> Result:
+async def probe(stage: Stage, loaded: Configuration, *, beside: bool = False) -> list[Probed]:
     """Probe every operation of a configuration."""
-    with opened(stage, loaded, beside=beside) as desks:
-        prober = Prober(stage.world.clock(), lambda text: None)
-        return await prober.run(list(desks.values()))
+    async with opened(stage, loaded, beside=beside) as sessions:
+        return await probe_all(sessions.values(), lambda text: None)
 
 
-def verdicts(result: Result) -> list[str]:
+def verdicts(queries: list[Probed]) -> list[str]:
     """The verdicts in order."""
-    return [one.verdict.key for one in result.queries]
+    return [one.verdict.key for one in queries]
+
+
+def good(queries: list[Probed]) -> bool:
+    """Whether every query is good."""
+    return all(one.verdict.good for one in queries)
 
 
 def in_words(probed: Probed, language: str = "en") -> str:
     """The verdict as people read it."""
     return probed.verdict.sentence(Words(language))
+
+
+def discovering(stage: Stage) -> Configuration:
+    """An operation whose skills have to be asked for."""
+    listed = [{"skill_id": one, "skill_name": name} for one, name in LISTED.items()]
+    stage.api.answer = lambda seen: ok(*listed) if seen.report == "skills" else ok(row())
+    return stage.configure(operation("discover", interval="5m"))
 
 
 @in_virtual_time
@@ -60,7 +69,7 @@ async def test_every_query_is_asked_once(stage: Stage) -> None:
     loaded = stage.configure(operation("4173 4180", interval="5m", port=81))
     result = await probe(stage, loaded)
     assert verdicts(result) == ["unreadable", "no_rows"]
-    assert result.good
+    assert good(result)
     assert [seen.skill for seen in stage.seen()] == ["4173", "4180"]
     assert stage.windows()[0] == (f"{stage.day()}000000", f"{stage.day()}100000")
     assert stage.api.most_in_flight == 1
@@ -74,18 +83,23 @@ async def test_every_query_is_asked_once(stage: Stage) -> None:
 
 @in_virtual_time
 async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> None:
-    """A second probe says how long to wait, and then asks again."""
+    """A second probe says how long to wait; an exporter waits too, and counts the request."""
     loaded = stage.configure(operation("4173", interval="5m"))
     await probe(stage, loaded)
     stage.world.shift += timedelta(seconds=60)
     again = await probe(stage, loaded)
     assert verdicts(again) == ["recent"]
-    assert not again.good
-    assert again.queries[0].verdict.wait == pytest.approx(239.5, abs=1)
-    assert len(stage.seen()) == 1
-    stage.world.shift += timedelta(seconds=240)
-    assert (await probe(stage, loaded)).good
-    assert len(stage.seen()) == 2
+    assert not good(again)
+    assert again[0].verdict.wait == pytest.approx(239.5, abs=1)
+    async with stage.start(loaded) as running:
+        await stage.until("2026-11-18 10:04")
+        assert len(stage.seen()) == 1
+        await stage.until("2026-11-18 10:05:02")
+        assert len(stage.seen()) == 2
+        assert running.value("wolkvox_daily_requests_used") == 2
+    await stage.until("2026-11-18 10:11")
+    assert good(await probe(stage, loaded))
+    assert len(stage.seen()) == 3
 
 
 @in_virtual_time
@@ -97,8 +111,8 @@ async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) ->
         await stage.until("2026-11-18 10:02")
         result = await probe(stage, loaded, beside=True)
         assert verdicts(result) == ["known", "recent"]
-        assert not result.good
-        assert result.queries[0].report.channels[0].inbound == 100
+        assert not good(result)
+        assert result[0].report.channels[0].inbound == 100
         assert len(stage.seen()) == 2
         # The exporter keeps its slot: nobody asked in between.
         await stage.until("2026-11-18 10:06")
@@ -107,23 +121,10 @@ async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) ->
 
 
 @in_virtual_time
-async def test_the_exporter_waits_after_a_probe(stage: Stage) -> None:
-    """A probe's call counts as an attempt and in the day's budget."""
+async def test_a_failure_says_what_to_do(stage: Stage) -> None:
+    """Each reason has its verdict and advice; the exit is not good."""
     loaded = stage.configure(operation("4173", interval="5m"))
-    await probe(stage, loaded)
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-18 10:04")
-        assert len(stage.seen()) == 1
-        await stage.until("2026-11-18 10:05:02")
-        assert len(stage.seen()) == 2
-        assert running.value("wolkvox_daily_requests_used") == 2
-
-
-@pytest.mark.parametrize(
-    ("answer", "verdict"),
-    [
-        (refusal("PLEASE VALIDATE TOKEN"), "unauthorized"),
-        (refusal("TOKEN LIMIT EXCEEDED"), "quota"),
+    left = [
         (refusal("API DISABLED DURING MAINTENANCE"), "forbidden"),
         (refusal("SIMULTANEOUS"), "concurrency"),
         (refusal("whatever", 404), "not_found"),
@@ -131,52 +132,49 @@ async def test_the_exporter_waits_after_a_probe(stage: Stage) -> None:
         (httpx.Response(302, headers={"location": "https://x"}), "redirect"),
         (httpx.Response(502, text=""), "http"),
         (refusal("SOME PARAMETERS ARE REQUIRED", 400), "bad_request"),
-    ],
-)
-@in_virtual_time
-async def test_a_failure_says_what_to_do(
-    stage: Stage, answer: httpx.Response, verdict: str
-) -> None:
-    """Each reason has its verdict and advice; the exit is not good."""
-    stage.api.answer = lambda seen: answer
-    result = await probe(stage, stage.configure(operation("4173", interval="5m")))
-    assert verdicts(result) == [verdict]
-    assert not result.good
-    for part in (ENGLISH.text(f"verdict.{verdict}"), ENGLISH.advice(verdict)):
-        assert part.removesuffix(".") in in_words(result.queries[0])
+        (refusal("PLEASE VALIDATE TOKEN"), "unauthorized"),
+    ]
+    stage.api.answer = lambda seen: left[0][0]
+    while left:
+        result = await probe(stage, loaded)
+        _, verdict = left.pop(0)
+        assert verdicts(result) == [verdict]
+        assert not good(result), verdict
+        for part in (ENGLISH.text(f"verdict.{verdict}"), ENGLISH.advice(verdict)):
+            assert part.removesuffix(".") in in_words(result[0])
+        stage.world.shift += timedelta(minutes=5)
 
 
-@pytest.mark.parametrize(
-    ("cause", "verdict"),
-    [
-        (socket.gaierror(-2, "Name or service not known"), "server"),
-        (ConnectionRefusedError(111, "Connection refused"), "connect"),
-        (ssl.SSLCertVerificationError(1, "self-signed certificate"), "tls"),
-        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "tls"),
-    ],
-    ids=["name", "refused", "certificate", "tls"],
-)
-@in_virtual_time
-async def test_no_connection(stage: Stage, cause: OSError, verdict: str) -> None:
+def test_no_connection(state_directory: Path) -> None:
     """A name points to `server`, TLS to `ca_file`, a dropped connection to the allow list.
 
     The other queries of the operation are spared the same failure, and nothing counts.
     """
 
-    def answer(seen: Seen) -> httpx.Response:
-        raise httpx.ConnectError("All connection attempts failed") from cause
+    async def unconnected(cause: OSError, verdict: str) -> None:
+        def answer(seen: Seen) -> httpx.Response:
+            raise httpx.ConnectError("All connection attempts failed") from cause
 
-    stage.api.answer = answer
-    loaded = stage.configure(operation("4173 4180", interval="5m"))
-    result = await probe(stage, loaded)
-    assert verdicts(result) == [verdict, "after"]
-    assert ENGLISH.advice(verdict).removesuffix(".") in in_words(result.queries[0])
-    assert str(cause) in in_words(result.queries[0])
-    assert Words("es").text("verdict.connect") in in_words(result.queries[1], "es")
-    assert len(stage.seen()) == 1
-    assert verdicts(await probe(stage, loaded)) == [verdict, "after"]
-    with opened(stage, loaded) as desks:
-        assert await desks["acme"].used_today() == 0
+        stage = Stage(state_directory)
+        stage.api.answer = answer
+        loaded = stage.configure(operation("4173 4180", interval="5m"))
+        result = await probe(stage, loaded)
+        assert verdicts(result) == [verdict, "after"]
+        assert ENGLISH.advice(verdict).removesuffix(".") in in_words(result[0])
+        assert str(cause) in in_words(result[0])
+        assert Words("es").text("verdict.connect") in in_words(result[1], "es")
+        assert len(stage.seen()) == 1
+        assert verdicts(await probe(stage, loaded)) == [verdict, "after"]
+        async with opened(stage, loaded) as sessions:
+            assert await sessions["acme"].used_today() == 0
+
+    for cause, verdict in (
+        (socket.gaierror(-2, "Name or service not known"), "server"),
+        (ConnectionRefusedError(111, "Connection refused"), "connect"),
+        (ssl.SSLCertVerificationError(1, "self-signed certificate"), "tls"),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), "tls"),
+    ):
+        run_virtual(unconnected(cause, verdict))
 
 
 @in_virtual_time
@@ -191,8 +189,9 @@ async def test_a_refused_token_is_not_tried_again_and_again(stage: Stage) -> Non
     stage.api.answer = lambda seen: ok(row())
     again = await probe(stage, loaded)
     assert verdicts(again) == ["recent", "fine"]
-    with opened(stage, loaded) as desks:
-        assert await desks["acme"].load_fact("pause") is None
+    async with opened(stage, loaded) as sessions:
+        session = sessions["acme"]
+        assert await session.state.write(lambda db: db.load_fact(session.row, "pause")) is None
 
 
 @in_virtual_time
@@ -204,7 +203,7 @@ async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:
     stage.world.shift += timedelta(minutes=30)
     held = await probe(stage, loaded)
     assert verdicts(held) == ["held.quota", "after"]
-    assert held.queries[0].verdict.wait == pytest.approx(1800, abs=5)
+    assert held[0].verdict.wait == pytest.approx(1800, abs=5)
     stage.world.shift += timedelta(minutes=31)
     stage.api.answer = lambda seen: refusal("broken", 500)
     assert verdicts(await probe(stage, loaded)) == ["http", "held.quota"]
@@ -221,7 +220,7 @@ async def test_ceiling_and_hours_hold(stage: Stage) -> None:
     loaded = stage.configure(operation("4173 4180", daily_requests=1), hours)
     result = await probe(stage, loaded)
     assert verdicts(result) == ["fine", "budget", "hours"]
-    assert [one.verdict.wait for one in result.queries[1:]] == pytest.approx(
+    assert [one.verdict.wait for one in result[1:]] == pytest.approx(
         [14 * 3600, 12 * 3600], abs=5
     )
     assert len(stage.seen()) == 1
@@ -234,63 +233,36 @@ async def test_a_token_file_that_is_gone(stage: Stage) -> None:
     stage.token_file().unlink()
     result = await probe(stage, loaded)
     assert verdicts(result) == ["unauthorized"]
-    assert "does not exist" in in_words(result.queries[0])
+    assert "does not exist" in in_words(result[0])
     assert not stage.seen()
 
 
 @in_virtual_time
 async def test_discovered_skills(stage: Stage) -> None:
     """Without known skills they are asked for first; later those of the state are taken."""
-    found = {"skill_id": "4190", "skill_name": "Cobranza", "last_use": ""}
-    answers: dict[str, httpx.Response] = {"skills": ok(found), "skill_11": ok(row())}
-    stage.api.answer = lambda seen: answers[seen.report]
-    loaded = stage.configure(operation("discover"))
+    loaded = discovering(stage)
     result = await probe(stage, loaded)
-    assert [one.skill.name for one in result.queries] == ["Cobranza"]
-    assert result.good
-    held = await probe(stage, loaded)
-    assert verdicts(held) == ["recent"]
+    assert [one.skill.name for one in result] == [*LISTED.values()]
+    assert good(result)
+    assert verdicts(await probe(stage, loaded)) == ["recent", "recent"]
+    # An exporter that starts after it polls the skills at once, asking for no list.
     async with stage.start(loaded):
         await stage.until("2026-11-18 10:06")
+    assert len(stage.seen("4190")) == 2
     stage.world.shift += timedelta(hours=1)
-    assert verdicts(await probe(stage, loaded)) == ["fine"]
+    assert verdicts(await probe(stage, loaded)) == ["fine", "fine"]
     assert len(stage.seen(report="skills")) == 1
 
 
 @in_virtual_time
 async def test_the_list_that_was_just_read_is_probed(stage: Stage) -> None:
-    """After `skills`, or a probe, no list is asked for within the interval: it is known."""
-    names = {"4190": "Cobranza", "4191": "Ventas"}
-    rows = [
-        {"skill_id": one, "skill_name": name, "last_use": ""} for one, name in names.items()
-    ]
-    answers: dict[str, httpx.Response] = {"skills": ok(*rows), "skill_11": ok(row())}
-    stage.api.answer = lambda seen: answers[seen.report]
-    loaded = stage.configure(operation("discover"))
-    with opened(stage, loaded) as desks:
-        async with desks["acme"].client:
-            listing = await list_skills(desks["acme"], stage.world.now().timestamp())
-    assert isinstance(listing, Listing)
+    """After `skills` no list is asked for within the interval: it is known."""
+    loaded = discovering(stage)
+    async with opened(stage, loaded) as sessions:
+        assert isinstance(await list_skills(sessions["acme"]), Listing)
     result = await probe(stage, loaded)
-    assert {one.skill.id: one.skill.name for one in result.queries} == names
+    assert {one.skill.id: one.skill.name for one in result} == LISTED
     assert verdicts(result) == ["fine", "fine"]
-    again = await probe(stage, loaded)
-    assert {one.skill.id: one.skill.name for one in again.queries} == names
-    assert verdicts(again) == ["recent", "recent"]
-    assert len(stage.seen(report="skills")) == 1
-
-
-@in_virtual_time
-async def test_the_exporter_begins_with_the_list_that_was_read(stage: Stage) -> None:
-    """An exporter that starts after a probe polls its skills at once, asking for no list."""
-    found = {"skill_id": "4190", "skill_name": "Cobranza", "last_use": ""}
-    answers: dict[str, httpx.Response] = {"skills": ok(found), "skill_11": ok(row())}
-    stage.api.answer = lambda seen: answers[seen.report]
-    loaded = stage.configure(operation("discover", interval="5m"))
-    assert verdicts(await probe(stage, loaded)) == ["fine"]
-    async with stage.start(loaded):
-        await stage.until("2026-11-18 10:06")
-    assert len(stage.seen("4190")) == 2
     assert len(stage.seen(report="skills")) == 1
 
 
@@ -362,7 +334,7 @@ async def test_tokens_side_by_side(stage: Stage) -> None:
         operation("4", name="third", port=4, token=1),
     )
     result = await probe(stage, loaded)
-    assert [one.operation.name for one in result.queries] == ["acme", "acme", "other", "third"]
+    assert [one.operation.name for one in result] == ["acme", "acme", "other", "third"]
     assert stage.api.most_in_flight == 1
     starts = {seen.skill: seen.monotonic for seen in stage.seen()}
     assert starts["4"] == starts["1"]
@@ -393,7 +365,6 @@ async def test_pause_between_calls_of_a_real_server(stage: Stage) -> None:
     assert second - first == pytest.approx(1.5)
 
 
-SHARES = {10: "40.30", 20: "65.67", 30: "80.60"}  # 27, 44 and 54 of 67
 HOSTILE = "x\x1b[2J\n[red]\u202e{name}"
 CANARY = "7b" + "feedc0de" * 6
 
@@ -406,8 +377,10 @@ async def test_hostile_answers(stage: Stage) -> None:
         "more": {},
         "token": CANARY,
         "asa": f"a{CANARY}",
+        "ata": CANARY[:20],
+        "abandon": [CANARY[:20]],
     }
-    rows: list[Any] = [row(HOSTILE, 3, 2), {**row("x" * 90), **cells}, 7]
+    rows: list[Any] = [row(HOSTILE, 3, 2), {**row("x" * 90), **cells}, row(CANARY[:20]), 7]
     stage.api.answer = lambda seen: ok(*rows)
     stage.token_file().parent.mkdir(parents=True, exist_ok=True)
     loaded = stage.configure(operation("4173", interval="5m"), tokens=[CANARY])
@@ -421,9 +394,9 @@ async def test_hostile_answers(stage: Stage) -> None:
     assert query["rows"][0]["type_interaction"] == HOSTILE
     assert query["rows"][1]["odd"] == "[a list]"
     assert query["rows"][1]["more"] == "[an object]"
-    assert query["rows"][2] == 7
+    assert query["rows"][3] == 7
     assert query["verdict"] == "unreadable"
-    assert query["message"] == Words("es").text("verdict.unreadable", count=2)
+    assert query["message"] == Words("es").text("verdict.unreadable", count=4)
     files = [path for path in stage.directory.rglob("*") if path.is_file()]
     holding = [path.name for path in files if CANARY.encode() in path.read_bytes()]
     assert holding == ["token0"]
@@ -432,7 +405,8 @@ async def test_hostile_answers(stage: Stage) -> None:
 @in_virtual_time
 async def test_the_json_shape(stage: Stage) -> None:
     """What scripts may rely on."""
-    levels = {f"service_level_{n}seg": f"{share} %" for n, share in SHARES.items()}
+    shares = {10: "40.30", 20: "65.67", 30: "80.60"}  # 27, 44 and 54 of 67
+    levels = {f"service_level_{n}seg": f"{share} %" for n, share in shares.items()}
     stage.api.answer = lambda seen: ok(row("inbound", 67, 66, **levels))
     result = await probe(stage, stage.configure(operation("4173", interval="5m")))
     document = json.loads(as_json(result, ENGLISH, stage.world.now()))
@@ -461,17 +435,3 @@ def test_a_state_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(StartError, match="sudo -u '#4711'"):
         check_owner(Foreign(tmp_path))
-
-
-@in_virtual_time
-async def test_a_state_that_is_unknown(stage: Stage) -> None:
-    """A state file is made where there is none, so that the next call knows of this one."""
-    await probe(stage, stage.configure(operation("4173")))
-    storage = Storage.open(stage.directory / "state", stage.world.clock().epoch)
-    assert storage.stored(row_of(storage, "acme"), "4173").attempt_at is not None
-    storage.close()
-
-
-def test_means_are_values() -> None:
-    """A tool holds no clock of its own."""
-    assert {"clock", "connect", "directory", "exporter_runs"} == set(Means.__slots__)

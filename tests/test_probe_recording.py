@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.errors import Reason, StartError
-from exporter.tools.probe import Prober
-from exporter.tools.recording import Recorder
-from exporter.wolkvox.answer import Failure, read_answer
+from exporter.errors import Reason, StartError, WolkvoxError
+from exporter.tools import recording
+from exporter.tools.probe import probe_all
+from exporter.wolkvox.answer import read_answer
 from exporter.wolkvox.report import read_report
 from tests.polling_support import Stage, operation
 from tests.tools_support import opened
-from tests.virtual import Seen, in_virtual_time, no_rows, ok, row
+from tests.virtual import Seen, in_virtual_time, no_rows, ok, row, run_virtual
 
 CANARY = "7b" + "feedc0de" * 6
 NAMES = '[{id: 1, name: "María Pérez"}, {id: 2, name: Ventas}, {id: all, name: all}]'
@@ -36,13 +36,13 @@ async def record(directory: Path, *answers: httpx.Response | Exception) -> Path:
         return one
 
     stage.api.answer = answer
-    recorder = Recorder(directory / "answers.json")
-    with opened(stage, loaded) as desks:
-        prober = Prober(stage.world.clock(), lambda text: None, recorder)
-        result = await prober.run([*desks.values()])
-    recorder.save(result.queries, datetime(2026, 11, 18, 15, tzinfo=UTC))
-    assert len(recorder.answers) == sum(isinstance(one, httpx.Response) for one in answers)
-    return recorder.path
+    path = directory / "answers.json"
+    recording.write(path, "")
+    async with opened(stage, loaded) as sessions:
+        queries = await probe_all(sessions.values(), lambda text: None)
+    count = recording.save(path, queries, datetime(2026, 11, 18, 15, tzinfo=UTC))
+    assert count == sum(isinstance(one, httpx.Response) for one in answers)
+    return path
 
 
 def replay(path: Path) -> list[tuple[int, str | None, bytes]]:
@@ -64,15 +64,15 @@ async def test_a_recording_is_replayed(state_directory: Path) -> None:
         200, text="<html>oops</html>", headers={"content-type": "text/html"}
     )
     path = await record(state_directory, ok(odd), broken, no_rows())
-    first, second, third = (read_answer(*one) for one in replay(path))
-    assert isinstance(first, tuple)
-    report = read_report(first)
+    first, second, third = replay(path)
+    report = read_report(read_answer(*first))
     assert {error.field: error.text for error in report.errors} == {
         "asa": "1:2", "service_level_20seg": "65,67 %"
     }  # fmt: skip
-    assert isinstance(second, Failure)
-    assert second.reason is Reason.MALFORMED
-    assert third == ()
+    with pytest.raises(WolkvoxError) as refused:
+        read_answer(*second)
+    assert refused.value.reason is Reason.MALFORMED
+    assert read_answer(*third) == ()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -104,28 +104,26 @@ async def test_no_names_and_no_token(state_directory: Path) -> None:
     assert second.decode().endswith(f"to {skill} with [token]")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'\xef\xbb\xbf{"code": 200, "msg": "0 records", "data": []}',
-        '{"code": 200, "msg": "Atención", "data": []}'.encode("latin-1"),
-        '{"code": 200, "msg": "Atención", "data": []}'.encode("utf-16"),
-        b"",
-        b"\xff\xfe\x00",
-        b'{"code": 1' + b"9" * 5000 + b"}",
-        b"[" * 3000,
-    ],
-)
-def test_bytes_stay_as_they_are(state_directory: Path, body: bytes) -> None:
+def test_bytes_stay_as_they_are(state_directory: Path) -> None:
     """Marks, other encodings and broken bytes come back exactly."""
 
-    @in_virtual_time
-    async def recorded() -> None:
+    async def recorded(directory: Path, body: bytes) -> None:
         response = httpx.Response(200, content=body, headers={"content-type": "x"})
-        path = await record(state_directory, response, no_rows(), no_rows())
+        path = await record(directory, response, no_rows(), no_rows())
         assert replay(path)[0] == (200, "x", body)
 
-    recorded()
+    for number, body in enumerate(
+        (
+            b'\xef\xbb\xbf{"code": 200, "msg": "0 records", "data": []}',
+            '{"code": 200, "msg": "Atención", "data": []}'.encode("latin-1"),
+            '{"code": 200, "msg": "Atención", "data": []}'.encode("utf-16"),
+            b"",
+            b"\xff\xfe\x00",
+            b'{"code": 1' + b"9" * 5000 + b"}",
+            b"[" * 3000,
+        )
+    ):
+        run_virtual(recorded(state_directory / str(number), body))
 
 
 @in_virtual_time
@@ -142,4 +140,4 @@ async def test_a_query_without_an_answer(state_directory: Path) -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     """It is found before anything is asked."""
     with pytest.raises(StartError, match="cannot be written"):
-        Recorder(tmp_path / "nowhere" / "file.json")
+        recording.write(tmp_path / "nowhere" / "file.json", "")

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 
 import pytest
 
@@ -22,11 +22,9 @@ from tests.e2e_support import (
     wait_for,
     zone_at,
 )
-from tests.needs import run
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).parents[1]
 NAMES = {skill.id: skill.name for skill in SKILLS} | {"all": "Todas"}
 COUNTS = ("inbound", "answered", "abandoned")
 # Half of the last digit that the API writes: two decimals of a percent, whole seconds.
@@ -110,27 +108,18 @@ def true_values(
     return ([({}, true[f"{of}_wait_seconds"] / true[over])] if true[over] else []), SECONDS
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(f"{name}_interactions" for name in COUNTS),
-        "service_level_ratio",
-        "abandonment_ratio",
-        "asa_seconds",
-        "ata_seconds",
-    ],
-)
-def test_every_gauge_is_true(
-    server: Prometheus, exporter: Life, stage: Stage, name: str
-) -> None:
+def test_every_gauge_is_true(server: Prometheus, exporter: Life, stage: Stage) -> None:
     """Each series of a gauge is in Prometheus, with the truth but for the API's rounding."""
-    values, tolerance = expected(stage, name)
-    found = wait_for(lambda: server.query(f"wolkvox_skill_{name}"), "a scrape")
-    assert found.keys() == values.keys()
-    assert len(values) >= 5
-    for labels, value in values.items():
-        assert found[labels] == pytest.approx(value, abs=tolerance), labels
-    assert exporter.metrics().of(f"wolkvox_skill_{name}") == found
+    counts = (f"{name}_interactions" for name in COUNTS)
+    ratios = ("service_level_ratio", "abandonment_ratio")
+    for name in (*counts, *ratios, "asa_seconds", "ata_seconds"):
+        values, tolerance = expected(stage, name)
+        found = wait_for(partial(server.query, f"wolkvox_skill_{name}"), "a scrape")
+        assert found.keys() == values.keys(), name
+        assert len(values) >= 5, name
+        for labels, value in values.items():
+            assert found[labels] == pytest.approx(value, abs=tolerance), (name, labels)
+        assert exporter.metrics().of(f"wolkvox_skill_{name}") == found, name
 
 
 def test_the_polling_in_promql(server: Prometheus, exporter: Life, stage: Stage) -> None:
@@ -158,20 +147,6 @@ def test_the_polling_in_promql(server: Prometheus, exporter: Life, stage: Stage)
     assert "python_info" in exporter.metrics().names()
 
 
-def test_promtool_finds_nothing_to_complain_about(exporter: Life) -> None:
-    """`promtool check metrics` is clean on a live page."""
-    done = run("promtool", "check", "metrics", text=exporter.get("/metrics").text)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_the_shipped_scrape_configuration_is_valid() -> None:
-    """Prometheus takes the configuration that is handed out, with the job's fixed name."""
-    file = ROOT / "deploy" / "prometheus" / "prometheus.yml"
-    done = run("promtool", "check", "config", str(file))
-    assert done.returncode == 0, done.stderr
-    assert "job_name: wolkvox" in file.read_text(encoding="utf-8")
-
-
 def test_a_dead_exporter_goes_stale_and_comes_back(server: Prometheus, exporter: Life) -> None:
     """The target is down for Prometheus at once, and the same series go on after a restart."""
     address = exporter.addresses[0]
@@ -186,9 +161,10 @@ def test_a_dead_exporter_goes_stale_and_comes_back(server: Prometheus, exporter:
     flags = ["--config.file", str(directory / "wolkvox.yml"), "--web.listen-address", address]
     try:
         launch(*flags, "--storage.path", str(directory / "data"))
-        again = wait_for(
-            lambda: server.query("wolkvox_skill_inbound_interactions"), "the same series"
+        # Those of today are away where the restart took longer than they live, until polled.
+        wait_for(
+            lambda: server.query("wolkvox_skill_inbound_interactions") == before,
+            "the same series",
         )
-        assert again == before
     finally:
         launch.close()

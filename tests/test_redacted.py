@@ -11,9 +11,9 @@ import yaml
 from pydantic import SecretStr
 
 from exporter.config import Configuration, load
-from exporter.config.invalid import keys
 from exporter.config.model import HIDDEN, redacted
-from tests.e2e_support import Launch
+from exporter.config.values import KEYS
+from tests.e2e_support import Run
 
 pytest_plugins = ("tests.e2e_fixtures",)
 CANARY = "canary-0123456789-abcdef"
@@ -113,7 +113,7 @@ def test_every_default_is_written_out(load_text: Load) -> None:
 def test_every_key_of_an_operation_is_shown(load_text: Load) -> None:
     """A key that is added to the configuration has to be added here too."""
     acme, globex = shown(load_text(EVERYTHING))
-    for key in keys()["Operation"].keys() - {"token"}:
+    for key in KEYS["Operation"].keys() - {"token"}:
         assert key in {*acme, *globex}, key
 
 
@@ -145,66 +145,44 @@ def test_a_token_written_where_its_place_belongs_is_not_shown(load_text: Load) -
     assert [HIDDEN in str(one) for one in shown(Configuration(odd))] == [True, True]
 
 
-@pytest.mark.parametrize(
-    "address", ["http://user:canary-word@proxy:3128", "https://a:b@c@proxy"]
-)
-def test_a_proxy_is_shown_without_its_user(load_text: Load, address: str) -> None:
+def test_a_proxy_is_shown_without_its_user(load_text: Load) -> None:
     """However odd the password is."""
     acme = load_text(EVERYTHING).operations[0]
-    operation = acme.model_copy(update={"proxy": SecretStr(address)})
-    proxy = shown(Configuration((operation,)))[0]["proxy"]
+    for address in ("http://user:canary-word@proxy:3128", "https://a:b@c@proxy"):
+        operation = acme.model_copy(update={"proxy": SecretStr(address)})
+        (one,) = shown(Configuration((operation,)))
+        assert one["proxy"] in ("http://proxy:3128", "https://proxy")
 
-    assert proxy in ("http://proxy:3128", "https://proxy")
 
-
-@pytest.mark.e2e
-def test_the_command_prints_what_is_in_force(load_text: Load, launch: Launch) -> None:
+def test_the_command_prints_what_is_in_force(load_text: Load, run: Run) -> None:
     """`config` takes --config.file before or after its name, and prints no secret."""
     configuration = load_text(EVERYTHING)
-    before = launch("--config.file", "wolkvox.yml", "config", env=ENVIRON)
-    after = launch("config", "--config.file", "wolkvox.yml", env=ENVIRON)
-
-    assert (before.wait(), after.wait()) == (0, 0)
-    assert before.output() == after.output() == redacted(configuration)
-    assert "canary" not in before.output() + before.log()
-
-
-@pytest.mark.e2e
-def test_the_command_says_what_is_wrong(launch: Launch) -> None:
-    """As every command: each problem on a line of stderr, and exit code 2."""
-    life = launch("--config.file", "nix.yml", "config")
-
-    assert life.wait() == 2
-    assert "nix.yml: the file does not exist" in life.log()
-    assert not life.output()
+    for argv in (
+        ("--config.file", "wolkvox.yml", "config"),
+        ("config", "--config.file=wolkvox.yml"),
+    ):
+        ended = run(*argv, env=ENVIRON)
+        assert (ended.code, ended.output) == (0, redacted(configuration))
+        assert "canary" not in ended.output + ended.log
 
 
-@pytest.mark.e2e
-def test_the_command_prints_the_schema(launch: Launch) -> None:
+def test_the_command_prints_the_schema(run: Run) -> None:
     """The committed one; no configuration is needed for it."""
-    life = launch("config", "--schema")
-
-    assert life.wait() == 0
     schema = Path(__file__).parent.parent / "docs" / "wolkvox.schema.json"
-    assert life.output() == schema.read_text(encoding="utf-8")
+    ended = run("config", "--schema")
+    assert (ended.code, ended.output) == (0, schema.read_text(encoding="utf-8"))
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shell_completes_flags_and_commands(launch: Launch, shell: str) -> None:
+def test_the_shell_completes_flags_and_commands(run: Run) -> None:
     """As the README says: a script for the shell, and what it asks for."""
-    script = launch(env={"_WOLKVOX_EXPORTER_COMPLETE": f"{shell}_source"})
-    asked = {
-        "_WOLKVOX_EXPORTER_COMPLETE": "bash_complete",
-        "COMP_WORDS": "wolkvox-exporter --web.t",
-        "COMP_CWORD": "1",
-    }
-    completed = launch(env=asked)
-
-    assert script.wait() == 0, script.log()
-    assert "_WOLKVOX_EXPORTER_COMPLETE" in script.output()
-    assert completed.wait() == 0
-    assert completed.output() == "plain,--web.telemetry-path\n"
+    variable = "_WOLKVOX_EXPORTER_COMPLETE"
+    for shell in ("bash", "zsh", "fish"):
+        script = run(env={variable: f"{shell}_source"})
+        assert (script.code, script.log) == (0, "")
+        assert variable in script.output
+    words = {"COMP_WORDS": "wolkvox-exporter --web.t", "COMP_CWORD": "1"}
+    completed = run(env={variable: "bash_complete", **words})
+    assert (completed.code, completed.output) == (0, "plain,--web.telemetry-path\n")
 
 
 def test_no_operation_is_a_configuration_too() -> None:

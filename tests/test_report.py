@@ -14,7 +14,6 @@ from exporter.wolkvox.columns import (
     COLUMNS,
     FIELDS,
     ChannelFigures,
-    Column,
     Kind,
     without_row,
 )
@@ -22,63 +21,27 @@ from exporter.wolkvox.report import (
     MAX_ERRORS,
     UNREADABLE,
     FieldError,
+    Skill,
     SkillReport,
+    TokenInfo,
     read_count,
     read_ratio,
     read_report,
     read_seconds,
+    read_skills,
+    read_token_info,
 )
 from tests.quirks import cells
 
 GOOD = ChannelFigures("inbound", 67, 66, 1, 0.5075, 0.6567, 0.7164, 0.0149, 18.0, 4.0)
 EMPTY: list[object] = [None, "", " ", "\t\n", "\u00a0"]
 NEVER: list[object] = [
-    "-",
-    "-1",
-    "-0.5",
-    "+5",
-    "nan",
-    "NaN",
-    "inf",
-    "Infinity",
-    "null",
-    "n/a",
-    "1e3",
-    "0x10",
-    "1_000",
-    "٣",
-    "½",
-    "5.",
-    ".5",
-    "1.2.3",
-    "1,23",
-    "1,2345",
-    "1234,567",
-    "0,123",
-    ",123",
-    "1,234,56",
-    "1.234,5",
-    "%",
-    "%5",
-    "5 5",
-    "1" * 41,
-    "0" * 40 + "5",
-    "1" * 17,
-    "9" * 10_000,
-    -1,
-    -0.5,
-    10**13,
-    10**5000,
-    1e400,
-    float("nan"),
-    float("-inf"),
-    True,
-    False,
-    [],
-    ["5"],
-    {},
-    {"a": 1},
-]
+    "-", "-1", "-0.5", "+5", "nan", "NaN", "inf", "Infinity", "null", "n/a", "1e3", "0x10",
+    "1_000", "٣", "½", "5.", ".5", "1.2.3", "1,23", "1,2345", "1234,567", "0,123", ",123",
+    "1,234,56", "1.234,5", "%", "%5", "5 5", "1" * 41, "0" * 40 + "5", "1" * 17,
+    "9" * 10_000, -1, -0.5, 10**13, 10**5000, 1e400, float("nan"), float("-inf"), True,
+    False, [], ["5"], {}, {"a": 1},
+]  # fmt: skip
 
 
 def test_columns_are_those_of_the_documented_report() -> None:
@@ -98,141 +61,89 @@ def test_columns_are_those_of_the_documented_report() -> None:
     )
 
 
-@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.field)
-def test_columns_say_how_their_rows_are_merged(column: Column) -> None:
+def test_columns_say_how_their_rows_are_merged() -> None:
     """Counts are added up and 0 without a row; ratios and times are weighted by a count."""
-    counts = [one.field for one in COLUMNS if one.kind is Kind.COUNT]
+    for column in COLUMNS:
+        counts = [one.field for one in COLUMNS if one.kind is Kind.COUNT]
 
-    assert (column.weight is None) == (column.kind is Kind.COUNT)
-    assert column.weight is None or column.weight in counts
-    expected = 0 if column.kind is Kind.COUNT else None
-    assert getattr(without_row("chat"), column.attribute) == expected
-    for language in ("es", "en"):
-        assert Words(language).text(f"column.{column.attribute}")
-        assert Words(language).text(f"column.{column.attribute}.short")
+        assert (column.weight is None) == (column.kind is Kind.COUNT), column
+        assert column.weight is None or column.weight in counts, column
+        expected = 0 if column.kind is Kind.COUNT else None
+        assert getattr(without_row("chat"), column.attribute) == expected, column
+        for language in ("es", "en"):
+            assert Words(language).text(f"column.{column.attribute}"), column
+            assert Words(language).text(f"column.{column.attribute}.short"), column
 
 
-@pytest.mark.parametrize("value", EMPTY, ids=range(len(EMPTY)))
-def test_an_empty_cell_is_absent(value: object) -> None:
+def test_an_empty_cell_is_absent() -> None:
     """Nothing in a cell is neither 0 nor an error."""
-    assert read_count(value) is None
-    assert read_ratio(value) is None
-    assert read_seconds(value) is None
+    for value in EMPTY:
+        assert read_count(value) is None, value
+        assert read_ratio(value) is None, value
+        assert read_seconds(value) is None, value
 
 
-@pytest.mark.parametrize("value", NEVER, ids=range(len(NEVER)))
-def test_a_cell_without_a_figure_is_unreadable(value: object) -> None:
+def test_a_cell_without_a_figure_is_unreadable() -> None:
     """Negative, endless, not a number or in another notation: never a guess."""
-    assert read_count(value) is UNREADABLE
-    assert read_ratio(value) is UNREADABLE
-    assert read_seconds(value) is UNREADABLE
+    for value in NEVER:
+        assert read_count(value) is UNREADABLE, value
+        assert read_ratio(value) is UNREADABLE, value
+        assert read_seconds(value) is UNREADABLE, value
 
 
-@pytest.mark.parametrize(
-    ("value", "count"),
-    [
-        ("0", 0),
-        ("35", 35),
-        (" 35 ", 35),
-        ("007", 7),
-        ("1,172", 1172),
-        ("12,345,678", 12345678),
-        ("35.0", 35),
-        ("1,172.00", 1172),
-        (35, 35),
-        (35.0, 35),
-        (-0.0, 0),
-        (10**12, 10**12),
-    ],
-    ids=repr,
-)
-def test_counts(value: object, count: int) -> None:
+def test_counts() -> None:
     """Whole numbers, with thousands and with a blank fraction."""
-    found = read_count(value)
+    for value, count in (
+        ("0", 0), ("35", 35), (" 35 ", 35), ("007", 7), ("1,172", 1172),
+        ("12,345,678", 12345678), ("35.0", 35), ("1,172.00", 1172), (35, 35), (35.0, 35),
+        (-0.0, 0), (10**12, 10**12),
+    ):  # fmt: skip
+        found = read_count(value)
 
-    assert found == count
-    assert type(found) is int
+        assert found == count, value
+        assert type(found) is int, value
 
 
-@pytest.mark.parametrize("value", ["35.5", 35.5, "35 %", "0:35", "35 s"], ids=repr)
-def test_what_is_no_count(value: object) -> None:
+def test_what_is_no_count() -> None:
     """Half an interaction, a share or a time is no count."""
-    assert read_count(value) is UNREADABLE
+    for value in ("35.5", 35.5, "35 %", "0:35", "35 s"):
+        assert read_count(value) is UNREADABLE, value
 
 
-@pytest.mark.parametrize(
-    ("value", "ratio"),
-    [
-        ("65.67 %", 0.6567),
-        ("34.64%", 0.3464),
-        ("0 %", 0.0),
-        ("0.00%", 0.0),
-        ("35 %", 0.35),
-        ("100 %", 1.0),
-        pytest.param("65.67\u00a0%", 0.6567, id="no-break space"),
-        ("490.00 %", 4.9),
-        ("9,336.00 %", 93.36),
-        ("15,233.33 %", 152.3333),
-        ("65.67", 0.6567),
-        (65.67, 0.6567),
-        (0, 0.0),
-    ],
-    ids=repr,
-)
-def test_ratios(value: object, ratio: float) -> None:
+def test_ratios() -> None:
     """Percentages become shares of 1; those above 100 % are kept."""
-    assert read_ratio(value) == pytest.approx(ratio, abs=1e-12)
+    for value, ratio in (
+        ("65.67 %", 0.6567), ("34.64%", 0.3464), ("0 %", 0.0), ("0.00%", 0.0),
+        ("35 %", 0.35), ("100 %", 1.0), ("65.67\u00a0%", 0.6567), ("490.00 %", 4.9),
+        ("9,336.00 %", 93.36), ("15,233.33 %", 152.3333), ("65.67", 0.6567), (65.67, 0.6567),
+        (0, 0.0),
+    ):  # fmt: skip
+        assert read_ratio(value) == pytest.approx(ratio, abs=1e-12), value
 
 
-@pytest.mark.parametrize("value", ["65,67 %", "65.67 % %", "0:35", "65 percent"])
-def test_what_is_no_ratio(value: object) -> None:
+def test_what_is_no_ratio() -> None:
     """A decimal comma is not taken for thousands nor for a dot."""
-    assert read_ratio(value) is UNREADABLE
+    for value in ("65,67 %", "65.67 % %", "0:35", "65 percent"):
+        assert read_ratio(value) is UNREADABLE, value
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("35", 35.0),
-        ("35.5", 35.5),
-        ("1,234", 1234.0),
-        (35, 35.0),
-        (0.25, 0.25),
-        ("0:35", 35.0),
-        ("00:35", 35.0),
-        ("75:30", 4530.0),
-        ("0:01:02", 62.0),
-        ("4:38:08", 16688.0),
-        ("26:00:05", 93605.0),
-        ("100:00:00", 360000.0),
-    ],
-    ids=repr,
-)
-def test_times(value: object, seconds: float) -> None:
+def test_times() -> None:
     """Seconds, MM:SS and H:MM:SS, also beyond a day."""
-    assert read_seconds(value) == seconds
+    for value, seconds in (
+        ("35", 35.0), ("35.5", 35.5), ("1,234", 1234.0), (35, 35.0), (0.25, 0.25),
+        ("0:35", 35.0), ("00:35", 35.0), ("75:30", 4530.0), ("0:01:02", 62.0),
+        ("4:38:08", 16688.0), ("26:00:05", 93605.0), ("100:00:00", 360000.0),
+    ):  # fmt: skip
+        assert read_seconds(value) == seconds, value
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "35 s",
-        "35 %",
-        "1:5",
-        "00:60",
-        "1:60:00",
-        "1:2:03",
-        "1:00:00:00",
-        ":35",
-        "1:",
-        "-1:00",
-        "1" * 30 + ":00",
-        "0" * 60 + ":00",
-    ],
-)
-def test_what_is_no_time(value: object) -> None:
+def test_what_is_no_time() -> None:
     """A clock needs two digits after each colon, below 60."""
-    assert read_seconds(value) is UNREADABLE
+    for value in (
+        "35 s", "35 %", "1:5", "00:60", "1:60:00", "1:2:03", "1:00:00:00", ":35", "1:",
+        "-1:00", "1" * 30 + ":00", "0" * 60 + ":00",
+    ):  # fmt: skip
+        assert read_seconds(value) is UNREADABLE, value
 
 
 def test_a_figure_has_forty_characters_at_most() -> None:
@@ -260,24 +171,15 @@ def test_an_unreadable_cell_costs_only_itself() -> None:
     assert len(error.text) == 40
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (True, "True"),
-        (-5, "-5"),
-        (-0.5, "-0.5"),
-        (10**400, "a huge number"),
-        (-(10**12), "a huge number"),
-        (1 - 10**12, "-999999999999"),
-        ([["x"]], "a list"),
-        ({"a": 1}, "an object"),
-    ],
-)
-def test_an_error_shows_what_stood_there(value: object, text: str) -> None:
+def test_an_error_shows_what_stood_there() -> None:
     """Values of any size and depth are shown in a few characters."""
-    report = read_report([cells(asa=value)])
+    for value, text in (
+        (True, "True"), (-5, "-5"), (-0.5, "-0.5"), (10**299, "1" + "0" * 38 + "…"),
+        (-(10**12), "-1000000000000"), ([["x"]], "a list"), ({"a": 1}, "an object"),
+    ):  # fmt: skip
+        report = read_report([cells(asa=value)])
 
-    assert report.errors == (FieldError("asa", "inbound", text),)
+        assert report.errors == (FieldError("asa", "inbound", text),), value
 
 
 def test_rows_that_are_none_are_errors_of_the_row() -> None:
@@ -298,14 +200,14 @@ def test_a_channel_that_is_no_text_is_an_error_and_unknown() -> None:
     assert report.errors == (FieldError("type_interaction", "unknown", "a list"),)
 
 
-@pytest.mark.parametrize("name", ["", " ", None, "missing"])
-def test_a_row_without_a_channel_is_unknown(name: str | None) -> None:
+def test_a_row_without_a_channel_is_unknown() -> None:
     """Figures without a channel are kept under `unknown`."""
-    row = cells(name)
-    if name == "missing":
-        del row["type_interaction"]
+    for name in ("", " ", None, "missing"):
+        row = cells(name)
+        if name == "missing":
+            del row["type_interaction"]
 
-    assert read_report([row]).channels == (replace(GOOD, channel="unknown"),)
+        assert read_report([row]).channels == (replace(GOOD, channel="unknown"),), name
 
 
 def test_a_row_without_a_channel_and_a_figure_is_skipped() -> None:
@@ -343,24 +245,19 @@ def test_rows_of_one_channel_are_merged() -> None:
     assert merged.ata == pytest.approx(8.0)
 
 
-@pytest.mark.parametrize(
-    ("second", "inbound", "level"),
-    [
+def test_a_row_without_value_or_weight_is_left_out_of_the_average() -> None:
+    """A sum with an unreadable part is unknown; an average does without that row."""
+    for second, inbound, level in (
         ({"service_level_20seg": ""}, 134, 0.6567),
         ({"service_level_20seg": "?"}, 134, 0.6567),
         ({"inbound_calls": "", "service_level_20seg": "10 %"}, 67, 0.6567),
         ({"inbound_calls": "?", "service_level_20seg": "10 %"}, None, 0.6567),
         ({"inbound_calls": "0", "service_level_20seg": "10 %"}, 67, 0.6567),
-    ],
-)
-def test_a_row_without_value_or_weight_is_left_out_of_the_average(
-    second: dict[str, object], inbound: int | None, level: float
-) -> None:
-    """A sum with an unreadable part is unknown; an average does without that row."""
-    (merged,) = read_report([cells(), cells(**second)]).channels
+    ):
+        (merged,) = read_report([cells(), cells(**second)]).channels
 
-    assert merged.inbound == inbound
-    assert merged.service_level_20 == pytest.approx(level)
+        assert merged.inbound == inbound, second
+        assert merged.service_level_20 == pytest.approx(level), second
 
 
 def test_an_average_without_any_weight_is_absent() -> None:
@@ -424,3 +321,57 @@ def test_no_rows_raise_and_no_figure_is_out_of_range(rows: list[object]) -> None
         channel.channel.encode()
         for figure in astuple(channel)[1:]:
             assert figure is None or (math.isfinite(figure) and figure >= 0)
+
+
+# information.php --------------------------------------------------------------------------
+
+
+def test_the_calls_of_the_day_are_read() -> None:
+    """Strings become numbers, with thousands and without."""
+    row = {
+        "description": "exporter",
+        "token_limit": "8,000",
+        "token_use_today": "288",
+        "all_token_today": 1172,
+        "available_consumption_options": "6828",
+    }
+
+    assert read_token_info([row, {"token_limit": "1"}]) == TokenInfo(
+        8000.0, 288.0, 1172.0, 6828.0
+    )
+
+
+def test_calls_that_are_not_told_are_absent() -> None:
+    """Missing and unreadable numbers are None, never 0."""
+    answers: list[list[object]] = [[], [None, "x"], [{}], [{"token_limit": "-1"}]]
+    answers.append([{"token_limit": []}])
+    for rows in answers:
+        assert read_token_info(rows) == TokenInfo(None, None, None, None), rows
+
+
+def test_skills_keep_their_order_and_ids_come_once() -> None:
+    """Ids are strings or numbers; names lose line breaks and double blanks."""
+    rows: list[object] = [
+        {
+            "skill_id": "4190",
+            "skill_name": "Cobranza  \n Norte",
+            "last_use": "2026-11-22 08:00:00",
+        },
+        {"skill_id": 4173, "skill_name": "Atención"},
+        {"skill_id": "4190", "skill_name": "again"},
+        {"skill_id": " 7 ", "skill_name": None},
+    ]
+
+    assert read_skills(rows) == (
+        Skill("4190", "Cobranza Norte", "2026-11-22 08:00:00"),
+        Skill("4173", "Atención", ""),
+        Skill("7", "7", ""),
+    )
+
+
+def test_rows_without_a_numeric_id_are_left_out() -> None:
+    """An id that cannot be asked for is no skill."""
+    ids = ("", "all", True, -1, "٣", 10**30)
+    rows: list[object] = [None, [], {}, *({"skill_id": one} for one in ids)]
+    for row in rows:
+        assert read_skills([row]) == (), row

@@ -54,10 +54,7 @@ def _sample() -> list[Collapse]:
 def test_a_collapse_pages_within_twenty_minutes_at_any_hour(
     tmp_path: Path, state_directory: Path
 ) -> None:
-    """Right before or after a poll, by day and by night, above the minimum: within 20 minutes.
-
-    `python -m tests.rules_collapse` measures 600 of them.
-    """
+    """Right before or after a poll, by day and by night, where it is above the minimum."""
     collapses = _sample()
     scene = play(collapses, state_directory)
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.cli import command
 from exporter.config import Configuration
 from exporter.errors import ConfigError
 from exporter.sharding import WHOLE, Shard, own_part, read_shard, shard_of
 from tests.config_support import loaded, text_of, written
-from tests.e2e_support import Launch, wait_for, write_config
+from tests.e2e_support import Launch, Run, wait_for, write_config
 from tests.e2e_support import operation as e2e_operation
 
 pytest_plugins = ("tests.e2e_fixtures",)
@@ -113,20 +111,17 @@ def test_a_pin_beats_the_hash_for_all_of_a_server() -> None:
     assert own_part(whole, WHOLE) is whole
 
 
-@pytest.mark.parametrize(
-    ("pins", "reason"),
-    [
+def test_pins_that_cannot_be_kept() -> None:
+    """A shard that does not exist, or two for one server, is refused by every shard."""
+    for pins, reason in (
         ((3,), "a: shard 3 is not below --shard.total 3"),
         ((1, 2), "b: shard 2 differs from that of a (1): one server belongs to one shard"),
-    ],
-)
-def test_pins_that_cannot_be_kept(pins: tuple[int, ...], reason: str) -> None:
-    """A shard that does not exist, or two for one server, is refused by every shard."""
-    whole = configuration(*(("abc"[n], "0013", pin) for n, pin in enumerate(pins)))
-    for index in range(3):
-        with pytest.raises(ConfigError) as caught:
-            own_part(whole, Shard(index, 3))
-        assert [problem.reason for problem in caught.value.problems] == [reason]
+    ):
+        whole = configuration(*(("abc"[n], "0013", pin) for n, pin in enumerate(pins)))
+        for index in range(3):
+            with pytest.raises(ConfigError) as caught:
+                own_part(whole, Shard(index, 3))
+            assert [problem.reason for problem in caught.value.problems] == [reason]
 
 
 def test_one_token_is_never_used_by_two_shards() -> None:
@@ -141,65 +136,45 @@ def test_one_token_is_never_used_by_two_shards() -> None:
     assert names(own_part(together, Shard(1, 3))) == ["o0", "o1"]
 
 
-@pytest.mark.parametrize(
-    ("index", "total", "expected"),
-    [
+def test_the_index_is_a_number_or_a_pod() -> None:
+    """The name of a StatefulSet's pod ends in its number."""
+    for index, total, expected in (
         (None, 1, Shard(0, 1)),
         ("0", 1, Shard(0, 1)),
         ("2", 3, Shard(2, 3)),
         ("wolkvox-exporter-2", 3, Shard(2, 3)),
         ("a-7-wolkvox-0", 3, Shard(0, 3)),
         (" 1 ", 2, Shard(1, 2)),
-    ],
-)
-def test_the_index_is_a_number_or_a_pod(index: str | None, total: int, expected: Shard) -> None:
-    """The name of a StatefulSet's pod ends in its number."""
-    assert read_shard(index, total) == expected
+    ):
+        assert read_shard(index, total) == expected
 
 
-@pytest.mark.parametrize(
-    ("index", "total", "reason"),
-    [
+def test_an_index_that_cannot_be() -> None:
+    """Nobody guesses a shard: a wrong one would poll what another polls, or nothing."""
+    for index, total, reason in (
         (None, 2, "--shard.index: is not set, but --shard.total is 2"),
         ("2", 2, "--shard.index: 2 is not below --shard.total 2: shards count from 0"),
         ("wolkvox-1", 1, "1 is not below --shard.total 1"),
-        ("-1x", 2, "must be a number from 0"),
-        ("wolkvox-6f9c", 2, "must be a number from 0"),
-        ("", 2, "must be a number from 0"),
-        ("١", 2, "must be a number from 0"),
-    ],
-)
-def test_an_index_that_cannot_be(index: str | None, total: int, reason: str) -> None:
-    """Nobody guesses a shard: a wrong one would poll what another polls, or nothing."""
-    with pytest.raises(ConfigError, match=reason):
-        read_shard(index, total)
+        *((odd, 2, "must be a number from 0") for odd in ("-1x", "wolkvox-6f9c", "", "١")),
+    ):
+        with pytest.raises(ConfigError, match=reason):
+            read_shard(index, total)
 
 
-CONFIGURATION = """
-operations:
-  - {name: acme, url: "http://127.0.0.1:1/acme/", token: 7b0, shard: 0, skills: [{id: 1}]}
-  - {name: globex, url: "http://127.0.0.1:1/globex/", token: 7b1, shard: 1, skills: [{id: 1}]}
-"""
-
-
-@pytest.mark.parametrize(
-    ("index", "shown"), [("0", "shard 0 of 3: acme"), ("2", "shard 2 of 3: no operation")]
-)
-def test_the_check_says_what_is_this_shards(tmp_path: Path, index: str, shown: str) -> None:
+def test_the_check_says_what_is_this_shards(tmp_path: Path, run: Run) -> None:
     """The plan is that of the shard alone; flags have their twins in the environment."""
-    file = tmp_path / "wolkvox.yml"
-    file.write_text(CONFIGURATION, encoding="utf-8")
-    environment = {
-        "WOLKVOX_EXPORTER_SHARD_INDEX": f"wolkvox-{index}",
-        "WOLKVOX_EXPORTER_SHARD_TOTAL": "3",
-    }
-    result = CliRunner().invoke(
-        command, ["--config.file", str(file), "--config.check"], env=environment
-    )
-
-    assert result.exit_code == 0, result.output
-    assert shown in result.output.splitlines()
-    assert "globex  " not in result.output
+    acme = e2e_operation("http://127.0.0.1:1/a/", name="acme", shard="0")
+    globex = e2e_operation("http://127.0.0.1:1/b/", name="globex", token="7b1", shard="1")
+    flags = ["--config.file", str(write_config(tmp_path, acme, globex)), "--config.check"]
+    for index, shown in (("0", "shard 0 of 3: acme"), ("2", "shard 2 of 3: no operation")):
+        twins = {
+            "WOLKVOX_EXPORTER_SHARD_INDEX": f"wolkvox-{index}",
+            "WOLKVOX_EXPORTER_SHARD_TOTAL": "3",
+        }
+        ended = run(*flags, env=twins)
+        assert ended.code == 0, ended.log
+        assert shown in ended.output.splitlines()
+        assert "globex  " not in ended.output
 
 
 @pytest.mark.e2e
@@ -227,13 +202,11 @@ def test_each_process_polls_its_own(launch: Launch, tmp_path: Path) -> None:
     assert [life.stop() for life in lives] == [0, 0, 0]
 
 
-@pytest.mark.e2e
-def test_a_shard_that_does_not_exist_polls_nothing(launch: Launch, tmp_path: Path) -> None:
+def test_a_shard_that_does_not_exist_polls_nothing(tmp_path: Path, run: Run) -> None:
     """A pod beyond the number of shards ends with 2 and a line that says why."""
     config = write_config(tmp_path, e2e_operation("http://127.0.0.1:9/a/"))
-    life = launch.serve(config, env={"WOLKVOX_EXPORTER_SHARD_INDEX": "wolkvox-exporter-1"})
+    environ = {"WOLKVOX_EXPORTER_SHARD_INDEX": "wolkvox-exporter-1"}
+    ended = run("--config.file", str(config), env=environ)
 
-    assert life.wait() == 2
-    assert life.log() == (
-        "error: --shard.index: 1 is not below --shard.total 1: shards count from 0\n"
-    )
+    reason = "error: --shard.index: 1 is not below --shard.total 1: shards count from 0\n"
+    assert (ended.code, ended.log) == (2, reason)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +15,6 @@ import pytest
 
 from exporter.simulator import (
     Figures,
-    ScaledClock,
     Scenario,
     SimulatedOperation,
     SimulatedSkill,
@@ -58,422 +54,312 @@ def said(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, body["msg"]
 
 
-class TestReport:
-    """reports_manager.php?api=skill_11."""
-
-    async def test_a_report_has_the_vendors_envelope_and_strings(self) -> None:
-        """Every field is a string in the vendor's form, in the vendor's order."""
-        answer = await skill_11(make_simulator())
-        assert answer.status_code == 200
-        body = answer.json()
-        assert list(body) == ["code", "error", "msg", "data"]
-        assert body["code"] == 200
-        assert body["error"] is None
-        assert body["msg"] == "2 records were found"
-        assert [row["type_interaction"] for row in body["data"]] == [
-            "chat-whatsapp",
-            "inbound",
-        ]
-        percent = re.compile(r"\d{1,2}\.\d\d %|0 %|100 %")
-        whole = re.compile(r"\d+")
-        for row in body["data"]:
-            forms = [None, whole, whole, whole, *[percent] * 4, whole, whole]
-            for (name, value), form in zip(row.items(), forms, strict=True):
-                assert isinstance(value, str)
-                assert form is None or form.fullmatch(value), name
-
-    async def test_the_headers_are_those_of_the_real_server(self) -> None:
-        """No hint of a quota, no length, nothing to cache."""
-        answer = await skill_11(make_simulator())
-        assert dict(answer.headers) == {
-            "server": "Apache",
-            "content-type": "application/json; charset=utf-8",
-            "cache-control": "no-store",
-            "keep-alive": "timeout=5, max=100",
-        }
-
-    async def test_the_answer_is_the_rounded_truth(self) -> None:
-        """Counts are exact; ratios and means are the true ones to their last digit."""
-        simulator = make_simulator()
-        midnight = WEDNESDAY.replace(hour=0, minute=0)
-        for skill_id in ("4173", "4190", "all"):
-            truth = simulator.truth("wv0013", skill_id, midnight, WEDNESDAY)
-            rows = (await skill_11(simulator, skill_id)).json()["data"]
-            assert [row["type_interaction"] for row in rows] == list(truth)
-            for row in rows:
-                check_row(row, truth[row["type_interaction"]])
-
-    async def test_all_is_the_sum_of_the_skills(self) -> None:
-        """`skill_id=all` has a row per channel for the operation, and no skill."""
-        simulator = make_simulator()
-        inbound: dict[str, list[int]] = {}
-        for skill_id in ("4173", "4190", "all"):
-            for row in (await skill_11(simulator, skill_id)).json()["data"]:
-                inbound.setdefault(row["type_interaction"], []).append(
-                    int(row["inbound_calls"])
-                )
-        assert len(inbound["inbound"]) == 3
-        assert all(sum(numbers[:-1]) == numbers[-1] for numbers in inbound.values())
-        assert (await skill_11(simulator, "ALL")).json() == (
-            await skill_11(simulator, "all")
-        ).json()
-
-    async def test_windows_count_both_their_ends(self) -> None:
-        """[0, t] and [t + 1 s, end] add up to the whole; a single second is a window."""
-        simulator = make_simulator()
-
-        async def inbound(first: str, last: str) -> int:
-            answer = await skill_11(simulator, "all", f"20261118{first}", f"20261118{last}")
-            rows = answer.json().get("data", [])
-            return sum(int(row["inbound_calls"]) for row in rows)
-
-        whole = await inbound("090000", "100000")
-        assert whole > 0
-        assert await inbound("090000", "093000") + await inbound("093001", "100000") == whole
-        seconds = [await inbound(f"0930{n:02d}", f"0930{n:02d}") for n in range(60)]
-        assert sum(seconds) == await inbound("093000", "093059")
-
-    async def test_the_future_does_not_show(self) -> None:
-        """A window that ends tonight counts up to now and grows with the clock."""
-        clock = HandClock()
-        simulator = make_simulator(clock=clock)
-        tonight = (await skill_11(simulator)).json()["data"]
-        until_now = (await skill_11(simulator, date_end="20261118153000")).json()["data"]
-        assert tonight == until_now
-        clock.at += timedelta(hours=1)
-        later = (await skill_11(simulator)).json()["data"]
-        assert int(later[1]["inbound_calls"]) > int(tonight[1]["inbound_calls"])
-        tomorrow = await skill_11(simulator, "all", "20261119000000", "20261119235959")
-        assert tomorrow.status_code == 404
-
-    async def test_local_time_is_the_operations(self) -> None:
-        """The same digits mean other instants in another zone."""
-        there = replace(OPERATION, timezone=ZoneInfo("Asia/Tokyo"))
-        clock = HandClock(datetime(2026, 11, 18, 15, 30, tzinfo=UTC))
-        answer = await skill_11(make_simulator(there, clock=clock), "all", "20261119000000",
-                                "20261119235959")  # fmt: skip
-        assert answer.status_code == 200
-
-    @pytest.mark.parametrize(
-        ("skill_id", "first", "last"),
-        [
-            pytest.param("9999", "20261118000000", "20261118235959", id="unknown skill"),
-            pytest.param(
-                "4173", "20261118235959", "20261118000000", id="ends before it begins"
-            ),
-            pytest.param("4173", "2026-11-18 00:00", "20261118235959", id="another form"),
-            pytest.param("4173", "20261131000000", "20261131235959", id="no such day"),
-            pytest.param("4173", "00010101000000", "00010101000001", id="no such calendar"),
-            pytest.param("4173", "20261118000000", "99991231235959", id="end of days"),
-            pytest.param("4173", "20261118", "20261118", id="too short"),
-        ],
-    )
-    async def test_no_rows_are_a_misleading_404(
-        self, skill_id: str, first: str, last: str
-    ) -> None:
-        """The vendor's message for a window without rows speaks of the dates."""
-        answer = await skill_11(make_simulator(), skill_id, first, last)
-        assert answer.status_code == 404
-        assert answer.json() == {
-            "code": "404",
-            "error": "NOT FOUND",
-            "msg": "Validate dates entered",
-        }
-
-    async def test_idle_channels_have_no_row(self) -> None:
-        """A channel without traffic in the window is left out, never filled with zeros."""
-        simulator = make_simulator()
-        seen = set()
-        for minute in range(30):
-            window = f"2026111810{minute:02d}"
-            answer = await skill_11(simulator, "4190", f"{window}00", f"{window}59")
-            rows = answer.json().get("data", [])
-            assert all(int(row["inbound_calls"]) > 0 for row in rows)
-            seen.add(tuple(row["type_interaction"] for row in rows))
-        assert {("inbound",), ("inbound", "omni-email")} <= seen
-
-    async def test_a_month_is_the_longest_window(self) -> None:
-        """31 days are answered, a second more is refused."""
-        simulator = make_simulator()
-        fits = await skill_11(simulator, "4190", "20261001120000", "20261101120000")
-        assert fits.status_code == 200
-        longer = await skill_11(simulator, "4190", "20261001120000", "20261101120001")
-        assert said(longer) == (400, "THE RANGE CAN NOT BE GREATER THAN 31 DAYS")
-
-    async def test_an_hour_that_happens_twice_is_counted_whole(self) -> None:
-        """Where clocks go back, a window over that hour is an hour longer."""
-        santiago = ZoneInfo("America/Santiago")
-        clock = HandClock(datetime(2026, 4, 6, tzinfo=santiago))
-        simulator = make_simulator(replace(OPERATION, timezone=santiago), clock=clock)
-        answer = await skill_11(simulator, "4173", "20260404230000", "20260404235959")
-        two_hours = datetime(2026, 4, 5, 2, tzinfo=UTC), datetime(2026, 4, 5, 4, tzinfo=UTC)
-        truth = simulator.truth("wv0013", "4173", *two_hours)
-        check_row(answer.json()["data"][-1], truth["inbound"])
-
-
-def check_row(row: dict[str, str], truth: dict[str, float]) -> None:
-    """Hold a row's strings against the true figures."""
-    inbound = truth["inbound"]
-    assert int(row["inbound_calls"]) == inbound
-    assert int(row["answer_calls"]) == truth["answered"]
-    assert int(row["abandon_calls"]) == truth["abandoned"]
-    shares = {
-        "service_level_10seg": "within_10",
-        "service_level_20seg": "within_20",
-        "service_level_30seg": "within_30",
-        "abandon": "abandoned",
+async def test_a_report_has_the_vendors_envelope() -> None:
+    """The headers of the real server, and its four keys."""
+    answer = await skill_11(make_simulator())
+    assert answer.status_code == 200
+    assert dict(answer.headers) == {
+        "server": "Apache",
+        "content-type": "application/json; charset=utf-8",
+        "cache-control": "no-store",
+        "keep-alive": "timeout=5, max=100",
     }
-    for column, key in shares.items():
-        written = float(row[column].removesuffix(" %"))
-        assert written == pytest.approx(100 * truth[key] / inbound, abs=0.00501)
-        assert round(written / 100 * inbound) == truth[key]
-    means = {"asa": ("answer_wait_seconds", "answered")}
-    means["ata"] = ("abandon_wait_seconds", "abandoned")
-    for column, (total, number) in means.items():
-        if truth[number]:
-            assert int(row[column]) == pytest.approx(truth[total] / truth[number], abs=0.51)
+    body = answer.json()
+    data = body.pop("data")
+    assert body == {"code": 200, "error": None, "msg": "2 records were found"}
+    assert [row["type_interaction"] for row in data] == ["chat-whatsapp", "inbound"]
 
 
-@pytest.mark.parametrize(
-    ("figures", "expected"),
-    [
-        pytest.param(
-            Figures(67, 66, 1, 30, 44, 50, 66 * 14.6, 61.2),
-            ["67", "66", "1", "44.78 %", "65.67 %", "74.63 %", "1.49 %", "15", "61"],
-            id="as seen",
-        ),
-        pytest.param(
-            Figures(1, 0, 1, 0, 0, 0, 0.0, 9.0),
-            ["1", "0", "1", "0 %", "0 %", "0 %", "100 %", "", "9"],
-            id="nobody answered",
-        ),
-        pytest.param(
-            Figures(12_345, 12_345, 0, 1, 12_344, 12_345, 12_345 * 90_061.0, 0.0),
-            ["12345", "12345", "0", "0.01 %", "99.99 %", "100 %", "0 %", "90061", ""],
-            id="large",
-        ),
-    ],
-)
-def test_figures_are_written_as_the_vendor_does(figures: Figures, expected: list[str]) -> None:
+async def test_the_answer_is_the_truth_in_the_vendors_strings() -> None:
+    """For a skill and for all of them, whatever the case of the word."""
+    simulator = make_simulator()
+    midnight = WEDNESDAY.replace(hour=0, minute=0)
+    for skill_id in ("4173", "4190", "all", "ALL"):
+        truth = simulator.truth("wv0013", skill_id, midnight, WEDNESDAY)
+        figures = {name: Figures(**one) for name, one in truth.items()}  # type: ignore[arg-type]
+        assert (await skill_11(simulator, skill_id)).json()["data"] == report_rows(figures)
+
+
+async def test_windows_count_both_their_ends() -> None:
+    """[0, t] and [t + 1 s, end] add up to the whole; a single second is a window."""
+    simulator = make_simulator()
+
+    async def inbound(first: str, last: str) -> int:
+        answer = await skill_11(simulator, "all", f"20261118{first}", f"20261118{last}")
+        rows = answer.json().get("data", [])
+        return sum(int(row["inbound_calls"]) for row in rows)
+
+    whole = await inbound("090000", "100000")
+    assert whole > 0
+    assert await inbound("090000", "093000") + await inbound("093001", "100000") == whole
+    seconds = [await inbound(f"0930{n:02d}", f"0930{n:02d}") for n in range(60)]
+    assert sum(seconds) == await inbound("093000", "093059")
+
+
+async def test_the_future_does_not_show() -> None:
+    """A window that ends tonight counts up to now and grows with the clock."""
+    clock = HandClock()
+    simulator = make_simulator(clock=clock)
+    tonight = (await skill_11(simulator)).json()["data"]
+    until_now = (await skill_11(simulator, date_end="20261118153000")).json()["data"]
+    assert tonight == until_now
+    clock.at += timedelta(hours=1)
+    later = (await skill_11(simulator)).json()["data"]
+    assert int(later[1]["inbound_calls"]) > int(tonight[1]["inbound_calls"])
+    tomorrow = await skill_11(simulator, "all", "20261119000000", "20261119235959")
+    assert tomorrow.status_code == 404
+
+
+async def test_local_time_is_the_operations() -> None:
+    """The same digits mean other instants in another zone."""
+    there = replace(OPERATION, timezone=ZoneInfo("Asia/Tokyo"))
+    clock = HandClock(datetime(2026, 11, 18, 15, 30, tzinfo=UTC))
+    window = ("20261119000000", "20261119235959")
+    assert (await skill_11(make_simulator(there, clock=clock), "all", *window)).is_success
+
+
+async def test_no_rows_are_a_misleading_404() -> None:
+    """The vendor's message for a window without rows speaks of the dates."""
+    simulator = make_simulator()
+    for skill_id, first, last in (
+        ("9999", "20261118000000", "20261118235959"),  # unknown skill
+        ("4173", "20261118235959", "20261118000000"),  # ends before it begins
+        ("4173", "2026-11-18 00:00", "20261118235959"),  # another form
+        ("4173", "20261131000000", "20261131235959"),  # no such day
+        ("4173", "00010101000000", "00010101000001"),  # no such calendar
+        ("4173", "20261118000000", "99991231235959"),  # end of days
+        ("4173", "20261118", "20261118"),  # too short
+    ):
+        answer = await skill_11(simulator, skill_id, first, last)
+        assert answer.status_code == 404, (skill_id, first, last)
+        assert answer.json() == {
+            "code": "404", "error": "NOT FOUND", "msg": "Validate dates entered"
+        }  # fmt: skip
+
+
+async def test_idle_channels_have_no_row() -> None:
+    """A channel without traffic in the window is left out, never filled with zeros."""
+    simulator = make_simulator()
+    seen = set()
+    for minute in range(30):
+        window = f"2026111810{minute:02d}"
+        answer = await skill_11(simulator, "4190", f"{window}00", f"{window}59")
+        rows = answer.json().get("data", [])
+        assert all(int(row["inbound_calls"]) > 0 for row in rows)
+        seen.add(tuple(row["type_interaction"] for row in rows))
+    assert {("inbound",), ("inbound", "omni-email")} <= seen
+
+
+async def test_a_month_is_the_longest_window() -> None:
+    """31 days are answered, a second more is refused."""
+    simulator = make_simulator()
+    for end, expected in (("120000", 200), ("120001", 400)):
+        answer = await skill_11(simulator, "4190", "20261001120000", f"20261101{end}")
+        assert said(answer)[0] == expected
+
+
+def test_figures_are_written_as_the_vendor_does() -> None:
     """Two decimals, a blank and a sign; plain counts; an average over nobody is empty."""
-    (row,) = report_rows({"inbound": figures})
-    assert list(row.values())[1:] == expected
+    for figures, expected in (
+        (
+            Figures(67, 66, 1, 30, 44, 50, 66 * 14.6, 61.2),
+            "67,66,1,44.78 %,65.67 %,74.63 %,1.49 %,15,61",
+        ),
+        (Figures(1, 0, 1, 0, 0, 0, 0.0, 9.0), "1,0,1,0 %,0 %,0 %,100 %,,9"),
+        (
+            Figures(12_345, 12_345, 0, 1, 12_344, 12_345, 12_345 * 90_061.0, 0.0),
+            "12345,12345,0,0.01 %,99.99 %,100 %,0 %,90061,",
+        ),
+    ):
+        (row,) = report_rows({"inbound": figures})
+        assert ",".join([*row.values()][1:]) == expected
 
 
-class TestInformation:
-    """information.php."""
-
-    async def test_skills_lists_the_skills_with_their_names(self) -> None:
-        """Names keep their accents and double blanks; all fields are strings."""
-        answer = await ask(make_simulator(), INFORMATION, api="skills")
-        assert answer.json()["msg"] == "2 records were found"
-        first, second = answer.json()["data"]
-        assert list(first) == ["skill_id", "skill_name", "skill_description", "last_use"]
-        assert (first["skill_id"], first["skill_name"]) == ("4173", "Atención  Ñandú")
-        assert re.fullmatch(r"2026-11-18 15:\d\d:\d\d", first["last_use"])
-        assert second["skill_id"] == "4190"
-
-    async def test_one_skill_can_be_asked_for(self) -> None:
-        """The optional parameter `skill` narrows the list; a strange id has no rows."""
-        simulator = make_simulator()
-        one = await ask(simulator, INFORMATION, api="skills", skill="4190")
-        assert [row["skill_name"] for row in one.json()["data"]] == ["Cobranza"]
-        assert (await ask(simulator, INFORMATION, api="skills", skill="1")).status_code == 404
-
-    async def test_a_skill_never_used_has_an_empty_last_use(self) -> None:
-        """Silence from the very beginning leaves no trace."""
-        clock = HandClock(WEDNESDAY - timedelta(days=30))
-        simulator = make_simulator(clock=clock)
-        simulator.set_scenario("silence")
-        clock.at = WEDNESDAY
-        answer = await ask(simulator, INFORMATION, api="skills")
-        assert [row["last_use"] for row in answer.json()["data"]] == ["", ""]
-
-    async def test_token_info_tells_the_quota_as_strings(self) -> None:
-        """The call itself costs one; the operation's total holds other tokens' calls too."""
-        simulator = make_simulator()
-        await skill_11(simulator)
-        answer = await ask(simulator, INFORMATION, api="token_info")
-        (row,) = answer.json()["data"]
-        assert row.pop("description")
-        assert row == {
-            "token_limit": "1000",
-            "token_use_today": "2",
-            "all_token_today": "9",
-            "available_consumption_options": "991",
-        }
+async def test_skills_lists_the_skills_with_their_names() -> None:
+    """Names keep their accents and double blanks; all fields are strings."""
+    answer = await ask(make_simulator(), INFORMATION, api="skills")
+    assert answer.json()["msg"] == "2 records were found"
+    first, second = answer.json()["data"]
+    assert list(first) == ["skill_id", "skill_name", "skill_description", "last_use"]
+    assert (first["skill_id"], first["skill_name"]) == ("4173", "Atención  Ñandú")
+    assert re.fullmatch(r"2026-11-18 15:\d\d:\d\d", first["last_use"])
+    assert second["skill_id"] == "4190"
+    one = await ask(make_simulator(), INFORMATION, api="skills", skill="4190")
+    assert [row["skill_name"] for row in one.json()["data"]] == ["Cobranza"]
+    none = await ask(make_simulator(), INFORMATION, api="skills", skill="1")
+    assert none.status_code == 404
 
 
-class TestErrors:
-    """The vendor's table of errors."""
+async def test_a_skill_never_used_has_an_empty_last_use() -> None:
+    """Silence from the very beginning leaves no trace."""
+    clock = HandClock(WEDNESDAY - timedelta(days=30))
+    simulator = make_simulator(clock=clock)
+    simulator.set_scenario("silence")
+    clock.at = WEDNESDAY
+    answer = await ask(simulator, INFORMATION, api="skills")
+    assert [row["last_use"] for row in answer.json()["data"]] == ["", ""]
 
-    @pytest.mark.parametrize(
-        ("path", "token", "query", "expected"),
-        [
-            (REPORTS, TOKEN, {"api": "skill_99"},
-             (400, "THE API YOU WANT TO CONSULT DOES NOT EXIST")),
-            (REPORTS, TOKEN, {"api": "token_info"},
-             (400, "THE API YOU WANT TO CONSULT DOES NOT EXIST")),
-            (REPORTS, TOKEN, {}, (400, "SOME PARAMETERS ARE REQUIRED")),
-            (REPORTS, TOKEN, {"api": "skill_11", "skill_id": "all", "date_end": "20261118"},
-             (400, "SOME PARAMETERS ARE REQUIRED")),
-            (REPORTS, TOKEN,
-             {"api": "skill_11", "skill_id": "", "date_ini": "2026", "date_end": "2026"},
-             (400, "SOME PARAMETERS ARE REQUIRED")),
-            (REPORTS, None, {"api": "skill_11"}, (401, "PLEASE ENTER THE WOLKVOX-TOKEN")),
-            (REPORTS, "", {"api": "skill_11"}, (401, "PLEASE ENTER THE WOLKVOX-TOKEN")),
-            (INFORMATION, "x", {"api": "skills"}, (403, "PLEASE VALIDATE TOKEN")),
-            (REPORTS, OTHER_TOKEN, {"api": "skill_11"}, (403, "PLEASE VALIDATE TOKEN")),
-        ],
-    )  # fmt: skip
-    async def test_each_error_has_its_status_and_message(
-        self, path: str, token: str | None, query: dict[str, str], expected: tuple[int, str]
-    ) -> None:
-        """A token comes before an api, an api before its parameters."""
-        answer = await ask(make_simulator(OPERATION, OTHER), path, token=token, params=query)
-        assert said(answer) == expected
+
+async def test_token_info_tells_the_quota_as_strings() -> None:
+    """The call itself costs one; the operation's total holds other tokens' calls too."""
+    simulator = make_simulator()
+    await skill_11(simulator)
+    answer = await ask(simulator, INFORMATION, api="token_info")
+    (row,) = answer.json()["data"]
+    assert row.pop("description")
+    assert row == {
+        "token_limit": "1000",
+        "token_use_today": "2",
+        "all_token_today": "9",
+        "available_consumption_options": "991",
+    }
+
+
+async def test_each_error_has_its_status_and_message() -> None:
+    """A token comes before an api, an api before its parameters."""
+    simulator = make_simulator(OPERATION, OTHER)
+    unknown = (400, "THE API YOU WANT TO CONSULT DOES NOT EXIST")
+    required = (400, "SOME PARAMETERS ARE REQUIRED")
+    missing = (401, "PLEASE ENTER THE WOLKVOX-TOKEN")
+    wrong = (403, "PLEASE VALIDATE TOKEN")
+    report = {"api": "skill_11"}
+    table: list[tuple[str, str | None, dict[str, str], tuple[int, str]]] = [
+        (REPORTS, TOKEN, {"api": "skill_99"}, unknown),
+        (REPORTS, TOKEN, {"api": "token_info"}, unknown),
+        (REPORTS, TOKEN, {}, required),
+        (REPORTS, TOKEN, {**report, "skill_id": "all", "date_end": "20261118"}, required),
+        (
+            REPORTS,
+            TOKEN,
+            {**report, "skill_id": "", "date_ini": "2", "date_end": "2"},
+            required,
+        ),
+        (REPORTS, None, report, missing),
+        (REPORTS, "", report, missing),
+        (INFORMATION, "x", {"api": "skills"}, wrong),
+        (REPORTS, OTHER_TOKEN, report, wrong),
+    ]
+    for path, token, query, expected in table:
+        answer = await ask(simulator, path, token=token, params=query)
+        assert said(answer) == expected, query
         assert answer.json()["error"] in {"BAD REQUEST", "UNAUTHORIZED", "FORBIDDEN"}
         assert "data" not in answer.json()
         assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
-    @pytest.mark.parametrize(
-        "path",
-        [
-            "/wv0099/api/v2/reports_manager.php",
-            "/wv0013/api/v2/",
-            "/wv0013/api/v2/real_time.php",
-            "/wv0013/api/v1/reports_manager.php",
-            "/api/v2/real_time.php",
-            "/favicon.ico",
-        ],
-    )
-    async def test_unknown_paths_get_the_web_servers_own_page(self, path: str) -> None:
-        """What is no part of the API is a page in HTML, not an envelope."""
-        answer = await ask(make_simulator(OPERATION, OTHER), path, api="skill_11")
-        assert answer.status_code == 404
+
+async def test_what_is_no_part_of_the_api_gets_the_web_servers_own_page() -> None:
+    """A page in HTML, not an envelope; the reports are read with GET alone."""
+    simulator = make_simulator(OPERATION, OTHER)
+    for path in (
+        "/wv0099/api/v2/reports_manager.php",
+        "/wv0013/api/v2/",
+        "/wv0013/api/v2/real_time.php",
+        "/wv0013/api/v1/reports_manager.php",
+        "/api/v2/real_time.php",
+        "/favicon.ico",
+    ):
+        answer = await ask(simulator, path, api="skill_11")
+        assert answer.status_code == 404, path
         assert answer.headers["content-type"].startswith("text/html")
         assert "Not Found" in answer.text
-
-    async def test_only_get_is_served(self) -> None:
-        """The reports are read with GET alone."""
-        answer = await ask(make_simulator(), REPORTS, method="POST", api="skill_11")
-        assert answer.status_code == 405
-        assert answer.headers["allow"] == "GET"
+    posted = await ask(simulator, REPORTS, method="POST", api="skill_11")
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET")
 
 
 SHARED = "/api/v2/reports_manager.php"
 
 
-class TestSharedUrl:
-    """Several operations behind the vendor's own path, told apart by their tokens."""
-
-    async def test_each_token_opens_its_own_operation(self) -> None:
-        """The same skill id has the figures, the quota and the scenarios of its operation."""
-        one = replace(OPERATION, used_elsewhere=0)
-        twin = replace(one, name="twin", token=OTHER_TOKEN, daily_limit=2)
-        simulator = make_simulator(one, twin)
-        first = (await skill_11(simulator, path=SHARED)).json()
-        second = (await skill_11(simulator, path=SHARED, token=OTHER_TOKEN)).json()
-        assert first["data"] != second["data"]
-        assert first == (await skill_11(simulator)).json()
-        own = await skill_11(
-            simulator, path="/twin/api/v2/reports_manager.php", token=OTHER_TOKEN
-        )
-        assert own.json() == second
-        third = await skill_11(simulator, path=SHARED, token=OTHER_TOKEN)
-        assert said(third) == (403, "TOKEN LIMIT EXCEEDED")
-        simulator.set_scenario("maintenance", "twin")
-        assert (await skill_11(simulator, path=SHARED)).json() == first
-
-    async def test_a_strange_token_belongs_to_no_operation(self) -> None:
-        """It is refused, and the record of the request names no operation."""
-        simulator = make_simulator(OPERATION, OTHER)
-        assert said(await skill_11(simulator, path=SHARED, token="x")) == (
-            403,
-            "PLEASE VALIDATE TOKEN",
-        )
-        answer = await skill_11(simulator, "5101", path=SHARED, token=OTHER_TOKEN)
-        assert answer.status_code == 200
-        found: Any = simulator.requests()
-        assert [one["operation"] for one in found["requests"]] == [None, "wv0042"]
-        assert found["max_in_flight"] == {"wv0042": 1}
+async def test_each_token_opens_its_own_operation() -> None:
+    """The same skill id has the figures, the quota and the scenarios of its operation."""
+    one = replace(OPERATION, used_elsewhere=0)
+    twin = replace(one, name="twin", token=OTHER_TOKEN, daily_limit=2)
+    simulator = make_simulator(one, twin)
+    first = (await skill_11(simulator, path=SHARED)).json()
+    second = (await skill_11(simulator, path=SHARED, token=OTHER_TOKEN)).json()
+    assert first["data"] != second["data"]
+    assert first == (await skill_11(simulator)).json()
+    own = await skill_11(simulator, path="/twin/api/v2/reports_manager.php", token=OTHER_TOKEN)
+    assert own.json() == second
+    third = await skill_11(simulator, path=SHARED, token=OTHER_TOKEN)
+    assert said(third) == (403, "TOKEN LIMIT EXCEEDED")
+    simulator.set_scenario("maintenance", "twin")
+    assert (await skill_11(simulator, path=SHARED)).json() == first
 
 
-class TestLimits:
-    """Requests at once, and requests a day."""
-
-    async def test_a_third_request_at_once_is_refused(self) -> None:
-        """Two are in flight until their answers have left; another token is not concerned."""
-        gate = anyio.Event()
-
-        async def held(_seconds: float) -> None:
-            await gate.wait()
-
-        simulator = make_simulator(OPERATION, OTHER, sleep=held)
-        answers: list[httpx.Response] = []
-
-        async def one(path: str, token: str) -> None:
-            answers.append(await skill_11(simulator, "all", path=path, token=token))
-
-        async with anyio.create_task_group() as group:
-            for path, token in [(REPORTS, TOKEN)] * 2 + [(OTHER_REPORTS, OTHER_TOKEN)]:
-                group.start_soon(one, path, token)
-            await anyio.wait_all_tasks_blocked()
-            refused = await skill_11(simulator)
-            gate.set()
-        assert said(refused) == (
-            403,
-            "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)",
-        )
-        assert [answer.status_code for answer in answers] == [200] * 3
-        assert (await skill_11(simulator)).status_code == 200
-        assert simulator.requests()["max_in_flight"] == {"wv0013": 3, "wv0042": 1}
-
-    async def test_the_quota_runs_out_and_returns_at_local_midnight(self) -> None:
-        """Every call with the token counts, whatever it returns; refused ones no more."""
-        clock = HandClock(WEDNESDAY.replace(hour=23, minute=59, second=58))
-        simulator = make_simulator(replace(OPERATION, daily_limit=10), clock=clock)
-        assert (await skill_11(simulator)).status_code == 200
-        assert (await ask(simulator, REPORTS, api="nothing")).status_code == 400
-        await ask(simulator, REPORTS, api="skill_11", token="wrong")
-        info = await ask(simulator, INFORMATION, api="token_info")
-        assert info.json()["data"][0]["available_consumption_options"] == "0"
-        assert said(await skill_11(simulator)) == (403, "TOKEN LIMIT EXCEEDED")
-        assert said(await skill_11(simulator)) == (403, "TOKEN LIMIT EXCEEDED")
-        clock.at += timedelta(seconds=2)
-        info = await ask(simulator, INFORMATION, api="token_info")
-        assert info.json()["data"][0]["token_use_today"] == "1"
-
-    async def test_each_operation_has_its_own_quota(self) -> None:
-        """One that is used up leaves the other alone."""
-        simulator = make_simulator(replace(OPERATION, daily_limit=7), OTHER)
-        assert said(await skill_11(simulator))[0] == 403
-        other = await skill_11(simulator, "all", path=OTHER_REPORTS, token=OTHER_TOKEN)
-        assert other.status_code == 200
-
-    async def test_an_answer_takes_its_time(self) -> None:
-        """The latency passes on the simulator's own clock."""
-        clock = HandClock()
-        await skill_11(make_simulator(clock=clock, latency=2.5))
-        assert clock.at - WEDNESDAY == timedelta(seconds=2.5)
+async def test_a_strange_token_belongs_to_no_operation() -> None:
+    """It is refused, and the record of the request names no operation."""
+    simulator = make_simulator(OPERATION, OTHER)
+    refused = await skill_11(simulator, path=SHARED, token="x")
+    assert said(refused) == (403, "PLEASE VALIDATE TOKEN")
+    assert (await skill_11(simulator, "5101", path=SHARED, token=OTHER_TOKEN)).is_success
+    found: Any = simulator.requests()
+    assert [one["operation"] for one in found["requests"]] == [None, "wv0042"]
+    assert found["max_in_flight"] == {"wv0042": 1}
 
 
-class TestScenarios:
-    """What can be switched, and for whom."""
+async def test_a_third_request_at_once_is_refused() -> None:
+    """Two are in flight until their answers have left; another token is not concerned."""
+    gate = anyio.Event()
 
-    @pytest.mark.parametrize(
-        ("scenario", "expected"),
-        [
-            ("maintenance", (403, "API DISABLED DURING SERVER MAINTENANCE")),
-            ("quota", (403, "TOKEN LIMIT EXCEEDED")),
-            ("unauthorized", (403, "PLEASE VALIDATE TOKEN")),
-        ],
+    async def held(_seconds: float) -> None:
+        await gate.wait()
+
+    simulator = make_simulator(OPERATION, OTHER, sleep=held)
+    answers: list[httpx.Response] = []
+
+    async def one(path: str, token: str) -> None:
+        answers.append(await skill_11(simulator, "all", path=path, token=token))
+
+    async with anyio.create_task_group() as group:
+        for path, token in [(REPORTS, TOKEN)] * 2 + [(OTHER_REPORTS, OTHER_TOKEN)]:
+            group.start_soon(one, path, token)
+        await anyio.wait_all_tasks_blocked()
+        refused = await skill_11(simulator)
+        gate.set()
+    assert said(refused) == (
+        403,
+        "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)",
     )
-    async def test_faults_of_the_api_end_with_healthy(
-        self, scenario: str, expected: tuple[int, str]
-    ) -> None:
-        """Reports, skills and token_info are all refused, in one operation or in all."""
-        simulator = make_simulator(OPERATION, OTHER)
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert (await skill_11(simulator)).status_code == 200
+    assert simulator.requests()["max_in_flight"] == {"wv0013": 3, "wv0042": 1}
+
+
+async def test_the_quota_runs_out_and_returns_at_local_midnight() -> None:
+    """Every call with the token counts, whatever it returns; refused ones no more."""
+    clock = HandClock(WEDNESDAY.replace(hour=23, minute=59, second=58))
+    simulator = make_simulator(replace(OPERATION, daily_limit=10), clock=clock)
+    assert (await skill_11(simulator)).status_code == 200
+    assert (await ask(simulator, REPORTS, api="nothing")).status_code == 400
+    await ask(simulator, REPORTS, api="skill_11", token="wrong")
+    info = await ask(simulator, INFORMATION, api="token_info")
+    assert info.json()["data"][0]["available_consumption_options"] == "0"
+    assert said(await skill_11(simulator)) == (403, "TOKEN LIMIT EXCEEDED")
+    assert said(await skill_11(simulator)) == (403, "TOKEN LIMIT EXCEEDED")
+    clock.at += timedelta(seconds=2)
+    info = await ask(simulator, INFORMATION, api="token_info")
+    assert info.json()["data"][0]["token_use_today"] == "1"
+
+
+async def test_an_answer_takes_its_time() -> None:
+    """The latency, or half a minute where it is slow, passes on the simulator's clock."""
+    clock = HandClock()
+    simulator = make_simulator(clock=clock, latency=2.5)
+    await skill_11(simulator)
+    assert clock.at - WEDNESDAY == timedelta(seconds=2.5)
+    simulator.set_scenario("slow", "wv0013")
+    assert (await skill_11(simulator)).status_code == 200
+    assert clock.at - WEDNESDAY == timedelta(seconds=32.5)
+
+
+async def test_faults_of_the_api_end_with_healthy() -> None:
+    """Reports, skills and token_info are all refused, in one operation or in all."""
+    simulator = make_simulator(OPERATION, OTHER)
+    for scenario, expected in (
+        ("maintenance", (403, "API DISABLED DURING SERVER MAINTENANCE")),
+        ("quota", (403, "TOKEN LIMIT EXCEEDED")),
+        ("unauthorized", (403, "PLEASE VALIDATE TOKEN")),
+    ):
         simulator.set_scenario(scenario, "wv0013")
         assert said(await skill_11(simulator, "all")) == expected
         assert said(await ask(simulator, INFORMATION, api="skills")) == expected
@@ -483,211 +369,175 @@ class TestScenarios:
         simulator.set_scenario("healthy")
         assert (await skill_11(simulator)).status_code == 200
 
-    async def test_a_fault_can_hit_one_skill(self) -> None:
-        """The other skills, all of them together and the lists are answered as ever."""
-        simulator = make_simulator()
-        simulator.set_scenario("maintenance", "wv0013", "4173")
-        assert (await skill_11(simulator, "4173")).status_code == 403
-        assert (await skill_11(simulator, "4190")).status_code == 200
-        assert (await skill_11(simulator, "all")).status_code == 200
-        assert (await ask(simulator, INFORMATION, api="skills")).status_code == 200
 
-    async def test_slow_answers_come_late_but_whole(self) -> None:
-        """Half a minute passes on the simulator's clock."""
-        clock = HandClock()
-        simulator = make_simulator(clock=clock)
-        simulator.set_scenario("slow", "wv0013")
-        assert (await skill_11(simulator)).status_code == 200
-        assert clock.at - WEDNESDAY == timedelta(seconds=30)
-
-    async def test_refused_tokens_cost_nothing_and_maintenance_does(self) -> None:
-        """A call is paid for once its token is good and its quota is not used up."""
-        simulator = make_simulator()
-        for scenario in ("quota", "unauthorized", "maintenance", "healthy"):
-            simulator.set_scenario(scenario)
-            await skill_11(simulator)
-        info = await ask(simulator, INFORMATION, api="token_info")
-        assert info.json()["data"][0]["token_use_today"] == "3"
-
-    async def test_a_collapse_shows_in_the_report_but_not_in_the_past(self) -> None:
-        """The window before the switch answers the same after it; the one after is bad."""
-        clock = HandClock(WEDNESDAY.replace(hour=10, minute=0))
-        simulator = make_simulator(clock=clock)
-        before = (await skill_11(simulator)).json()
-        simulator.set_scenario("collapse", "wv0013", "all")
-        assert (await skill_11(simulator)).json() == before
-        clock.at += timedelta(hours=2)
-        earlier = (await skill_11(simulator, date_end="20261118095959")).json()
-        assert earlier == before
-        after = await skill_11(simulator, date_ini="20261118103000", date_end="20261118120000")
-        inbound = after.json()["data"][-1]
-        assert float(inbound["service_level_20seg"].removesuffix(" %")) < 20
-
-    def test_only_known_names_can_be_switched(self) -> None:
-        """The error lists what there is; a skill alone says too little."""
-        simulator = make_simulator(OPERATION, OTHER)
-        with pytest.raises(ValueError, match="unknown scenario 'storm'; known: healthy, coll"):
-            simulator.set_scenario("storm")
-        with pytest.raises(ValueError, match="unknown operation 'x'; known: wv0013, wv0042"):
-            simulator.set_scenario("silence", "x")
-        with pytest.raises(ValueError, match="unknown skill '5101'; known: 4173, 4190, all"):
-            simulator.set_scenario("silence", "wv0013", "5101")
-        with pytest.raises(ValueError, match="a skill needs its operation"):
-            simulator.set_scenario("silence", skill_id="4173")
-
-    def test_operations_need_names_of_their_own(self) -> None:
-        """Two operations cannot answer below one path."""
-        with pytest.raises(ValueError, match="the same name"):
-            make_simulator(OPERATION, OPERATION)
+async def test_refused_tokens_cost_nothing_and_maintenance_does() -> None:
+    """A call is paid for once its token is good and its quota is not used up."""
+    simulator = make_simulator()
+    for scenario in ("quota", "unauthorized", "maintenance", "healthy"):
+        simulator.set_scenario(scenario)
+        await skill_11(simulator)
+    info = await ask(simulator, INFORMATION, api="token_info")
+    assert info.json()["data"][0]["token_use_today"] == "3"
 
 
-class TestControl:
-    """The endpoints below /_simulator/ and the page at the root."""
+def test_only_known_names_can_be_switched() -> None:
+    """The error lists what there is; a skill alone says too little."""
+    simulator = make_simulator(OPERATION, OTHER)
+    with pytest.raises(ValueError, match="unknown scenario 'storm'; known: healthy, coll"):
+        simulator.set_scenario("storm")
+    with pytest.raises(ValueError, match="unknown operation 'x'; known: wv0013, wv0042"):
+        simulator.set_scenario("silence", "x")
+    with pytest.raises(ValueError, match="unknown skill '5101'; known: 4173, 4190, all"):
+        simulator.set_scenario("silence", "wv0013", "5101")
+    with pytest.raises(ValueError, match="a skill needs its operation"):
+        simulator.set_scenario("silence", skill_id="4173")
 
-    async def test_truth_is_the_same_over_http(self) -> None:
-        """Unrounded figures of any window, both ends of the texts included."""
-        simulator = make_simulator()
-        answer = await ask(
-            simulator,
-            "/_simulator/truth",
-            operation="wv0013",
-            skill_id="4173",
-            date_ini="20261118090000",
-            date_end="20261118095959",
-        )
-        nine = WEDNESDAY.replace(hour=9, minute=0)
-        truth = simulator.truth("wv0013", "4173", nine, nine + timedelta(hours=1))
-        assert answer.json() == truth
-        assert set(truth["inbound"]) == {
-            *("inbound", "answered", "abandoned", "within_10", "within_20", "within_30"),
-            *("answer_wait_seconds", "abandon_wait_seconds"),
-        }
+    # Two operations cannot answer below one path.
+    with pytest.raises(ValueError, match="the same name"):
+        make_simulator(OPERATION, OPERATION)
 
-    @pytest.mark.parametrize(
-        ("query", "error"),
-        [
-            ({}, "unknown operation ''"),
-            ({"operation": "wv0013", "skill_id": "1"}, "unknown skill '1'"),
-            ({"operation": "wv0013", "date_ini": "x"}, "YYYYmmddHHMMSS"),
-        ],
+
+async def test_truth_is_the_same_over_http() -> None:
+    """Unrounded figures of any window, both ends of the texts included."""
+    simulator = make_simulator()
+    answer = await ask(
+        simulator,
+        "/_simulator/truth",
+        operation="wv0013",
+        skill_id="4173",
+        date_ini="20261118090000",
+        date_end="20261118095959",
     )
-    async def test_truth_says_what_is_missing(self, query: dict[str, str], error: str) -> None:
-        """A wrong question is a 400 with a sentence."""
+    nine = WEDNESDAY.replace(hour=9, minute=0)
+    truth = simulator.truth("wv0013", "4173", nine, nine + timedelta(hours=1))
+    assert answer.json() == truth
+    assert set(truth["inbound"]) == {
+        *("inbound", "answered", "abandoned", "within_10", "within_20", "within_30"),
+        *("answer_wait_seconds", "abandon_wait_seconds"),
+    }
+
+
+async def test_truth_says_what_is_missing() -> None:
+    """A wrong question is a 400 with a sentence."""
+    wrong: list[tuple[dict[str, str], str]] = [
+        ({}, "unknown operation ''"),
+        ({"operation": "wv0013", "skill_id": "1"}, "unknown skill '1'"),
+        ({"operation": "wv0013", "date_ini": "x"}, "YYYYmmddHHMMSS"),
+    ]
+    for query, error in wrong:
         answer = await ask(make_simulator(), "/_simulator/truth", params=query)
         assert answer.status_code == 400
         assert error in answer.json()["error"]
 
-    @pytest.mark.parametrize("skill_id", ["4173", 4173], ids=["text", "number"])
-    async def test_scenarios_can_be_switched_over_http(self, skill_id: object) -> None:
-        """An id may be a number, as people write it in JSON."""
+
+async def test_scenarios_can_be_switched_over_http() -> None:
+    """An id may be a number, as people write it in JSON; only that skill is hit."""
+    for skill_id in ("4173", 4173):
         simulator = make_simulator()
         order = {"scenario": "maintenance", "operation": "wv0013", "skill_id": skill_id}
         answer = await post(simulator, json.dumps(order).encode())
         assert answer.status_code == 200
         assert answer.json() == {**order, "skill_id": "4173"}
         assert (await skill_11(simulator, "4173")).status_code == 403
+        assert (await skill_11(simulator, "4190")).status_code == 200
+        assert (await ask(simulator, INFORMATION, api="skills")).status_code == 200
 
-    @pytest.mark.parametrize(
-        "body",
-        [b"", b"[]", b"{", b"\xff", b"[" * 60_000, b" " * 70_000 + b"{}",
-         b'{"scenario": "storm"}', b'{"scenario": "quota", "skill_id": "1"}'],
-    )  # fmt: skip
-    async def test_wrong_orders_are_refused_with_the_known_names(self, body: bytes) -> None:
-        """Nothing is switched and nothing breaks, whatever is sent."""
-        simulator = make_simulator()
-        answer = await post(simulator, body)
-        assert answer.status_code == 400
+
+async def test_wrong_orders_are_refused_with_the_known_names() -> None:
+    """Nothing is switched or taken back and nothing breaks, whatever is sent."""
+    simulator = make_simulator()
+    before = (await skill_11(simulator)).json()
+    one = {"operation": "wv0013", "skill_id": "4173", "type_interaction": "inbound"}
+    corrections = [
+        {},
+        one,
+        {**one, "interactions": "-1"},
+        {**one, "type_interaction": "omni-email", "interactions": "1"},
+        {**one, "skill_id": "all", "interactions": "1"},
+    ]
+    scenarios = [b"", b"[]", b"{", b"\xff", b"[" * 60_000, b" " * 70_000 + b"{}"]
+    scenarios += [b'{"scenario": "storm"}', b'{"scenario": "quota", "skill_id": "1"}']
+    orders = [("scenario", body) for body in scenarios]
+    orders += [("correction", json.dumps(order).encode()) for order in corrections]
+    for switch, body in orders:
+        answer = await post(simulator, body, switch)
+        assert answer.status_code == 400, body[:50]
         assert answer.json()["error"]
         assert answer.json()["scenarios"] == list(Scenario)
-        assert (await skill_11(simulator)).status_code == 200
+    assert (await skill_11(simulator)).json() == before
 
-    async def test_a_correction_takes_the_last_interactions_back(self) -> None:
-        """The totals of the day fall in report and truth; ids and counts may be numbers."""
-        simulator = make_simulator()
-        before = (await skill_11(simulator)).json()["data"]
-        order = {"operation": "wv0013", "skill_id": 4173, "type_interaction": "inbound"}
-        answer = await post(
-            simulator, json.dumps({**order, "interactions": 20}).encode(), "correction"
-        )
-        assert answer.json() == {"taken_back": 20}
-        after = (await skill_11(simulator)).json()["data"]
-        assert int(after[1]["inbound_calls"]) == int(before[1]["inbound_calls"]) - 20
-        assert after[0] == before[0]
 
-    @pytest.mark.parametrize(
-        "order",
-        [
-            {},
-            {"skill_id": "4173", "type_interaction": "inbound"},
-            {"skill_id": "4173", "type_interaction": "inbound", "interactions": "-1"},
-            {"skill_id": "4173", "type_interaction": "omni-email", "interactions": "1"},
-            {"skill_id": "all", "type_interaction": "inbound", "interactions": "1"},
-        ],
+async def test_a_correction_takes_the_last_interactions_back() -> None:
+    """The totals of the day fall in report and truth; ids and counts may be numbers."""
+    simulator = make_simulator()
+    before = (await skill_11(simulator)).json()["data"]
+    order = {"operation": "wv0013", "skill_id": 4173, "type_interaction": "inbound"}
+    answer = await post(
+        simulator, json.dumps({**order, "interactions": 20}).encode(), "correction"
     )
-    async def test_wrong_corrections_are_refused(self, order: dict[str, str]) -> None:
-        """One skill, one of its channels and a number are needed."""
-        simulator = make_simulator()
-        before = (await skill_11(simulator)).json()
-        body = json.dumps({"operation": "wv0013", **order}).encode()
-        answer = await post(simulator, body, "correction")
-        assert answer.status_code == 400
-        assert answer.json()["error"]
-        assert (await skill_11(simulator)).json() == before
+    assert answer.json() == {"taken_back": 20}
+    after = (await skill_11(simulator)).json()["data"]
+    assert int(after[1]["inbound_calls"]) == int(before[1]["inbound_calls"]) - 20
+    assert after[0] == before[0]
 
-    async def test_requests_are_on_record_without_their_tokens(self) -> None:
-        """The journal has what was asked, when and with what success."""
-        clock = HandClock()
-        simulator = make_simulator(OPERATION, OTHER, clock=clock, latency=0.5)
-        await skill_11(simulator)
-        await ask(simulator, INFORMATION, api="token_info", token=OTHER_TOKEN)
-        await ask(simulator, INFORMATION, api="token_info", token="nobody's")
-        await ask(simulator, INFORMATION, api="token_info", token=None)
-        answer = await ask(simulator, "/_simulator/requests")
-        first, *others = answer.json()["requests"]
-        assert first == {
-            "start": WEDNESDAY.timestamp(),
-            "end": WEDNESDAY.timestamp() + 0.5,
-            "operation": "wv0013",
-            "path": REPORTS,
-            "api": "skill_11",
-            "skill_id": "4173",
-            "date_ini": "20261118000000",
-            "date_end": "20261118235959",
-            "status": 200,
-            "token": 0,
-        }
-        assert [(one["status"], one["token"]) for one in others] == [
-            (403, 1),
-            (403, -1),
-            (401, None),
-        ]
-        assert answer.json()["max_in_flight"] == {"wv0013": 1}
-        assert TOKEN not in answer.text
-        assert OTHER_TOKEN not in answer.text
 
-    async def test_the_oldest_requests_are_forgotten(self) -> None:
-        """Ten thousand are kept, so that the list never grows without end."""
-        simulator = make_simulator()
-        for number in range(10_005):
-            await simulator.answer(REPORTS, {"skill_id": str(number)}, None)
-        requests: Any = simulator.requests()["requests"]
-        assert len(requests) == 10_000
-        assert requests[0]["skill_id"] == "5"
+async def test_requests_are_on_record_without_their_tokens() -> None:
+    """The journal has what was asked, when and with what success."""
+    clock = HandClock()
+    simulator = make_simulator(OPERATION, OTHER, clock=clock, latency=0.5)
+    await skill_11(simulator)
+    await ask(simulator, INFORMATION, api="token_info", token=OTHER_TOKEN)
+    await ask(simulator, INFORMATION, api="token_info", token="nobody's")
+    await ask(simulator, INFORMATION, api="token_info", token=None)
+    answer = await ask(simulator, "/_simulator/requests")
+    first, *others = answer.json()["requests"]
+    assert first == {
+        "start": WEDNESDAY.timestamp(),
+        "end": WEDNESDAY.timestamp() + 0.5,
+        "operation": "wv0013",
+        "path": REPORTS,
+        "api": "skill_11",
+        "skill_id": "4173",
+        "date_ini": "20261118000000",
+        "date_end": "20261118235959",
+        "status": 200,
+        "token": 0,
+    }
+    assert [(one["status"], one["token"]) for one in others] == [
+        (403, 1),
+        (403, -1),
+        (401, None),
+    ]
+    assert answer.json()["max_in_flight"] == {"wv0013": 1}
+    assert TOKEN not in answer.text
+    assert OTHER_TOKEN not in answer.text
 
-    async def test_the_page_tells_what_there_is_and_no_token(self) -> None:
-        """A person who opens the root in a browser learns where everything is."""
-        answer = await ask(make_simulator(OPERATION, OTHER), "/")
-        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-        for text in ("simulator", "/wv0013/api/v2/", "Ñandú", "/_simulator/truth", "collapse"):
-            assert text in answer.text
-        assert TOKEN not in answer.text
 
-    async def test_other_control_paths_and_methods_are_refused(self) -> None:
-        """404 for what there is not, 405 for the wrong method."""
-        simulator = make_simulator()
-        assert (await ask(simulator, "/_simulator/other")).status_code == 404
-        assert (await ask(simulator, "/_simulator/scenario")).status_code == 405
-        assert (await ask(simulator, "/_simulator/truth", method="POST")).status_code == 405
+async def test_the_oldest_requests_are_forgotten() -> None:
+    """Ten thousand are kept, so that the list never grows without end."""
+    simulator = make_simulator()
+    for number in range(10_005):
+        await simulator.answer(REPORTS, {"skill_id": str(number)}, None)
+    requests: Any = simulator.requests()["requests"]
+    assert len(requests) == 10_000
+    assert requests[0]["skill_id"] == "5"
+
+
+async def test_the_page_tells_what_there_is_and_no_token() -> None:
+    """A person who opens the root in a browser learns where everything is."""
+    answer = await ask(make_simulator(OPERATION, OTHER), "/")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    for text in ("simulator", "/wv0013/api/v2/", "Ñandú", "/_simulator/truth", "collapse"):
+        assert text in answer.text
+    assert TOKEN not in answer.text
+
+
+async def test_other_control_paths_and_methods_are_refused() -> None:
+    """404 for what there is not, 405 for the wrong method."""
+    simulator = make_simulator()
+    assert (await ask(simulator, "/_simulator/other")).status_code == 404
+    assert (await ask(simulator, "/_simulator/scenario")).status_code == 405
+    assert (await ask(simulator, "/_simulator/truth", method="POST")).status_code == 405
 
 
 async def post(simulator: Simulator, body: bytes, switch: str = "scenario") -> httpx.Response:
@@ -695,65 +545,11 @@ async def post(simulator: Simulator, body: bytes, switch: str = "scenario") -> h
     return await ask(simulator, f"/_simulator/{switch}", method="POST", content=body)
 
 
-class TestScaledClock:
-    """Virtual time."""
-
-    async def test_time_and_sleep_are_scaled_together(self) -> None:
-        """An hour passes in a minute, and a sleep of an hour takes one."""
-        real = count(100.0, 60.0)
-        slept: list[float] = []
-
-        async def sleep(seconds: float) -> None:
-            slept.append(seconds)
-
-        clock = ScaledClock(WEDNESDAY, 60, lambda: next(real), sleep)
-        assert clock.now() == WEDNESDAY + timedelta(hours=1)
-        await clock.sleep(3600)
-        assert slept == [60]
-
-    def test_a_change_of_the_zones_offset_does_not_bend_it(self) -> None:
-        """Two hours later is two hours later, also where the wall clock shows three."""
-        start = datetime(2026, 9, 5, 23, tzinfo=ZoneInfo("America/Santiago"))
-        real = iter([0.0, 7200.0])
-        clock = ScaledClock(start, 1, lambda: next(real), HandClock().sleep)
-        now = clock.now()
-        assert now.timestamp() - start.timestamp() == 7200
-        assert now.hour == 2
-
-    @pytest.mark.parametrize(
-        ("start", "factor", "error"),
-        [(WEDNESDAY.replace(tzinfo=None), 1, "time zone"), (WEDNESDAY, 0, "above 0")],
-    )
-    def test_it_needs_a_zone_and_a_direction(
-        self, start: datetime, factor: float, error: str
-    ) -> None:
-        """A naive start or time that stands still is refused."""
-        with pytest.raises(ValueError, match=error):
-            ScaledClock(start, factor, lambda: 0.0, HandClock().sleep)
-
-
 async def test_the_demos_operations_are_served() -> None:
     """Both answer with their own tokens; the tokens look like tokens."""
-    first, second = demo_operations(BOGOTA, ZoneInfo("America/Lima"))
-    simulator = make_simulator(first, second)
-    for operation in (first, second):
-        assert re.fullmatch("7b[0-9a-f]{40,}", operation.token)
-        path = f"/{operation.name}/api/v2/reports_manager.php"
-        assert (await skill_11(simulator, "all", path=path, token=operation.token)).is_success
-
-
-def test_the_simulator_is_an_independent_witness() -> None:
-    """Importing it loads no other part of the exporter and no third party's module."""
-    program = (
-        "import sys; before = set(sys.modules); import exporter.simulator;"
-        "print(*sorted(set(sys.modules) - before))"
-    )
-    output = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    ).stdout
-    loaded = output.split()
-    ours = {name for name in loaded if name.split(".")[0] == "exporter"}
-    assert {name for name in ours if not name.startswith("exporter.simulator")} == {"exporter"}
-    # The interpreter's own build data carry the platform in their name.
-    roots = {name.split(".")[0] for name in loaded if not name.startswith("_sysconfigdata")}
-    assert roots <= {*sys.stdlib_module_names, "exporter"}
+    operations = demo_operations(BOGOTA, ZoneInfo("America/Lima"))
+    simulator = make_simulator(*operations)
+    for one in operations:
+        assert re.fullmatch("7b[0-9a-f]{40,}", one.token)
+        path = f"/{one.name}/api/v2/reports_manager.php"
+        assert (await skill_11(simulator, "all", path=path, token=one.token)).is_success

@@ -13,12 +13,10 @@ from hypothesis import strategies as st
 
 from exporter.config import load
 from exporter.config.yamlfile import read_yaml
-from exporter.errors import WolkvoxError
 from exporter.messages import Words
-from exporter.polling.limits import Why
-from exporter.tools.asking import Held
+from exporter.tools.session import Verdict
 from exporter.tools.skills import Listing, as_yaml, list_skills
-from exporter.wolkvox.information import Skill, read_skills
+from exporter.wolkvox.report import Skill, read_skills
 from tests.e2e_api import Api, Reply, Script, found, refused
 from tests.e2e_support import TOKEN, Launch, operation, write_config
 from tests.polling_support import Stage
@@ -65,15 +63,6 @@ def read_back(text: str) -> list[tuple[str, str]]:
     return [(str(one["id"]), one["name"]) for one in listed]
 
 
-def test_hostile_names_read_back() -> None:
-    """Quotes, colons, line breaks, emoji: the same ids and names stand in the YAML."""
-    skills = read_skills(rows(*HOSTILE))
-    text = as_yaml(skills)
-    assert read_back(text) == [(skill.id, skill.name) for skill in skills]
-    assert len(text.splitlines()) == len(HOSTILE)
-    assert all(char.isprintable() or char == "\n" for char in text)
-
-
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
 def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
     """Neither a name nor a last use of the API's can break the list."""
@@ -97,9 +86,11 @@ def test_ids_that_yaml_would_change() -> None:
 
 
 def test_pasted_into_a_configuration(tmp_path: Path) -> None:
-    """The output stands below `skills:` as it is."""
+    """The output stands below `skills:` as it is, a line each, whatever the names hold."""
     skills = read_skills(rows(*HOSTILE))
     text = as_yaml(skills)
+    assert len(text.splitlines()) == len(HOSTILE)
+    assert all(char.isprintable() or char == "\n" for char in text)
     head = '  - name: acme\n    server: "0013"\n    token: abc\n    skills:\n'
     path = tmp_path / "wolkvox.yml"
     path.write_text(f"operations:\n{head}{text}", encoding="utf-8")
@@ -109,12 +100,11 @@ def test_pasted_into_a_configuration(tmp_path: Path) -> None:
     ]
 
 
-async def listing(stage: Stage, skills: str = "discover") -> Listing | Held | WolkvoxError:
-    """Ask for the skills at a desk."""
-    with opened(stage, stage.configure(scripted(skills, interval="5m"))) as desks:
-        desk = desks["acme"]
-        async with desk.client:
-            return await list_skills(desk, stage.world.now().timestamp())
+async def listing(stage: Stage, skills: str = "discover") -> Listing | Verdict:
+    """Ask for the skills of the operation."""
+    loaded = stage.configure(scripted(skills, interval="5m"))
+    async with opened(stage, loaded) as sessions:
+        return await list_skills(sessions["acme"])
 
 
 @in_virtual_time
@@ -161,28 +151,24 @@ async def test_an_empty_list_changes_nothing(state_directory: Path) -> None:
     stage.world.shift += timedelta(hours=1)
     stage.api.answer = lambda seen: no_rows()
     assert await listing(stage) == Listing((), 0.0)
-    with opened(stage, stage.configure(scripted("discover"))) as desks:
-        assert [skill.id for skill in await desks["acme"].skills()] == ["4173"]
+    async with opened(stage, stage.configure(scripted("discover"))) as sessions:
+        assert [skill.id for skill in await sessions["acme"].known_skills()] == ["4173"]
 
 
 @in_virtual_time
 async def test_nothing_was_listed_before(state_directory: Path) -> None:
-    """After a call that failed there is no list to show: the next one waits for the slot."""
-    stage = Stage(state_directory)
-    stage.api.answer = lambda seen: refusal("SIMULTANEOUS")
-    assert isinstance(await listing(stage), WolkvoxError)
-    held = await listing(stage)
-    assert isinstance(held, Held)
-    assert held.why is Why.RECENT
-
-
-@in_virtual_time
-async def test_refused(state_directory: Path) -> None:
-    """A failure comes back as it is; nobody's list is an empty one."""
-    stage = Stage(state_directory)
-    stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
-    assert isinstance(await listing(stage), WolkvoxError)
-    stage.world.shift += timedelta(hours=2)
+    """A failure comes back as it is; there is no list to show until the next slot."""
+    stage, messages = Stage(state_directory), ["SIMULTANEOUS", "VALIDATE TOKEN"]
+    stage.api.answer = lambda seen: refusal(messages[0])
+    for verdict in ("concurrency", "unauthorized"):
+        found = await listing(stage)
+        assert isinstance(found, Verdict)
+        assert found.key == verdict
+        held = await listing(stage)
+        assert isinstance(held, Verdict)
+        assert held.key in ("recent", "held.unauthorized")
+        del messages[0]
+        stage.world.shift += timedelta(hours=2)
     stage.api.answer = lambda seen: no_rows()
     assert await listing(stage) == Listing((), 0.0)
 
@@ -217,8 +203,8 @@ def test_which_operation(launch: Launch, tmp_path: Path, serve_api: Serve) -> No
     texts = [operation(api.url(name), name=name, token=TOKEN + name) for name in names]
     write_config(tmp_path, *texts)
     for argv, message in (
-        ((), "say which operation"),
-        (("--operation", "x"), "no operation 'x'"),
+        ([], "say which operation"),
+        (["--operation", "x"], "no operation 'x'"),
     ):
         life = launch("skills", *argv)
         assert life.wait() == 2

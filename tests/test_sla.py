@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import ServiceLevel
 from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
-from exporter.metrics.sla import Target, Targets
+from exporter.metrics.sla import Targets
 from exporter.state.models import QueryStatus
 from tests.config_support import sla
 from tests.statuses import CHAT, NOW, VOICE, never, status
@@ -69,9 +68,15 @@ def test_later_entry_overrides_indicator_by_indicator() -> None:
     )
 
     twenty, thirty = read("20s", "80%"), read("30s", "90%")
-    assert of.of("4173", "inbound") == Target(twenty, 0.03, 30.0, 50, "24/7", None)
-    assert of.of("4180", "inbound") == Target(twenty, 0.05, 30.0, 50, None, None)
-    assert of.of("4180", "chat-web") == Target(thirty, 0.05, 30.0, 50, None, None)
+    for skill, channel, expected in (
+        ("4173", "inbound", (twenty, 0.03, 30.0, 50, "24/7", None)),
+        ("4180", "inbound", (twenty, 0.05, 30.0, 50, None, None)),
+        ("4180", "chat-web", (thirty, 0.05, 30.0, 50, None, None)),
+    ):
+        one = of.of(skill, channel)
+        assert one is not None, (skill, channel)
+        found = (one.service_level, one.abandonment_max, one.asa_max, one.min_interactions)
+        assert (*found, one.hours, one.country) == expected, (skill, channel)
 
 
 def test_entry_with_hours_alone_makes_no_target() -> None:
@@ -147,9 +152,9 @@ def test_targets_come_and_go_with_the_data() -> None:
     assert page.values("wolkvox_sla_open")
 
 
-@pytest.mark.parametrize(
-    ("at", "is_open"),
-    [
+def test_opening_hours_and_holidays() -> None:
+    """Hours hold in the operation's zone, and PH means the country's public holidays."""
+    for at, is_open in (
         ("2026-11-18T06:59:59", 0.0),
         ("2026-11-18T07:00:00", 1.0),
         ("2026-11-18T18:59:59", 1.0),
@@ -157,15 +162,12 @@ def test_targets_come_and_go_with_the_data() -> None:
         ("2026-11-21T10:00:00", 0.0),  # a Saturday
         ("2026-12-08T10:00:00", 0.0),  # a Tuesday, and a holiday in Colombia
         ("2026-12-09T10:00:00", 1.0),
-    ],
-)
-def test_opening_hours_and_holidays(at: str, is_open: float) -> None:
-    """Hours hold in the operation's zone, and PH means the country's public holidays."""
-    of = targets(f"{SL}, {HOURS}")
-    page = Page(of, status(VOICE, stale_after=40 * 86400.0))
-    page.now = moment(at)
+    ):
+        of = targets(f"{SL}, {HOURS}")
+        page = Page(of, status(VOICE, stale_after=40 * 86400.0))
+        page.now = moment(at)
 
-    assert page.values("wolkvox_sla_open") == {("4173", "inbound"): is_open}
+        assert page.values("wolkvox_sla_open") == {("4173", "inbound"): is_open}, at
 
 
 def test_open_changes_at_the_scrape_without_a_poll() -> None:

@@ -7,9 +7,11 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import pytest
 from exporter.errors import StartError, StorageError
 from exporter.runtime import Clock
 from exporter.state.locks import DirectoryLock, TokenGate
-from exporter.state.models import Attempt, Granted, Snapshot, Spent, Stored, TooEarly
+from exporter.state.models import Attempt, Granted, Refused, Stored
 from exporter.state.storage import FILE_NAME, Storage, ThreadedState
 from tests.state_support import OPENED_AT, change, open_state
 from tests.statuses import CHAT, DAY, VOICE, never, status
@@ -40,14 +42,15 @@ def attempt(at: float, **changes: object) -> Attempt:
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Storage:
+def storage(tmp_path: Path) -> Iterator[Storage]:
     """An open state file."""
-    return open_state(tmp_path / "data")
+    with closing(open_state(tmp_path / "data")) as opened:
+        yield opened
 
 
-def begin(storage: Storage, order: Attempt) -> Granted | TooEarly | Spent:
+def begin(storage: Storage, order: Attempt) -> Granted | Refused:
     """One attempt in a transaction of its own."""
-    result: Granted | TooEarly | Spent = storage.transact([lambda s: s.begin_attempt(order)])[0]
+    result: Granted | Refused = storage.transact([lambda s: s.begin_attempt(order)])[0]
     return result
 
 
@@ -82,26 +85,19 @@ def test_unreadable_memory_starts_afresh(
         caplog.clear()
         assert storage.memory(1, "4173") is None
         assert "starts afresh" in caplog.text
-    storage.close()
 
 
-def test_another_processs_attempt_holds_back(storage: Storage) -> None:
-    """An attempt on disk that this process does not know of keeps the interval."""
+def test_only_another_processs_attempt_holds_back(storage: Storage) -> None:
+    """One on disk that this process does not know of keeps the interval. What it asked itself
+    is left to the monotonic clock: the wall clock may be set.
+    """
     begin(storage, attempt(1000.0))
 
-    assert begin(storage, attempt(1100.0)) == TooEarly(1000.0)
-    assert begin(storage, attempt(1100.0, known_at=999.0)) == TooEarly(1000.0)
-    assert isinstance(begin(storage, attempt(1300.0)), Granted)
-    storage.close()
-
-
-def test_own_attempt_is_left_to_the_monotonic_clock(storage: Storage) -> None:
-    """What this process asked itself is not judged by the wall clock, which may be set."""
-    begin(storage, attempt(1000.0))
-
+    assert begin(storage, attempt(1100.0)) == Refused(last_at=1000.0)
+    assert begin(storage, attempt(1100.0, known_at=999.0)) == Refused(last_at=1000.0)
     assert isinstance(begin(storage, attempt(1001.0, known_at=1000.0)), Granted)
     assert isinstance(begin(storage, attempt(500.0)), Granted)  # the clock was set back
-    storage.close()
+    assert isinstance(begin(storage, attempt(800.0)), Granted)
 
 
 def test_ceiling_is_hard_and_shared(tmp_path: Path) -> None:
@@ -111,7 +107,7 @@ def test_ceiling_is_hard_and_shared(tmp_path: Path) -> None:
         order = attempt(1000.0 + number, skill_id=str(number), account=both, ceiling=3)
         assert isinstance(begin(storage, order), Granted)
 
-    assert begin(storage, attempt(2000.0, account=both, ceiling=3)) == Spent(3)
+    assert begin(storage, attempt(2000.0, account=both, ceiling=3)) == Refused(used=3)
     assert storage.used((2,), DAY) == 3
     tomorrow = attempt(2000.0, account=both, ceiling=3, day=date(2026, 11, 19))
     assert isinstance(begin(storage, tomorrow), Granted)
@@ -130,7 +126,6 @@ def test_take_back_restores_what_stood_there(storage: Storage) -> None:
     assert isinstance(later, Granted)
     storage.transact([lambda s: s.take_back(attempt(2000.0), later.before)])
     assert storage.stored(1, "4173") == Stored(1000.0)
-    storage.close()
 
 
 def test_closing_tries_are_counted_by_day(storage: Storage) -> None:
@@ -140,7 +135,6 @@ def test_closing_tries_are_counted_by_day(storage: Storage) -> None:
         granted = begin(storage, attempt(at, closing=day))
         assert isinstance(granted, Granted)
         assert granted.after.closing_tries == tries
-    storage.close()
 
 
 def test_counts_of_old_days_are_forgotten(storage: Storage) -> None:
@@ -149,7 +143,6 @@ def test_counts_of_old_days_are_forgotten(storage: Storage) -> None:
     begin(storage, attempt(2000.0))
 
     assert storage.used((1,), date(2026, 1, 1)) == 0
-    storage.close()
 
 
 def test_small_facts_are_kept_and_deleted(storage: Storage) -> None:
@@ -158,33 +151,30 @@ def test_small_facts_are_kept_and_deleted(storage: Storage) -> None:
     assert storage.load_fact(1, "skills") == [1]
     storage.save_fact(1, "skills", None)
     assert storage.load_fact(1, "skills") is None
-    change(storage, "INSERT INTO facts VALUES (1, 'skills', '{')")
+    change(storage, "INSERT OR REPLACE INTO facts VALUES (1, 'skills', '{')")
     assert storage.load_fact(1, "skills") is None
-    storage.close()
 
 
-@pytest.mark.parametrize("content", [b"not a database, but long enough " * 100, b"\0" * 4096])
-def test_damaged_file_is_put_aside(
-    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A file that is no database is renamed with its logs, and a new one begins."""
-    (tmp_path / FILE_NAME).write_bytes(content)
-    (tmp_path / f"{FILE_NAME}-wal").write_bytes(b"wal")
-
-    storage = open_state(tmp_path)
-    begin(storage, attempt(1000.0))
-    storage.close()
-
-    assert (tmp_path / f"{FILE_NAME}.damaged-0").read_bytes() == content
-    assert "is damaged" in caplog.text
+def test_damaged_file_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is no database is renamed with its logs, and a new one begins; nothing that
+    was put aside is overwritten.
+    """
+    contents = (b"not a database, but long enough " * 100, b"\0" * 4096, b"x" * 5000)
+    for number, content in enumerate(contents):
+        (tmp_path / FILE_NAME).write_bytes(content)
+        (tmp_path / f"{FILE_NAME}-wal").write_bytes(b"wal")
+        caplog.clear()
+        with closing(open_state(tmp_path)) as storage:
+            begin(storage, attempt(1000.0))
+        assert (tmp_path / f"{FILE_NAME}.damaged-{number}").read_bytes() == content
+        assert "is damaged" in caplog.text
 
 
 def test_truncated_file_is_put_aside(tmp_path: Path) -> None:
     """Half a database is noticed at the start."""
-    storage = open_state(tmp_path)
-    for number in range(200):
-        begin(storage, attempt(1000.0, skill_id=str(number)))
-    storage.close()
+    with closing(open_state(tmp_path)) as storage:
+        steps = [attempt(1000.0, skill_id=str(number)) for number in range(200)]
+        storage.transact([partial(Storage.begin_attempt, attempt=one) for one in steps])
     path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -192,14 +182,6 @@ def test_truncated_file_is_put_aside(tmp_path: Path) -> None:
     assert storage.stored(1, "0") == Stored(spaced_from=OPENED_AT)
     storage.close()
     assert (tmp_path / f"{FILE_NAME}.damaged-0").exists()
-
-
-def test_second_damage_gets_a_name_of_its_own(tmp_path: Path) -> None:
-    """Nothing that was put aside is overwritten."""
-    for number in range(2):
-        (tmp_path / FILE_NAME).write_bytes(b"x" * 5000)
-        open_state(tmp_path).close()
-        assert (tmp_path / f"{FILE_NAME}.damaged-{number}").exists()
 
 
 def test_damage_while_running_is_put_aside(
@@ -249,7 +231,6 @@ def test_locked_file_is_a_refusal_not_a_damage(storage: Storage, tmp_path: Path)
     other.close()
 
     assert isinstance(begin(storage, attempt(1000.0)), Granted)
-    storage.close()
 
 
 def test_failed_step_takes_the_whole_transaction_back(storage: Storage) -> None:
@@ -261,7 +242,6 @@ def test_failed_step_takes_the_whole_transaction_back(storage: Storage) -> None:
     with pytest.raises(KeyError):
         storage.transact([lambda s: s.begin_attempt(attempt(1000.0)), broken])
     assert storage.stored(1, "4173") == Stored()
-    storage.close()
 
 
 @pytest.mark.anyio
@@ -396,8 +376,8 @@ def test_second_exporter_is_refused_and_may_follow(tmp_path: Path) -> None:
     first = DirectoryLock.take(tmp_path)
     with pytest.raises(StartError, match="another exporter runs"):
         DirectoryLock.take(tmp_path)
-    first.release()
-    DirectoryLock.take(tmp_path).release()
+    first.close()
+    DirectoryLock.take(tmp_path).close()
 
 
 @pytest.mark.anyio
@@ -458,18 +438,6 @@ async def test_gate_without_lock_file_is_a_storage_error(tmp_path: Path) -> None
         async with gate.hold("a"):
             raise AssertionError
     assert os.listdir(tmp_path) == ["locks"]
-
-
-def test_snapshot_gives_the_statuses_of_the_moment() -> None:
-    """Whoever iterates sees what was there when it began, whatever is published meanwhile."""
-    snapshot = Snapshot()
-    snapshot.publish(status(VOICE))
-    held = iter(snapshot)
-    snapshot.publish(never())
-    assert len(list(held)) == 1
-    assert len(list(snapshot)) == 2
-    snapshot.forget(never().key)
-    assert [one.key for one in snapshot] == [status().key]
 
 
 def test_status_tells_up_and_settled() -> None:

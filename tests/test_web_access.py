@@ -13,6 +13,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -321,6 +322,19 @@ async def test_stopping_ends_handshakes(keys: Keys, open_site: Open) -> None:
         site.run.server.stop()
 
         assert await silent.closed()
+
+
+async def test_old_versions_are_refused(open_site: Open, keys: Keys) -> None:
+    """TLS 1.1 is turned away unless it is asked for."""
+    async with open_site(tls_section(keys.server)) as site:
+        old = trusting(keys.server)
+        old.set_ciphers("ALL:@SECLEVEL=0")  # the client itself would not refuse
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+
+        assert await refused(site, old)
+        assert (await site.get(tls=trusting(keys.server))).status == 200
 
 
 async def test_tls_1_0_works_where_it_is_asked_for(open_site: Open, keys: Keys) -> None:

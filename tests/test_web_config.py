@@ -178,6 +178,20 @@ def test_versions_are_1_2_and_1_3_unless_others_are_chosen(load: Loader) -> None
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
 
 
+def test_the_default_suites_are_ours_whatever_python_was_built_with(load: Loader) -> None:
+    """Debian's Python leaves them to OpenSSL, which still takes RSA key exchange and CBC."""
+    context = load.context()
+    names = {cipher["name"] for cipher in context.get_ciphers()}
+
+    assert {name for name in names if not name.startswith("TLS_")} == {
+        f"ECDHE-{key}-{cipher}"
+        for key in ("ECDSA", "RSA")
+        for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    }
+    for option in (ssl.OP_NO_RENEGOTIATION, ssl.OP_NO_COMPRESSION, ssl.OP_NO_SSLv3):
+        assert context.options & option, option
+
+
 def test_ciphers_can_be_chosen_and_ordered(load: Loader) -> None:
     """Go's names become OpenSSL's; TLS 1.3's own suites stay."""
     context = load.context(

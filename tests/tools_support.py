@@ -1,4 +1,4 @@
-"""What the tests of the tools share: desks in virtual time, a terminal to print on."""
+"""What the tests of the tools share: sessions in virtual time, a terminal to print on."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ import pty
 import struct
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config import Configuration, Operation
 from exporter.runtime import Clock
-from exporter.tools.asking import Desk, Means
-from exporter.tools.session import desks
+from exporter.state.locks import DirectoryLock
+from exporter.tools.session import Session, sessions
 from exporter.wolkvox.client import WolkvoxClient
 from tests.e2e_support import PATIENCE, Life, Nursery
 from tests.polling_support import Stage
 
 
-def means(stage: Stage, *, beside: bool = False) -> Means:
-    """A tool's means on the stage's state directory, and its scripted API as the network."""
+@asynccontextmanager
+async def opened(
+    stage: Stage, loaded: Configuration, *, beside: bool = False
+) -> AsyncIterator[Mapping[str, Session]]:
+    """Sessions of a tool on the stage's state directory, its scripted API as the network.
+
+    `beside`: an exporter is seen to run on the directory.
+    """
 
     def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
         return WolkvoxClient(
@@ -38,16 +44,13 @@ def means(stage: Stage, *, beside: bool = False) -> Means:
         )
 
     directory = stage.directory / "state"
-    return Means(stage.world.clock(), connect, directory, lambda: beside)
-
-
-@contextmanager
-def opened(
-    stage: Stage, loaded: Configuration, *, beside: bool = False
-) -> Iterator[Mapping[str, Desk]]:
-    """The desks of a configuration."""
-    with desks(loaded, means(stage, beside=beside)) as found:
-        yield found
+    lock = DirectoryLock.take(directory) if beside else None
+    try:
+        async with sessions(loaded, directory, stage.world.clock(), connect) as found:
+            yield found
+    finally:
+        if lock is not None:
+            lock.close()
 
 
 @dataclass

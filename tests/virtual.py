@@ -29,12 +29,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import Configuration, Operation, load
 from exporter.errors import ConfigError, Problem
-from exporter.fleet import Fleet, Means
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.page import MetricsPage
+from exporter.operations import Operations
 from exporter.runtime import Clock
 from exporter.state.locks import TokenGate
-from exporter.state.models import Snapshot
 from exporter.state.storage import State, Storage
 from exporter.wolkvox.client import WolkvoxClient
 
@@ -119,9 +118,8 @@ async def _sleep(seconds: float) -> None:
 class Exporter:
     """A running exporter in virtual time, without its HTTP server."""
 
-    fleet: Fleet
+    operations: Operations
     page: MetricsPage
-    snapshot: Snapshot
     telemetry: ExporterTelemetry
     storage: Storage
     refuse: set[str]
@@ -174,22 +172,21 @@ async def exporter(
 
     try:
         async with asyncio.TaskGroup() as group:
-            means = Means(
+            operations = Operations(
+                group,
                 clock=clock,
                 rng=random.Random(seed),
                 state=State(storage),
                 gate=TokenGate(directory, clock),
                 page=page,
-                snapshot=Snapshot(),
-                telemetry=telemetry,
+                storage_writable=telemetry.storage,
                 connect=connect,
             )
-            fleet = Fleet(means, group)
-            await fleet.apply(configuration)
+            await operations.apply(configuration)
             try:
-                yield Exporter(fleet, page, means.snapshot, telemetry, storage, refuse)
+                yield Exporter(operations, page, telemetry, storage, refuse)
             finally:
-                fleet.stop()
+                operations.stop()
     finally:
         storage.close()
 

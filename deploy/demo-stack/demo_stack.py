@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from hastened import (
     shorter,
 )
 
-from exporter.simulator import ScaledClock, SimulatedOperation, Simulator, demo_operations
+from exporter.simulator import SimulatedOperation, Simulator, demo_operations
 from exporter.web.listen import address_of, bind
 from exporter.web.server import HttpServer, Limits
 
@@ -89,13 +89,18 @@ def on_stage(app: Any, now: Callable[[], datetime]) -> Any:
 @contextmanager
 def contact_centre(speed: float) -> Iterator[str]:
     """Serve the simulator from a thread of its own; gives its base URL."""
-    clock = ScaledClock(START, speed, time.monotonic, asyncio.sleep)  # noqa: TID251 - a program's edge
-    simulator = Simulator(operations(), seed=20, now=clock.now, sleep=clock.sleep)
+    began = time.monotonic()  # noqa: TID251 - a program's edge
+
+    def now() -> datetime:  # Bogotá never changes its clocks
+        return START + timedelta(seconds=(time.monotonic() - began) * speed)  # noqa: TID251
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds / speed)  # noqa: TID251
+
+    simulator = Simulator(operations(), seed=20, now=now, sleep=sleep)
     sockets = bind([("127.0.0.1", 0)])
     loop = asyncio.new_event_loop()
-    server = HttpServer(
-        on_stage(simulator.app, clock.now), sockets, limits=Limits(keep_bodies=True)
-    )
+    server = HttpServer(on_stage(simulator.app, now), sockets, limits=Limits(keep_bodies=True))
     thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve()))
     thread.start()
     try:

@@ -19,35 +19,45 @@ from opening_hours import (  # type: ignore[attr-defined]
     UnknownCountryError,
 )
 
-from exporter.config.invalid import shown
-from exporter.config.values import text
+from exporter.config.values import Invalid, text
 from exporter.wolkvox.windows import clock_change, instant_of
 
 A_DAY = timedelta(days=1)
 
 
 def hours(value: object) -> str:
-    """Take an opening_hours expression; raise ValueError naming where it cannot be read."""
+    """Take an opening_hours expression that does not depend on the sun."""
     expression = text(value)
     try:
-        written = re.sub(r'"[^"]*"', "", str(OpeningHours(expression)))
-    except ParserError as exc:
-        position = re.search(r"--> \d+:(\d+)", str(exc))
+        OpeningHours(expression)
+    except ParserError as error:
+        position = re.search(r"--> \d+:(\d+)", str(error))
         rest = expression[int(position[1]) - 1 :] if position else ""
-        place = f" at {shown(rest[:20])}" if rest.strip() else ""
-        raise ValueError(
-            f"cannot be read as opening hours{place}: write them as in"
-            " Mo-Fr 07:00-19:00; Sa 08:00-13:00; PH off"
-        ) from None
-    if re.search(r"sunrise|sunset|dawn|dusk", written):
-        raise ValueError("must not depend on the sun: give times of the clock")
+        if rest.strip():
+            raise Invalid("hours_at", quoted=rest[:20]) from None
+        raise Invalid("hours") from None
+    if _names("sunrise|sunset|dawn|dusk", expression):
+        raise Invalid("hours_sun")
     return expression
 
 
 def names_holidays(expression: str) -> bool:
-    """Tell whether a checked expression speaks of holidays, which only a country knows."""
+    """Return whether a checked expression speaks of holidays, which only a country knows."""
+    return _names(r"\b(PH|SH)\b", expression)
+
+
+def _names(words: str, expression: str) -> bool:
+    """Return whether one of the words stands in it, outside of its comments."""
     written = re.sub(r'"[^"]*"', "", str(OpeningHours(expression)))
-    return re.search(r"\b(PH|SH)\b", written) is not None
+    return re.search(words, written) is not None
+
+
+def poll_hours(value: object) -> str:
+    """Take an opening_hours expression that needs no country."""
+    expression = hours(value)
+    if names_holidays(expression):
+        raise Invalid("poll_hours_holidays")
+    return expression
 
 
 def country(value: object) -> str:
@@ -56,10 +66,7 @@ def country(value: object) -> str:
     try:
         OpeningHours("24/7", country=code)
     except UnknownCountryError:
-        raise ValueError(
-            f"{shown(code)} is not a country whose holidays are known: write a code of two"
-            " capital letters such as CO"
-        ) from None
+        raise Invalid("country", quoted=code) from None
     return code
 
 
@@ -73,12 +80,13 @@ class OpenHours:
     def __init__(
         self, expression: str | None, zone: ZoneInfo, country: str | None = None
     ) -> None:
-        self._calendar = OpeningHours(expression, country=country) if expression else None
+        self._always = expression is None
+        self._calendar = OpeningHours(expression or "24/7", country=country)
         self._zone = zone
 
     def wait(self, now: datetime) -> float:
         """Seconds until it is open: 0 while it is, a day at most."""
-        if self._calendar is None:
+        if self._always:
             return 0.0
         now = now.astimezone(UTC)
         spans = self._spans(now, now + A_DAY)
@@ -87,14 +95,13 @@ class OpenHours:
 
     def open_seconds(self, start: datetime, end: datetime) -> float:
         """How many of the seconds between two moments are open."""
-        start, end = start.astimezone(UTC), end.astimezone(UTC)
-        spans = self._spans(start, end) if self._calendar else [(start, max(start, end), True)]
+        spans = self._spans(start.astimezone(UTC), end.astimezone(UTC))
         total = sum((stop - begin for begin, stop, is_open in spans if is_open), timedelta())
         return total / timedelta(seconds=1)
 
     def state(self, now: float) -> tuple[bool, float | None]:
         """Whether it is open at epoch `now`, and until when (None: for good)."""
-        if self._calendar is None:
+        if self._always:
             return True, None
         moment = datetime.fromtimestamp(now, UTC)
         horizon = moment + A_DAY
@@ -112,7 +119,6 @@ class OpenHours:
         self, start: datetime, end: datetime
     ) -> Iterator[tuple[datetime, datetime, bool]]:
         """Cut a span of time where it opens or closes, and where the clocks change; in UTC."""
-        assert self._calendar is not None  # noqa: S101 - who has none is always open
         while start < end:
             steady = clock_change(start, min(start + A_DAY, end), self._zone)
             shown = self._shown(start)

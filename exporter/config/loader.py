@@ -1,7 +1,7 @@
 """Files or environment variables -> the whole Configuration, or every problem at once.
 
 Pydantic finds what is wrong with a key, messages.toml words it; the defaults of a file, tokens
-and CA files are read here.
+and CA files are read here, and operations are compared with each other.
 """
 
 from __future__ import annotations
@@ -9,33 +9,38 @@ from __future__ import annotations
 import copy
 import re
 import ssl
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.checks import (
-    Entry,
-    Report,
-    check_meant,
-    check_names,
-    check_targets,
-    shared_tokens,
-)
-from exporter.config.invalid import Invalid, as_yaml, beside, kind, nearest
 from exporter.config.model import (
     OWN_KEYS,
     TOKEN_KEYS,
     Configuration,
     Operation,
+    doubts_of,
     problems_of,
 )
 from exporter.config.tokens import TokenUnreadable, token_digest
-from exporter.config.values import server, url
-from exporter.config.yamlfile import Document, Loc, is_plain_key, read_yaml
-from exporter.errors import ConfigError
+from exporter.config.values import (
+    Invalid,
+    beside,
+    host_of,
+    is_loopback,
+    kind,
+    nearest,
+    server,
+    server_of,
+    skill_key,
+    url,
+)
+from exporter.config.yamlfile import Document, Loc, as_yaml, is_plain_key, read_yaml
+from exporter.errors import ConfigError, Problem
 from exporter.messages import terminal_language
 
 _VARIABLES = {
@@ -63,22 +68,147 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
     Operations add up; the defaults of a file are for its own operations. Raises ConfigError
     with all problems, in the language of the environment's locale.
     """
-    report = Report(terminal_language(environ))
+    report = _Report(environ)
     if not paths:
         report.refuse_file("", "no_file")
     files = [file for path in paths for file in _expand(path, report)]
-    found: list[Entry] = []
+    entries: list[_Entry] = []
     for file in files:
         try:
             document = read_yaml(file, report.language)
         except ConfigError as error:
             report.problems |= dict.fromkeys(error.problems)
         else:
-            found += _read_document(document, environ, report)
-    return _assemble(found, report, [str(file) for file in files])
+            entries += _read_document(document, report)
+    return _assemble(entries, report, [str(file) for file in files])
 
 
-def _expand(path: Path, report: Report) -> list[Path]:
+def in_environment(environ: Mapping[str, str]) -> bool:
+    """Return whether environment variables describe an operation, or try to."""
+    return any(environ.get(name) for name in set(_VARIABLES.values()) - {"WOLKVOX_TIMEZONE"})
+
+
+def from_environment(environ: Mapping[str, str]) -> Configuration:
+    """Make one operation from WOLKVOX_SERVER, WOLKVOX_TOKEN and the like.
+
+    It is named after its server: `wv0013`, or the host of a URL. Raises ConfigError whose
+    problems name the variables.
+    """
+    report = _Report(environ)
+    entry = _Entry(report, _from_variables(environ))
+    entry.build()
+    return _assemble([entry], report, [])
+
+
+class _Report:
+    """What was found so far, each problem and each warning once."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ, self.language = environ, terminal_language(environ)
+        self.problems: dict[Problem, None] = {}
+        self.warnings: dict[str, None] = {}
+
+    def refuse_file(self, file: Path | str, message: str, **details: object) -> None:
+        """Report a problem of a whole file."""
+        reason = Invalid(message, **details).text(self.language)
+        self.problems.setdefault(Problem("", reason, str(file)))
+
+    def refuse(self, document: Document, place: Loc, wrong: Invalid, line: int = 0) -> None:
+        """Report a problem at a place of a file."""
+        self.problems.setdefault(document.problem(place, wrong.text(self.language), line))
+
+
+@dataclass
+class _Entry:
+    """An operation as it stands in its file, over the defaults, and as it was read.
+
+    `operation` lacks the keys in `broken`, which are wrong; `digest` is that of its token.
+    Without a document it comes from environment variables.
+    """
+
+    report: _Report
+    own: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    document: Document | None = None
+    number: int = 0
+    operation: Operation = field(init=False)
+    broken: frozenset[str] = frozenset()
+    digest: str = ""
+
+    def problem(self, loc: Loc, wrong: Invalid) -> Problem:
+        """Return a problem at the place where a key was written, or should have been."""
+        language = self.report.language
+        if self.document is None:
+            return Problem(_VARIABLES[str(loc[0])], wrong.text(language, variable=True))
+        own, key = self.own, loc[0]
+        if key == "labels" and len(loc) > 1:  # those of the defaults are added, one by one
+            own, key = self.own.get("labels", {}), loc[1]
+        inherited = loc[0] in self.defaults and key not in own
+        holder: Loc = ("defaults",) if inherited else ("operations", self.number)
+        return self.document.problem((*holder, *loc), wrong.text(language))
+
+    def refuse(self, loc: Loc, wrong: Invalid) -> None:
+        """Report a problem at a key of the operation."""
+        self.broken |= {str(loc[0])}
+        self.report.problems.setdefault(self.problem(loc, wrong))
+
+    def warn(self, loc: Loc, wrong: Invalid) -> None:
+        """Report something that is allowed, but probably not meant."""
+        self.report.warnings.setdefault(str(self.problem(loc, wrong)))
+
+    def validate(self, values: Mapping[str, Any]) -> None:
+        """Make the operation of these keys; those that are wrong are left out.
+
+        Wrong keys are taken out, and the rest validated again: with a key of a list item gone,
+        the item may lack it, and has to go as a whole.
+        """
+        directory = self.document.path.parent if self.document else None
+        reported: set[Loc] = set()
+        left = dict(values)
+        while True:
+            try:
+                self.operation = Operation.model_validate(left, context=directory)
+                return
+            except ValidationError as error:
+                # Neither the url nor str(error): the latter quotes what stands in the file.
+                errors = error.errors(include_url=False)
+            left = copy.deepcopy(left)
+            for each in errors:
+                loc = tuple(part for part in each["loc"] if part != "[key]")
+                if each["type"] == "default_factory_not_called":  # follows from another
+                    continue
+                if loc not in reported:
+                    reported.add(loc)
+                    self.refuse(loc, _wrong(each, loc))
+                _drop(left, loc)
+
+    def build(self) -> None:
+        """Make the operation, and read what its keys point to."""
+        merged = {**self.defaults, **self.own}
+        shared, own = self.defaults.get("labels"), self.own.get("labels")
+        if isinstance(shared, dict) and isinstance(own, dict):
+            merged["labels"] = {**shared, **own}
+        self.validate(merged)
+        for loc, wrong in problems_of(self.operation, self.broken):
+            self.refuse(loc, wrong)
+        operation = self.operation
+        if operation.ca_file and (wrong_ca := _wrong_ca(operation.ca_file)):
+            self.refuse(("ca_file",), wrong_ca)
+        if operation.token_env is not None:
+            token = self.report.environ.get(operation.token_env)
+            if token is None:
+                place = operation.token.place()
+                self.refuse(("token_env",), Invalid("token_env_unset", place=place))
+            update = {"token_value": SecretStr(token or "")}
+            self.operation = operation.model_copy(update=update)
+        if self.broken.isdisjoint(TOKEN_KEYS):
+            try:
+                self.digest = token_digest(self.operation.token.read())
+            except TokenUnreadable as error:
+                self.refuse((self.operation.token.key,), error.why)
+
+
+def _expand(path: Path, report: _Report) -> list[Path]:
     """Return the files that a path of the command line means."""
     try:
         if not path.is_dir():
@@ -89,16 +219,15 @@ def _expand(path: Path, report: Report) -> list[Path]:
         return []
     for one in names:
         if one.suffix == ".yaml":
-            report.warn_of_file(one, "not_yml")
+            reason = Invalid("not_yml").text(report.language)
+            report.warnings.setdefault(str(Problem("", reason, str(one))))
     files = [one for one in names if one.suffix == ".yml"]
     if not files:
         report.refuse_file(path, "directory_empty")
     return files
 
 
-def _read_document(
-    document: Document, environ: Mapping[str, str], report: Report
-) -> list[Entry]:
+def _read_document(document: Document, report: _Report) -> list[_Entry]:
     """Read the operations of one file over its defaults."""
     raw = document.value
     for place, line in document.duplicates:
@@ -110,80 +239,39 @@ def _read_document(
     for key in [key for key in raw if key not in _TOP_KEYS]:
         message = "key_of_operation" if key in beside(("",)) else "extra_forbidden"
         report.refuse(document, (key,), _unknown(key, _TOP_KEYS, message))
-    defaults, broken = _read_defaults(document, raw.get("defaults", {}), report)
+    defaults = _read_defaults(document, raw.get("defaults", {}), report)
     listed = raw.get("operations")
     if not isinstance(listed, list) or not listed:
         report.refuse(document, ("operations",), Invalid("operations"))
         return []
-    found = []
+    entries = []
     for number, own in enumerate(listed):
-        if not isinstance(own, dict):
+        if isinstance(own, dict):
+            entry = _Entry(report, own, defaults, document, number)
+            entry.build()
+            entries.append(entry)
+        else:
             wrong = Invalid("dict_type", kind=kind(own))
             report.refuse(document, ("operations", number), wrong)
-            continue
-        one = Entry(report, own, defaults, document, number)
-        one.broken = broken - own.keys()
-        _build(one, document.path.parent, environ)
-        found.append(one)
-    check_targets(found)
-    return found
+    _check_targets(entries)
+    return entries
 
 
-def _read_defaults(
-    document: Document, raw: object, report: Report
-) -> tuple[dict[str, Any], frozenset[str]]:
-    """Return the defaults without their wrong keys, and which keys are wrong.
+def _read_defaults(document: Document, raw: object, report: _Report) -> dict[str, Any]:
+    """Return the defaults that operations take.
 
-    They are validated as an operation of which nothing else is known, so that each problem is
-    reported once, and at its place.
+    They are validated as an operation of which nothing else is known, so that a wrong one is
+    reported although no operation takes it. Where one does, it is the same problem.
     """
     if not isinstance(raw, dict):
         wrong = Invalid("empty" if raw is None else "dict_type", kind=kind(raw))
         report.refuse(document, ("defaults",), wrong)
-        return {}, frozenset()
+        return {}
     for key in [key for key in raw if key in OWN_KEYS]:
         report.refuse(document, ("defaults", key), Invalid("key_of_each"))
-    given = {key: value for key, value in raw.items() if key not in OWN_KEYS}
-    values = _validate(Entry(report, {}, given, document), given)
-    return values, frozenset(given.keys() - values.keys())
-
-
-def _build(one: Entry, directory: Path, environ: Mapping[str, str]) -> None:
-    """Make the operation, and read what its keys point to."""
-    merged = {**one.defaults, **one.own}
-    shared, own = one.defaults.get("labels"), one.own.get("labels")
-    if isinstance(shared, dict) and isinstance(own, dict):
-        merged["labels"] = {**shared, **own}
-    _validate(one, merged)
-    for loc, wrong in problems_of(one.operation, one.broken):
-        one.refuse(loc, wrong)
-    _resolve(one, directory, environ)
-
-
-def _validate(one: Entry, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Validate the keys of an operation; return them without those that are wrong.
-
-    Wrong keys are taken out, and the rest validated again: with a key of a list item gone, the
-    item may lack it, and has to go as a whole.
-    """
-    reported: set[Loc] = set()
-    left = dict(values)
-    while True:
-        try:
-            one.operation = Operation.model_validate(left)
-            return left
-        except ValidationError as error:
-            # Neither the url nor str(error): the latter quotes what stands in the file.
-            errors = error.errors(include_url=False)
-        left = copy.deepcopy(left)
-        for each in errors:
-            loc = tuple(part for part in each["loc"] if part != "[key]")
-            if each["type"] == "default_factory_not_called":  # follows from another
-                continue
-            if loc not in reported:
-                reported.add(loc)
-                one.refuse(loc, _wrong(each, loc))
-            _drop(left, loc)
+    defaults = {key: value for key, value in raw.items() if key not in OWN_KEYS}
+    _Entry(report, {}, defaults, document).validate(defaults)
+    return defaults
 
 
 def _drop(values: dict[str, Any], place: Loc) -> None:
@@ -204,52 +292,25 @@ def _wrong(error: ErrorDetails, loc: Loc) -> Invalid:
     cause = error.get("ctx", {}).get("error")
     message = _SAME.get(error["type"], error["type"])
     if message == "extra_forbidden":
-        return _unknown(str(loc[-1]), list(beside(loc)))
+        return _unknown(str(loc[-1]), beside(loc))
     if error["input"] is None:
         return Invalid("empty")
     if isinstance(cause, Invalid):
         return cause
-    if cause is not None:
-        return Invalid("said", said=str(cause))
     key = next(part for part in reversed(loc) if isinstance(part, str))
     example = beside((*loc[: loc.index(key)], key)).get(key, {}).get("example", "")
     if loc[-1] != key and isinstance(example, list):
         example = example[0]
-    context = {name: limit for name, limit in error.get("ctx", {}).items() if name == "ge"}
-    return Invalid(
-        message, kind=kind(error["input"]), key=key, example=as_yaml(example), **context
-    )
+    details = {"kind": kind(error["input"]), "key": key, "example": as_yaml(example)}
+    return Invalid(message, **details, ge=error.get("ctx", {}).get("ge"))
 
 
 def _unknown(key: str, known: Iterable[str], message: str = "extra_forbidden") -> Invalid:
-    if not is_plain_key(key):
-        return Invalid("key_odd")
-    return Invalid(message, nearest=nearest(key, known))
-
-
-def _resolve(one: Entry, directory: Path, environ: Mapping[str, str]) -> None:
-    """Find what paths and variables lead to; the token and the CA file are read once."""
-    operation = one.operation
-    update: dict[str, Any] = {}
-    if operation.token_file is not None:
-        update["token_file"] = directory / operation.token_file
-    if operation.ca_file is not None:
-        update["ca_file"] = directory / operation.ca_file
-        if wrong := _wrong_ca(update["ca_file"]):
-            one.refuse(("ca_file",), wrong)
-    if operation.token_env is not None:
-        if operation.token_env not in environ:
-            one.refuse(
-                ("token_env",), Invalid("token_env_unset", place=operation.token.place())
-            )
-        update["token_value"] = SecretStr(environ.get(operation.token_env, ""))
-    one.operation = operation.model_copy(update=update)
-    if one.broken.isdisjoint(TOKEN_KEYS):
-        try:
-            one.digest = token_digest(one.operation.token.read())
-        except TokenUnreadable as error:
-            key = next(key for key in TOKEN_KEYS if key in one.own)
-            one.refuse((key,), error.why)
+    return (
+        Invalid(message, nearest=nearest(key, list(known)))
+        if is_plain_key(key)
+        else Invalid("key_odd")
+    )
 
 
 def _wrong_ca(path: Path) -> Invalid | None:
@@ -265,37 +326,89 @@ def _wrong_ca(path: Path) -> Invalid | None:
     return None
 
 
-def _assemble(found: list[Entry], report: Report, files: list[str]) -> Configuration:
+def _assemble(entries: list[_Entry], report: _Report, files: list[str]) -> Configuration:
     """Compare the operations with each other and put them together."""
-    check_names(found)
-    shared = shared_tokens(found)
+    first: dict[str, _Entry] = {}
+    for entry in entries:
+        name = entry.operation.name
+        other = first.setdefault(name, entry)
+        if name and other is not entry:
+            place = other.problem(("name",), Invalid("name_twice", place=""))
+            wrong = Invalid("name_twice", place=f"{place.file}:{place.line}")
+            entry.refuse(("name",), wrong)
+    shared = _shared_tokens(entries)
     if report.problems:
         order = {name: number for number, name in enumerate(files)}
         raise ConfigError(
             sorted(report.problems, key=lambda one: (order.get(one.file, -1), one.line))
         )
-    for one in found:
-        check_meant(one)
-    operations = tuple(one.operation for one in found)
+    for entry in entries:
+        _warn(entry)
+    operations = tuple(entry.operation for entry in entries)
     return Configuration(operations, tuple(report.warnings), shared)
 
 
-def in_environment(environ: Mapping[str, str]) -> bool:
-    """Return whether environment variables describe an operation, or try to."""
-    return any(environ.get(name) for name in set(_VARIABLES.values()) - {"WOLKVOX_TIMEZONE"})
+def _check_targets(entries: Sequence[_Entry]) -> None:
+    """Refuse targets for skills that an operation of one file does not have.
 
-
-def from_environment(environ: Mapping[str, str]) -> Configuration:
-    """Make one operation from WOLKVOX_SERVER, WOLKVOX_TOKEN and the like.
-
-    It is named after its server: `wv0013`, or the host of a URL. Raises ConfigError whose
-    problems name the variables.
+    Those of the defaults may name the skills of any operation that takes them.
     """
-    own = _from_variables(environ)
-    report = Report(terminal_language(environ))
-    one = Entry(report, own, variables=_VARIABLES)
-    _build(one, Path(), environ)
-    return _assemble([one], report, [])
+    groups = [[entry] for entry in entries if "sla" in entry.own]
+    groups.append([entry for entry in entries if "sla" not in entry.own])
+    for users in groups:
+        if not users or any(entry.operation.discover for entry in users):
+            continue
+        known = {skill_key(skill.id) for entry in users for skill in entry.operation.skills}
+        message = "sla_skill" if "sla" in users[0].own else "sla_skill_defaults"
+        for index, target in enumerate(users[0].operation.sla):
+            for number, skill in enumerate(target.skills or ()):
+                if skill_key(skill) not in known:
+                    loc = ("sla", index, "skills", number)
+                    users[0].refuse(loc, Invalid(message, skill=skill))
+
+
+def _shared_tokens(entries: Sequence[_Entry]) -> tuple[tuple[str, ...], ...]:
+    """Group the names of operations with the same token, and check what they must agree on."""
+    groups: dict[str, list[_Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.digest and not entry.broken:
+            groups[entry.digest].append(entry)
+    shared = [group for group in groups.values() if len(group) > 1]
+    for group in shared:
+        first = group[0].operation
+        for position, entry in enumerate(group):
+            if entry.operation.daily_requests != first.daily_requests:
+                ceiling = first.daily_requests or "none"
+                wrong = Invalid("ceilings", name=first.name, ceiling=ceiling)
+                entry.refuse(("daily_requests",), wrong)
+            for other in group[:position]:
+                if entry.operation.base_url == other.operation.base_url:
+                    _check_queries(other.operation, entry)
+    return tuple(tuple(entry.operation.name for entry in group) for group in shared)
+
+
+def _check_queries(first: Operation, entry: _Entry) -> None:
+    """Refuse that two operations with one token on one server poll the same skill."""
+    if first.discover or entry.operation.discover:
+        entry.refuse(("skills",), Invalid("skills_shared", name=first.name))
+    known = {skill_key(skill.id) for skill in first.skills}
+    for index, skill in enumerate(entry.operation.skills):
+        if skill_key(skill.id) in known:
+            wrong = Invalid("skill_shared", skill=skill.id, name=first.name)
+            entry.refuse(("skills", index, "id"), wrong)
+
+
+def _warn(entry: _Entry) -> None:
+    """Report what is allowed in an operation and its token, but probably not meant."""
+    token = entry.operation.token
+    if token.key == "token":
+        entry.warn(("token",), Invalid("token_plain"))
+    if token.exposed():
+        entry.warn(("token_file",), Invalid("token_exposed", place=token.place()))
+    if odd := token.oddity():
+        entry.warn((token.key,), odd)
+    for loc, doubt in doubts_of(entry.operation):
+        entry.warn(loc, doubt)
 
 
 def _from_variables(environ: Mapping[str, str]) -> dict[str, object]:
@@ -315,11 +428,11 @@ def _from_variables(environ: Mapping[str, str]) -> dict[str, object]:
 
 def _name_of(address: str) -> str:
     try:
-        endpoint = url(address) if "/" in address else server(address)
+        base_url = url(address) if "/" in address else server(address)
     except Invalid:
         return "unnamed"  # the address itself is reported as wrong
-    name = endpoint.host if endpoint.loopback or "." in endpoint.server else endpoint.server
-    return re.sub(r"[^a-zA-Z0-9_.-]", "-", name)
+    name, host = server_of(base_url), host_of(base_url)
+    return re.sub(r"[^a-zA-Z0-9_.-]", "-", host if is_loopback(host) or "." in name else name)
 
 
 def _skill(item: str) -> dict[str, object]:

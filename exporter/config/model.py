@@ -2,16 +2,16 @@
 
 Times are seconds, ratios 0-1. `Operation.model_validate` takes the keys of one operation, with
 the defaults of its file below them, and judges each key alone; `problems_of` judges what they
-mean together. keys.toml says what each key is for.
+mean together, `doubts_of` what is probably not meant. keys.toml says what each key is for.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -19,22 +19,21 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
     SecretStr,
     SerializerFunctionWrapHandler,
     StrictBool,
     StrictInt,
+    ValidationInfo,
     field_validator,
     model_serializer,
 )
-from pydantic_core import CoreSchema, core_schema
 
 from exporter.config import values
-from exporter.config.hours import country, hours, names_holidays
-from exporter.config.invalid import Invalid, may_show
+from exporter.config.hours import country, hours, names_holidays, poll_hours
 from exporter.config.tokens import TokenSource, clean_token
-from exporter.config.values import Endpoint, format_duration, format_percent, given, skill_key
+from exporter.config.values import Invalid, format_duration, may_show, nearest
 from exporter.config.yamlfile import Loc, write_yaml
 
 DEFAULT_MIN_INTERACTIONS = 20
@@ -47,41 +46,24 @@ TOKEN_KEYS = ("token_file", "token_env", "token")
 OWN_KEYS = ("name", *ADDRESS_KEYS, *TOKEN_KEYS)
 """The keys that `defaults` may not hold."""
 HIDDEN = "<hidden>"
+# The 16 channels that Wolkvox documents for skill_11; those of mail and social networks, where
+# an answer takes hours, apart.
+SLOW_CHANNELS = tuple(
+    ["chat-email", "omni-email", "omni-facebook_page", "omni-instagram", "omni-twitter"]
+)
+CHANNELS = (
+    *("inbound", "internalcall_que", "out_pre", "chat-configurationbox", "chat-facebook"),
+    *("chat-instagram", "chat-line", "chat-telegram", "chat-transferSkill", "chat-web"),
+    *("chat-whatsapp", *SLOW_CHANNELS),
+)
+_MEANT_CHANNELS = {one: one for one in CHANNELS} | dict.fromkeys(
+    ("voz", "voice", "llamada", "llamadas", "call", "calls", "phone", "telefono"), "inbound"
+)
 
 Found = Iterator[tuple[Loc, Invalid]]
 
 
-class Read:
-    """How a value is read, how it is written out (as it is, if not said), its JSON schema."""
-
-    def __init__(
-        self,
-        read: Callable[[Any], object],
-        write: Callable[[Any], object] | None = None,
-        **schema: object,
-    ) -> None:
-        self._read, self._write = read, write
-        self._schema = (
-            schema if "enum" in schema or "anyOf" in schema else {"type": "string", **schema}
-        )
-
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        write = self._write and core_schema.plain_serializer_function_ser_schema(self._write)
-        return core_schema.no_info_plain_validator_function(self._read, serialization=write)
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, object]:
-        return dict(self._schema)
-
-
-def _poll_hours(value: object) -> str:
-    expression = hours(value)
-    if names_holidays(expression):
-        raise Invalid("poll_hours_holidays")
-    return expression
+# How each kind of value is read, and written out again ------------------------------------
 
 
 def _skills(value: object) -> object:
@@ -93,74 +75,54 @@ def _skills(value: object) -> object:
     return () if value == "discover" else value
 
 
+def _file(value: object, info: ValidationInfo) -> Path:
+    """Take the path of a file; the context is the directory that it begins at."""
+    return Path(info.context or "", values.text(value))
+
+
 def _shown_file(file: Path) -> str:
     """Return the absolute path, without a token that was pasted in place of a name."""
     file = file.absolute()
     return str(file if may_show(file.name) else file.parent / HIDDEN)
 
 
-Text = Annotated[str, Read(values.text, minLength=1)]
-Duration = Annotated[
-    float, Read(values.duration, format_duration, pattern=values.DURATION_PATTERN)
+Text = Annotated[str, PlainValidator(values.text)]
+ShortText = Annotated[str, PlainValidator(values.short_text)]
+Duration = Annotated[float, PlainValidator(values.duration), PlainSerializer(format_duration)]
+Percent = Annotated[
+    float, PlainValidator(values.percent), PlainSerializer(values.format_percent)
 ]
-Percent = Annotated[float, Read(values.percent, format_percent, pattern=values.PERCENT_PATTERN)]
-Threshold = Annotated[int, Read(values.threshold, format_duration, enum=["10s", "20s", "30s"])]
-Zone = Annotated[ZoneInfo, Read(values.timezone, str, minLength=1)]
-Hours = Annotated[str, Read(hours, minLength=1)]
-PollHours = Annotated[str, Read(_poll_hours, minLength=1)]
-Country = Annotated[str, Read(country, pattern="^[A-Z]{2}$")]
-Name = Annotated[str, Read(values.operation_name, pattern=values.NAME_PATTERN)]
-LabelName = Annotated[str, Read(values.label_name, pattern=values.LABEL_PATTERN)]
-SkillName = Annotated[str, Read(values.skill_name, minLength=1, maxLength=128)]
+Hours = Annotated[str, PlainValidator(hours)]
+PollHours = Annotated[str, PlainValidator(poll_hours)]
+Country = Annotated[str, PlainValidator(country)]
+Threshold = Annotated[int, PlainValidator(values.threshold), PlainSerializer(format_duration)]
+Zone = Annotated[ZoneInfo, PlainValidator(values.timezone), PlainSerializer(str)]
 SkillId = Annotated[
     str,
-    Read(
-        values.skill_id,
-        lambda skill: int(skill) if re.fullmatch("0|[1-9][0-9]*", skill) else skill,
-        anyOf=[
-            {"type": "integer", "minimum": 0},
-            {"type": "string", "pattern": values.SKILL_ID_PATTERN},
-        ],
-    ),
+    PlainValidator(values.skill_id),
+    PlainSerializer(lambda one: int(one) if re.fullmatch("0|[1-9][0-9]*", one) else one),
 ]
 Server = Annotated[
-    Endpoint,
-    Read(
-        values.server,
-        lambda endpoint: endpoint.server.removeprefix("wv"),
-        pattern=values.SERVER_PATTERN,
-    ),
+    str,
+    PlainValidator(values.server),
+    PlainSerializer(lambda base_url: values.server_of(base_url).removeprefix("wv")),
 ]
-Url = Annotated[
-    Endpoint,
-    Read(values.url, lambda endpoint: endpoint.base_url, pattern=values.URL_PATTERN),
-]
-Proxy = Annotated[
-    SecretStr,
-    Read(
-        lambda value: SecretStr(values.proxy(value)),
-        lambda proxy: re.sub(r"//.*@", "//", proxy.get_secret_value()),
-        pattern=values.URL_PATTERN,
-    ),
+File = Annotated[Path, PlainValidator(_file), PlainSerializer(_shown_file)]
+Variable = Annotated[
+    str,
+    PlainValidator(values.variable),
+    PlainSerializer(lambda name: name if may_show(name) else HIDDEN),
 ]
 Token = Annotated[
     SecretStr,
-    Read(
-        lambda value: SecretStr(clean_token(values.text(value))),
-        lambda _: HIDDEN,
-        minLength=1,
-        writeOnly=True,
-    ),
+    PlainValidator(lambda value: SecretStr(clean_token(values.text(value)))),
+    PlainSerializer(lambda _: HIDDEN),
 ]
-Variable = Annotated[
-    str,
-    Read(
-        values.variable,
-        lambda name: name if may_show(name) else HIDDEN,
-        pattern=values.VARIABLE_PATTERN,
-    ),
+Proxy = Annotated[
+    SecretStr,
+    PlainValidator(lambda value: SecretStr(values.proxy(value))),
+    PlainSerializer(lambda proxy: re.sub("//.*@", "//", proxy.get_secret_value())),
 ]
-File = Annotated[Path, Read(lambda value: Path(values.text(value)), _shown_file, minLength=1)]
 Least0 = Annotated[StrictInt, Field(ge=0)]
 Least1 = Annotated[StrictInt, Field(ge=1)]
 
@@ -173,7 +135,7 @@ class Model(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _given(cls, value: object) -> object:
-        return given(value)
+        return values.given(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +146,8 @@ class Skill:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     id: SkillId
-    name: Annotated[SkillName, Field(default_factory=lambda data: data.get("id", ""))]
-    interval: Annotated[Duration | None, BeforeValidator(given)] = None
+    name: Annotated[ShortText, Field(default_factory=lambda data: data.get("id", ""))]
+    interval: Annotated[Duration | None, BeforeValidator(values.given)] = None
 
 
 class ServiceLevel(Model):
@@ -210,7 +172,7 @@ class Asa(Model):
 class SlaEntry(Model):
     """Targets for some channels and skills; later entries override earlier ones, key by key."""
 
-    channels: Annotated[tuple[SkillName, ...], Field(min_length=1)] | None = None
+    channels: Annotated[tuple[ShortText, ...], Field(min_length=1)] | None = None
     skills: Annotated[tuple[SkillId, ...], Field(min_length=1)] | None = None
     service_level: ServiceLevel | None = None
     abandonment: Abandonment | None = None
@@ -233,9 +195,9 @@ class SlaEntry(Model):
 class Operation(Model):
     """One operation: one Wolkvox server and one token."""
 
-    name: Name = ""
+    name: Annotated[str, PlainValidator(values.operation_name)] = ""
     own_server: Server | None = Field(None, alias="server")
-    url: Url | None = None
+    url: Annotated[str, PlainValidator(values.url)] | None = None
     token_file: File | None = None
     token_env: Variable | None = None
     token_value: Token | None = Field(None, alias="token")
@@ -245,7 +207,7 @@ class Operation(Model):
     stale_after: Duration = Field(default_factory=lambda data: 3 * data.get("interval", 0))
     daily_requests: Least1 | None = None
     poll_hours: PollHours | None = None
-    labels: dict[LabelName, Text] = {}
+    labels: dict[Annotated[str, PlainValidator(values.label_name)], Text] = {}
     ca_file: File | None = None
     proxy: Proxy | None = None
     token_info: StrictBool = False
@@ -254,23 +216,19 @@ class Operation(Model):
     sla: tuple[SlaEntry, ...] = ()
 
     @property
-    def _endpoint(self) -> Endpoint:
-        return cast("Endpoint", self.url or self.own_server)  # one is there: `problems_of`
-
-    @property
     def base_url(self) -> str:
         """The address that its requests begin with; it ends with a slash."""
-        return self._endpoint.base_url
+        return self.url or self.own_server or ""
 
     @property
     def server(self) -> str:
-        """Its host as shown to people."""
-        return self._endpoint.server
+        """Its server as shown to people: `wv0013`, else the host and its port."""
+        return values.server_of(self.base_url)
 
     @property
     def loopback(self) -> bool:
         """Whether its address can only be this machine."""
-        return self._endpoint.loopback
+        return values.is_loopback(values.host_of(self.base_url))
 
     @property
     def token(self) -> TokenSource:
@@ -323,65 +281,84 @@ def problems_of(operation: Operation, broken: frozenset[str]) -> Found:
 
     What depends on a key that is broken, and left out, is not judged.
     """
-    written = {field.alias or name: name for name, field in Operation.model_fields.items()}
-    present = {key for key, name in written.items() if name in operation.model_fields_set}
-    for key in {"name", "skills"} - present - broken:
-        yield (key,), Invalid(f"{key}_missing")
-    for keys in (ADDRESS_KEYS, TOKEN_KEYS):
+    fields = Operation.model_fields
+    present = {fields[name].alias or name for name in operation.model_fields_set}
+    for keys in (("name",), ADDRESS_KEYS, TOKEN_KEYS, ("skills",)):
         if broken.isdisjoint(keys):
-            yield from _one_of(keys, present)
+            given = [key for key in keys if key in present]
+            if not given:
+                yield (keys[0],), Invalid(f"{keys[0]}_missing")
+            for key in given[1:]:
+                yield (key,), Invalid(f"{keys[0]}_beside", first=given[0])
     yield from _times(operation, broken)
-    yield from _skill_ids(operation)
+    yield from _lists(operation, broken)
+
+
+def _lists(operation: Operation, broken: frozenset[str]) -> Found:
+    first: dict[str, int] = {}
+    for index, skill in enumerate(operation.skills):
+        before = first.setdefault(values.skill_key(skill.id), index)
+        if before != index:
+            yield ("skills", index, "id"), Invalid("skill_twice", skill=skill.id, first=before)
     if "sla" not in broken:
-        yield from _targets(operation)
-
-
-def _one_of(keys: tuple[str, ...], present: set[str]) -> Found:
-    given_ = [key for key in keys if key in present]
-    if not given_:
-        yield (keys[0],), Invalid(f"{keys[0]}_missing")
-    for key in given_[1:]:
-        yield (key,), Invalid(f"{keys[0]}_beside", first=given_[0])
+        known = any(entry.country for entry in operation.sla)
+        for index, entry in enumerate(operation.sla):
+            if not entry.model_fields_set - {"channels", "skills"}:
+                yield ("sla", index), Invalid("sla_nothing")
+            if entry.hours is not None and not known and names_holidays(entry.hours):
+                yield ("sla", index, "hours"), Invalid("sla_holidays")
 
 
 def _times(operation: Operation, broken: frozenset[str]) -> Found:
     # Where the address is wrong itself, nothing is said of what it would have allowed.
-    known = operation.url or operation.own_server
-    loopback = known is None or known.loopback
-    if "interval" not in broken:
-        yield from _interval(operation.interval, ("interval",), loopback)
-        if operation.stale_after <= operation.interval and "stale_after" not in broken:
-            interval = format_duration(operation.interval)
-            yield ("stale_after",), Invalid("stale_after", interval=interval)
-    shortest = SHORTEST_LOOPBACK_TIMEOUT if loopback else SHORTEST_TIMEOUT
-    if not shortest <= operation.timeout <= LONGEST_TIMEOUT:
-        limits = {"least": format_duration(shortest), "most": format_duration(LONGEST_TIMEOUT)}
-        yield ("timeout",), Invalid("timeout", **limits)
-    for index, skill in enumerate(operation.skills):
-        if skill.interval is not None:
-            yield from _interval(skill.interval, ("skills", index, "interval"), loopback)
-
-
-def _interval(seconds: float, loc: Loc, loopback: bool) -> Found:
-    if seconds > LONGEST_INTERVAL:
-        yield loc, Invalid("interval_long", duration=format_duration(seconds))
-    elif seconds < (SHORTEST_LOOPBACK_INTERVAL if loopback else SHORTEST_INTERVAL):
-        message = "interval_loopback" if loopback else "interval_short"
+    loopback = not operation.base_url or operation.loopback
+    shortest = SHORTEST_LOOPBACK_INTERVAL if loopback else SHORTEST_INTERVAL
+    intervals: list[tuple[Loc, float | None]] = [(("interval",), operation.interval)]
+    intervals += (
+        (("skills", index, "interval"), skill.interval)
+        for index, skill in enumerate(operation.skills)
+    )
+    for loc, seconds in intervals:
+        if seconds is None or shortest <= seconds <= LONGEST_INTERVAL:
+            continue
+        short = "interval_loopback" if loopback else "interval_short"
+        message = "interval_long" if seconds > LONGEST_INTERVAL else short
         yield loc, Invalid(message, duration=format_duration(seconds))
+    if operation.stale_after <= operation.interval and "interval" not in broken:
+        interval = format_duration(operation.interval)
+        yield ("stale_after",), Invalid("stale_after", interval=interval)
+    least = SHORTEST_LOOPBACK_TIMEOUT if loopback else SHORTEST_TIMEOUT
+    if not least <= operation.timeout <= LONGEST_TIMEOUT:
+        limits = {"least": format_duration(least), "most": format_duration(LONGEST_TIMEOUT)}
+        yield ("timeout",), Invalid("timeout", **limits)
 
 
-def _skill_ids(operation: Operation) -> Found:
-    first: dict[str, int] = {}
-    for index, skill in enumerate(operation.skills):
-        before = first.setdefault(skill_key(skill.id), index)
-        if before != index:
-            yield ("skills", index, "id"), Invalid("skill_twice", skill=skill.id, first=before)
-
-
-def _targets(operation: Operation) -> Found:
-    known = any(entry.country for entry in operation.sla)
+def doubts_of(operation: Operation) -> Found:
+    """Yield what is allowed in an operation, but probably not meant."""
+    address = operation.base_url
+    if ".wolkvox.com/" in address and not address.endswith("/api/v2/"):
+        yield ("url",), Invalid("url_path")
+    if offset := re.fullmatch(r"Etc/GMT([-+])([1-9][0-9]*)", operation.timezone.key):
+        sign = "-" if offset[1] == "+" else "+"
+        yield ("timezone",), Invalid("timezone_etc", offset=f"UTC{sign}{offset[2]}")
     for index, entry in enumerate(operation.sla):
-        if not entry.model_fields_set - {"channels", "skills"}:
-            yield ("sla", index), Invalid("sla_nothing")
-        if entry.hours is not None and not known and names_holidays(entry.hours):
-            yield ("sla", index, "hours"), Invalid("sla_holidays")
+        for number, channel in enumerate(entry.channels or ()):
+            if channel not in (*CHANNELS, "unknown"):  # the exporter's own, for an empty one
+                hint = nearest(channel, _MEANT_CHANNELS)
+                loc = ("sla", index, "channels", number)
+                yield loc, Invalid("channel", quoted=channel, nearest=hint)
+        if _reaches_slow_channels(operation, index):
+            yield ("sla", index), Invalid("channels_missing")
+
+
+def _reaches_slow_channels(operation: Operation, index: int) -> bool:
+    """Return whether a target in seconds holds for mail, which is hardly meant."""
+    entry = operation.sla[index]
+    if entry.service_level is None or entry.channels is not None:
+        return False
+    return not any(
+        later.service_level is not None
+        and (later.skills is None or later.skills == entry.skills)
+        and (later.channels is None or set(SLOW_CHANNELS) <= set(later.channels))
+        for later in operation.sla[index + 1 :]
+    )

@@ -18,8 +18,6 @@ from exporter.config.values import format_duration
 from exporter.wolkvox.windows import day_start, local_day
 
 DAY = 86_400.0
-TOKEN_INFO_CALLS = 24
-DISCOVER_CALLS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +30,21 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class OperationPlan:
-    """One operation's share: `calls` of a full day at the intervals that are configured.
+    """One operation's share of a full day at the intervals that are configured.
 
-    `per_skill` is what each skill found adds where the skills are not known yet, else 0.
+    `fixed` counts the calls that are no poll; `per_skill` is what each skill found adds where
+    the skills are not known yet, else 0.
     """
 
     operation: Operation
     loads: tuple[Load, ...]
     fixed: int
-    calls: int
     per_skill: int
+
+    @property
+    def calls(self) -> int:
+        """All calls of the day."""
+        return calls_of(self.loads) + self.fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +60,18 @@ class TokenPlan:
     stretched: float | None
 
     @property
-    def fits(self) -> bool:
-        """Tell whether the day fits at the intervals that are configured."""
-        return self.ceiling is None or self.calls <= self.ceiling
+    def names(self) -> str:
+        """The names of its operations, for people."""
+        return ", ".join(one.operation.name for one in self.operations)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it costs more than any licence surely allows, and no ceiling is set."""
+        return self.ceiling is None and self.calls > UNLICENSED_DAILY_REQUESTS
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The day of every token, and one sentence for each that is likely to be too costly."""
-
-    tokens: tuple[TokenPlan, ...]
-    warnings: tuple[str, ...]
+Plan = tuple[TokenPlan, ...]
+"""The day of every token."""
 
 
 def calls_of(loads: Sequence[Load], shortest: float = 0.0) -> int:
@@ -118,8 +122,8 @@ def _busiest_day(operation: Operation, now: datetime) -> tuple[float, bool]:
 
 
 def other_calls(operation: Operation) -> int:
-    """Return the calls of a full day that are no query: token_info and skills."""
-    return TOKEN_INFO_CALLS * operation.token_info + DISCOVER_CALLS * operation.discover
+    """Return the calls of a full day that are no query: token_info each hour, skills once."""
+    return 24 * operation.token_info + operation.discover
 
 
 def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
@@ -129,16 +133,12 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     poll_hours leave no poll at midnight it comes on top.
     """
     seconds, closing = _busiest_day(operation, now)
-    loads = tuple(
-        Load(skill.interval or operation.interval, seconds) for skill in operation.skills
-    )
-    fixed = closing * len(loads) + other_calls(operation)
+    loads = [Load(skill.interval or operation.interval, seconds) for skill in operation.skills]
     one = calls_of([Load(operation.interval, seconds)]) + closing
     return OperationPlan(
-        operation=operation,
-        loads=loads,
-        fixed=fixed,
-        calls=calls_of(loads) + fixed,
+        operation,
+        tuple(loads),
+        fixed=closing * len(loads) + other_calls(operation),
         per_skill=one if operation.discover else 0,
     )
 
@@ -150,14 +150,7 @@ def plan(configuration: Configuration, now: datetime) -> Plan:
     for operation in configuration.operations:
         group = groups.setdefault(token_of.get(operation.name, operation.name), [])
         group.append(plan_operation(operation, now))
-    tokens = tuple(map(_plan_token, groups.values()))
-    warnings = tuple(
-        f"{_names(token)}: {token.calls} calls a day are planned, and a licence allows"
-        f" {UNLICENSED_DAILY_REQUESTS}: set daily_requests to what yours allow"
-        for token in tokens
-        if token.ceiling is None and token.calls > UNLICENSED_DAILY_REQUESTS
-    )
-    return Plan(tokens, warnings)
+    return tuple(map(_plan_token, groups.values()))
 
 
 def _plan_token(operations: Sequence[OperationPlan]) -> TokenPlan:
@@ -165,24 +158,28 @@ def _plan_token(operations: Sequence[OperationPlan]) -> TokenPlan:
     loads = [load for one in operations for load in one.loads]
     fixed = sum(one.fixed for one in operations)
     shortest = min((load.interval for load in loads), default=0.0)
-    return TokenPlan(
-        operations=tuple(operations),
-        calls=calls_of(loads) + fixed,
-        ceiling=ceiling,
-        stretched=shortest if ceiling is None else stretch(loads, fixed, ceiling),
-    )
+    stretched = shortest if ceiling is None else stretch(loads, fixed, ceiling)
+    return TokenPlan(tuple(operations), calls_of(loads) + fixed, ceiling, stretched)
 
 
-def render_plan(plan: Plan) -> str:
+def plan_warnings(tokens: Plan) -> list[str]:
+    """Return one sentence for each token that is likely to be too costly."""
+    return [
+        f"{token.names}: {token.calls} calls a day are planned, and a licence allows"
+        f" {UNLICENSED_DAILY_REQUESTS}: set daily_requests to what yours allow"
+        for token in tokens
+        if token.doubtful
+    ]
+
+
+def render_plan(tokens: Plan) -> str:
     """Lay the plan out as a table for a terminal, with the warnings below."""
     header = ("operation", "server", "zone", "queries", "interval", "calls/day", "budget", "")
-    rows = [header, *(_row(token, one) for token in plan.tokens for one in token.operations)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n".join([*lines, *(f"warning: {warning}" for warning in plan.warnings)]) + "\n"
+    rows = [header, *(_row(token, one) for token in tokens for one in token.operations)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines += (f"warning: {warning}" for warning in plan_warnings(tokens))
+    return "\n".join(lines) + "\n"
 
 
 def _row(token: TokenPlan, one: OperationPlan) -> tuple[str, ...]:
@@ -202,21 +199,17 @@ def _row(token: TokenPlan, one: OperationPlan) -> tuple[str, ...]:
 
 def _verdict(token: TokenPlan) -> str:
     """Say in a few words what the day will be like."""
-    shared = f"{_names(token)} share a token: {token.calls} together; "
+    shared = f"{token.names} share a token: {token.calls} together; "
     together = shared if len(token.operations) > 1 else ""
+    per_skill = max(one.per_skill for one in token.operations)
     if token.ceiling is None:
-        over = token.calls > UNLICENSED_DAILY_REQUESTS
-        return f"{together}{f'over {UNLICENSED_DAILY_REQUESTS}, ' * over}no ceiling is set"
+        over = f"over {UNLICENSED_DAILY_REQUESTS}, " if token.doubtful else ""
+        return f"{together}{over}no ceiling is set"
     if token.stretched is None:
         return f"{together}does not fit: nothing is left for polling"
-    if not token.fits:
+    if token.calls > token.ceiling:
         return f"{together}stretched to {format_duration(math.ceil(token.stretched))}"
-    per_skill = max(one.per_skill for one in token.operations)
-    room = (
-        f", room for {(token.ceiling - token.calls) // per_skill} skills" if per_skill else ""
-    )
-    return f"{together}fits{room}"
-
-
-def _names(token: TokenPlan) -> str:
-    return ", ".join(one.operation.name for one in token.operations)
+    if per_skill:
+        room = (token.ceiling - token.calls) // per_skill
+        return f"{together}fits, room for {room} skills"
+    return f"{together}fits"

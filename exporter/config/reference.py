@@ -12,41 +12,31 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from exporter.config.invalid import HOLDERS, as_yaml, keys
-from exporter.config.model import ADDRESS_KEYS, OWN_KEYS, TOKEN_KEYS, Operation
-from exporter.config.yamlfile import plain
+from exporter.config import model
+from exporter.config.model import ADDRESS_KEYS, OWN_KEYS, TOKEN_KEYS
+from exporter.config.values import KEYS, TYPES
+from exporter.config.yamlfile import as_yaml, plain
 
 BEGIN, END = "<!-- keys: begin (generated) -->\n", "<!-- keys: end -->\n"
-_TITLES = {
-    "Defaults": "Defaults",
-    "Operation": "Operation",
-    "Skill": "Skill",
-    "SlaEntry": "Targets",
-    "ServiceLevel": "Service level",
-    "Abandonment": "Abandonment",
-    "Asa": "Average speed of answer",
-}
 
 
 def tables() -> str:
     """Return the reference as Markdown: a table of key, default and meaning for each model."""
-    said = keys()
-    own = {key: said["Operation"][key] for key in OWN_KEYS}
-    shared = {key: one for key, one in said["Operation"].items() if key not in OWN_KEYS}
+    own = {key: KEYS["Operation"][key] for key in OWN_KEYS}
+    shared = {key: one for key, one in KEYS["Operation"].items() if key not in OWN_KEYS}
     nested = {
-        f"{key}.{inner}": one
-        for (holder, key), model in HOLDERS.items()
-        if holder == "SlaEntry"
-        for inner, one in said[model].items()
+        f"{key}.{inner}": row
+        for key, one in KEYS["SlaEntry"].items()
+        for inner, row in KEYS.get(one["type"], {}).items()
     }
     return "\n".join(
         _table(title, rows)
         for title, rows in (
-            ("The file", said["File"]),
+            ("The file", KEYS["File"]),
             ("`operations[]`: what only an operation has", own),
             ("`operations[]` and `defaults`", shared),
-            ("`skills[]`", said["Skill"]),
-            ("`sla[]`", {**said["SlaEntry"], **nested}),
+            ("`skills[]`", KEYS["Skill"]),
+            ("`sla[]`", {**KEYS["SlaEntry"], **nested}),
         )
     )
 
@@ -61,61 +51,64 @@ def _table(title: str, rows: dict[str, dict[str, Any]]) -> str:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of one file."""
-    operation = Operation.model_json_schema(ref_template="#/$defs/{model}")
-    models = {**operation.pop("$defs"), "Operation": operation}
-    for name, model in models.items():
-        own = model["properties"]
-        model["properties"] = {
-            key: _property(own[key], one) for key, one in keys()[name].items()
-        }
-    operation["properties"]["labels"]["additionalProperties"] = False
-    skills = operation["properties"]["skills"]
-    listed = {"type": "array", "minItems": 1, "items": skills.pop("items")}
-    del skills["type"]
-    skills["anyOf"] = [listed, {"const": "discover"}]
-    operation["required"] = ["name"]
-    operation["allOf"] = [
+    shared = {key: one for key, one in KEYS["Operation"].items() if key not in OWN_KEYS}
+    described = {
+        name: {"description": getattr(model, name).__doc__, **_object(rows)}
+        for name, rows in KEYS.items()
+        if name != "File"
+    }
+    # What the defaults may hold may be missing in an operation.
+    described["Operation"]["required"] = ["name"]
+    described["Operation"]["allOf"] = [
         {"oneOf": [{"required": [key]} for key in choice]}
         for choice in (ADDRESS_KEYS, TOKEN_KEYS)
     ]
-    shared = {k: v for k, v in operation["properties"].items() if k not in OWN_KEYS}
-    models["Defaults"] = {
-        "type": "object",
-        "description": "What the operations of the same file have in common.",
-        "properties": shared,
-        "additionalProperties": False,
-    }
-    file = keys()["File"]
-    references: dict[str, dict[str, Any]] = {
-        "defaults": {"$ref": "#/$defs/Defaults"},
-        "operations": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Operation"}},
-    }
+    defaults = "What the operations of the same file have in common."
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "wolkvox-exporter configuration",
-        "type": "object",
-        "properties": {key: _property(references[key], one) for key, one in file.items()},
-        "additionalProperties": False,
-        "required": ["operations"],
-        "$defs": {name: {**models[name], "title": title} for name, title in _TITLES.items()},
+        **_object(KEYS["File"]),
+        "$defs": {
+            "Defaults": {"description": defaults, **_object(shared), "required": []},
+            **described,
+        },
     }
 
 
-def _property(made: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
-    """Add what is said of a key to its type; drop titles, null and Python's own default."""
-    choices = [one for one in made.get("anyOf", []) if one != {"type": "null"}]
-    kept = {k: v for k, v in made.items() if k not in {"title", "default", "anyOf"}}
-    if len(choices) == 1:
-        kept = {**choices[0], **kept}
-    elif choices:
-        kept["anyOf"] = choices
+def _object(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Describe a mapping of these keys and no others."""
+    return {
+        "type": "object",
+        "properties": {key: _property(one) for key, one in rows.items()},
+        "additionalProperties": False,
+        "required": [key for key, one in rows.items() if one.get("default") == "required"],
+    }
+
+
+def _property(said: dict[str, Any]) -> dict[str, Any]:
+    """Describe one key."""
+    made = _type(said["type"])
+    if "or" in said:
+        made = {"anyOf": [made, {"const": said["or"]}]}
     default, text = said.get("default", ""), said["text"]
     if re.fullmatch("`[^`]+`", default):
-        kept["default"] = plain(default.strip("`"))
+        made["default"] = plain(default.strip("`"))
     elif default and default != "required" and "`" not in default:
         text += f" Default: {default}."
     examples = {"examples": [said["example"]]} if "example" in said else {}
-    return {**kept, "description": text, **examples}
+    return {**made, "description": text, **examples}
+
+
+def _type(name: str) -> dict[str, Any]:
+    if name.startswith("["):
+        item = name.strip("[]")
+        return {"type": "array", "minItems": int(item != "SlaEntry"), "items": _type(item)}
+    if name.startswith("{"):
+        key, value = map(_type, name.strip("{}").split(": "))
+        return {"type": "object", "propertyNames": key, "additionalProperties": value}
+    if name == "skill_id":
+        return {"anyOf": [{"type": "integer", "minimum": 0}, TYPES[name]]}
+    return dict(TYPES[name]) if name in TYPES else {"$ref": f"#/$defs/{name}"}
 
 
 def schema_text() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from exporter.config.invalid import Invalid, may_show
+from exporter.config.values import Invalid, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_LENGTH = 4096
@@ -49,7 +49,7 @@ def clean_token(raw: str) -> str:
         raise Invalid("token_empty")
     if len(token) > MAX_LENGTH:
         raise Invalid("token_long", limit=f"{MAX_LENGTH:,}")
-    if any(not "!" <= character <= "~" for character in token):
+    if not re.fullmatch("[!-~]+", token):
         raise Invalid("token_characters")
     return token
 
@@ -67,9 +67,10 @@ class TokenSource:
     variable: str | None = None
     value: SecretStr | None = field(default=None, repr=False)
 
-    def describe(self) -> str:
-        """Name the place for people, without the token."""
-        return str(self.place())
+    @property
+    def key(self) -> str:
+        """The key of the operation that names it."""
+        return "token_file" if self.file else "token_env" if self.variable else "token"
 
     def place(self) -> Invalid:
         """Return the place as a detail of a message; what may be a token is not in it."""
@@ -106,17 +107,14 @@ class TokenSource:
 
     def oddity(self) -> Invalid | None:
         """Return why the token is hardly one, without repeating it; None where it may be."""
-        try:
-            token = self.read().get_secret_value()
-        except TokenUnreadable:
-            return None
+        token = self.read().get_secret_value()
         for pattern, why in _ODD:
             if re.fullmatch(pattern, token, re.ASCII | re.IGNORECASE):
                 return Invalid("token_at", place=self.place(), why=Invalid(why))
         return None
 
     def exposed(self) -> bool:
-        """Tell whether every user of the machine may read the token's file.
+        """Return whether every user of the machine may read the token's file.
 
         Secrets that a container runtime mounts are readable by all inside the container
         alone: Docker and Kubernetes make them so, and nobody can change it.
@@ -132,15 +130,12 @@ class TokenSource:
 def _content(path: Path) -> str:
     """Read a plain file of a token's size; anything else may block for ever, or never end."""
     try:
-        if stat.S_ISREG(os.stat(path).st_mode):
-            # Before each request: a file object costs five times as much.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                content = b""
-                while len(content) <= MAX_LENGTH and (piece := os.read(descriptor, 4096)):
-                    content += piece
-            finally:
-                os.close(descriptor)
+        if stat.S_ISREG(path.stat().st_mode):
+            # It does not wait, in case the file became a pipe just now.
+            with open(
+                path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+            ) as file:
+                content = file.read(MAX_LENGTH + 1)
             # Latin-1 never fails; what is not ASCII is refused by clean_token.
             marked = content.startswith(b"\xef\xbb\xbf")
             return content.decode("utf-8-sig" if marked else "latin-1", "replace")

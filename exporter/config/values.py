@@ -1,48 +1,138 @@
 """The values of the configuration: one YAML value in, one checked value out, else `Invalid`.
 
-No message repeats any of an address: it may hold a password.
+What a person typed is quoted back only where it cannot be a token, and no message repeats any
+of an address: it may hold a password.
 """
 
 from __future__ import annotations
 
+import difflib
 import functools
 import ipaddress
 import re
+import tomllib
 import zoneinfo
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from exporter.config.invalid import Invalid, Unquoted, kind, nearest
+from exporter.messages import catalogue
 
-DURATION_PATTERN = (
-    r"^(?=[0-9])([0-9]{1,9}y)?([0-9]{1,9}w)?([0-9]{1,9}d)?([0-9]{1,9}h)?"
-    r"([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$"
+KEYS: dict[str, dict[str, dict[str, Any]]] = tomllib.loads(
+    Path(__file__).with_name("keys.toml").read_text(encoding="utf-8")
 )
-NAME_PATTERN = r"^[a-zA-Z0-9_.-]{1,128}$"
-PERCENT_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,6})? ?%$"
-LABEL_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
-VARIABLE_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
-SERVER_PATTERN = r"^([wW][vV])?[0-9]{4}$"
-URL_PATTERN = "^[hH][tT][tT][pP][sS]?://"
-SKILL_ID_PATTERN = r"^([0-9]{1,18}|all)$"
+"""What keys.toml says of each key, by the model that holds it."""
+TYPES = KEYS.pop("types")
 ALL_SKILLS = "all"
-TAKEN_LABELS = frozenset({"operation", "server", "timezone", "job", "instance"})
-
-_UNIT_MILLISECONDS = dict(
+_TAKEN_LABELS = frozenset({"operation", "server", "timezone", "job", "instance"})
+_NUMBERS = ("number", "float")
+_MILLISECONDS = dict(
     y=31_536_000_000, w=604_800_000, d=86_400_000, h=3_600_000, m=60_000, s=1_000, ms=1
 )
-_DURATION = re.compile(DURATION_PATTERN, re.ASCII)
-_DURATION_PART = re.compile(r"([0-9]+)(ms|[ywdhms])", re.ASCII)
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|[0-9a-z](?:[0-9a-z.-]*[0-9a-z])?)"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/[0-9a-z._~-]*)*)",
     re.ASCII | re.IGNORECASE,
 )
-_WOLKVOX_HOST = re.compile(r"(wv[0-9]{4})\.wolkvox\.com", re.ASCII)
+_LOOPBACK = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1")))
 _OFFSET = re.compile(
     r"(?:(?:utc|gmt|etc/gmt|etc/utc)\s*)?[-+]\s*[0-9]{1,2}(?::?[0-9]{2})?", re.I
 )
+# Tokens are long runs of letters and digits; no value worth quoting back is.
+_TOKEN_LIKE = re.compile(r"[0-9A-Za-z]{20,}")
+
+
+class Unquoted(str):
+    """A number with leading zeros and without quotes, such as 0013: text in YAML 1.2."""
+
+    __slots__ = ()
+
+
+class Invalid(ValueError):
+    """A value that cannot be used: the name of its message, and the details that go into it.
+
+    Some details have a meaning: `quoted` is shown in quotes, where it may be; `kind` is named
+    in the reader's language; of `nearest` and `example` a hint is made, where there is one.
+    """
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message, self.details = message, details
+
+    def __str__(self) -> str:
+        return self.text("en")
+
+    def text(self, language: str, *, variable: bool = False) -> str:
+        """Return the message; `variable`: for a person who writes environment variables."""
+        texts = catalogue(language)
+        words = {
+            name: value.text(language) if isinstance(value, Invalid) else value
+            for name, value in self.details.items()
+        }
+        if "quoted" in words:
+            words["quoted"] = shown(str(words["quoted"]), language)
+        if "kind" in words:
+            words["kind"] = texts[f"config.kind_{words['kind']}"]
+        for detail in ("nearest", "example"):
+            hint = texts[f"config.hint_{detail}"] if words.get(detail) else ""
+            words[f"hint_{detail}"] = hint.format_map(words)
+        key = f"config.{self.message}"
+        template = texts.get(f"{key}.variable", texts[key]) if variable else texts[key]
+        return template.format_map(words)
+
+
+def may_show(text: str) -> bool:
+    """Return whether a text may be repeated: it is neither long nor anything like a token."""
+    return len(text) <= 60 and not _TOKEN_LIKE.search(text)
+
+
+def shown(text: str, language: str) -> str:
+    """Quote what a person typed, where it may be repeated."""
+    if not may_show(text):
+        return catalogue(language)["config.this_text"]
+    return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) + '"'
+
+
+def kind(value: object) -> str:
+    """Return the kind of a YAML value, as a detail for a message."""
+    if isinstance(value, Unquoted):
+        return "number"
+    named = {type(None): "nothing", bool: "bool", int: "number", float: "float", str: "text"}
+    return named.get(type(value), "list" if isinstance(value, list) else "mapping")
+
+
+def nearest(
+    word: str, candidates: Iterable[str] | Mapping[str, str], cutoff: float = 0.6
+) -> str:
+    """Return the candidate that is nearest to a word, or nothing.
+
+    A mapping gives what is meant by each candidate; `cutoff` is how alike they are at least.
+    """
+    meant = candidates if isinstance(candidates, Mapping) else {one: one for one in candidates}
+    names = {name.casefold(): name for name in meant}
+    close = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=cutoff)
+    return meant[names[close[0]]] if close else ""
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """Return ` (did you mean "x"?)` for the nearest candidate, or nothing."""
+    found = nearest(word, candidates)
+    return f' (did you mean "{found}"?)' if found else ""
+
+
+def beside(loc: tuple[int | str, ...]) -> dict[str, dict[str, Any]]:
+    """Return the keys that may stand where a place of an operation is."""
+    model = "Operation"
+    for part in loc[:-1]:
+        held = KEYS[model].get(str(part), {}).get("type", "").strip("[]")
+        model = held if held in KEYS else model
+    return KEYS[model]
+
+
+# Texts and numbers -----------------------------------------------------------------------
 
 
 def given(value: object) -> object:
@@ -52,31 +142,75 @@ def given(value: object) -> object:
     return value
 
 
-def text(value: object) -> str:
-    """Take printable text of at most 1,000 characters."""
+def text(value: object, longest: int = 1000) -> str:
+    """Take printable text of at most so many characters."""
     if not isinstance(value, str):
-        raise Invalid(
-            "text_number" if kind(value) in {"number", "float"} else "text", kind=kind(value)
-        )
+        raise Invalid("text_number" if kind(value) in _NUMBERS else "text", kind=kind(value))
     if not value.strip():
         raise Invalid("text_empty")
-    if len(value) > 1000:
-        raise Invalid("text_long", limit="1,000")
+    if len(value) > longest:
+        raise Invalid("text_long", limit=f"{longest:,}")
     if not value.isprintable():
         raise Invalid("text_control")
     return str(value)
 
 
+short_text = functools.partial(text, longest=128)
+"""Take a name for people, or a channel."""
+
+
+def matches(kind_: str, value: str) -> bool:
+    """Return whether a text has the pattern of a type of keys.toml."""
+    return re.fullmatch(TYPES[kind_]["pattern"], value) is not None
+
+
+def _matching(kind_: str, value: object) -> str:
+    """Take text that has the pattern of a type; the message is called like the type."""
+    name = text(value)
+    if not matches(kind_, name):
+        raise Invalid(kind_, quoted=name)
+    return name
+
+
+operation_name = functools.partial(_matching, "name")
+"""Take a name for the label `operation`."""
+variable = functools.partial(_matching, "variable")
+"""Take the name of an environment variable; a token pasted there is not repeated."""
+
+
+def label_name(value: object) -> str:
+    """Take a Prometheus label name that no label of the exporter's own uses."""
+    if value in _TAKEN_LABELS:
+        raise Invalid("label_taken", label=value)
+    return _matching("label_name", value)
+
+
+def skill_id(value: object) -> str:
+    """Take a skill's number, quoted or not, or `all`; 4173 and "4173" are the same skill."""
+    if isinstance(value, Unquoted):
+        raise Invalid("skill_id_zeros")
+    if type(value) is int and value >= 0:
+        value = str(value)
+    if not isinstance(value, str) or not matches("skill_id", value):
+        raise Invalid("skill_id")
+    return value
+
+
+def skill_key(skill: str) -> str:
+    """Return what makes two ids the same skill: leading zeros do not count."""
+    return skill.lstrip("0") or "0"
+
+
 def duration(value: object) -> float:
     """Read a Prometheus duration (`300s`, `5m`, `1h30m`) as seconds."""
-    if kind(value) in {"number", "float"}:
+    if kind(value) in _NUMBERS:
         raise Invalid("duration_unit", number=value)
     if not isinstance(value, str):
         raise Invalid("duration_kind", kind=kind(value))
-    if not _DURATION.fullmatch(value):
+    if not matches("duration", value):
         raise Invalid("duration", quoted=value)
-    parts = _DURATION_PART.findall(value)
-    return sum(int(count) * _UNIT_MILLISECONDS[unit] for count, unit in parts) / 1000
+    parts = re.findall("([0-9]+)([a-z]+)", value)
+    return sum(int(count) * _MILLISECONDS[unit] for count, unit in parts) / 1000
 
 
 def format_duration(seconds: float) -> str:
@@ -84,14 +218,22 @@ def format_duration(seconds: float) -> str:
     rest = round(seconds * 1000)
     written = ""
     for unit in ("h", "m", "s", "ms"):
-        count, rest = divmod(rest, _UNIT_MILLISECONDS[unit])
+        count, rest = divmod(rest, _MILLISECONDS[unit])
         written += f"{count}{unit}" if count else ""
     return written or "0s"
 
 
+def threshold(value: object) -> int:
+    """Read the threshold of a service level: the API knows 10, 20 and 30 seconds."""
+    seconds = duration(value)
+    if seconds not in {10, 20, 30}:
+        raise Invalid("threshold")
+    return int(seconds)
+
+
 def percent(value: object) -> float:
     """Read `80%` or `99.5 %` as a ratio, 0.8 or 0.995."""
-    if kind(value) in {"number", "float"}:
+    if kind(value) in _NUMBERS:
         raise Invalid("percent_sign")
     if not isinstance(value, str) or not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})? ?%", value):
         raise Invalid("percent")
@@ -106,67 +248,7 @@ def format_percent(ratio: float) -> str:
     return f"{100 * ratio:.6f}".rstrip("0").rstrip(".") + "%"
 
 
-def threshold(value: object) -> int:
-    """Read the threshold of a service level: the API knows 10, 20 and 30 seconds."""
-    seconds = duration(value)
-    if seconds not in {10, 20, 30}:
-        raise Invalid("threshold")
-    return int(seconds)
-
-
-def variable(value: object) -> str:
-    """Take the name of an environment variable; a token pasted there is not repeated."""
-    name = text(value)
-    if not re.fullmatch(VARIABLE_PATTERN, name):
-        raise Invalid("variable")
-    return name
-
-
-def operation_name(value: object) -> str:
-    """Take a name for the label `operation`."""
-    name = text(value)
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise Invalid("name", quoted=name)
-    return name
-
-
-def skill_id(value: object) -> str:
-    """Take a skill's number, quoted or not, or `all`; 4173 and "4173" are the same skill."""
-    if isinstance(value, Unquoted):
-        raise Invalid("skill_id_zeros")
-    if type(value) is int and value >= 0:
-        value = str(value)
-    if not isinstance(value, str) or not re.fullmatch(SKILL_ID_PATTERN, value):
-        raise Invalid("skill_id")
-    return value
-
-
-def skill_key(skill: str) -> str:
-    """Return what makes two ids the same skill: leading zeros do not count."""
-    return skill.lstrip("0") or "0"
-
-
-def skill_name(value: object) -> str:
-    """Take a skill's name for people, or a channel."""
-    name = text(value)
-    if len(name) > 128:
-        raise Invalid("text_long", limit=128)
-    return name
-
-
-def label_name(value: object) -> str:
-    """Take a Prometheus label name that no label of the exporter's own uses."""
-    name = text(value)
-    if name in TAKEN_LABELS:
-        raise Invalid("label_taken", label=name)
-    if not re.fullmatch(LABEL_PATTERN, name) or name.startswith("__"):
-        raise Invalid("label_name")
-    return name
-
-
-@functools.cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
+_zones = functools.cache(zoneinfo.available_timezones)
 
 
 def timezone(value: object) -> ZoneInfo:
@@ -180,77 +262,50 @@ def timezone(value: object) -> ZoneInfo:
         return ZoneInfo(name)
     if _OFFSET.fullmatch(name.strip()):
         raise Invalid("timezone_offset", quoted=name)
-    places = sorted(zone for zone in _zones() if "/" in zone and not zone.startswith("Etc/"))
+    places = {zone: zone for zone in sorted(_zones()) if "/" in zone and zone[:4] != "Etc/"}
     cities = {zone.rpartition("/")[2].replace("_", " "): zone for zone in places}
     # Countries and abbreviations look like cities elsewhere: Colombia like Asia/Colombo.
-    hint = nearest(name, {**cities, **{zone: zone for zone in places}}, cutoff=0.82)
+    hint = nearest(name, cities | places, cutoff=0.82)
     raise Invalid("timezone", quoted=name, nearest=hint)
 
 
 # Addresses -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where an operation's API answers, and how people see it."""
-
-    base_url: str
-    server: str
-    host: str
-    loopback: bool
-
-
-def server(value: object) -> Endpoint:
-    """Read `0013` or `wv0013` as the address of Wolkvox's own server."""
+def server(value: object) -> str:
+    """Read `0013` or `wv0013` as the base URL of Wolkvox's own server."""
     if isinstance(value, (int, Unquoted)) and not isinstance(value, bool):
         written = value if isinstance(value, Unquoted) else f"{value:04d}"
         raise Invalid("server_number", written=written)
     name = text(value)
-    if not re.fullmatch(SERVER_PATTERN, name):
+    if not matches("server", name):
         raise Invalid("server_address" if "." in name or "/" in name else "server")
-    return url(f"https://wv{name[-4:]}.wolkvox.com/api/v2/")
+    return f"https://wv{name[-4:]}.wolkvox.com/api/v2/"
 
 
-def url(value: object) -> Endpoint:
+def url(value: object) -> str:
     """Read the base URL of an API: https, or http to a loopback address."""
     address = text(value)
-    found = _URL.fullmatch(address)
-    if found is None or not _is_port(found["port"]):
+    found = _parsed(address)
+    if found is None:
         raise Invalid(_why_no_url(address))
-    scheme, host = found["scheme"].lower(), found["host"].lower()
-    loopback = is_loopback(host)
-    if scheme == "http" and not loopback:
+    scheme, host, port = found["scheme"].lower(), found["host"].lower(), found["port"]
+    if scheme == "http" and not is_loopback(host.strip("[]")):
         raise Invalid("url_http")
-    if any(part in {".", ".."} for part in found["path"].split("/")):
+    if not {".", ".."}.isdisjoint(found["path"].split("/")):
         raise Invalid("url_dots")
-    default_port = "443" if scheme == "https" else "80"
-    port = "" if found["port"] in {None, default_port} else f":{int(found['port'])}"
-    path = found["path"].rstrip("/") + "/"
-    own = _WOLKVOX_HOST.fullmatch(host)
-    return Endpoint(
-        base_url=f"{scheme}://{host}{port}{path}",
-        server=own[1] if own and not port else f"{host}{port}",
-        host=host.strip("[]"),
-        loopback=loopback,
-    )
+    default = port is None or int(port) == (443 if scheme == "https" else 80)
+    return f"{scheme}://{host}{'' if default else f':{int(port)}'}{found['path'].rstrip('/')}/"
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host can only be this machine: 127.0.0.0/8, ::1 or localhost."""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.is_loopback
-    return address == ipaddress.IPv6Address("::1")
+def _parsed(address: str) -> re.Match[str] | None:
+    found = _URL.fullmatch(address)
+    return found if found and int(found["port"] or 443) in range(1, 65536) else None
 
 
 def _why_no_url(address: str) -> str:
     """Name the message about what keeps an address from being a base URL."""
-    if not re.match(r"https?://", address, re.IGNORECASE):
+    if not re.match(TYPES["url"]["pattern"], address):
         return "url_scheme"
     if "@" in address:
         return "url_user"
@@ -263,12 +318,26 @@ def proxy(value: object) -> str:
     if address.lower().startswith("socks"):
         raise Invalid("proxy_socks")
     credentials = r"(?:[0-9a-z._~!$&'()*+,;=%-]*(?::[0-9a-z._~!$&'()*+,;=%:-]*)?@)?"
-    bare = re.sub(f"^(https?://){credentials}", r"\1", address, flags=re.I | re.A)
-    found = _URL.fullmatch(bare)
-    if found is None or found["path"].strip("/") or not _is_port(found["port"]):
+    found = _parsed(re.sub(f"^(https?://){credentials}", r"\1", address, flags=re.I | re.A))
+    if found is None or found["path"].strip("/"):
         raise Invalid("proxy")
     return address
 
 
-def _is_port(written: str | None) -> bool:
-    return written is None or int(written) in range(1, 65536)
+def host_of(base_url: str) -> str:
+    """Return the host of a base URL, without port and brackets."""
+    return urlsplit(base_url).hostname or ""
+
+
+def server_of(base_url: str) -> str:
+    """Return the server of a base URL as people know it: wv0013, else the host and its port."""
+    address = urlsplit(base_url).netloc
+    return re.sub(r"^(wv[0-9]{4})\.wolkvox\.com$", r"\1", address)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host can only be this machine: 127.0.0.0/8, ::1 or localhost."""
+    try:
+        return any(ipaddress.ip_address(host) in network for network in _LOOPBACK)
+    except ValueError:
+        return host == "localhost"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from exporter.config.invalid import Invalid, Unquoted, may_show
+from exporter.config.values import Invalid, Unquoted, matches, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -41,6 +41,7 @@ _PARSER_WORDS = (
     ("flow", "yaml_bracket", True),
     ("tag", "yaml_tag", False),
     ("block", "yaml_indentation", False),
+    ("", "yaml_other", False),
 )
 
 
@@ -60,8 +61,15 @@ class Document:
         return self.lines.get(loc, 0)
 
     def problem(self, loc: Loc, reason: str, line: int = 0) -> Problem:
-        """Return a problem at a place of this file."""
-        return Problem(dotted(loc), reason, str(self.path), line or self.line(loc))
+        """Return a problem at a place of this file; inside of an operation it is named."""
+        found = Problem(dotted(loc), reason, str(self.path), line or self.line(loc))
+        if loc[:1] != ("operations",) or len(loc) < 2:
+            return found
+        own = self.value["operations"][loc[1]]
+        name = own.get("name") if isinstance(own, dict) else None
+        usable = isinstance(name, str) and matches("name", name) and may_show(name)
+        operation = f"operation {name}" if usable else f"operation #{int(loc[1]) + 1}"
+        return replace(found, path=dotted(loc[2:]), operation=operation)
 
 
 def dotted(loc: Loc) -> str:
@@ -88,7 +96,7 @@ def read_yaml(path: Path, language: str = "en") -> Document:
         wrong = error
     except yaml.MarkedYAMLError as error:
         wrong = _explained(error, text)
-    line = wrong.line if isinstance(wrong, _NoYaml) else 0
+    line = int(str(wrong.details.get("line", 0)))
     raise ConfigError([Problem("", wrong.text(language), str(path), line)])
 
 
@@ -107,32 +115,26 @@ def _content(path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _NoYaml("file_bytes", content.count(b"\n", 0, error.start)) from None
+        line = content.count(b"\n", 0, error.start) + 1
+        raise Invalid("file_bytes", line=line) from None
 
 
-class _NoYaml(Invalid):
-    """Where and why a file is no document for us; `line` and `column` count from 0 here."""
-
-    def __init__(self, message: str, line: int, column: int = 0) -> None:
-        super().__init__(message, column=column + 1)
-        self.line = line + 1
+def _at(message: str, mark: Any) -> Invalid:
+    """Return a problem at a place that the parser names; it counts from 0."""
+    return Invalid(message, line=mark.line + 1, column=mark.column + 1)
 
 
-def _at(message: str, mark: Any) -> _NoYaml:
-    return _NoYaml(message, mark.line, mark.column)
-
-
-def _explained(error: yaml.MarkedYAMLError, text: str) -> _NoYaml:
+def _explained(error: yaml.MarkedYAMLError, text: str) -> Invalid:
     """Say what the parser found in our own words; its end of a text may be a line too far."""
     mark: Any = error.problem_mark
     words = f"{error.context} {error.problem}"
-    known = (one for one in _PARSER_WORDS if one[0] in words)
-    _, message, begins = next(known, ("", "yaml_other", False))
+    message, begins = next(one[1:] for one in _PARSER_WORDS if one[0] in words)
     begin: Any = error.context_mark or mark if begins else mark
     lines = text.rstrip("\n").split("\n")
     if lines[min(mark.line, len(lines) - 1)].startswith("\t", mark.column):
         message, begin = "yaml_tab", mark
-    return _NoYaml(message, min(begin.line, len(lines) - 1), begin.column)
+    line = min(begin.line + 1, len(lines))
+    return Invalid(message, line=line, column=begin.column + 1)
 
 
 class _Composer:
@@ -140,7 +142,7 @@ class _Composer:
 
     def __init__(self, text: str) -> None:
         if odd := _NOT_TEXT.search(text):
-            raise _NoYaml("yaml_character", text.count("\n", 0, odd.start()))
+            raise Invalid("yaml_character", line=text.count("\n", 0, odd.start()) + 1)
         self._events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
         self._anchors: dict[str, tuple[object, int]] = {}
         self._nodes = self._aliased = 0
@@ -197,6 +199,7 @@ class _Composer:
     def _mapping(self, loc: Loc) -> dict[str, object]:
         found: dict[str, object] = {}
         merged: list[Any] = []
+        event: Any
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             mark: Any = event.start_mark
             if not isinstance(event, yaml.ScalarEvent):
@@ -242,7 +245,14 @@ def plain(text: str) -> object:
     return float(text) if _DECIMAL.fullmatch(text) else text
 
 
-def write_yaml(data: object) -> str:
+def write_yaml(data: object, **style: Any) -> str:
     """Write plain data as YAML for people, in the order of its keys."""
-    text: str = yaml.dump(data, Dumper=DUMPER, allow_unicode=True, sort_keys=False, width=100)
+    style = {"width": 100, **style, "allow_unicode": True, "sort_keys": False}
+    text: str = yaml.dump(data, Dumper=DUMPER, **style)
     return text
+
+
+def as_yaml(value: object) -> str:
+    """Write an example as it would stand in the file, on one line."""
+    text = write_yaml(value, width=1000, default_flow_style=True)
+    return text.removesuffix("...\n").strip()

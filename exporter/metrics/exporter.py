@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
-    generate_latest,
 )
 
-from exporter.metrics.page import Block, MetricsPage
-from exporter.metrics.render import labels, number, openmetrics_of
+from exporter.metrics.page import Block, MetricsPage, encoded, exposition, labels, line
 from exporter.sharding import WHOLE, Shard
 
 
@@ -33,7 +32,7 @@ class ExporterTelemetry:
         loaded_at: float,
         shard: Shard = WHOLE,
         dropped: Callable[[], int] = int,
-        process: Callable[[bool], bytes] | None = None,
+        process: Callable[[bool], bytes] = lambda openmetrics: b"",
     ) -> None:
         self._page = page
         self._shard = shard
@@ -78,38 +77,27 @@ class ExporterTelemetry:
             "storage_writable": self.writable,
             "tls_handshake_failures_total": self._handshake_failures,
             "log_lines_dropped_total": self._log_lines_dropped,
-            f"build_info{{{self._build}}}": 1,
             "shard_index": self._shard.index,
             "shards": self._shard.total,
             "config_last_reload_successful": successful,
             "config_last_reload_success_timestamp_seconds": at,
         }
-        named = {f"wolkvox_exporter_{name}": value for name, value in values.items()}
-        return Block(
-            {
-                name.partition("{")[0]: f"{name} {number(value)}\n"
-                for name, value in named.items()
-            }
-        )
+        own = "wolkvox_exporter_"
+        lines = {f"{own}{name}": line(f"{own}{name}", "", one) for name, one in values.items()}
+        lines[f"{own}build_info"] = line(f"{own}build_info", self._build, 1)
+        return Block(encoded(lines))
 
     def _tail(self, openmetrics: bool) -> bytes:
         dropped = self._dropped()
         if dropped != self._log_lines_dropped:
             self._log_lines_dropped = dropped
             self._changed()
-        return self._process(openmetrics) if self._process else b""
+        return self._process(openmetrics)
 
 
-class ProcessMetrics:
-    """`process_*` and `python_*` as the library collects and writes them."""
-
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self._registry)
-
-    def __call__(self, openmetrics: bool) -> bytes:
-        """The families in one of the formats, without the closing line of OpenMetrics."""
-        return (
-            openmetrics_of(self._registry) if openmetrics else generate_latest(self._registry)
-        )
+def process_metrics() -> Callable[[bool], bytes]:
+    """`process_*` and `python_*` as the library collects and writes them at each call."""
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return partial(exposition, registry)

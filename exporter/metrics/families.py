@@ -22,6 +22,8 @@ REPORT = ("operation", "report")
 _POLLED = "From a poll every interval (wolkvox_poll_interval_seconds), not from the scrape."
 _DAY = f"Day total of the window (today so far, or the whole of yesterday). {_POLLED}"
 _NO_SUM = "Never add skill_id all to single skills."
+_DAYS, _SLA, _STATE = "Counters over the days", "Targets", "State of the polling"
+_API, _SELF = "Calls to the API", "The exporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,39 +71,10 @@ SKILL_FAMILIES = tuple(
 )
 
 COUNTER_FAMILIES = (
-    Family(
-        "wolkvox_skill_offered_interactions_total",
-        "counter",
-        PAIR,
-        "Interactions that came in (skill_11 field inbound_calls), accumulated over the days "
-        f"from the differences between polls. {_NO_SUM} {_POLLED}",
-        "`inbound_calls`, accumulated",
-        "Counters over the days",
-    ),
-    Family(
-        "wolkvox_skill_answer_wait_seconds",
-        "histogram",
-        PAIR,
-        "Wait of the answered interactions: buckets from service_level_10/20/30seg x "
-        "inbound_calls, count from answer_calls, sum from asa x answer_calls. The service "
-        "level is a bucket over wolkvox_skill_offered_interactions_total, not over _count. "
-        f"{_POLLED}",
-        "buckets: `service_level_NNseg` x `inbound_calls`; count: `answer_calls`; "
-        "sum: `asa` x `answer_calls`",
-        "Counters over the days",
-    ),
-    Family(
-        "wolkvox_skill_abandon_wait_seconds",
-        "summary",
-        PAIR,
-        "Wait of the abandoned interactions: count from abandon_calls, sum from ata x "
-        f"abandon_calls. {_POLLED}",
-        "count: `abandon_calls`; sum: `ata` x `abandon_calls`",
-        "Counters over the days",
-    ),
-)
-
-_SLA = "Targets"
+    Family("wolkvox_skill_offered_interactions_total", "counter", PAIR, f"Interactions that came in (skill_11 field inbound_calls), accumulated over the days from the differences between polls. {_NO_SUM} {_POLLED}", "`inbound_calls`, accumulated", _DAYS),
+    Family("wolkvox_skill_answer_wait_seconds", "histogram", PAIR, f"Wait of the answered interactions: buckets from service_level_10/20/30seg x inbound_calls, count from answer_calls, sum from asa x answer_calls. The service level is a bucket over wolkvox_skill_offered_interactions_total, not over _count. {_POLLED}", "buckets: `service_level_NNseg` x `inbound_calls`; count: `answer_calls`; sum: `asa` x `answer_calls`", _DAYS),
+    Family("wolkvox_skill_abandon_wait_seconds", "summary", PAIR, f"Wait of the abandoned interactions: count from abandon_calls, sum from ata x abandon_calls. {_POLLED}", "count: `abandon_calls`; sum: `ata` x `abandon_calls`", _DAYS),
+)  # fmt: skip
 
 
 def _sla(name: str, labels: tuple[str, ...], text: str, key: str) -> Family:
@@ -116,8 +89,6 @@ SLA_FAMILIES = (
     _sla("min_interactions", PAIR, "Interactions in 30 minutes below which no alert on a ratio fires", "sla.min_interactions"),
     _sla("open", PAIR, "1 in the opening hours of the target in the operation's time zone, else 0, judged at the scrape; 1 without hours", "sla.hours"),
 )  # fmt: skip
-
-_STATE, _API, _SELF = "State of the polling", "Calls to the API", "The exporter"
 
 QUERY_FAMILIES = (
     _own("up", "gauge", QUERY, "1 if the last attempt of the query succeeded (no rows is a success), else 0.", _STATE),

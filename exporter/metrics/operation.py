@@ -15,15 +15,13 @@ from itertools import accumulate
 
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
-from exporter.metrics.page import Block, MetricsPage
+from exporter.metrics.page import Block, MetricsPage, encoded, labels, line
 from exporter.metrics.query import PARTS, QueryRenderer
-from exporter.metrics.render import labels, number
 from exporter.polling.limits import PAUSING
 from exporter.polling.status import Timing
-from exporter.state.models import QueryKey, QueryStatus, Snapshot
+from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import FIELDS
-from exporter.wolkvox.information import TokenInfo
-from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.report import SkillReport, TokenInfo
 
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _BOUNDS = (*(str(bound) for bound in DURATION_BOUNDS), "+Inf")
@@ -44,17 +42,14 @@ class _Requests:
 
 
 class OperationTelemetry:
-    """Implements `polling.status.Observer` for one operation: counts, and shows it.
+    """Counts and shows what the poll loop of one operation reports; every call returns at once.
 
     Nothing is shown before `configure`; afterwards each report in use has every failure
     reason from the start with 0.
     """
 
     def __init__(
-        self,
-        name: str,
-        page: MetricsPage,
-        snapshot: Snapshot,
+        self, name: str, page: MetricsPage, snapshot: dict[QueryKey, QueryStatus]
     ) -> None:
         self._name = name
         self._label = labels({"operation": name})
@@ -62,12 +57,10 @@ class OperationTelemetry:
         self._snapshot = snapshot
         self._requests: dict[str, _Requests] = {}
         self._unreadable = dict.fromkeys(FIELDS, 0)
-        self._dropped = 0
-        self._held = 0
-        self._timing: Timing | None = None
+        self._values: dict[str, float | None] = {
+            "daily_requests_used": 0, "series_dropped_total": 0, "held_answers_total": 0
+        }  # fmt: skip
         self._paused: Reason | None = None
-        self._budget: tuple[int, int | None] = (0, None)
-        self._token: TokenInfo | None = None
         self._reports: tuple[str, ...] = ()
         self._info = ""
         self._renderer: QueryRenderer | None = None
@@ -86,20 +79,20 @@ class OperationTelemetry:
         for report in reports:
             self._requests.setdefault(report, _Requests())
         if "token_info" not in reports:
-            self._token = None
+            self.token_info(None)
         self._changed()
         self._page.put((self._name, _HOURS), self._poll_open(hours, self._page.epoch()))
 
     def publish(self, status: QueryStatus) -> None:
         """Render a query's new status and swap it in."""
-        self._snapshot.publish(status)
+        self._snapshot[status.key] = status
         if self._renderer is not None:
             for scope, block in self._renderer.blocks(status, self._page.epoch()).items():
                 self._page.put(scope, block)
 
     def forget(self, key: QueryKey) -> None:
         """Drop a query's series and status."""
-        self._snapshot.forget(key)
+        self._snapshot.pop(key, None)
         for part in PARTS:
             self._page.drop((key.operation, key.skill_id, part))
 
@@ -111,7 +104,7 @@ class OperationTelemetry:
 
     def queries(self) -> list[QueryKey]:
         """The queries that are shown."""
-        return [status.key for status in self._snapshot if status.key.operation == self._name]
+        return [key for key in self._snapshot if key.operation == self._name]
 
     def end(self) -> None:
         """Drop everything of an operation that the configuration no longer names."""
@@ -142,14 +135,18 @@ class OperationTelemetry:
         """Count what could not be read, and the rows that were dropped and held back."""
         for error in report.errors:
             self._unreadable[error.field] = self._unreadable.get(error.field, 0) + 1
-        self._dropped += report.dropped
-        self._held += held
-        self._changed()
+        self._set(
+            series_dropped_total=(self._values["series_dropped_total"] or 0) + report.dropped,
+            held_answers_total=(self._values["held_answers_total"] or 0) + held,
+        )
 
     def timing(self, timing: Timing) -> None:
         """Take over the interval in force, the cycle and the lag."""
-        self._timing = timing
-        self._changed()
+        self._set(
+            poll_interval_seconds=timing.interval,
+            poll_cycle_seconds=timing.cycle,
+            poll_lag_seconds=timing.lag,
+        )
 
     def paused(self, reason: Reason | None) -> None:
         """Show why the operation waits, if it does."""
@@ -158,12 +155,21 @@ class OperationTelemetry:
 
     def budget(self, used: int, limit: int | None) -> None:
         """Take over the calls of the day."""
-        self._budget = (used, limit)
-        self._changed()
+        self._set(daily_requests_used=used, daily_requests_limit=limit)
 
     def token_info(self, info: TokenInfo | None) -> None:
         """Take over what the platform says of the token, or forget it."""
-        self._token = info
+        info = info or TokenInfo(None, None, None, None)
+        self._set(
+            token_limit=info.limit,
+            token_used_today=info.used,
+            token_used_today_all_tokens=info.used_all,
+            token_available=info.available,
+        )
+
+    def _set(self, **values: float | None) -> None:
+        """Take over metrics with no further label; None: not known, or not in use."""
+        self._values |= values
         self._changed()
 
     # Rendering, at a scrape ----------------------------------------------------------------
@@ -173,73 +179,39 @@ class OperationTelemetry:
             self._page.mark_stale((self._name,), self._block)
 
     def _block(self) -> Block:
+        own = self._label
         lines = {
-            name: f"{name}{{{self._label}}} {number(value)}\n"
-            for name, value in self._values().items()
+            f"wolkvox_{name}": line(f"wolkvox_{name}", own, value)
+            for name, value in self._values.items()
             if value is not None
         }
-        lines["wolkvox_operation_info"] = f"wolkvox_operation_info{{{self._info}}} 1.0\n"
+        lines["wolkvox_operation_info"] = line("wolkvox_operation_info", self._info, 1)
         lines["wolkvox_paused"] = "".join(
-            f'wolkvox_paused{{{self._label},reason="{one}"}} {number(one is self._paused)}\n'
+            line("wolkvox_paused", f'{own},reason="{one}"', one is self._paused)
             for one in PAUSING
         )
         lines["wolkvox_parse_errors_total"] = "".join(
-            f'wolkvox_parse_errors_total{{field="{name}",{self._label}}} {number(count)}\n'
+            line("wolkvox_parse_errors_total", f'field="{name}",{own}', count)
             for name, count in self._unreadable.items()
         )
-        return Block(lines | self._request_lines())
-
-    def _values(self) -> dict[str, float | None]:
-        """The metrics with no further label; None: not known, or not in use."""
-        used, limit = self._budget
-        values: dict[str, float | None] = {
-            "wolkvox_daily_requests_used": used,
-            "wolkvox_daily_requests_limit": limit,
-            "wolkvox_series_dropped_total": self._dropped,
-            "wolkvox_held_answers_total": self._held,
-        }
-        if timing := self._timing:
-            values |= {
-                "wolkvox_poll_interval_seconds": timing.interval,
-                "wolkvox_poll_cycle_seconds": timing.cycle,
-                "wolkvox_poll_lag_seconds": timing.lag,
-            }
-        if token := self._token:
-            values |= {
-                "wolkvox_token_limit": token.limit,
-                "wolkvox_token_used_today": token.used,
-                "wolkvox_token_used_today_all_tokens": token.used_all,
-                "wolkvox_token_available": token.available,
-            }
-        return values
+        return Block(encoded(lines | self._request_lines()))
 
     def _request_lines(self) -> dict[str, str]:
-        sent, failures, durations = [], [], []
+        sent = failures = durations = ""
         for report in self._reports:
-            one = self._requests[report]
-            own, label = self._label, f'{self._label},report="{report}"'
-            sent.append(f"{_REQUESTS}{{{label}}} {number(one.sent)}\n")
-            failures += [
-                f'{_FAILURES}{{{own},reason="{reason}",report="{report}"}} {number(count)}\n'
-                for reason, count in one.failed.items()
-            ]
-            durations += [
-                f'{_DURATION}_bucket{{le="{bound}",{label}}} {number(count)}\n'
-                for bound, count in zip(_BOUNDS, accumulate(one.durations), strict=True)
-            ]
-            durations += [
-                f"{_DURATION}_count{{{label}}} {number(sum(one.durations))}\n",
-                f"{_DURATION}_sum{{{label}}} {number(one.seconds)}\n",
-            ]
-        return {
-            _REQUESTS: "".join(sent),
-            _FAILURES: "".join(failures),
-            _DURATION: "".join(durations),
-        }
+            one, own = self._requests[report], self._label
+            label = f'{own},report="{report}"'
+            sent += line(_REQUESTS, label, one.sent)
+            for reason, count in one.failed.items():
+                failures += line(_FAILURES, f'{own},reason="{reason}",report="{report}"', count)
+            for bound, count in zip(_BOUNDS, accumulate(one.durations), strict=True):
+                durations += line(f"{_DURATION}_bucket", f'le="{bound}",{label}', count)
+            durations += line(f"{_DURATION}_count", label, sum(one.durations))
+            durations += line(f"{_DURATION}_sum", label, one.seconds)
+        return {_REQUESTS: sent, _FAILURES: failures, _DURATION: durations}
 
     def _poll_open(self, hours: OpenHours, now: float) -> Block:
         is_open, until = hours.state(now)
-        line = f"wolkvox_poll_open{{{self._label}}} {number(is_open)}\n"
+        lines = {"wolkvox_poll_open": line("wolkvox_poll_open", self._label, is_open)}
         renew = partial(self._poll_open, hours)
-        until = math.inf if until is None else until
-        return Block({"wolkvox_poll_open": line}, until, now, renew)
+        return Block(encoded(lines), math.inf if until is None else until, now, renew)

@@ -6,31 +6,33 @@ compresses them. What that costs at 58,000 lines (8 MB, 1,000 skills), in millis
 core, and what it is compared with:
 
     rendering every line                     230    one query, when its result comes: 0.2
-    joining the blocks                        13
+    joining the blocks                        20
     gzip of the page by isal (ISA-L)           5    by zlib at its fastest: 24
-    a scrape after a result, text, gzip   15, 21    by prometheus_client: 600, 780
-    a scrape without one                   4, 10
+    generate_latest of prometheus_client     600
 
-So the page is joined and compressed anew, and neither is done in parts. Where no result
-came, the order of the lines stands and only the process metrics at the end are new.
+So the page is joined and compressed anew, and neither is done in parts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from isal import isal_zlib
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
-from exporter.metrics.families import TABLE
-from exporter.metrics.render import header_openmetrics, header_text
+from exporter.metrics.families import TABLE, Family
 
 Scope = tuple[str, ...]
 """(operation, skill id, part) of a query, (operation,), or () of the exporter itself."""
 
-# What changes by itself is read at most so often, in seconds: a scrape by Prometheus always
-# finds it fresh, and a storm of scrapes finds a page that is ready.
+# A page holds so long, in seconds: a scrape by Prometheus always finds what changes by itself
+# fresh, and a storm of scrapes finds a page that is ready.
 READ_EVERY = 1.0
 _LEVEL, _GZIP = 2, 16 + isal_zlib.MAX_WBITS
 
@@ -42,78 +44,48 @@ class Block:
     At any other moment `renew` makes the block that is shown; without it nothing is.
     """
 
-    lines: Mapping[str, str]
+    lines: Mapping[str, bytes]
     until: float = math.inf
     since: float = -math.inf
     renew: Callable[[float], Block] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A block as it is kept: as bytes."""
-
-    lines: Mapping[str, bytes]
-    until: float
-    since: float
-    renew: Callable[[float], Block] | None
-
-
 @dataclass(slots=True)
-class _Format:
-    """The page in one format as it was last: the lines of the blocks, and `tail` behind them.
+class _Joined:
+    """The page in one format, as it stands from epoch `since` until `until`."""
 
-    `parts` hold until the blocks' version changes or a moment outside [`since`, `until`). The
-    page itself is put together when it is asked for.
-    """
-
-    openmetrics: bool
-    headers: Mapping[str, bytes]
-    version: int = -1
-    since: float = math.inf
-    until: float = -math.inf
-    parts: Sequence[bytes] = ()
-    tail: bytes = b""
-    read_at: float = -math.inf
-    plain: bytes | None = None
-    gzip: bytes | None = None
+    plain: bytes
+    since: float
+    until: float
+    gzip: bytes = b""
 
 
 class MetricsPage:
     """What is shown, by scope, in both formats.
 
     `tail` returns lines that stand behind all others and change by themselves, in OpenMetrics
-    or in the text format. It is read before a page is put together, once in READ_EVERY at
-    most.
+    or in the text format. It is read before a page is put together.
     """
 
     def __init__(
         self,
         epoch: Callable[[], float],
-        tail: Callable[[bool], bytes] | None = None,
+        tail: Callable[[bool], bytes] = lambda openmetrics: b"",
     ) -> None:
         self.epoch = epoch
         self.tail = tail
-        self._text = _Format(False, {one.name: header_text(one) for one in TABLE})
-        self._openmetrics = _Format(True, {one.name: header_openmetrics(one) for one in TABLE})
-        self._shown: dict[Scope, _Shown] = {}
+        self._headers = [
+            {one.name: header(one, form) for one in TABLE} for form in (False, True)
+        ]
+        self._blocks: dict[Scope, Block] = {}
         self._stale: dict[Scope, Callable[[], Block]] = {}
-        self._order: list[Scope] | None = []
-        self._version = 0
+        self._joined: dict[bool, _Joined] = {}
 
     def put(self, scope: Scope, block: Block) -> None:
-        """Replace what a scope shows, whole.
-
-        Half a surrogate pair, which no text of ours holds (see `wolkvox.text`), becomes a
-        question mark.
-        """
+        """Replace what a scope shows, whole."""
         self._stale.pop(scope, None)
-        if scope not in self._shown:
-            self._order = None
-        lines = {
-            name: text.encode("utf-8", "replace") for name, text in block.lines.items() if text
-        }
-        self._shown[scope] = _Shown(lines, block.until, block.since, block.renew)
-        self._version += 1
+        self._blocks[scope] = block
+        self._joined.clear()
 
     def mark_stale(self, scope: Scope, render: Callable[[], Block]) -> None:
         """Replace what a scope shows at the next scrape, by what `render` returns then.
@@ -121,13 +93,13 @@ class MetricsPage:
         For what changes many times between two scrapes: it is rendered once.
         """
         self._stale[scope] = render
+        self._joined.clear()
 
     def drop(self, scope: Scope) -> None:
         """Show a scope no longer; a scope that is not there is no error."""
         self._stale.pop(scope, None)
-        if self._shown.pop(scope, None) is not None:
-            self._order = None
-            self._version += 1
+        self._blocks.pop(scope, None)
+        self._joined.clear()
 
     def render(self, openmetrics: bool = False, gzip: bool = False) -> bytes:
         """Return the page in OpenMetrics 1.0 or in the text format 0.0.4.
@@ -135,45 +107,78 @@ class MetricsPage:
         With `gzip` as one gzip member.
         """
         now = self.epoch()
-        kept = self._openmetrics if openmetrics else self._text
-        if self._bring_up_to_date(kept, now):
-            kept.plain = kept.gzip = None
-        if kept.plain is None:
-            kept.plain = b"".join([*kept.parts, kept.tail])
-        if not gzip:
-            return kept.plain
-        if kept.gzip is None:
-            kept.gzip = isal_zlib.compress(kept.plain, _LEVEL, _GZIP)
-        return kept.gzip
+        page = self._joined.get(openmetrics)
+        if page is None or not page.since <= now < page.until:
+            page = self._join(openmetrics, now)
+            self._joined[openmetrics] = page
+        if gzip and not page.gzip:
+            page.gzip = isal_zlib.compress(page.plain, _LEVEL, _GZIP)
+        return page.gzip if gzip else page.plain
 
-    def _bring_up_to_date(self, kept: _Format, now: float) -> bool:
-        """Whether anything was read or joined anew."""
-        due = not 0.0 <= now - kept.read_at < READ_EVERY
-        if due:
-            tail = self.tail(kept.openmetrics) if self.tail else b""
-            kept.tail = tail + b"# EOF\n" if kept.openmetrics else tail
-            kept.read_at = now
+    def _join(self, openmetrics: bool, now: float) -> _Joined:
+        tail = self.tail(openmetrics) + (b"# EOF\n" if openmetrics else b"")
         for scope, render in [*self._stale.items()]:
             self.put(scope, render())  # which also forgets that it was stale
-        if kept.version == self._version and kept.since <= now < kept.until:
-            return due
-        self._join(kept, now)
-        return True
-
-    def _join(self, kept: _Format, now: float) -> None:
-        if self._order is None:
-            self._order = sorted(self._shown)
-        kept.since, kept.until = now, math.inf
-        families: dict[str, list[bytes]] = {name: [] for name in kept.headers}
-        for scope in self._order:
-            shown = self._shown[scope]
-            if shown.renew is not None and not shown.since <= now < shown.until:
-                self.put(scope, shown.renew(now))
-                shown = self._shown[scope]
-            if shown.since <= now < shown.until:
-                kept.until = min(kept.until, shown.until)
-                for name, lines in shown.lines.items():
+        until = now + READ_EVERY
+        families = {name: [header] for name, header in self._headers[openmetrics].items()}
+        for scope in sorted(self._blocks):
+            block = self._blocks[scope]
+            if block.renew is not None and not block.since <= now < block.until:
+                block = block.renew(now)
+                self.put(scope, block)
+            if block.since <= now < block.until:
+                until = min(until, block.until)
+                for name, lines in block.lines.items():
                     families[name].append(lines)
-        used = [name for name, lines in families.items() if lines]
-        kept.parts = [part for name in used for part in (kept.headers[name], *families[name])]
-        kept.version = self._version
+        parts = [part for found in families.values() if len(found) > 1 for part in found]
+        return _Joined(b"".join([*parts, tail]), now, until)
+
+
+# Lines as the formats write them -----------------------------------------------------------
+
+_number: Callable[[float], str] = floatToGoString  # which has no types
+ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
+"""What `str.translate` makes of a label value between its quotes."""
+
+
+def labels(values: Mapping[str, str]) -> str:
+    """Labels as they stand between the braces, in the order of their names."""
+    return ",".join([f'{name}="{values[name].translate(ESCAPES)}"' for name in sorted(values)])
+
+
+def line(name: str, within: str, value: float) -> str:
+    """One sample with labels as `labels` writes them, or without any."""
+    braces = f"{{{within}}}" if within else ""
+    return f"{name}{braces} {_number(value)}\n"
+
+
+def encoded(lines: Mapping[str, str]) -> dict[str, bytes]:
+    """Lines by family as bytes; a family without any is left out.
+
+    Half a surrogate pair, which no text of ours holds (see `wolkvox.text`), becomes a
+    question mark.
+    """
+    return {name: text.encode("utf-8", "replace") for name, text in lines.items() if text}
+
+
+def exposition(collector: Collector, openmetrics: bool) -> bytes:
+    """What a collector (or a registry) holds, without the last line of OpenMetrics."""
+    if not openmetrics:
+        return generate_latest(collector)
+    text: bytes = generate_openmetrics(collector)  # type: ignore[no-untyped-call]
+    return text.removesuffix(b"# EOF\n")
+
+
+def header(family: Family, openmetrics: bool) -> bytes:
+    """HELP and TYPE of a family."""
+    return exposition(_Empty(family), openmetrics)
+
+
+class _Empty(Collector):
+    """A family without samples, as the library's renderers take it."""
+
+    def __init__(self, family: Family) -> None:
+        self._metric = Metric(family.base, family.help, family.kind)
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._metric,)

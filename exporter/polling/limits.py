@@ -176,34 +176,23 @@ def token_backoff(failures: int, interval: float) -> float:
     return float(min(max(HOUR, interval), interval * 2.0 ** min(failures - 1, 30)))
 
 
-def open_day(stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo) -> date | None:
-    """The finished day that a query is yet to ask for as a whole, by what is kept of it."""
+def day_to_close(
+    stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo
+) -> date | None:
+    """The finished day that a query must ask for as a whole next, if there is one.
+
+    Without an attempt there is nothing to close; after several midnights only yesterday is
+    closed; after three tries the new day goes first.
+    """
     # A probe may have asked since midnight: the last answer then tells of the day before.
     moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
-    last = datetime.fromtimestamp(min(moments), zone).date() if moments else None
-    today, tried, tries = now.astimezone(zone).date(), stored.closing_day, stored.closing_tries
-    return day_to_close(today, last, memory.closed, tried, tries)
-
-
-def day_to_close(
-    today: date,
-    last_attempt: date | None,
-    closed: date | None,
-    tried: date | None,
-    tries: int,
-) -> date | None:
-    """The finished day that the next request must ask for as a whole, if there is one.
-
-    `last_attempt` is the local day of the query's last attempt: without one there is
-    nothing to close. After several midnights only yesterday is closed. After three tries
-    the new day goes first.
-    """
-    yesterday = today - timedelta(days=1)
-    if last_attempt is None or (last_attempt > yesterday and tried != yesterday):
+    if not moments:
         return None
-    if closed is not None and closed >= yesterday:
-        return None
-    if tried == yesterday and tries >= CLOSING_TRIES:
+    last = datetime.fromtimestamp(min(moments), zone).date()
+    yesterday = now.astimezone(zone).date() - timedelta(days=1)
+    tries = stored.closing_tries if stored.closing_day == yesterday else 0
+    closed = memory.closed is not None and memory.closed >= yesterday
+    if closed or tries >= CLOSING_TRIES or (last > yesterday and not tries):
         return None
     return yesterday
 
@@ -260,7 +249,7 @@ def pause_after(
     now: float,
     asked_on: date,
     interval: float,
-    digest: str,
+    digest: str | None,
 ) -> Pause | None:
     """The pause in force after an attempt; `error` is None where it had an answer.
 
@@ -310,18 +299,15 @@ class Budget:
     demands: dict[str, Demand] = field(default_factory=dict)
     _used: int = 0
     _day: date | None = None
-    _whole_day: tuple[date, float] | None = None
     _taken: dict[tuple[str, str], Load] = field(default_factory=dict)
 
     def set_demand(self, operation: str, demand: Demand) -> None:
         """Take over the requests of an operation (again after a discovery)."""
         self.demands[operation] = demand
-        self._whole_day = None
 
     def drop_demand(self, operation: str) -> None:
         """Forget an operation that has ended."""
         self.demands.pop(operation, None)
-        self._whole_day = None
         self.keep_taken(operation, ())
 
     def note_taken(self, operation: str, query: str, interval: float, seconds: float) -> None:
@@ -356,21 +342,14 @@ class Budget:
         occupied = (stretch([*loads], 0, 1) or 0.0) if busy > 1 else 0.0
         if self.ceiling is None:
             return Limits(0.0, 0.0, left, occupied)
+        start = day_start(today, self.zone)
+        # Where polling is closed at midnight, closing the day comes on top.
+        closing = sum(
+            len(one.intervals) for one in self.demands.values() if one.hours.wait(start) > 0
+        )
+        lasting = self._fit(self.ceiling - closing, start, end, 1.0)
         rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY)
-        return Limits(self._lasting(self.ceiling, today, end), rest, left, occupied)
-
-    def _lasting(self, ceiling: int, today: date, end: datetime) -> float:
-        if self._whole_day is None or self._whole_day[0] != today:
-            start = day_start(today, self.zone)
-            # Where polling is closed at midnight, closing the day comes on top.
-            closing = sum(
-                len(demand.intervals)
-                for demand in self.demands.values()
-                if demand.hours.wait(start) > 0
-            )
-            whole = self._fit(ceiling - closing, start, end, share=1.0)
-            self._whole_day = (today, whole)
-        return self._whole_day[1]
+        return Limits(lasting, rest, left, occupied)
 
     def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
         demands = self.demands.values()

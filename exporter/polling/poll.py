@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
@@ -20,7 +20,7 @@ from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
 from exporter.polling.limits import HeldBack, Pause, Wait, Why
 from exporter.polling.request import TOKEN_INFO, Request, Requests, Token, read_token
-from exporter.polling.status import Observer, PollStatus, StorageHealth
+from exporter.polling.status import PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
 from exporter.state.models import (
     OperationStatus,
@@ -34,59 +34,74 @@ from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
+if TYPE_CHECKING:
+    from exporter.metrics.operation import OperationTelemetry
+
 LONGEST_IDLE = 15.0  # seconds: how late a changed token or clock is noticed at most
 STORAGE_RETRY = 30.0
 _TICK = 1e-4  # seconds: moments that are nearer to each other are the same
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """What a poll loop is given; `grace` is added to the slots that a process before left."""
-
-    requests: Requests
-    rng: random.Random
-    observer: Observer
-    health: StorageHealth
-    grace: float
-
-
 class Poller:
-    """Polls the queries of one operation, one after the other, each at its slot."""
+    """Polls the queries of one operation, one after the other, each at its slot.
 
-    def __init__(self, operation: Operation, given: Dependencies) -> None:
-        requests = self._requests = given.requests
-        self.operation = operation
+    `grace` is added to the slots that a process before left, in seconds.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        requests: Requests,
+        telemetry: OperationTelemetry,
+        health: StorageHealth,
+        *,
+        rng: random.Random,
+        grace: float,
+    ) -> None:
+        self.operation, self.requests = operation, requests
         self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
         self._token = operation.token
-        self._rng, self._health, self._observer = given.rng, given.health, given.observer
+        self._rng, self._health, self._telemetry = rng, health, telemetry
         self.hours = OpenHours(operation.poll_hours, operation.timezone)
-        self._tasks = TaskList(operation, self._row, self._clock, requests.state, given.grace)
-        self._status = PollStatus(operation, self.budget, self._clock, given.observer)
+        self._tasks = TaskList(operation, self._row, self._clock, requests.state, grace)
+        self._status = PollStatus(operation, self.budget, self._clock, telemetry)
         self._pause: Pause | None = None
         self._pause_ends = 0.0
         self._retired = False
         self._asleep: asyncio.Task[Any] | None = None
-        self.beat = self._clock.monotonic()
+        self._beat = self._clock.monotonic()
         self.restored = asyncio.Event()
         self.standing = OperationStatus(operation.interval, 0, self.budget.ceiling, 0.0)
 
     # The loop ----------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Poll until retired; nothing that the API or the disk does ends it."""
+    async def run(
+        self, earlier: Collection[asyncio.Task[None]], begin: Callable[[], None]
+    ) -> None:
+        """Poll until retired; nothing that the API or the disk does ends it.
+
+        It waits for the loops before, which may ask the same, and then calls `begin`.
+        """
+        if earlier:
+            await asyncio.wait(earlier)
+        begin()
+        async with self.requests.client:
+            await self._run()
+
+    async def _run(self) -> None:
         while not self._retired and not await self._restore():
-            self.beat = self._clock.monotonic()
+            self._beat = self._clock.monotonic()
             await self._idle(LONGEST_IDLE)
         self.restored.set()
         while not self._retired:
-            self.beat = self._clock.monotonic()
+            self._beat = self._clock.monotonic()
             if self._pause is not None:
                 await self._end_pause(self._pause)
             self.standing = self._status.look(self._pause, self.hours)
             task = self._tasks.next(paused=self._pause is not None)
-            wait = max(task.slot, self._pause_ends) - self.beat if task else LONGEST_IDLE
+            wait = max(task.slot, self._pause_ends) - self._beat if task else LONGEST_IDLE
             if task is None or wait > 0:
                 await self._idle(min(wait, LONGEST_IDLE))
                 continue
@@ -105,10 +120,10 @@ class Poller:
         """
         token = read_token(self._token)
         try:
-            async with self._requests.turn(token):
+            async with self.requests.gate.hold(token.digest):
                 now = self._clock.now()  # waiting for the turn takes its time
                 window = self._may_ask(task, token, now)
-                request = await self._requests.begin(
+                request = await self.requests.begin(
                     task.skill_id,
                     now,
                     window,
@@ -116,16 +131,16 @@ class Poller:
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
                 )
-                self._begun(task, request, window)
-                answer = await self._requests.fetch(request, token, task.call())
+                self._begun(task, request)
+                answer = await self.requests.fetch(request, token, task.call())
         except HeldBack as held:
             await self._held_back(task, held, token)
         except WolkvoxError as error:  # from `fetch` alone: there is a request
             self._count(task, request, error)
-            await self._failed(task, request, token, error)
+            await self._failed(task, request, error)
         else:
             self._count(task, request, None)
-            await self._answered(task, request, token, answer)
+            await self._answered(task, request, answer)
 
     # May I? ------------------------------------------------------------------------------
 
@@ -160,49 +175,48 @@ class Poller:
     async def _held_back(self, task: PollTask, held: HeldBack, token: Token) -> None:
         """Look again when the reason to wait is gone."""
         now, why, last_at = self._clock.now(), held.wait.why, held.wait.last_at
-        left = held.wait.until - now.timestamp()
+        until = held.wait.until
         if why is Why.TOKEN:
             await self._not_sent(task, held.detail, token)
             return
         if why is Why.HOURS:  # at midnight one more request closes the day
-            midnight = next_day_start(now, self.operation.timezone)
-            left = min(left, (midnight - now).total_seconds())
+            until = min(until, next_day_start(now, self.operation.timezone).timestamp())
         elif why is Why.BUDGET:
             self._status.spent(local_day(now, self.budget.zone))
         elif last_at is not None:  # another process asked
             monotonic = self._clock.monotonic()
             task.stored = replace(task.stored, spaced_from=last_at)
             task.started = limits.started_before(last_at, now.timestamp(), monotonic)
-        task.slot = self._clock.monotonic() + max(_TICK, left)
+        task.slot = self._clock.monotonic() + max(_TICK, until - now.timestamp())
         if why is Why.RECENT:  # what is shown lives longer with a longer interval
             self._status.publish(task)
 
     async def _not_sent(self, task: PollTask, why: str, token: Token) -> None:
         """Pause without a request: the token cannot be read, or is a foreign one."""
         error = WolkvoxError(Reason.UNAUTHORIZED, f"{why}; nothing was sent", reached=False)
-        self._observer.refused(task.report, error.reason)
+        self._telemetry.refused(task.report, error.reason)
         task.unsent = True
         task.slot = self._clock.monotonic() + task.limits.interval(task.interval)
-        await self._pause_after(task, error, self._clock.now(), token)
+        await self._pause_after(task, error, self._clock.now(), token.digest)
         await self._save_failure(task, error)
 
     # The attempt -------------------------------------------------------------------------
 
-    def _begun(self, task: PollTask, request: Request, window: Window) -> None:
+    def _begun(self, task: PollTask, request: Request) -> None:
         """Record the attempt once it is on the disk, before the request leaves: no await."""
         started = request.started
         task.lag = max(0.0, started - task.slot)
         task.before, task.started = task.started, started
         task.tried_at, task.stored, task.unsent = request.attempt.at, request.stored, False
-        if not window.closing:
-            task.asked = window.end
+        if not request.window.closing:
+            task.asked = request.window.end
         self._stretch(task, request.asked_at)  # one request less is left
         task.slot = task.limits.slot(started, task.interval, started)
-        self._observer.requested(task.report)
+        self._telemetry.requested(task.report)
 
     def _count(self, task: PollTask, request: Request, error: WolkvoxError | None) -> None:
         """Count how a request ended, how long it took and how late it was."""
-        self._observer.answered(task.report, request.seconds, error.reason if error else None)
+        self._telemetry.answered(task.report, request.seconds, error.reason if error else None)
         task.stored = request.stored
         task.slot += request.started - (task.started or request.started)  # it left that late
         task.started = request.started
@@ -213,9 +227,7 @@ class Poller:
 
     # The outcome -------------------------------------------------------------------------
 
-    async def _failed(
-        self, task: PollTask, request: Request, token: Token, error: WolkvoxError
-    ) -> None:
+    async def _failed(self, task: PollTask, request: Request, error: WolkvoxError) -> None:
         if not error.reached:  # it was no attempt
             task.started = task.before
         task.unmade = task.unmade + 1 if error.reason is Reason.CONNECT else 0
@@ -223,7 +235,7 @@ class Poller:
             interval = task.limits.interval(task.interval)
             wait = limits.early_retry(task.unmade, interval, self._rng.random())
             task.slot = self._clock.monotonic() + wait
-        await self._pause_after(task, error, request.asked_at, token)
+        await self._pause_after(task, error, request.asked_at, request.attempt.token)
         await self._save_failure(task, error)
         if request.window.closing and error.reached:
             self._status.not_closed(task)
@@ -234,12 +246,10 @@ class Poller:
         task.memory = failed(task.memory)  # holds nothing that a kill could take back
         await self._save(task, task.memory)
 
-    async def _answered(
-        self, task: PollTask, request: Request, token: Token, answer: object
-    ) -> None:
+    async def _answered(self, task: PollTask, request: Request, answer: object) -> None:
         task.unmade, task.error = 0, None
         if self._pause is not None:
-            await self._pause_after(task, None, request.asked_at, token)
+            await self._pause_after(task, None, request.asked_at, request.attempt.token)
         if isinstance(answer, SkillReport):
             answer = limit_channels(answer, task.memory.ledger)
             memory = apply_report(task.memory, request.window, answer, request.ended_at)
@@ -262,7 +272,7 @@ class Poller:
     async def _write(self, step: Callable[[Storage], T]) -> T | None:
         """Run a step of the state; None where it cannot be written."""
         try:
-            result = await self._requests.state.write(step)
+            result = await self.requests.state.write(step)
         except StorageError as error:
             self._health.refused(error)
             return None
@@ -273,7 +283,7 @@ class Poller:
         """Poll the skills that were found, and show those that are gone no longer."""
         changed, gone = await self._tasks.discovered(found)
         for task in gone:
-            self._observer.forget(QueryKey(self.operation.name, task.skill_id))
+            self._telemetry.forget(QueryKey(self.operation.name, task.skill_id))
         self._plan()
         for task in changed:
             self._stretch(task, self._clock.now())
@@ -299,12 +309,12 @@ class Poller:
     # Pauses ------------------------------------------------------------------------------
 
     async def _pause_after(
-        self, task: PollTask, error: WolkvoxError | None, asked: datetime, token: Token
+        self, task: PollTask, error: WolkvoxError | None, asked: datetime, digest: str | None
     ) -> None:
         """Begin, lengthen or end the pause after an attempt of that moment."""
         now, day = self._clock.epoch(), local_day(asked, self.operation.timezone)
         interval = task.limits.interval(task.interval)
-        pause = limits.pause_after(self._pause, error, now, day, interval, token.digest)
+        pause = limits.pause_after(self._pause, error, now, day, interval, digest)
         # token_info is optional: nothing else depends on it.
         if pause is not self._pause and task.report != TOKEN_INFO:
             await self._set_pause(pause)
@@ -339,7 +349,7 @@ class Poller:
         today = local_day(now, self.budget.zone)
         try:
             await self._tasks.restore()
-            used, data = await self._requests.state.write(
+            used, data = await self.requests.state.write(
                 lambda storage: (storage.used(account, today), storage.load_fact(row, "pause"))
             )
         except StorageError as error:
@@ -350,7 +360,7 @@ class Poller:
         self.budget.note(used, today)
         self._plan()
         self._status.timing()
-        self._observer.retain({task.skill_id for task in self._tasks.queries})
+        self._telemetry.retain({task.skill_id for task in self._tasks.queries})
         for task in self._tasks.queries:
             self._stretch(task, now)
             self._status.publish(task)
@@ -382,6 +392,12 @@ class Poller:
         self._retired = True
         if self._asleep is not None:
             self._asleep.cancel()
+
+    def alive(self) -> bool:
+        """Whether the loop moved within what its longest wait explains."""
+        sharing = max(1, len(self.budget.demands))
+        patience = 60.0 + LONGEST_IDLE + sharing * (self.operation.timeout + 10.0)
+        return self._clock.monotonic() - self._beat < patience
 
     def held_back(self, now: datetime) -> bool:
         """Whether a pause, the budget or the hours keep the operation from asking."""

@@ -8,9 +8,10 @@ leaves; a connection that was never made is taken back, since the server cannot 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from exporter.config.tokens import TokenSource, TokenUnreadable, token_digest
 from exporter.errors import StorageError, WolkvoxError
@@ -19,12 +20,13 @@ from exporter.polling.limits import Budget, HeldBack, Wait, Why
 from exporter.runtime import Clock
 from exporter.state.identity import Identity
 from exporter.state.locks import TokenGate
-from exporter.state.models import Attempt, Granted, Spent, Stored, TooEarly
+from exporter.state.models import Attempt, Refused, Stored
 from exporter.state.storage import State
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.windows import Window, next_day_start
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
+T = TypeVar("T")
 Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
 
 
@@ -78,10 +80,6 @@ class Requests:
     budget: Budget
     clock: Clock
 
-    def turn(self, token: Token) -> AbstractAsyncContextManager[None]:
-        """Wait for the token's turn and hold it, where there is one; raises StorageError."""
-        return self.gate.hold(token.digest) if token.digest else nullcontext()
-
     async def begin(
         self,
         skill_id: str,
@@ -110,19 +108,28 @@ class Requests:
             closing=window.day if window.closing else None,
         )
         granted = await self.state.write(lambda storage: storage.begin_attempt(attempt))
-        if isinstance(granted, TooEarly):
-            raise HeldBack(Wait(granted.last_at + gap, Why.RECENT, granted.last_at))
-        if isinstance(granted, Spent):
+        if granted.used is not None:
             self.budget.note(granted.used, attempt.day)
-            following = next_day_start(now, self.budget.zone).timestamp()
-            raise HeldBack(Wait(following, Why.BUDGET))
-        if not isinstance(granted, Granted):
-            raise HeldBack(Wait(attempt.at + gap, Why.TOKEN), str(granted))
-        self.budget.note(granted.used, attempt.day)
+        if isinstance(granted, Refused):
+            raise self._held_back(granted, now, gap)
         started, before, after = self.clock.monotonic(), granted.before, granted.after
         return Request(attempt, now, window, started, before, after, granted.rotated)
 
-    async def fetch(self, request: Request, token: Token, call: Call) -> object:
+    def _held_back(self, refused: Refused, now: datetime, gap: float) -> HeldBack:
+        """Word why the state refused the attempt of `now`."""
+        if refused.last_at is not None:
+            return HeldBack(Wait(refused.last_at + gap, Why.RECENT, refused.last_at))
+        if refused.used is not None:
+            return HeldBack(Wait(next_day_start(now, self.budget.zone).timestamp(), Why.BUDGET))
+        why = "the token is that of another operation"
+        return HeldBack(Wait(now.timestamp() + gap, Why.TOKEN), why)
+
+    async def fetch(
+        self,
+        request: Request,
+        token: Token,
+        call: Callable[[WolkvoxClient, str, Window], Awaitable[T]],
+    ) -> T:
         """Send the request and return what was read; raises WolkvoxError alone."""
         began = request.started
         try:

@@ -1,12 +1,12 @@
-"""What a poll loop shows and logs: metrics through `Observer`, a line a change of state."""
+"""What a poll loop shows and logs: metrics at each step, a line at each change of state."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from typing import Protocol
+from datetime import date
+from typing import TYPE_CHECKING
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
@@ -23,9 +23,11 @@ from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
 from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import OperationStatus, QueryKey, QueryStatus
-from exporter.wolkvox.information import TokenInfo
-from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import day_start
+from exporter.wolkvox.report import SkillReport, TokenInfo
+from exporter.wolkvox.windows import next_day_start
+
+if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows its operation
+    from exporter.metrics.operation import OperationTelemetry
 
 log = logging.getLogger(__name__)
 _WORDS = Words("en")
@@ -38,43 +40,6 @@ class Timing:
     interval: float
     cycle: float | None = None
     lag: float | None = None
-
-
-class Observer(Protocol):
-    """Learns of one operation from its poll loop; every call returns at once."""
-
-    def publish(self, status: QueryStatus) -> None:
-        """Show a query's new status; what it holds is on the disk already."""
-
-    def forget(self, key: QueryKey) -> None:
-        """Stop showing a query."""
-
-    def retain(self, skill_ids: Collection[str]) -> None:
-        """Stop showing the queries that are not among these."""
-
-    def requested(self, report: str) -> None:
-        """Count a request that leaves (or tries to)."""
-
-    def answered(self, report: str, seconds: float, reason: Reason | None) -> None:
-        """Count how it ended: None for success, and how long it took."""
-
-    def refused(self, report: str, reason: Reason) -> None:
-        """Count a failure for which nothing was sent."""
-
-    def read(self, report: SkillReport, held: int) -> None:
-        """Count the fields that could not be read, and the rows dropped and held back."""
-
-    def timing(self, timing: Timing) -> None:
-        """Take over the interval in force, the cycle and the lag."""
-
-    def paused(self, reason: Reason | None) -> None:
-        """Show why the operation waits; None: it does not."""
-
-    def budget(self, used: int, limit: int | None) -> None:
-        """Take over the requests of the day."""
-
-    def token_info(self, info: TokenInfo) -> None:
-        """Take over the token's quota as the platform counts it."""
 
 
 class StorageHealth:
@@ -104,12 +69,12 @@ class PollStatus:
     """Shows and logs what happens to the tasks of one operation."""
 
     def __init__(
-        self, operation: Operation, budget: Budget, clock: Clock, observer: Observer
+        self, operation: Operation, budget: Budget, clock: Clock, telemetry: OperationTelemetry
     ) -> None:
         self._operation = operation
         self._budget = budget
         self._clock = clock
-        self._observer = observer
+        self._telemetry = telemetry
         self._timing = Timing(operation.interval)
         self._round: dict[str, float] = {}  # when each query was asked in it
         self._requests: tuple[int, int | None] | None = None
@@ -119,17 +84,16 @@ class PollStatus:
 
     def look(self, pause: Pause | None, hours: OpenHours) -> OperationStatus:
         """How the operation stands; show the requests of the day where they changed."""
-        now, zone = self._clock.now(), self._budget.zone
+        now = self._clock.now()
         at = now.timestamp()
         requests = self._budget.used(now), self._budget.ceiling
         if self._requests != requests:  # as they do at midnight
             self._requests = requests
-            self._observer.budget(*requests)
-        midnight = day_start(now.astimezone(zone).date() + timedelta(days=1), zone)
+            self._telemetry.budget(*requests)
         return OperationStatus(
             self._timing.interval,
             *requests,
-            day_ends_at=midnight.timestamp(),
+            day_ends_at=next_day_start(now, self._budget.zone).timestamp(),
             pause=(pause.reason, at + pause.wait(at)) if pause else None,
             hours_open=hours.state(at) if self._operation.poll_hours else (True, None),
         )
@@ -143,7 +107,7 @@ class PollStatus:
             stale_after = max(self._operation.stale_after, 3 * interval)
             live_until = task.memory.last_success_at + stale_after
         wait = max(0.0, task.slot - self._clock.monotonic())
-        self._observer.publish(
+        self._telemetry.publish(
             QueryStatus(
                 key=QueryKey(self._operation.name, task.skill_id),
                 skill=task.name,
@@ -161,7 +125,7 @@ class PollStatus:
         interval = limits.interval(self._operation.interval)
         if interval != self._timing.interval:
             self._timing = replace(self._timing, interval=interval)
-            self._observer.timing(self._timing)
+            self._telemetry.timing(self._timing)
         if not limits.lasting and not limits.today:
             return
         shortest = min((task.interval for task in queries if task.is_query), default=0.0)
@@ -187,7 +151,7 @@ class PollStatus:
                 self._round.clear()
             self._round[task.skill_id] = started
             self._timing = replace(self._timing, cycle=cycle, lag=task.lag)
-        self._observer.timing(self._timing)
+        self._telemetry.timing(self._timing)
 
     def spent(self, today: date) -> None:
         """Log once a day that no request is left."""
@@ -198,7 +162,7 @@ class PollStatus:
 
     def paused(self, before: Pause | None, pause: Pause | None, *, anew: bool = True) -> None:
         """Show a pause; log that it begins, ends, or (not `anew`) goes on after a restart."""
-        self._observer.paused(pause.reason if pause else None)
+        self._telemetry.paused(pause.reason if pause else None)
         if pause is None:
             if before is not None:
                 message = "operation no longer paused"
@@ -218,7 +182,7 @@ class PollStatus:
         if isinstance(answer, SkillReport):
             self._read(task, answer, ledger)
         elif isinstance(answer, TokenInfo):
-            self._observer.token_info(answer)
+            self._telemetry.token_info(answer)
 
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
         """Log why there is no answer; the same reason again at debug."""
@@ -243,7 +207,7 @@ class PollStatus:
 
     def defect(self, task: PollTask) -> None:
         """Log, inside of `except`, that the exporter itself is at fault: one traceback."""
-        self._observer.refused(task.report, Reason.INTERNAL)
+        self._telemetry.refused(task.report, Reason.INTERNAL)
         known = task.error is not None and task.error[0] == Reason.INTERNAL
         log.log(
             logging.DEBUG if known else logging.ERROR,
@@ -255,7 +219,8 @@ class PollStatus:
     def _read(self, task: PollTask, report: SkillReport, ledger: QueryLedger | None) -> None:
         """Count what cannot be read or believed, and log each field and channel once."""
         held, inconsistent = what_changed(task.memory.ledger, ledger)
-        self._observer.read(report, held)
+        if held or report.dropped or report.errors:
+            self._telemetry.read(report, held)
         for channel in inconsistent:
             message = "the figures of a channel are inconsistent: its counters stand still"
             self._log(logging.WARNING, message, task, channel=channel, answers=STUCK_ANSWERS)

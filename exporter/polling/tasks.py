@@ -6,17 +6,18 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
 from exporter.config.plan import DAY
 from exporter.logs import say
-from exporter.polling.limits import HOUR, NO_LIMITS, Limits, open_day, started_before
+from exporter.polling.limits import HOUR, NO_LIMITS, Limits, day_to_close, started_before
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
 from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
-from exporter.wolkvox.information import Skill as FoundSkill
+from exporter.wolkvox.report import Skill as FoundSkill
 from exporter.wolkvox.text import printable
 from exporter.wolkvox.windows import Window, day_so_far, latest_end, whole_day
 
@@ -67,7 +68,7 @@ class PollTask:
 
     def window(self, now: datetime, zone: ZoneInfo) -> Window:
         """The day so far, or the whole of a finished day if it is its turn."""
-        closing = self.is_query and open_day(self.stored, self.memory, now, zone)
+        closing = self.is_query and day_to_close(self.stored, self.memory, now, zone)
         return whole_day(closing) if closing else day_so_far(now, zone, self.asked)
 
 
@@ -106,7 +107,10 @@ class TaskList:
             # Known skills are looked up again once a day, not at each start.
             interval = DAY if skills else operation.interval
             wanted.append(PollTask(SKILLS, "#skills", "", interval))
-        wanted += map(self._query, skills)
+        wanted += [
+            PollTask(SKILL_11, one.id, one.name, one.interval or operation.interval)
+            for one in skills
+        ]
         if operation.token_info:
             wanted.append(PollTask(TOKEN_INFO, "#token_info", "", HOUR))
         await self._add(wanted)
@@ -119,28 +123,23 @@ class TaskList:
         Raises StorageError. An operation does not lose all of its skills: an empty answer
         changes nothing.
         """
-        skills = {skill.id: Skill(skill.id, skill.name) for skill in found}
-        known = {task.skill_id: task for task in self.queries}
-        operation = self._operation.name
-        if not skills:
-            say(log, logging.WARNING, "no skills found; nothing changes", operation=operation)
+        names = {skill.id: skill.name for skill in found}
+        known = {task.skill_id: task.name for task in self.queries}
+        operation = self._operation
+        if not names:
+            message = "no skills found; nothing changes"
+            say(log, logging.WARNING, message, operation=operation.name)
             return [], []
-        await self._add([self._query(one) for one in skills.values() if one.id not in known])
-        gone = [self.by_id.pop(skill_id) for skill_id in known if skill_id not in skills]
-        changed = []
-        for skill in skills.values():
-            task = self.by_id[skill.id]
-            if skill.id not in known or task.name != skill.name:
-                task.name = skill.name
-                changed.append(task)
-        if skills.keys() != known.keys():
+        new = [(one, name) for one, name in names.items() if one not in known]
+        await self._add([PollTask(SKILL_11, *one, operation.interval) for one in new])
+        gone = [self.by_id.pop(one) for one in known if one not in names]
+        changed = [self.by_id[one] for one, name in names.items() if known.get(one) != name]
+        for task in changed:
+            task.name = names[task.skill_id]
+        if names.keys() != known.keys():
             message = "skills discovered"
-            say(log, logging.INFO, message, operation=operation, skills=len(skills))
+            say(log, logging.INFO, message, operation=operation.name, skills=len(names))
         return changed, gone
-
-    def _query(self, skill: Skill) -> PollTask:
-        interval = skill.interval or self._operation.interval
-        return PollTask(SKILL_11, skill.id, skill.name, interval)
 
     async def _add(self, tasks: Sequence[PollTask]) -> None:
         """Take up what is known of them, in one step: the first page waits for it."""
@@ -166,13 +165,10 @@ class TaskList:
             self.by_id[task.skill_id] = task
 
 
-def remembered_skills(data: object) -> list[Skill]:
-    """The skills of the day before, from the state; what is no pair of texts is left out."""
-    pairs = data if isinstance(data, list) else []
-    return [
-        Skill(pair[0], printable(pair[1]))
-        for pair in pairs
-        if isinstance(pair, list)
-        and len(pair) == 2
-        and all(isinstance(text, str) and text for text in pair)
-    ]
+def remembered_skills(data: Any) -> list[Skill]:
+    """The skills of the day before, from the state; none where they cannot be read."""
+    try:
+        pairs = [(skill_id, printable(name)) for skill_id, name in data or ()]
+    except (TypeError, ValueError):
+        return []
+    return [Skill(*pair) for pair in pairs if pair[0] and isinstance(pair[0], str)]

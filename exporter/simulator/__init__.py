@@ -4,15 +4,12 @@ It is written from what is known of the real API and imports nothing of the rest
 exporter: a name or a formula that is wrong on one side shows as a difference.
 """
 
-from exporter.simulator.api import Simulator
+from exporter.simulator.api import Simulator, report_rows
 from exporter.simulator.centre import Figures, Scenario, SimulatedOperation, SimulatedSkill
-from exporter.simulator.clock import ScaledClock
 from exporter.simulator.demo import demo_operations
-from exporter.simulator.replies import report_rows
 
 __all__ = [
     "Figures",
-    "ScaledClock",
     "Scenario",
     "SimulatedOperation",
     "SimulatedSkill",

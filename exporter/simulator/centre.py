@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 from heapq import heappop, heappush, heapreplace
 from itertools import accumulate
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -101,27 +100,21 @@ class Figures(NamedTuple):
     abandon_wait_seconds: float = 0.0
 
 
-_Changes = tuple[tuple[float, Scenario], ...]  # each with the moment at which it begins
-_Drops = tuple[tuple[float, int], ...]  # the number taken back, each with its moment
-_Key = tuple[SimulatedSkill, str, date, _Changes, _Drops]  # all that a channel's day depends on
 _Wait = tuple[float, float, bool]  # when it ended, its seconds, whether it was answered
 
 
 class _Day:
-    """A channel's day on record: the ends of the waits, and running sums of the figures."""
+    """A channel's day on record: the ends of the waits, and the figures up to each."""
 
     def __init__(self, waits: list[_Wait]) -> None:
-        rows = (
+        self.ends = [end for end, _, _ in waits]
+        each = (
             (1, 1, 0, wait <= 10, wait <= 20, wait <= 30, wait, 0.0)
             if answered
             else (1, 0, 1, 0, 0, 0, 0.0, wait)
-            for _end, wait, answered in waits
+            for _, wait, answered in waits
         )
-        self.ends = array("d", (end for end, _wait, _answered in waits))
-        self._sums = [
-            array(code, accumulate(column, initial=0))
-            for code, column in zip("iiiiiidd", zip(*rows, strict=True), strict=False)
-        ]
+        self._sums = [[*accumulate(column, initial=0)] for column in zip(*each, strict=True)]
 
     def between(self, start: float = -math.inf, end: float = math.inf) -> Figures:
         """Return the figures of [start, end)."""
@@ -135,22 +128,22 @@ class Centre:
 
     def __init__(self, operation: SimulatedOperation, seed: int) -> None:
         self.operation, self._seed = operation, seed
+        # Each with its moment: the switches, and by channel and day the numbers taken back.
         self._switches: list[tuple[float, Scenario, str]] = []
-        self._drops: dict[tuple[str, str, date], _Drops] = {}
+        self._drops: dict[tuple[str, str, date], list[tuple[float, int]]] = {}
         # Today and yesterday are kept in detail, the other days of a month as totals.
         channels = sum(len(skill.channels) for skill in operation.skills)
         self._detail = lru_cache(2 * channels)(self._draw)
-        self._total = lru_cache(40 * channels)(lambda *key: self._draw(*key).between())
+        self._total = lru_cache(40 * channels)(lambda *day: self._draw(*day).between())
 
     def switch(self, at: float, scenario: Scenario, skill_id: str) -> None:
         """Switch a skill, or `all`, to a scenario; for a skill the latest switch counts.
 
         A fault of the API leaves the contact centre as it was; any of the centre's own
-        scenarios ends the fault. A clock set back cannot change what happened already.
+        scenarios ends the fault.
         """
-        if self._switches:
-            at = max(at, self._switches[-1][0])
         self._switches.append((at, scenario, skill_id))
+        self.forget()
 
     def fault(self, skill_id: str) -> Scenario | None:
         """Return the API's fault for a skill, or for requests about `all`."""
@@ -159,36 +152,35 @@ class Centre:
 
     def drop(self, skill: SimulatedSkill, channel: str, count: int, before: float) -> int:
         """Take back the last interactions before a moment, of its day; return how many."""
-        *_, day, _changes, drops = key = self._key(skill, channel, self._day(before))
-        self._drops[skill.id, channel, day] = (*drops, (before, count))
-        return min(count, self._detail(*key).between(end=before).inbound)
+        day = self._day(before)
+        there = self._detail(skill, channel, day).between(end=before).inbound
+        self._drops.setdefault((skill.id, channel, day), []).append((before, count))
+        self.forget()
+        return min(count, there)
 
     def figures(
         self, skills: Iterable[SimulatedSkill], start: float, end: float
     ) -> dict[str, Figures]:
         """Return the figures of [start, end) by channel with traffic, summed over skills."""
-        parts: dict[str, list[Figures]] = {}
+        sums: dict[str, Figures] = {}
         first, last = self._day(start), self._day(end)
         for day in (first + timedelta(number) for number in range((last - first).days + 1)):
             begin, finish = _bounds(day, self.operation.timezone)
+            whole = start <= begin and finish <= end
             for skill in skills:
                 for channel in skill.channels:
-                    key = self._key(skill, channel, day)
-                    if start <= begin and finish <= end:
-                        found = self._total(*key)
+                    if whole:
+                        found = self._total(skill, channel, day)
                     else:
-                        found = self._detail(*key).between(start, end)
+                        found = self._detail(skill, channel, day).between(start, end)
                     if found.inbound:
-                        parts.setdefault(channel, []).append(found)
-        return {
-            channel: Figures._make(map(sum, zip(*parts[channel], strict=True)))
-            for channel in sorted(parts)
-        }
+                        sums[channel] = Figures(*map(add, sums.get(channel, Figures()), found))
+        return dict(sorted(sums.items()))
 
     def last_use(self, skill: SimulatedSkill, before: float) -> float | None:
         """Return when a wait last ended in a skill, today or yesterday."""
         for day in (self._day(before), self._day(before) - timedelta(1)):
-            ends = (self._detail(*self._key(skill, one, day)).ends for one in skill.channels)
+            ends = (self._detail(skill, one, day).ends for one in skill.channels)
             found = [one[place - 1] for one in ends if (place := bisect_left(one, before))]
             if found:
                 return max(found)
@@ -202,25 +194,44 @@ class Centre:
     def _day(self, at: float) -> date:
         return datetime.fromtimestamp(at, self.operation.timezone).date()
 
-    def _key(self, skill: SimulatedSkill, channel: str, day: date) -> _Key:
-        # The scenarios are part of it, so that a switch need not clear a cache.
-        start, end = _bounds(day, self.operation.timezone)
+    def _draw(self, skill: SimulatedSkill, channel: str, day: date) -> _Day:
+        """Draw the arrivals of a day and serve them, first in, first out.
+
+        Everything is drawn on arrival, needed or not, so that a scenario does not shift the
+        draws of later arrivals. Waits end before midnight: each day can be computed alone.
+        """
+        name, zone = f"{self._seed}/{self.operation.name}", self.operation.timezone
+        seed = f"{name}/{skill.id}/{channel}/{day}"
+        rng = random.Random(seed)  # noqa: S311 - it has to be repeatable, not secret
+        kind, closing = _kind(channel), _bounds(day, zone)[1]
         changes = [
             (at, scenario)
             for at, scenario, switched in self._switches
-            if at < end and switched in {ALL, skill.id} and not scenario.is_fault
+            if switched in {ALL, skill.id} and not scenario.is_fault
         ]
-        begun = sum(at <= start for at, _scenario in changes)
-        drops = self._drops.get((skill.id, channel, day), ())
-        return skill, channel, day, tuple(changes[max(0, begun - 1) :]), drops
-
-    def _draw(
-        self, skill: SimulatedSkill, channel: str, day: date, changes: _Changes, drops: _Drops
-    ) -> _Day:
-        name = f"{self._seed}/{self.operation.name}/{skill.id}/{channel}/{day}"
-        rng = random.Random(name)  # noqa: S311 - it has to be repeatable, not secret
-        waits = sorted(_waits(skill, channel, day, self.operation.timezone, changes, rng))
-        for before, count in drops:
+        waits: list[_Wait] = []
+        free: list[float] = []  # when each agent is free again
+        for at, agents in _arrivals(skill, channel, day, zone, rng):
+            patience = min(rng.expovariate(1 / kind.patience), 0.999 * (closing - at))
+            pickup = kind.pickup * rng.uniform(0.3, 1.7)
+            talk = kind.talk * rng.uniform(0.0, 2.0)
+            place = bisect_right(changes, at, key=itemgetter(0))
+            scenario = changes[place - 1][1] if place else Scenario.HEALTHY
+            if scenario is Scenario.SILENCE:
+                continue
+            on_duty = int(agents * _COLLAPSED) if scenario is Scenario.COLLAPSE else agents
+            while len(free) > on_duty:
+                heappop(free)
+            while len(free) < on_duty:
+                heappush(free, at)
+            queued = max(0.0, free[0] - at) if free else math.inf
+            answered = queued + pickup <= patience
+            wait = queued + pickup if answered else patience
+            if queued < patience:
+                heapreplace(free, at + wait + talk * answered)
+            waits.append((at + wait, wait, answered))
+        waits.sort()
+        for before, count in self._drops.get((skill.id, channel, day), ()):
             end = bisect_left(waits, (before,))
             del waits[max(0, end - count) : end]
         return _Day(waits)
@@ -243,42 +254,6 @@ def _kind(channel: str) -> _Kind:
     return _Kind(talk=420, patience=1500, pickup=18, cushion=1.4)
 
 
-def _waits(
-    skill: SimulatedSkill,
-    channel: str,
-    day: date,
-    zone: ZoneInfo,
-    changes: _Changes,
-    rng: random.Random,
-) -> Iterator[_Wait]:
-    """Draw the arrivals of a day and serve them, first in, first out.
-
-    Everything is drawn on arrival, needed or not, so that a scenario does not shift the
-    draws of later arrivals. Waits end before midnight: each day can be computed alone.
-    """
-    kind, closing = _kind(channel), _bounds(day, zone)[1]
-    free: list[float] = []  # when each agent is free again
-    for at, agents in _arrivals(skill, channel, day, zone, rng):
-        patience = min(rng.expovariate(1 / kind.patience), 0.999 * (closing - at))
-        pickup = kind.pickup * rng.uniform(0.3, 1.7)
-        talk = kind.talk * rng.uniform(0.0, 2.0)
-        place = bisect_right(changes, at, key=itemgetter(0))
-        scenario = changes[place - 1][1] if place else Scenario.HEALTHY
-        if scenario is Scenario.SILENCE:
-            continue
-        on_duty = int(agents * _COLLAPSED) if scenario is Scenario.COLLAPSE else agents
-        while len(free) > on_duty:
-            heappop(free)
-        while len(free) < on_duty:
-            heappush(free, at)
-        queued = max(0.0, free[0] - at) if free else math.inf
-        answered = queued + pickup <= patience
-        wait = queued + pickup if answered else patience
-        if queued < patience:
-            heapreplace(free, at + wait + talk * answered)
-        yield at + wait, wait, answered
-
-
 def _arrivals(
     skill: SimulatedSkill, channel: str, day: date, zone: ZoneInfo, rng: random.Random
 ) -> Iterator[tuple[float, int]]:
@@ -288,25 +263,20 @@ def _arrivals(
     """
     kind, volume = _kind(channel), skill.channels[channel]
     mood = min(max(rng.gauss(1.0, 0.06), 0.85), 1.15)
-    for start, share in _steps(day, zone) if volume else ():
-        load = volume * share * (kind.talk + kind.pickup)
-        agents = round(skill.agents * (load + kind.cushion * math.sqrt(load)) + 0.4)
-        rate = volume * share * mood
-        at = start + rng.expovariate(rate)
-        while at < start + _STEP:
-            yield at, max(1, agents)
-            at += rng.expovariate(rate)
-
-
-@lru_cache(16)
-def _steps(day: date, zone: ZoneInfo) -> tuple[tuple[float, float], ...]:
-    """Return the start of each half-hour of a day, and its share of the volume a second."""
     start, end = _bounds(day, zone)
-    starts = [start + number * _STEP for number in range(round((end - start) / _STEP))]
-    return tuple((at, _share(datetime.fromtimestamp(at + _STEP / 2, zone))) for at in starts)
+    while volume and start < end:
+        each_second = volume * _share(datetime.fromtimestamp(start + _STEP / 2, zone))
+        load = each_second * (kind.talk + kind.pickup)
+        agents = round(skill.agents * (load + kind.cushion * math.sqrt(load)) + 0.4)
+        at = start + rng.expovariate(each_second * mood)
+        start += _STEP
+        while at < start:
+            yield at, max(1, agents)
+            at += rng.expovariate(each_second * mood)
 
 
 def _share(at: datetime) -> float:
+    """Return the share of a weekday's volume that arrives in a second of this moment."""
     # Linear between the middles of the hours, so that no rate jumps at the full hour.
     before, part = divmod(at.hour + at.minute / 60 - 0.5, 1)
     weight = _HOURS[int(before) % 24] * (1 - part) + _HOURS[(int(before) + 1) % 24] * part

@@ -19,8 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from operator import attrgetter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from pydantic import Field
 
 if TYPE_CHECKING:
     from exporter.wolkvox.columns import ChannelFigures
@@ -33,6 +34,12 @@ STUCK_ANSWERS = 3  # after so many answers counters that do not move are no chan
 LARGEST_FIGURE = 1_000_000_000
 ROUNDED = 10_000  # interactions a day from which two decimals no longer give a count back
 
+# What the state file may hold. Above 2**53 a float, which is what Prometheus keeps, skips
+# integers; around these years a day before, or a time zone, stays within the calendar.
+LARGEST_COUNT = 2**53
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Seconds = Annotated[float, Field(ge=0)]
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 Number = TypeVar("Number", int, float)
 
 
@@ -40,14 +47,14 @@ Number = TypeVar("Number", int, float)
 class Counters:
     """The counters of one (skill, channel): none ever falls; waits in seconds."""
 
-    offered: int = 0
-    within_10: int = 0
-    within_20: int = 0
-    within_30: int = 0
-    answered: int = 0
-    answer_wait_sum: float = 0.0
-    abandoned: int = 0
-    abandon_wait_sum: float = 0.0
+    offered: Count = 0
+    within_10: Count = 0
+    within_20: Count = 0
+    within_30: Count = 0
+    answered: Count = 0
+    answer_wait_sum: Seconds = 0.0
+    abandoned: Count = 0
+    abandon_wait_sum: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +65,14 @@ class DayTotals:
     bucket over `offered`, and half an update would read as a collapse.
     """
 
-    offered: int | None = None
-    within_10: int | None = None
-    within_20: int | None = None
-    within_30: int | None = None
-    answered: int | None = None
-    answer_wait_sum: float | None = None
-    abandoned: int | None = None
-    abandon_wait_sum: float | None = None
+    offered: Count | None = None
+    within_10: Count | None = None
+    within_20: Count | None = None
+    within_30: Count | None = None
+    answered: Count | None = None
+    answer_wait_sum: Seconds | None = None
+    abandoned: Count | None = None
+    abandon_wait_sum: Seconds | None = None
 
 
 NO_COUNTERS = Counters()
@@ -83,25 +90,20 @@ class ChannelLedger:
     row. `unmoved` counts answers in a row that had interactions but moved no counter.
     """
 
-    day: date
+    day: Day
     base: DayTotals
     counters: Counters
     fresh: bool = False
     candidate: DayTotals | None = None
-    held: int = 0
-    unmoved: int = 0
-
-    @property
-    def inconsistent(self) -> bool:
-        """Whether its figures make no sense to the counters for several answers."""
-        return self.unmoved >= STUCK_ANSWERS
+    held: Count = 0
+    unmoved: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
 class QueryLedger:
     """All channels of one query; `day` is the latest day observed, rows or none."""
 
-    day: date
+    day: Day
     channels: Mapping[str, ChannelLedger]
 
 
@@ -125,7 +127,7 @@ def observe(
     days = (day - ledger.day).days
     if days == -1:
         return ledger
-    known = _remembered(ledger, day)
+    known = known_channels(ledger, day)
     if days < 0 or days > KEEP_DAYS:
         return _begun(known, day, rows)
     after = {name: replace(channel, fresh=False) for name, channel in known.items()}
@@ -137,7 +139,7 @@ def observe(
         channel = after[name]
         if channel.day == day and channel.base.offered is not None:
             after[name] = _counted(channel, day, ZERO_TOTALS, busy=False)
-    return QueryLedger(day, MappingProxyType(after))
+    return QueryLedger(day, after)
 
 
 def exposed(channel: ChannelLedger) -> Counters:
@@ -158,28 +160,24 @@ def exposed(channel: ChannelLedger) -> Counters:
 def what_changed(
     before: QueryLedger | None, after: QueryLedger | None
 ) -> tuple[int, list[str]]:
-    """How many rows an answer held back, and which channels became inconsistent with it."""
+    """How many rows an answer held back, and which channels became inconsistent with it.
+
+    A channel is inconsistent whose figures made no sense to the counters STUCK_ANSWERS times.
+    """
     held, inconsistent = 0, []
     for name, channel in (after.channels if after else {}).items():
         known = before.channels.get(name) if before else None
         held += channel.held > (known.held if known else 0)
-        if channel.inconsistent and not (known and known.inconsistent):
+        if channel.unmoved >= STUCK_ANSWERS > (known.unmoved if known else 0):
             inconsistent.append(name)
     return held, inconsistent
 
 
-def known_channels(ledger: QueryLedger | None, today: date) -> tuple[str, ...]:
+def known_channels(ledger: QueryLedger | None, today: date) -> dict[str, ChannelLedger]:
     """The channels that had a row today or in the KEEP_DAYS days before, in name order."""
-    return tuple(sorted(_remembered(ledger, today))) if ledger else ()
-
-
-def _remembered(ledger: QueryLedger, day: date) -> dict[str, ChannelLedger]:
-    oldest = day.toordinal() - KEEP_DAYS
-    return {
-        name: channel
-        for name, channel in ledger.channels.items()
-        if channel.day.toordinal() >= oldest
-    }
+    oldest = today.toordinal() - KEEP_DAYS
+    channels = sorted(ledger.channels.items()) if ledger else ()
+    return {name: one for name, one in channels if one.day.toordinal() >= oldest}
 
 
 def _begun(
@@ -195,7 +193,7 @@ def _begun(
         )
         for name in (*known, *seen)
     }
-    return QueryLedger(day, MappingProxyType(channels))
+    return QueryLedger(day, channels)
 
 
 def _counted(
@@ -238,8 +236,6 @@ _figures = attrgetter(
     *("offered", "within_10", "within_20", "within_30", "answered", "answer_wait_sum"),
     *("abandoned", "abandon_wait_sum"),
 )
-_exact_counts = attrgetter("offered", "answered", "abandoned")
-_rounded_counts = attrgetter("within_10", "within_20", "within_30")
 
 
 def day_totals(row: ChannelFigures) -> DayTotals:
@@ -248,21 +244,26 @@ def day_totals(row: ChannelFigures) -> DayTotals:
     Nothing of a row is known where inbound, answered or a service level is not: the
     abandoned wait with the rest, since abandonment is over inbound. Without asa only the
     answer wait is unknown, without ata the abandon wait, without abandoned both of its
-    figures. An average of nothing is blank in the answer, and its sum is 0.
+    figures. An average of nothing is blank in the answer, and its sum is 0; a service level
+    of nothing says nothing, whatever stands there.
     """
     offered, answered = _plausible(row.inbound), _plausible(row.answered)
+    levels = (row.service_level_30, row.service_level_20, row.service_level_10)
     if offered is None or answered is None:
         return UNKNOWN_TOTALS
-    buckets = _buckets(row, offered, answered)
-    if buckets is None:
-        return UNKNOWN_TOTALS
-    within_10, within_20, within_30 = buckets
+    within, most = [], answered
+    for level in map(_plausible, levels if offered else (0.0, 0.0, 0.0)):
+        if level is None:
+            return UNKNOWN_TOTALS
+        # Half up; the six decimals take a product like 0.4999999 x n to its half.
+        most = min(most, math.floor(round(level * offered, 6) + 0.5))
+        within.append(most)
     abandoned = _plausible(row.abandoned)
     return DayTotals(
         offered=offered,
-        within_10=within_10,
-        within_20=within_20,
-        within_30=within_30,
+        within_10=within[2],
+        within_20=within[1],
+        within_30=within[0],
         answered=answered,
         answer_wait_sum=_wait_sum(answered, row.asa),
         abandoned=abandoned,
@@ -276,18 +277,24 @@ def fell(since: DayTotals, seen: DayTotals) -> bool:
     The waits are no counts: made of averages in whole seconds, they fall by themselves.
     """
     offered = seen.offered or 0
-    rounding = offered // ROUNDED + 1 if offered >= ROUNDED else 0
+    some = offered // ROUNDED + 1 if offered >= ROUNDED else 0
+    allowed = (0, some, some, some, 0, math.inf, 0, math.inf)
+    figures = zip(_figures(since), _figures(seen), allowed, strict=True)
     return any(
-        _growth(now, before) > allowed
-        for counts, allowed in ((_exact_counts, 0), (_rounded_counts, rounding))
-        for before, now in zip(counts(since), counts(seen), strict=True)
+        before is not None and now is not None and before - now > most
+        for before, now, most in figures
     )
 
 
 def advanced(counters: Counters, since: DayTotals, seen: DayTotals) -> Counters:
     """The counters after a day's totals went from `since` to `seen`; what fell holds still."""
     figures = zip(_figures(counters), _figures(since), _figures(seen), strict=True)
-    return Counters(*[counter + _growth(before, now) for counter, before, now in figures])
+    return Counters(
+        *(
+            counter if before is None or now is None else counter + max(0, now - before)
+            for counter, before, now in figures
+        )
+    )
 
 
 def raised(since: DayTotals, seen: DayTotals) -> DayTotals:
@@ -300,24 +307,6 @@ def raised(since: DayTotals, seen: DayTotals) -> DayTotals:
     return DayTotals(*[max(figures, default=None) for figures in known])
 
 
-def _buckets(row: ChannelFigures, offered: int, answered: int) -> tuple[int, int, int] | None:
-    if offered == 0:
-        return 0, 0, 0  # a service level of nothing says nothing, whatever stands there
-    level_10 = _plausible(row.service_level_10)
-    level_20 = _plausible(row.service_level_20)
-    level_30 = _plausible(row.service_level_30)
-    if level_10 is None or level_20 is None or level_30 is None:
-        return None
-    within_30 = min(_share(level_30, offered), answered)
-    within_20 = min(_share(level_20, offered), within_30)
-    return min(_share(level_10, offered), within_20), within_20, within_30
-
-
-def _share(level: float, offered: int) -> int:
-    """Rounded half up; the six decimals take a product like 0.4999999 x n to its half."""
-    return math.floor(round(level * offered, 6) + 0.5)
-
-
 def _wait_sum(count: int | None, average: float | None) -> float | None:
     if count == 0:
         return 0.0
@@ -327,10 +316,4 @@ def _wait_sum(count: int | None, average: float | None) -> float | None:
 
 def _plausible(figure: Number | None) -> Number | None:
     """The figure, or None where it is negative, not a number, or beyond all measure."""
-    if figure is None or not 0 <= figure <= LARGEST_FIGURE:
-        return None
-    return figure
-
-
-def _growth(before: Number | None, now: Number | None) -> Number:
-    return 0 if before is None or now is None else max(0, now - before)
+    return None if figure is None or not 0 <= figure <= LARGEST_FIGURE else figure

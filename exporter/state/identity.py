@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from exporter.config import Configuration
 from exporter.state.migrate import PLAIN
@@ -23,20 +23,14 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A configured operation; `token` is the digest of its token, None if unreadable."""
+    """What an operation is known by, as it is configured or as its row has it.
+
+    `token` is the digest of its token: None where it cannot be read, or, in a row, where none
+    was accepted yet.
+    """
 
     name: str
     base_url: str
-    token: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class OperationRow:
-    """A stored operation; `token` is the digest last accepted, None where none was yet."""
-
-    id: int
-    base_url: str
-    name: str
     token: str | None
 
 
@@ -59,82 +53,71 @@ def claims_of(configuration: Configuration) -> list[Claim]:
     ]
 
 
-def match(claims: Sequence[Claim], rows: Iterable[OperationRow]) -> dict[str, OperationRow]:
-    """Return the row of each claim by the claim's name; a claim without one begins anew.
+def match(claims: Sequence[Claim], rows: Mapping[int, Claim]) -> dict[str, int]:
+    """Return the row id of each claim by the claim's name; one without it begins anew.
 
     In passes, each row claimed once: unchanged; renamed; token rotated; moved to another
     server. A rotation is believed only where the old token is in no claim and the new one in
     no row: otherwise two operations were swapped, and their rows follow the tokens.
     """
-    free = {row.id: row for row in rows}
-    claimed_tokens = {claim.token for claim in claims}
-    stored_tokens = {row.token for row in free.values()} - {None}
+    free = dict(rows)
+    claimed_tokens = {claim.token for claim in claims} - {None}
+    stored_tokens = {row.token for row in rows.values()} - {None}
 
-    def same_url(claim: Claim, row: OperationRow) -> bool:
-        return claim.base_url == row.base_url
+    def rotated(claim: Claim, row: Claim) -> bool:
+        known = row.token in claimed_tokens or claim.token in stored_tokens
+        return not known and (claim.base_url, claim.name) == (row.base_url, row.name)
 
-    def same_name(claim: Claim, row: OperationRow) -> bool:
-        return claim.name == row.name
-
-    def same_token(claim: Claim, row: OperationRow) -> bool:
-        return claim.token is not None and claim.token == row.token
-
-    def rotated(claim: Claim, row: OperationRow) -> bool:
-        known = row.token is not None and row.token in claimed_tokens
-        return not known and claim.token not in stored_tokens
-
-    found: dict[str, OperationRow] = {}
-    for conditions in (
-        (same_url, same_name, same_token),
-        (same_url, same_token),
-        (same_url, same_name, rotated),
-        (same_name, same_token),
-    ):
+    found: dict[str, int] = {}
+    passes: tuple[Callable[[Claim, Claim], object], ...] = (
+        lambda claim, row: claim.token and claim == row,
+        lambda claim, row: claim.token and claim == replace(row, name=claim.name),
+        rotated,
+        lambda claim, row: claim.token and claim == replace(row, base_url=claim.base_url),
+    )
+    for fits in passes:
         for claim in (one for one in claims if one.name not in found):
-            fitting = (row for row in free.values() if all(f(claim, row) for f in conditions))
-            if (row := next(fitting, None)) is not None:
-                found[claim.name] = free.pop(row.id)
+            row = next((row for row, known in free.items() if fits(claim, known)), None)
+            if row is not None:
+                found[claim.name] = row
+                del free[row]
     return found
 
 
 def claim_rows(
     connection: sqlite3.Connection, claims: Sequence[Claim], now: float
-) -> dict[str, OperationRow]:
-    """Return the row of each claim by its name, a new one where none matches.
+) -> dict[int, Claim]:
+    """Return the claims by the ids of their rows, in their order; new ones where none matches.
 
     The tokens of the claims are salted; `now` is in epoch seconds.
     """
-    select = "SELECT id, base_url, name, token FROM operations"
-    found = match(claims, [OperationRow(*row) for row in connection.execute(select)])
-    rows: dict[str, OperationRow] = {}
+    select = connection.execute("SELECT id, name, base_url, token FROM operations")
+    found = match(claims, {row: Claim(*known) for row, *known in select})
+    rows: dict[int, Claim] = {}
     for one in claims:
-        known = found.get(one.name)
-        (row,) = connection.execute(
+        ((row,),) = connection.execute(
             "INSERT INTO operations (id, base_url, name, token, seen_at)"
             " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
             " SET base_url = excluded.base_url, name = excluded.name,"
             " token = coalesce(token, excluded.token), seen_at = excluded.seen_at"
-            " RETURNING id, base_url, name, token",
-            (known and known.id, one.base_url, one.name, one.token, now),
+            " RETURNING id",
+            (found.get(one.name), one.base_url, one.name, one.token, now),
         ).fetchall()
-        rows[one.name] = OperationRow(*row)
-    _give_away_plain_rows(connection, list(rows.values()))
-    claimed = [row.id for row in rows.values()]
-    for name in rows.keys() - found.keys():
-        _keep_spacing(connection, rows[name], claimed)
+        rows[row] = one
+    _give_away_plain_rows(connection, rows)
+    for row in rows.keys() - found.values():
+        _keep_spacing(connection, row, rows)
     connection.execute("DELETE FROM operations WHERE seen_at < ?", (now - KEEP_DAYS * _DAY,))
     return rows
 
 
-def _give_away_plain_rows(
-    connection: sqlite3.Connection, claimed: Sequence[OperationRow]
-) -> None:
+def _give_away_plain_rows(connection: sqlite3.Connection, claimed: Mapping[int, Claim]) -> None:
     """Give what 0.1.0 kept under a base URL alone to the only operation there."""
     plain = connection.execute("SELECT id, base_url FROM operations WHERE name = ?", (PLAIN,))
     for old, base_url in plain.fetchall():
-        there = [row for row in claimed if row.base_url == base_url]
+        there = [row for row, one in claimed.items() if one.base_url == base_url]
         if len(there) == 1:
-            _merge(connection, old, there[0].id)
+            _merge(connection, old, there[0])
         elif there:
             log.warning(
                 "what an earlier version kept of %s may be of any of its %d operations:"
@@ -142,7 +125,7 @@ def _give_away_plain_rows(
                 base_url, len(there),
             )  # fmt: skip
             for row in there:
-                _keep_spacing(connection, row, [one.id for one in there])
+                _keep_spacing(connection, row, there)
         if there:
             connection.execute("DELETE FROM operations WHERE id = ?", (old,))
 
@@ -170,16 +153,15 @@ def _merge(connection: sqlite3.Connection, old: int, row: int) -> None:
         )
 
 
-def _keep_spacing(
-    connection: sqlite3.Connection, row: OperationRow, claimed: Sequence[int]
-) -> None:
+def _keep_spacing(connection: sqlite3.Connection, row: int, claimed: Collection[int]) -> None:
     """Keep the interval to the last attempts of unclaimed rows of the same base URL."""
     connection.execute(
         "INSERT INTO attempts (operation, skill_id, spaced_from)"
-        " SELECT ?, skill_id, max(coalesce(at, spaced_from)) FROM attempts"
-        " JOIN operations ON id = operation WHERE base_url = ?"
-        " AND id NOT IN (SELECT value FROM json_each(?)) AND skill_id NOT LIKE '#%'"
+        " SELECT new.id, skill_id, max(coalesce(at, spaced_from)) FROM attempts"
+        " JOIN operations AS old ON old.id = operation"
+        " JOIN operations AS new ON new.id = ? AND new.base_url = old.base_url"
+        " WHERE old.id NOT IN (SELECT value FROM json_each(?)) AND skill_id NOT LIKE '#%'"
         " GROUP BY skill_id ON CONFLICT DO UPDATE"
         " SET spaced_from = max(coalesce(spaced_from, 0), excluded.spaced_from)",
-        (row.id, row.base_url, json.dumps(claimed)),
+        (row, json.dumps([*claimed])),
     )

@@ -27,6 +27,7 @@ BEAT_SECONDS = 5.0
 STALE_SECONDS = 30.0
 _PATIENCE = 0.2  # seconds between looks at a lock that another process holds
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 class DirectoryLock:
@@ -77,7 +78,7 @@ class DirectoryLock:
         finally:
             os.close(descriptor)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the directory free for the next exporter."""
         os.close(self._descriptor)
 
@@ -92,26 +93,25 @@ class TokenGate:
 
     @asynccontextmanager
     async def hold(self, digest: str) -> AsyncIterator[None]:
-        """Wait for the token's turn and hold it; raises StorageError (no lock file)."""
+        """Wait for the token's turn and hold it; raises StorageError (no lock file).
+
+        Without a token (an empty digest) there is nothing to wait for.
+        """
+        if not digest:
+            yield
+            return
         async with self._locks.setdefault(digest, asyncio.Lock()):
-            descriptor = self._open(f"{self._directory}/{digest[:32]}.lock")
+            try:
+                self._directory.mkdir(mode=0o700, exist_ok=True)
+                descriptor = os.open(self._directory / f"{digest[:32]}.lock", _LOCK_FILE, 0o600)
+            except OSError as error:
+                raise StorageError(f"{self._directory}: {error.strerror}") from error
             try:
                 while not _try_lock(descriptor):
                     await self._clock.sleep(_PATIENCE)
                 yield
             finally:
                 os.close(descriptor)
-
-    def _open(self, path: str) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        try:
-            try:
-                return os.open(path, flags, 0o600)
-            except FileNotFoundError:
-                self._directory.mkdir(mode=0o700, exist_ok=True)
-                return os.open(path, flags, 0o600)
-        except OSError as error:
-            raise StorageError(f"{self._directory}: {error.strerror}") from error
 
 
 def unwritable(directory: Path, why: object) -> StartError:

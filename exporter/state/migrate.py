@@ -6,7 +6,6 @@ import json
 import secrets
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 from exporter.errors import StartError
 
@@ -38,6 +37,35 @@ SCHEMA = """
 PLAIN = ""
 """The name of a row that version 1 kept under a base URL alone, whoever it belonged to."""
 
+# The tables of 0.1.0, renamed to `<name>_1`, into those of version 2. It named an operation
+# `url#name`, or by its base URL alone: the row of the URL gets the name PLAIN, and
+# `Storage.claim` gives it to the only operation there. The attempts of a URL hold for every
+# operation there, as spacing.
+_TABLES_1 = ("attempts", "memories", "calls", "pauses", "facts")
+_FROM_1 = """
+    INSERT INTO operations (base_url, name, seen_at)
+      SELECT substr(owner, 1, instr(owner || '#', '#') - 1),
+        substr(owner, instr(owner || '#', '#') + 1),
+        (SELECT coalesce(max(at), 0) FROM attempts_1)
+      FROM (SELECT owner FROM memories_1 UNION SELECT member FROM pauses_1
+        UNION SELECT member FROM facts_1 UNION SELECT base_url FROM attempts_1
+        UNION SELECT name FROM calls_1 WHERE name NOT LIKE '#%');
+    CREATE TEMP VIEW owners AS
+      SELECT id, base_url, name = '' AS plain, '#' || name AS named,
+        base_url || iif(name = '', '', '#' || name) AS owner FROM operations;
+    INSERT INTO attempts
+      SELECT id, skill_id, iif(plain, at, NULL), iif(plain, NULL, at), closing_day,
+        closing_tries FROM attempts_1 JOIN owners USING (base_url);
+    INSERT INTO memories
+      SELECT id, skill_id, memory_1_to_2(memory) FROM memories_1 JOIN owners USING (owner);
+    INSERT INTO requests
+      SELECT id, day, calls FROM calls_1 JOIN owners ON name = iif(plain, base_url, named);
+    INSERT INTO facts
+      SELECT id, name, fact FROM facts_1 JOIN owners ON owner = member
+      UNION ALL SELECT id, 'pause', pause FROM pauses_1 JOIN owners ON owner = member;
+    DROP VIEW owners;
+"""
+
 # The order of a row's figures in a file of version 1.
 _FIGURES_1 = (
     *("channel", "inbound", "answered", "abandoned"),
@@ -58,95 +86,32 @@ def bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
             f"the state file {path} was written by a newer exporter (version {version}, this "
             f"one knows {VERSION}): run the newer one, or move the file away"
         )
+    old = _TABLES_1 if version == 1 else ()
     if version < VERSION:
-        old = version == 1
-        if old:
-            for table in ("attempts", "memories", "calls", "pauses", "facts"):
-                connection.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
-        for statement in filter(str.strip, SCHEMA.split(";")):
+        connection.create_function("memory_1_to_2", 1, memory_1_to_2)
+        statements = [f"ALTER TABLE {table} RENAME TO {table}_1" for table in old]
+        statements += SCHEMA.split(";")
+        statements.append(f"INSERT INTO settings VALUES ('salt', '{secrets.token_hex(16)}')")  # noqa: S608 - hex
+        statements += _FROM_1.split(";") if old else ()
+        statements += [f"DROP TABLE {table}_1" for table in old]
+        for statement in statements:
             connection.execute(statement)
-        salt = secrets.token_hex(16)
-        connection.execute("INSERT INTO settings VALUES ('salt', ?)", (salt,))
-        if old:
-            _from_version_1(connection)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 
 
-def _from_version_1(connection: sqlite3.Connection) -> None:
-    """Move the tables of 0.1.0, renamed to `<name>_1`, into those of version 2.
-
-    Version 1 named an operation `url#name`, or by its base URL alone: the row of the URL gets
-    the name PLAIN, and `Storage.claim` gives it to the only operation there. The attempts of
-    a URL hold for every operation there, as spacing.
-    """
-    owners = connection.execute(
-        "SELECT owner FROM memories_1 UNION SELECT member FROM pauses_1"
-        " UNION SELECT member FROM facts_1 UNION SELECT base_url FROM attempts_1"
-        " UNION SELECT name FROM calls_1 WHERE name NOT LIKE '#%'"
-    ).fetchall()
-    for (owner,) in owners:
-        base_url, _, name = owner.partition("#")
-        row = connection.execute(
-            "INSERT INTO operations (base_url, name, seen_at)"
-            " VALUES (?, ?, coalesce((SELECT max(at) FROM attempts_1), 0))",
-            (base_url, name),
-        ).lastrowid
-        _move(connection, row, owner)
-    for table in ("attempts", "memories", "calls", "pauses", "facts"):
-        connection.execute(f"DROP TABLE {table}_1")
-
-
-def _move(connection: sqlite3.Connection, row: int | None, owner: str) -> None:
-    """Move what version 1 kept under an owner to its new row."""
-    base_url, _, name = owner.partition("#")
-    own = "at, NULL" if name == PLAIN else "NULL, at"
-    connection.execute(
-        f"INSERT INTO attempts SELECT ?, skill_id, {own}, closing_day, closing_tries"  # noqa: S608 - one of two literals
-        " FROM attempts_1 WHERE base_url = ?",
-        (row, base_url),
-    )
-    memories = connection.execute(
-        "SELECT skill_id, memory FROM memories_1 WHERE owner = ?", (owner,)
-    ).fetchall()
-    connection.executemany(
-        "INSERT INTO memories VALUES (?, ?, ?)",
-        [(row, skill_id, _text_1_to_2(text)) for skill_id, text in memories],
-    )
-    counted = owner if name == PLAIN else f"#{name}"
-    connection.execute(
-        "INSERT INTO requests SELECT ?, day, calls FROM calls_1 WHERE name = ?", (row, counted)
-    )
-    connection.execute(
-        "INSERT INTO facts SELECT ?, name, fact FROM facts_1 WHERE member = ?"
-        " UNION ALL SELECT ?, 'pause', pause FROM pauses_1 WHERE member = ?",
-        (row, owner, row, owner),
-    )
-
-
-def _text_1_to_2(text: str) -> str:
-    try:
-        return json.dumps(memory_1_to_2(json.loads(text)))
-    except (ValueError, RecursionError):
-        return text  # its reader says that it cannot be read
-
-
-def memory_1_to_2(data: Any) -> Any:
+def memory_1_to_2(text: str) -> str:
     """Return a query's memory with names for the figures of its rows, which were mere lists.
 
-    What has another form is left as it is, to be refused or understood by the reader.
+    What has another form is left as it is, to be refused or understood by its reader.
     """
-    if not isinstance(data, dict):
-        return data
-    named = dict(data)
-    for name in ("today", "yesterday"):
-        result = data.get(name)
-        if isinstance(result, dict) and isinstance(result.get("rows"), list):
-            named[name] = {**result, "rows": [_row_1_to_2(row) for row in result["rows"]]}
-    return named
-
-
-def _row_1_to_2(row: Any) -> Any:
-    if not isinstance(row, list) or len(row) != len(_FIGURES_1):
-        return row
-    return dict(zip(_FIGURES_1, row, strict=True))
+    try:
+        memory = json.loads(text)
+        for result in filter(None, (memory.get("today"), memory.get("yesterday"))):
+            result["rows"] = [
+                dict(zip(_FIGURES_1, row, strict=True)) if isinstance(row, list) else row
+                for row in result["rows"]
+            ]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return text
+    return json.dumps(memory)

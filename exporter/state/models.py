@@ -1,17 +1,31 @@
-"""The values that are kept of each query, and what an answer changes in them; pure."""
+"""The values that are kept of each query, their text, and what an answer changes; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from operator import attrgetter
+from typing import Annotated, Final
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from exporter.errors import Reason
-from exporter.state.counters import QueryLedger, known_channels, observe
-from exporter.wolkvox.columns import ChannelFigures, without_row
-from exporter.wolkvox.report import MAX_CHANNELS, SkillReport
+from exporter.state.counters import (
+    LARGEST_COUNT,
+    Count,
+    Day,
+    QueryLedger,
+    known_channels,
+    observe,
+)
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
+from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport
+from exporter.wolkvox.text import printable
 from exporter.wolkvox.windows import Window
+
+# Epoch seconds up to the year 5138: far from where dates and time zones end.
+Moment = Annotated[float, Field(ge=0, le=1e11)]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,11 +38,11 @@ class QueryKey:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The day totals of one good answer; `completed_at` in epoch seconds."""
+    """The day totals of one good answer, whole `at` that moment."""
 
-    day: date
-    channels: tuple[ChannelFigures, ...]
-    completed_at: float
+    day: Day
+    rows: tuple[ChannelFigures, ...]
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +53,12 @@ class QueryMemory:
     rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
     """
 
-    last_success_at: float | None = None
-    failures: int = 0
+    last_success_at: Moment | None = None
+    failures: Count = 0
     today: Result | None = None
     yesterday: Result | None = None
     doubted: bool = False
-    closed: date | None = None
+    closed: Day | None = None
     ledger: QueryLedger | None = None
 
 
@@ -63,7 +77,7 @@ def apply_report(
     """
     succeeded = replace(memory, last_success_at=completed_at, failures=0)
     last = memory.today
-    had_rows = last is not None and last.day == window.day and bool(last.channels)
+    had_rows = last is not None and last.day == window.day and bool(last.rows)
     if had_rows and not report.channels and not memory.doubted:
         return replace(succeeded, doubted=True)
     result = Result(window.day, report.channels, completed_at)
@@ -80,24 +94,82 @@ def limit_channels(report: SkillReport, ledger: QueryLedger | None) -> SkillRepo
     An answer is limited already; without this, new names in each answer would still make
     series without end. Channels known of late go before new ones.
     """
-    known = set(known_channels(ledger, ledger.day)) if ledger is not None else set()
-    room = MAX_CHANNELS - len(known)
-    kept = []
-    for row in report.channels:
-        if row.channel not in known:
-            room -= 1
-            if room < 0:
-                continue
-        kept.append(row)
-    dropped = len(report.channels) - len(kept)
-    if not dropped:
+    known = known_channels(ledger, ledger.day) if ledger is not None else {}
+    new = [row.channel for row in report.channels if row.channel not in known]
+    beyond = {*new[max(0, MAX_CHANNELS - len(known)) :]}
+    if not beyond:
         return report
-    return replace(report, channels=tuple(kept), dropped=report.dropped + dropped)
+    kept = tuple(row for row in report.channels if row.channel not in beyond)
+    return replace(report, channels=kept, dropped=report.dropped + len(beyond))
 
 
 def failed(memory: QueryMemory) -> QueryMemory:
     """Return the memory after an attempt without an answer: the last good values stay."""
     return replace(memory, failures=memory.failures + 1)
+
+
+# The text that the file keeps of a query -----------------------------------------------------
+
+# The names in the file are those of the fields and, for the figures of a row, the `state` names
+# of their columns: none may ever change. An unknown name is ignored and a missing one means the
+# default, so that the file may be older or newer than the code that reads it.
+_CONFIG = ConfigDict(strict=True, allow_inf_nan=False)
+_STATE_NAMES: Final = {one.attribute: one.state for one in COLUMNS}
+with_config({**_CONFIG, "alias_generator": lambda name: _STATE_NAMES.get(name, name)})(
+    ChannelFigures
+)
+_MEMORY = TypeAdapter(with_config(_CONFIG)(QueryMemory))
+_figures = attrgetter(*(one.attribute for one in COLUMNS))
+_known_together = attrgetter("offered", "within_10", "within_20", "within_30", "answered")
+
+
+def write_memory(memory: QueryMemory) -> str:
+    """Return the text that the state file keeps of a query."""
+    return _MEMORY.dump_json(memory, by_alias=True).decode()
+
+
+def read_memory(text: str) -> QueryMemory:
+    """Read what `write_memory` wrote; raises ValueError for what it cannot have written."""
+    try:
+        memory = _MEMORY.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{place}: {first['msg']}") from None
+    _check_rows(memory)
+    if memory.ledger is not None:
+        _check_ledger(memory.ledger)
+    return memory
+
+
+def _check_rows(memory: QueryMemory) -> None:
+    for result in filter(None, (memory.today, memory.yesterday)):
+        for row in result.rows:
+            _check_channel(row.channel)
+            if not all(
+                figure is None or 0 <= figure <= LARGEST_COUNT for figure in _figures(row)
+            ):
+                raise ValueError(f"rows.{row.channel}: a figure is out of range")
+        if len({row.channel for row in result.rows}) < len(result.rows):
+            raise ValueError("rows: a channel stands twice")
+
+
+def _check_ledger(ledger: QueryLedger) -> None:
+    for name, channel in ledger.channels.items():
+        _check_channel(name)
+        if channel.day > ledger.day:
+            raise ValueError(f"ledger.{name}: a row after the day of the ledger")
+        for totals in filter(None, (channel.base, channel.candidate)):
+            known = [figure for figure in _known_together(totals) if figure is not None]
+            if len(known) not in (0, 5):
+                raise ValueError(f"ledger.{name}: the counts are known only in part")
+            if known[1:] != sorted(known[1:]):
+                raise ValueError(f"ledger.{name}: the buckets are not cumulative")
+
+
+def _check_channel(name: str) -> None:
+    if not 0 < len(name) <= MAX_CHANNEL_LENGTH or printable(name) != name:
+        raise ValueError(f"{name[:40]!r} is no name of a channel")
 
 
 # Attempts --------------------------------------------------------------------------------
@@ -159,25 +231,15 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class TooEarly:
-    """Another process asked the same query at `last_at`."""
+class Refused:
+    """The attempt must not be made.
 
-    last_at: float
+    Another process asked the same query at `last_at`; or the requests of the day are `used`
+    up; or, with neither, the token is that of another operation, whose figures it would bring.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """The day's budget is used up."""
-
-    used: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignToken:
-    """The token belongs to another operation: its figures are not this one's."""
-
-    def __str__(self) -> str:
-        return "the token is that of another operation"
+    last_at: float | None = None
+    used: int | None = None
 
 
 # What is published -----------------------------------------------------------------------
@@ -243,26 +305,8 @@ def complete(result: Result | None, ledger: QueryLedger | None) -> tuple[Channel
     """
     if result is None:
         return ()
-    rows = {row.channel: row for row in result.channels}
+    rows = {row.channel: row for row in result.rows}
     for channel in known_channels(ledger, result.day):
         if channel not in rows:
             rows[channel] = without_row(channel)
     return tuple(rows[channel] for channel in sorted(rows))
-
-
-@dataclass(slots=True)
-class Snapshot:
-    """The latest status of every query; iterating gives those of this moment."""
-
-    by_key: dict[QueryKey, QueryStatus] = field(default_factory=dict)
-
-    def publish(self, status: QueryStatus) -> None:
-        """Replace one query's status."""
-        self.by_key[status.key] = status
-
-    def forget(self, key: QueryKey) -> None:
-        """Drop a query that the configuration no longer names."""
-        self.by_key.pop(key, None)
-
-    def __iter__(self) -> Iterator[QueryStatus]:
-        return iter([*self.by_key.values()])

@@ -25,18 +25,17 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from exporter.errors import StorageError
-from exporter.state.codec import memory_from_json, memory_to_json
-from exporter.state.identity import KEEP_DAYS, Claim, Identity, OperationRow, claim_rows
+from exporter.state.identity import KEEP_DAYS, Claim, Identity, claim_rows
 from exporter.state.locks import unwritable
 from exporter.state.migrate import bring_to_version
 from exporter.state.models import (
     Attempt,
-    ForeignToken,
     Granted,
     QueryMemory,
-    Spent,
+    Refused,
     Stored,
-    TooEarly,
+    read_memory,
+    write_memory,
 )
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class Storage:
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self.path = path
         self._now = now
-        self._claimed: tuple[OperationRow, ...] = ()
+        self._claimed: dict[int, Claim] = {}
 
     @classmethod
     def open(cls, directory: Path, now: Callable[[], float]) -> Self:
@@ -179,7 +178,7 @@ class Storage:
         self._note_loss()
         self._connection.executemany(
             "INSERT INTO operations VALUES (?, ?, ?, NULL, ?)",
-            [(row.id, row.base_url, row.name, self._now()) for row in self._claimed],
+            [(row, one.base_url, one.name, self._now()) for row, one in self._claimed.items()],
         )
 
     def _note_loss(self) -> None:
@@ -198,15 +197,13 @@ class Storage:
         base URL that nobody claims. Rows that nobody claims for 40 days are dropped.
         """
         claims = [replace(one, token=self._salted(one.token)) for one in claims]
-        rows = claim_rows(self._connection, claims, self._now())
-        self._claimed = tuple(rows.values())
+        self._claimed = claim_rows(self._connection, claims, self._now())
         accounts: dict[str | int, list[int]] = {}
-        for one in claims:
-            accounts.setdefault(one.token or rows[one.name].id, []).append(rows[one.name].id)
+        for row, one in self._claimed.items():
+            accounts.setdefault(one.token or row, []).append(row)
         return {
             one.name: Identity(row, tuple(sorted(accounts[one.token or row])))
-            for one in claims
-            for row in [rows[one.name].id]
+            for row, one in self._claimed.items()
         }
 
     def accept(self, operation: int, token: str) -> None:
@@ -222,7 +219,7 @@ class Storage:
 
     # Attempts and requests ---------------------------------------------------------------
 
-    def begin_attempt(self, attempt: Attempt) -> Granted | TooEarly | Spent | ForeignToken:
+    def begin_attempt(self, attempt: Attempt) -> Granted | Refused:
         """Write that a request is about to leave and count it, or say why it must not."""
         before, accepted = self._last(attempt.operation, attempt.skill_id)
         last = before.last_at
@@ -231,14 +228,21 @@ class Storage:
             and last != attempt.known_at
             and 0 <= attempt.at - last < attempt.gap
         ):
-            return TooEarly(last)
+            return Refused(last_at=last)
         token = self._salted(attempt.token)
         rotated = token is not None and token != accepted
-        if rotated and self._is_foreign(attempt, token):
-            return ForeignToken()
+        if (
+            rotated
+            and self._connection.execute(
+                "SELECT 1 FROM operations"
+                " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))",
+                (token, json.dumps(attempt.account)),
+            ).fetchone()
+        ):
+            return Refused()
         used = self.used(attempt.account, attempt.day)
         if attempt.ceiling is not None and used >= attempt.ceiling:
-            return Spent(used)
+            return Refused(used=used)
         closing_day, tries = before.closing_day, before.closing_tries
         if attempt.closing is not None:
             tries = tries + 1 if closing_day == attempt.closing else 1
@@ -276,17 +280,7 @@ class Storage:
         token, at, day, tries, spaced_from = row or (None,) * 5
         if tries is None:
             return Stored(spaced_from=self._lost_at), token
-        closing = date.fromisoformat(day) if day else None
-        return Stored(at, closing, int(tries), spaced_from), token
-
-    def _is_foreign(self, attempt: Attempt, token: str | None) -> bool:
-        """Whether a row outside of the attempt's account is known by this token."""
-        row = self._connection.execute(
-            "SELECT 1 FROM operations"
-            " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))",
-            (token, json.dumps(attempt.account)),
-        ).fetchone()
-        return row is not None
+        return Stored(at, date.fromisoformat(day) if day else None, tries, spaced_from), token
 
     def _write(self, attempt: Attempt, stored: Stored, used: int) -> None:
         """Write the last attempt of a query, and the requests of the day on its account."""
@@ -319,7 +313,7 @@ class Storage:
 
     def save_memory(self, operation: int, skill_id: str, memory: QueryMemory) -> bool:
         """Write what must survive a restart of one query; always True."""
-        text = json.dumps(memory_to_json(memory), separators=(",", ":"))
+        text = write_memory(memory)
         self._connection.execute(
             "INSERT INTO memories VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET memory = excluded.memory",
@@ -334,8 +328,8 @@ class Storage:
             (operation, skill_id),
         ).fetchone()
         try:
-            return memory_from_json(json.loads(row[0])) if row else None
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            return read_memory(row[0]) if row else None
+        except ValueError as error:
             log.warning(
                 "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
                 self.path, skill_id, error,
@@ -343,12 +337,7 @@ class Storage:
             return None
 
     def save_fact(self, operation: int, name: str, data: Any) -> None:
-        """Write a small fact about an operation (`pause`, `skills`); None deletes it."""
-        if data is None:
-            self._connection.execute(
-                "DELETE FROM facts WHERE operation = ? AND name = ?", (operation, name)
-            )
-            return
+        """Write a small fact about an operation (`pause`, `skills`); None: there is none."""
         self._connection.execute(
             "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (operation, name, json.dumps(data))
         )
@@ -415,13 +404,10 @@ class ThreadedState(State):
             while len(batch) < _MOST and not self._jobs.empty():
                 batch.append(self._jobs.get())
             ended = None in batch
-            self._commit([job for job in batch if job is not None])
+            if jobs := [job for job in batch if job is not None]:
+                self._commit(jobs)
 
     def _commit(self, jobs: list[_Job]) -> None:
-        if not jobs:
-            return
-        results: list[Any] = []
-        failure: BaseException | None = None
         try:
             results = self._storage.transact([step for step, _ in jobs])
         except BaseException as error:  # noqa: BLE001 - handed on to the waiting task
@@ -430,15 +416,15 @@ class ThreadedState(State):
                 for job in jobs:
                     self._commit([job])
                 return
-            failure = error
+            results = [error] * len(jobs)
 
         def deliver() -> None:
-            for index, (_, future) in enumerate(jobs):
+            for (_, future), result in zip(jobs, results, strict=True):
                 if future.done():  # the task was cancelled; what it wrote stays written
                     continue
-                if failure is not None:
-                    future.set_exception(failure)
+                if isinstance(result, BaseException):
+                    future.set_exception(result)
                 else:
-                    future.set_result(results[index])
+                    future.set_result(result)
 
         self._loop.call_soon_threadsafe(deliver)

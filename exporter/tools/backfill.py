@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -23,13 +23,14 @@ import click
 
 from exporter import flags
 from exporter.config import Operation, Skill, format_duration
+from exporter.config.hours import OpenHours
+from exporter.config.plan import other_calls
 from exporter.config.values import duration
-from exporter.errors import ConfigError, Problem, Reason, WolkvoxError
+from exporter.errors import ConfigError, Problem
 from exporter.messages import Words
-from exporter.metrics.history import QueryHistory
-from exporter.polling.limits import PAUSING, Why
-from exporter.runtime import Clock
-from exporter.tools.asking import Desk, Held
+from exporter.metrics.query import QueryHistory
+from exporter.polling.limits import PAUSING, Demand, Why
+from exporter.runtime import system_clock
 from exporter.tools.backfill_files import (
     Progress,
     completed,
@@ -37,12 +38,10 @@ from exporter.tools.backfill_files import (
     stamps,
     write_openmetrics,
 )
-from exporter.tools.session import complain, demand, desks, system_means
-from exporter.tools.skills import discover
+from exporter.tools.session import Session, Verdict, sessions
+from exporter.tools.skills import skills_of
 from exporter.tools.terminal import ask, progress, run
-from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import Window, local_day, next_day_start, whole_day
+from exporter.wolkvox.windows import local_day, next_day_start, whole_day
 
 DEFAULT_PACE = 300.0
 TRIES = 3
@@ -108,20 +107,24 @@ def backfill(
     """
     configuration = flags.configuration_of(context, config_files)
     chosen = flags.operation_of(configuration, operation)
-    means = system_means(flags.directory_of(context, storage))
-    today = local_day(means.clock.now(), chosen.timezone)
+    directory, clock = flags.directory_of(context, storage), system_clock()
+    today = local_day(clock.now(), chosen.timezone)
     seconds = _checked(chosen, first.date(), last.date(), pace, today)
     days = days_between(first.date(), last.date())
-    target = {"job": job, "instance": instance}
-    with open_progress(output, chosen.base_url) as kept, desks(configuration, means) as opened:
-        desk, beside = opened[chosen.name], [*opened.values()]
-        filling = Backfill(desk, beside, kept, days, seconds, means.clock)
-        code = run(partial(_fill, filling, output, target, yes), patient=True)
-    context.exit(code)
+    target, stopping = {"job": job, "instance": instance}, asyncio.Event()
+
+    async def fill() -> int:
+        with open_progress(output, chosen.base_url) as kept:
+            async with sessions(configuration, directory, clock) as opened:
+                beside = [*opened.values()]
+                filling = Backfill(opened[chosen.name], beside, kept, days, seconds)
+                return await _fill(filling, output, target, stopping, yes=yes)
+
+    context.exit(run(fill(), stopping))
 
 
 def _checked(operation: Operation, first: date, last: date, pace: str, today: date) -> float:
-    """The pace in seconds; raises ConfigError with all that cannot be."""
+    """The pace in seconds; raises ConfigError with every problem."""
     problems, seconds = [], DEFAULT_PACE
     if last < first:
         problems.append(Problem("--to", f"{last} is before {first}"))
@@ -149,110 +152,87 @@ async def _fill(
     job: Backfill,
     output: Path,
     target: Mapping[str, str],
-    yes: bool,
     stopping: asyncio.Event,
+    *,
+    yes: bool,
 ) -> int:
     """Request what is still missing and write the file; returns the exit code."""
-    async with job.desk.client:
-        await job.prepare()
-        if job.why is None and not _agreed(job.desk, await job.plan(), yes=yes):
-            return 1
-        calls, pace = len(job.pending), job.pace
-        with progress(calls, lines=True) as advance:
+    await job.prepare()
+    if job.why is None and not await _agreed(job, yes=yes):
+        return 1
+    calls, pace = len(job.pending), job.pace
+    with progress(calls, lines=True) as advance:
 
-            def on_progress(text: str, left: int) -> None:
-                ahead = f", {_ENGLISH.span((left - 1) * pace)} left" if left and pace else ""
-                advance(f"{text}{ahead}", calls - left)
+        def on_progress(text: str, left: int) -> None:
+            ahead = f", {_ENGLISH.span((left - 1) * pace)} left" if left and pace else ""
+            advance(f"{text}{ahead}", calls - left)
 
-            await job.fetch(stopping, on_progress)
+        await job.fetch(stopping, on_progress)
     if job.why is not None:
-        complain(job.desk, job.why, _ENGLISH, job.clock.epoch())
+        _say(f"{job.session.operation.name}: {job.why.sentence(_ENGLISH)}")
     elif job.pending:
         _say(f"stopped: {len(job.pending)} calls are left; the same command goes on")
-    if job.skills and (job.why is not None or not job.pending):
+        return 1
+    if job.skills:
         _write(job, output, target)
     return 0 if job.complete else 1
 
 
+async def _agreed(job: Backfill, *, yes: bool) -> bool:
+    """Write the costs; return whether to begin, which is asked on a terminal."""
+    session, calls, pace = job.session, len(job.pending), job.pace
+    if calls == 0:
+        _say("everything was asked before: nothing is asked again")
+        return True
+    zone, ceiling = session.budget.zone, session.budget.ceiling
+    now, used = session.clock.now(), await session.used_today()
+    next_day = next_day_start(now, zone)
+    room = calls if ceiling is None else max(0, ceiling - used)
+    fits = calls_today(calls, pace, next_day - now) <= room
+    _say(
+        f"{calls} calls, one every {format_duration(pace)}: {_ENGLISH.span((calls - 1) * pace)}"
+    )
+    if ceiling is None:
+        _say(f"{used} calls were made today; no daily_requests are configured")
+    else:
+        _say(f"{used} of today's {ceiling} calls are used")
+    if session.exporter_runs():
+        _say("an exporter runs beside: each call takes the place of one of its polls")
+    if not fits:
+        local = next_day.astimezone(session.operation.timezone)
+        _say(
+            f"today's budget holds {room} of them: it stops there; the same command"
+            f" goes on from {local:%Y-%m-%d %H:%M} ({session.operation.timezone})"
+        )
+    if yes or room == 0:
+        return room > 0
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return ask("Begin?")
+    if not fits:
+        _say("not begun: say --yes to do what fits")
+    return fits
+
+
+def calls_today(calls: int, pace: float, left: timedelta) -> int:
+    """How many of the calls the pace allows in the rest of the day."""
+    return min(calls, int(left / timedelta(seconds=pace)) + 1) if pace else calls
+
+
 def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
-    """Write the file, and what it lacks."""
+    """Write the file, and name the calls without an answer."""
     for call in job.missing:
         _say(f"no answer: skill {call.skill.id} on {call.day}")
     if not job.complete:
         _say("not complete: the same command asks for the rest")
-    operation, done = job.desk.operation, job.kept.done
+    operation, done = job.session.operation, job.kept.done
     queries = []
     for skill in job.skills:
         days = completed([(day, done.get((skill.id, day), ())) for day in job.days])
         queries.append(QueryHistory((operation.name, skill.id, skill.name), days))
-    moments = partial(stamps, operation.timezone, job.clock.now())
+    moments = partial(stamps, operation.timezone, job.session.clock.now())
     samples, size = write_openmetrics(output, queries, moments, target)
     click.echo(f"{output}: {samples} samples, {size / 1e6:.1f} MB; import it with")
     click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
-
-
-# What it costs ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The calls of a backfill, at a pace, against what is left of today's budget.
-
-    `ceiling` is None where none is configured; `next_day` begins in `left` seconds.
-    """
-
-    calls: int
-    pace: float
-    used: int
-    ceiling: int | None
-    left: float
-    next_day: datetime
-
-    @property
-    def room(self) -> int:
-        """How many calls the budget still allows today; without a ceiling all of them."""
-        return self.calls if self.ceiling is None else max(0, self.ceiling - self.used)
-
-    @property
-    def fits(self) -> bool:
-        """Whether the budget holds what would be requested today."""
-        today = self.calls if self.pace == 0 else int(self.left // self.pace) + 1
-        return min(self.calls, today) <= self.room
-
-
-def _agreed(desk: Desk, plan: Plan, *, yes: bool) -> bool:
-    """Write what it costs; ask where a person can answer."""
-    for line in _costs(desk, plan):
-        _say(line)
-    if plan.calls == 0:
-        return True
-    if yes or plan.room == 0:
-        return plan.room > 0
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        return ask("Begin?")
-    if not plan.fits:
-        _say("not begun: say --yes to do what fits")
-    return plan.fits
-
-
-def _costs(desk: Desk, plan: Plan) -> Iterator[str]:
-    if plan.calls == 0:
-        yield "everything was asked before: nothing is asked again"
-        return
-    span = _ENGLISH.span((plan.calls - 1) * plan.pace)
-    yield f"{plan.calls} calls, one every {format_duration(plan.pace)}: {span}"
-    if plan.ceiling is None:
-        yield f"{plan.used} calls were made today; no daily_requests are configured"
-    else:
-        yield f"{plan.used} of today's {plan.ceiling} calls are used"
-    if desk.exporter_runs():
-        yield "an exporter runs beside: each call takes the place of one of its polls"
-    if not plan.fits:
-        following = f"{plan.next_day:%Y-%m-%d %H:%M} ({desk.operation.timezone})"
-        yield (
-            f"today's budget holds {plan.room} of them: it stops there; the same command"
-            f" goes on from {following}"
-        )
 
 
 # The requests ----------------------------------------------------------------------------
@@ -269,20 +249,19 @@ class Call(NamedTuple):
 class Backfill:
     """Past days of an operation: calls that are still to be made, and why it ended early.
 
-    `beside` are the desks that may share its budget; `missing` calls had no answer in three
-    tries.
+    `beside` are the sessions that may share its budget; `missing` calls had no answer in
+    three tries.
     """
 
-    desk: Desk
-    beside: Sequence[Desk]
+    session: Session
+    beside: Sequence[Session]
     kept: Progress
     days: Sequence[date]
     pace: float
-    clock: Clock
     skills: tuple[Skill, ...] = ()
     pending: list[Call] = field(default_factory=list)
     missing: list[Call] = field(default_factory=list)
-    why: Held | WolkvoxError | None = None
+    why: Verdict | None = None
     _next: float = 0.0
     _failed_in_a_row: int = 0
     _tries: Counter[Call] = field(default_factory=Counter)
@@ -298,26 +277,19 @@ class Backfill:
 
         Day by day, so that no skill comes twice in a row.
         """
-        skills = await self.desk.skills() or await discover(self.desk, self.clock.epoch())
-        if not isinstance(skills, tuple):
+        skills = await skills_of(self.session)
+        if isinstance(skills, Verdict):
             self.why = skills
             return
         self.skills = skills
         calls = [Call(skill, day) for day in self.days for skill in skills]
         self.pending = [one for one in calls if (one.skill.id, one.day) not in self.kept.done]
-        for desk in self.beside:
-            if desk.budget is self.desk.budget:
-                share = demand(desk.operation, await desk.skills())
-                desk.budget.set_demand(desk.operation.name, share)
-
-    async def plan(self) -> Plan:
-        """What it costs from this moment on; raises StorageError."""
-        now, budget = self.clock.now(), self.desk.budget
-        following = next_day_start(now, budget.zone)
-        left = (following - now) / timedelta(seconds=1)
-        used = await self.desk.used_today()
-        local = following.astimezone(self.desk.operation.timezone)
-        return Plan(len(self.pending), self.pace, used, budget.ceiling, left, local)
+        for one in self.beside:
+            operation, known = one.operation, await one.known_skills()
+            intervals = tuple(skill.interval or operation.interval for skill in known)
+            hours = OpenHours(operation.poll_hours, operation.timezone)
+            demand = Demand(intervals, other_calls(operation), hours)
+            one.budget.set_demand(operation.name, demand)
 
     async def fetch(
         self, stopping: asyncio.Event, on_progress: Callable[[str, int], None]
@@ -327,10 +299,11 @@ class Backfill:
         `stopping` ends it after the call under way; `on_progress` is called with a step and
         how many calls are left.
         """
-        self._next = min(self.kept.last_at, self.clock.epoch()) + self.pace
+        clock = self.session.clock
+        self._next = min(self.kept.last_at, clock.epoch()) + self.pace
         while self.pending and self.why is None and not stopping.is_set():
             call, moment = await self._choose()
-            text, wait = "waiting", moment - self.clock.epoch() - _AHEAD
+            text, wait = "waiting", moment - clock.epoch() - _AHEAD
             if wait <= 0:
                 text, wait = await self._request(call, moment)
             if text:
@@ -340,12 +313,14 @@ class Backfill:
 
     async def _choose(self) -> tuple[Call, float]:
         """The call that may be made first, and its moment in epoch seconds."""
-        first: dict[str, Call] = {}
+        session, first = self.session, dict[str, Call]()
         for call in self.pending:
             first.setdefault(call.skill.id, call)
-        attempts = await self.desk.attempted(first)
-        beside = self.desk.exporter_runs()
-        earliest = max(self.clock.epoch(), self._next)
+        attempts = await session.state.write(
+            lambda db: {one: db.stored(session.row, one).last_at for one in first}
+        )
+        beside = session.exporter_runs()
+        earliest = max(session.clock.epoch(), self._next)
         moments = {
             call: max(earliest, self._ready(call.skill, attempts[skill_id], beside))
             for skill_id, call in first.items()
@@ -356,51 +331,49 @@ class Backfill:
         """When a query may be requested again; the exporter's turn comes after our own."""
         if last_at is None:
             return 0.0
-        gap = self._gap(skill)
+        session, gap = self.session, self._gap(skill)
         own = self._own_attempts.get(skill.id) == last_at
-        if beside and own and gap >= (skill.interval or self.desk.operation.interval):
-            limits = self.desk.budget.limits(self.clock.now())
+        if beside and own and gap >= (skill.interval or session.operation.interval):
+            limits = session.budget.limits(session.clock.now())
             return last_at + 2 * limits.interval(gap) + _LOOK
         return last_at + gap
 
     def _gap(self, skill: Skill) -> float:
-        operation = self.desk.operation
+        operation = self.session.operation
         interval = skill.interval or operation.interval
         return min(interval, self.pace) if operation.loopback else interval
 
     async def _request(self, call: Call, moment: float) -> tuple[str, float]:
-        """Make a call at its moment; returns what happened, and how long to wait after it."""
-
-        async def request(client: WolkvoxClient, token: str, _: Window) -> SkillReport:
-            return await client.skill_11(token, skill.id, whole_day(call.day))
-
-        skill = call.skill
-        gap = self._gap(skill)
-        reply = await self.desk.ask(skill.id, gap, request, not_before=moment)
-        if isinstance(reply, Held):
-            if reply.why in (Why.HOURS, Why.CLOSING):
-                return str(reply.why), reply.wait
-            if reply.why is not Why.RECENT:  # that is looked up again by `_choose`
-                self.why = reply
+        """Make a call at its moment; returns the outcome, and the seconds to wait after it."""
+        skill_id, window = call.skill.id, whole_day(call.day)
+        reply = await self.session.ask(
+            skill_id,
+            self._gap(call.skill),
+            lambda client, token, _: client.skill_11(token, skill_id, window),
+            not_before=moment,
+        )
+        verdict = reply.verdict
+        if reply.request is None:
+            if verdict.key in (Why.HOURS, Why.CLOSING):
+                return verdict.key, verdict.wait or 0.0
+            if verdict.key != Why.RECENT:  # that is looked up again by `_choose`
+                self.why = verdict
             return "", 0.0
-        attempt = (await self.desk.attempted([skill.id]))[skill.id]
-        self._own_attempts[skill.id] = attempt
-        requested_at = attempt or self.clock.epoch()  # a connection never made is on no record
+        attempt = self._own_attempts[skill_id] = reply.request.stored.last_at
+        # A connection that was never made is on no record.
+        requested_at = attempt or self.session.clock.epoch()
         self._next = requested_at + self.pace
         self.pending.remove(call)
-        if isinstance(reply.answer, SkillReport):
+        if reply.answer is not None:
             self._failed_in_a_row = 0
-            self.kept.add(skill.id, call.day, requested_at, reply.answer.channels)
-            text = "fine" if reply.answer.channels else "no rows"
-        else:
-            text = self._failed(call, reply.error or WolkvoxError(Reason.INTERNAL, "no answer"))
-        return f"{skill.id} {call.day} {text}", 0.0
-
-    def _failed(self, call: Call, error: WolkvoxError) -> str:
-        """Put a call behind the others, or give it up; returns the reason."""
+            self.kept.add(skill_id, call.day, requested_at, reply.answer.channels)
+            return (
+                f"{skill_id} {call.day} {'fine' if reply.answer.channels else 'no rows'}",
+                0.0,
+            )
         self._failed_in_a_row += 1
         self._tries[call] += 1
         (self.pending if self._tries[call] < TRIES else self.missing).append(call)
-        if error.reason in PAUSING or self._failed_in_a_row >= FAILURES_IN_A_ROW:
-            self.why = error
-        return str(error.reason)
+        if verdict.reason in PAUSING or self._failed_in_a_row >= FAILURES_IN_A_ROW:
+            self.why = verdict
+        return f"{skill_id} {call.day} {verdict.reason}", 0.0

@@ -11,22 +11,29 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 from exporter.errors import StartError, StorageError
-from exporter.metrics.history import QueryHistory, history
-from exporter.state.counters import KEEP_DAYS
-from exporter.wolkvox.columns import ChannelFigures, without_row
+from exporter.metrics.query import QueryHistory, history
+from exporter.state.counters import QueryLedger, observe
+from exporter.state.models import Result, complete
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.windows import day_start
 
 EVERY = 300  # seconds between stamps: what Prometheus looks back for
 # A running Prometheus holds these in its head block; a block over it would cut that off.
 HEAD = timedelta(hours=3)
-_FORMAT = "wolkvox-exporter backfill 1"
+_FORMAT = "wolkvox-exporter backfill 2"
+_READABLE = (_FORMAT, "wolkvox-exporter backfill 1")
+# The places in a row of the first format, which had no names.
+_PLACES = (
+    *("channel", "inbound", "answered", "abandoned", "service_level_10", "service_level_20"),
+    *("service_level_30", "abandonment", "asa", "ata"),
+)
 
 
 @dataclass(slots=True)
@@ -35,7 +42,7 @@ class Progress:
 
     One line of JSON for each, flushed before the next request: whatever ends the process, a
     second run goes on behind the last answer. `last_at` is when that one was requested, in
-    epoch seconds. The file holds no token and no names.
+    epoch seconds. The file holds no token and no names of skills.
     """
 
     path: Path
@@ -47,7 +54,13 @@ class Progress:
         self, skill_id: str, day: date, at: float, channels: Sequence[ChannelFigures]
     ) -> None:
         """Keep an answer; raises StorageError where it cannot be written."""
-        rows = [astuple(row) for row in channels]
+        rows = [
+            {
+                "channel": row.channel,
+                **{one.state: getattr(row, one.attribute) for one in COLUMNS},
+            }
+            for row in channels
+        ]
         self._append({"skill": skill_id, "day": day.isoformat(), "at": at, "rows": rows})
         self.done[skill_id, day] = tuple(channels)
         self.last_at = at
@@ -60,24 +73,25 @@ class Progress:
         content = self.file.read()
         whole = content.rfind(b"\n") + 1
         self.file.truncate(whole)
-        first, *lines = content[:whole].splitlines() or [b""]
-        if not first:
+        if not whole:
             self._append({"format": _FORMAT, "operation": owner})
             return
         try:
-            header = json.loads(first)
-            if header["format"] != _FORMAT or header["operation"] != owner:
-                raise StartError(
-                    f"{self.path} belongs to another operation: choose another --output"
-                )
-            for line in lines:
-                one = json.loads(line)
-                rows = tuple(ChannelFigures(*row) for row in one["rows"])
+            header, *answers = map(json.loads, content[:whole].splitlines())
+            known, own = header["format"] in _READABLE, header["operation"] == owner
+            for one in answers if known and own else ():
+                rows = tuple(map(_figures, one["rows"]))
                 self.done[one["skill"], date.fromisoformat(one["day"])] = rows
                 self.last_at = float(one["at"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError, AttributeError):
             text = f"{self.path} cannot be read: move it away to begin again"
             raise StartError(text) from None
+        if not known:
+            text = f"{self.path} was written by another version: move it away to begin again"
+            raise StartError(text)
+        if not own:
+            text = f"{self.path} belongs to another operation: choose another --output"
+            raise StartError(text)
 
     def _append(self, line: object) -> None:
         try:
@@ -85,6 +99,12 @@ class Progress:
             os.fsync(self.file.fileno())
         except OSError as error:
             raise StorageError(f"{self.path}: {error.strerror}") from error
+
+
+def _figures(row: Any) -> ChannelFigures:
+    named = dict(zip(_PLACES, row, strict=True)) if isinstance(row, list) else row
+    values = {one.attribute: named.get(one.state) for one in COLUMNS}
+    return ChannelFigures(named["channel"], **values)
 
 
 @contextmanager
@@ -155,16 +175,10 @@ def completed(
 
     As the running exporter does it: for the channels of the days before, 8 at most.
     """
-    seen: dict[str, date] = {}
+    ledger: QueryLedger | None = None
     found: list[tuple[date, Sequence[ChannelFigures]]] = []
     for day, rows in days:
-        if not rows:
-            continue
-        seen |= dict.fromkeys((row.channel for row in rows), day)
-        lacking = [
-            without_row(channel)
-            for channel, last in seen.items()
-            if last < day <= last + timedelta(days=KEEP_DAYS)
-        ]
-        found.append((day, [*rows, *lacking]))
+        if rows:
+            ledger = observe(ledger, day, rows)
+            found.append((day, complete(Result(day, tuple(rows), 0.0), ledger)))
     return found

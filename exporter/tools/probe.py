@@ -18,27 +18,27 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import click
 
 from exporter import flags
 from exporter.config import Operation, Skill
-from exporter.errors import Reason, WolkvoxError
+from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.polling.limits import Why
-from exporter.runtime import Clock
-from exporter.tools.asking import Desk, Held
-from exporter.tools.recording import Recorder
-from exporter.tools.session import Verdict, desks, shown, system_means
-from exporter.tools.skills import discover
+from exporter.polling.request import Request
+from exporter.runtime import system_clock
+from exporter.tools import recording
+from exporter.tools.session import Session, Verdict, sessions, shown
+from exporter.tools.skills import skills_of
 from exporter.tools.terminal import progress, run
-from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.client import WolkvoxClient, read_rows
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
 from exporter.wolkvox.text import scrub
-from exporter.wolkvox.windows import Window, day_so_far, local_day
+from exporter.wolkvox.windows import Window, local_day
 
 NO_REPORT = SkillReport((), (), 0)
 PAUSE = 1.0  # seconds between two requests with one token; none on loopback
@@ -79,178 +79,141 @@ def probe(
     Exit code 0 when every query is fine or has no rows today, 1 otherwise.
     """
     configuration = flags.configuration_of(context, config_files)
-    means, words = system_means(flags.directory_of(context, storage)), Words(language)
-    recorder = Recorder(record) if record is not None else None
+    directory, words = flags.directory_of(context, storage), Words(language)
+    if record is not None:
+        recording.write(record, "")  # an answer that cannot be kept costs a request
 
-    async def show(stopping: asyncio.Event) -> int:
-        with desks(configuration, means) as opened:
-            known = [await desk.skills() for desk in opened.values()]
+    async def show() -> int:
+        clock = system_clock()
+        async with sessions(configuration, directory, clock) as opened:
+            known = [await session.known_skills() for session in opened.values()]
             total = sum(map(len, known)) if all(known) else None
             with progress(total, lines=False) as advance:
                 begun = count()
-                prober = Prober(means.clock, lambda text: advance(text, next(begun)), recorder)
-                result = await prober.run(opened.values())
-        now = means.clock.now()
+                queries = await probe_all(
+                    opened.values(), lambda text: advance(text, next(begun))
+                )
+        now = clock.now()
         if output == "json":
-            click.echo(as_json(result, words, now), nl=False)
+            click.echo(as_json(queries, words, now), nl=False)
         else:
             width = get_terminal_size().columns if sys.stdout.isatty() else None
-            text = table(result, words, width)
+            text = table(queries, words, width)
             click.echo(text, nl=False, color=False if os.environ.get("NO_COLOR") else None)
-        if recorder is not None:
-            recorder.save(result.queries, now)
-            answers, file = len(recorder.answers), recorder.path
-            click.echo(words.text("probe.recorded", count=answers, file=file), err=True)
-        return 0 if result.good else 1
+        if record is not None:
+            answers = recording.save(record, queries, now)
+            click.echo(words.text("probe.recorded", count=answers, file=record), err=True)
+        return 0 if all(one.verdict.good for one in queries) else 1
 
-    context.exit(run(show, patient=False))
+    context.exit(run(show()))
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
     """One query and its verdict.
 
-    `rows` are as sent, without the token; `window` is None where nothing was requested;
-    `seconds` is how long the answer took.
+    `rows` are as sent, without the token, and `raw` is the whole answer; `request` is None
+    where nothing was sent.
     """
 
     operation: Operation
     skill: Skill
     verdict: Verdict
+    request: Request | None = None
     report: SkillReport = NO_REPORT
     rows: tuple[object, ...] = ()
-    window: Window | None = None
-    seconds: float | None = None
+    raw: recording.Raw | None = None
 
     @property
     def name(self) -> str:
         """Operation, skill id and, where it has one, the skill's name."""
         skill = self.skill
-        return (
-            f"{self.operation.name} {skill.id} {'' if skill.name == skill.id else skill.name}"
-        )
+        name = "" if skill.name == skill.id else skill.name
+        return shown(f"{self.operation.name} {skill.id} {name}", 200)
 
 
-Denominator = Literal["inbound", "answered", "neither", "unknown"]
+async def probe_all(
+    opened: Iterable[Session], on_progress: Callable[[str], None]
+) -> list[Probed]:
+    """Request every query, one after the other for each token.
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Denominator of the service levels, and how many figures decide it.
-
-    `unknown`: there is too little volume; `neither`: the figures contradict each other.
+    `on_progress` is called with the name of each query as its turn comes. Raises StorageError
+    where an attempt cannot be noted.
     """
+    turns = defaultdict[tuple[int, ...], asyncio.Lock](asyncio.Lock)
 
-    denominator: Denominator
-    telling: int
+    async def in_turn(session: Session) -> list[Probed]:
+        async with turns[session.budget.account]:
+            return await _operation(session, on_progress)
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """All queries, and what the service level of their rows is a share of."""
-
-    queries: tuple[Probed, ...]
-    service_level: Finding
-
-    @property
-    def good(self) -> bool:
-        """Whether every query is fine or empty."""
-        return all(one.verdict.good for one in self.queries)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(in_turn(session)) for session in opened]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [one for task in tasks for one in task.result()]
 
 
-@dataclass(frozen=True, slots=True)
-class Prober:
-    """Requests every query of several operations, one after the other for each token.
+async def _operation(session: Session, on_progress: Callable[[str], None]) -> list[Probed]:
+    operation = session.operation
+    if not await session.known_skills():
+        on_progress(operation.name)
+    skills = await skills_of(session)
+    if isinstance(skills, Verdict):
+        return [Probed(operation, Skill("", "(skills)"), skills)]
+    found: list[Probed] = []
+    for skill in skills:
+        last = found[-1] if found else None
+        if last is not None and last.verdict.reason in _HOPELESS:
+            found.append(Probed(operation, skill, replace(last.verdict, key="after")))
+            continue
+        on_progress(f"{operation.name} {skill.name}")
+        found.append(await _query(session, skill))
+        if found[-1].request is not None and not operation.loopback:
+            await session.clock.sleep(PAUSE)
+    return found
 
-    `on_progress` is called with the name of each query as its turn comes.
-    """
 
-    clock: Clock
-    on_progress: Callable[[str], None]
-    recorder: Recorder | None = None
+async def _query(session: Session, skill: Skill) -> Probed:
+    raw: list[recording.Raw] = []
 
-    async def run(self, desks: Iterable[Desk]) -> Result:
-        """Request all; raises StorageError where an attempt cannot be noted."""
-        turns = defaultdict[tuple[int, ...], asyncio.Lock](asyncio.Lock)
+    async def request(
+        client: WolkvoxClient, token: str, window: Window
+    ) -> tuple[SkillReport, tuple[object, ...]]:
+        client.witness = lambda *answer: raw.append(recording.Raw(*answer))
+        rows = await client.skill_11_rows(token, skill.id, window)
+        return read_rows(rows, token), tuple(_as_sent(row, token) for row in rows)
 
-        async def probe(desk: Desk) -> list[Probed]:
-            async with turns[desk.budget.account], desk.client:
-                return await self._operation(desk)
+    gap = skill.interval or session.operation.interval
+    reply = await session.ask(skill.id, gap, request)
+    if reply.verdict.key == Why.RECENT:
+        return await _known(session, skill, reply.verdict)
+    probed = Probed(
+        session.operation, skill, reply.verdict, reply.request, raw=raw[0] if raw else None
+    )
+    if reply.answer is None:
+        return probed
+    report, sent = reply.answer
+    key = "unreadable" if report.errors else "fine" if report.channels else "no_rows"
+    verdict = replace(reply.verdict, key=key, unreadable=len(report.errors))
+    return replace(probed, verdict=verdict, report=report, rows=sent)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(probe(desk)) for desk in desks]
-        except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None
-        queries = tuple(one for task in tasks for one in task.result())
-        # Each row by itself: merged rows would no longer be what the API computed.
-        reports = [read_report([row]) for one in queries for row in one.rows]
-        rows = [row for report in reports for row in report.channels]
-        return Result(queries, find_denominator(rows))
 
-    async def _operation(self, desk: Desk) -> list[Probed]:
-        operation = desk.operation
-        skills: tuple[Skill, ...] | Held | WolkvoxError = await desk.skills()
-        if not skills:
-            self.on_progress(operation.name)
-            skills = await discover(desk, self.clock.epoch())
-        if not isinstance(skills, tuple):
-            verdict = Verdict.of(skills, self.clock.epoch())
-            return [Probed(operation, Skill("", "(skills)"), verdict)]
-        found: list[Probed] = []
-        for skill in skills:
-            if found and found[-1].verdict.reason in _HOPELESS:
-                after = replace(found[-1].verdict, key="after")
-                found.append(replace(found[-1], skill=skill, window=None, verdict=after))
-                continue
-            self.on_progress(f"{operation.name} {skill.name}")
-            found.append(await self._query(desk, skill))
-            if found[-1].window is not None and not operation.loopback:
-                await self.clock.sleep(PAUSE)
-        return found
-
-    async def _query(self, desk: Desk, skill: Skill) -> Probed:
-        operation = desk.operation
-        windows: list[Window] = []
-
-        async def request(client: WolkvoxClient, token: str, _: Window) -> object:
-            # Always today's figures, also where the exporter would close yesterday.
-            windows.append(day_so_far(self.clock.now(), operation.timezone))
-            if self.recorder is not None:
-                client.witness = self.recorder.witness(operation, skill)
-            rows = await client.skill_11_rows(token, skill.id, windows[0])
-            return rows, tuple(_as_sent(row, token) for row in rows)
-
-        gap = skill.interval or operation.interval
-        reply = await desk.ask(skill.id, gap, request)
-        if isinstance(reply, Held):
-            return await self._held(desk, skill, reply)
-        report, sent = NO_REPORT, ()
-        if isinstance(reply.answer, tuple):
-            rows, sent = reply.answer
-            report = read_report(rows)
-            key = "unreadable" if report.errors else "fine" if report.channels else "no_rows"
-            verdict = Verdict(key, good=True, unreadable=len(report.errors))
-        else:
-            error = reply.error or WolkvoxError(Reason.INTERNAL, "no answer")
-            verdict = Verdict.of(error, self.clock.epoch())
-        window = windows[0] if windows else None
-        return Probed(operation, skill, verdict, report, sent, window, reply.seconds)
-
-    async def _held(self, desk: Desk, skill: Skill, held: Held) -> Probed:
-        """Judge the exporter's own answer, if its last attempt is too recent for another."""
-        probed = Probed(desk.operation, skill, Verdict.of(held, self.clock.epoch()))
-        known = await desk.known(skill.id)
-        memory, attempt_at = known.memory, known.stored.attempt_at
-        if held.why is not Why.RECENT or memory is None or attempt_at is None:
-            return probed
-        if memory.failures or (memory.last_success_at or 0.0) < attempt_at:
-            return probed
-        today = local_day(self.clock.now(), desk.operation.timezone)
-        result = memory.today
-        channels = result.channels if result is not None and result.day == today else ()
-        verdict = replace(probed.verdict, key="known", good=True)
-        return replace(probed, verdict=verdict, report=SkillReport(channels, (), 0))
+async def _known(session: Session, skill: Skill, verdict: Verdict) -> Probed:
+    """Judge the exporter's own answer, where the last attempt is too recent for another."""
+    probed, row = Probed(session.operation, skill, verdict), session.row
+    stored, memory = await session.state.write(
+        lambda db: (db.stored(row, skill.id), db.memory(row, skill.id))
+    )
+    if memory is None or memory.failures or stored.attempt_at is None:
+        return probed
+    if (memory.last_success_at or 0.0) < stored.attempt_at:
+        return probed
+    today = local_day(session.clock.now(), session.operation.timezone)
+    result = memory.today
+    channels = result.rows if result is not None and result.day == today else ()
+    verdict = replace(verdict, key="known", good=True)
+    return replace(probed, verdict=verdict, report=SkillReport(channels, (), 0))
 
 
 def _as_sent(value: object, token: str, *, nested: bool = False) -> object:
@@ -275,35 +238,44 @@ def _as_sent(value: object, token: str, *, nested: bool = False) -> object:
 _STEP = 1e-4  # rounded or cut off after two decimals of a percentage: off by less than this
 _LARGEST = 2000  # so many interactions blur a count by a fifth: chance would pass too often
 _ENOUGH = 3
-# By whether it gives a whole count of inbound, and of answered.
-_BY_FIT: dict[tuple[bool, bool], Denominator] = {
-    (True, True): "unknown",
-    (True, False): "inbound",
-    (False, True): "answered",
-    (False, False): "neither",
-}
+
+
+class Finding(NamedTuple):
+    """Denominator of the service levels, and how many figures decide it.
+
+    `unknown`: there is too little volume; `neither`: the figures contradict each other.
+    """
+
+    denominator: str
+    telling: int
 
 
 def find_denominator(rows: Iterable[ChannelFigures]) -> Finding:
     """The denominator of the service levels of some rows."""
-    votes: Counter[Denominator] = Counter()
+    votes: Counter[str] = Counter()
     for row in rows:
         inbound, answered = row.inbound, row.answered
         if not inbound or answered is None or inbound == answered or inbound > _LARGEST:
             continue
         for level in (row.service_level_10, row.service_level_20, row.service_level_30):
             if level is not None and 0 < level < 1:
-                votes[_BY_FIT[_is_whole(level, inbound), _is_whole(level, answered)]] += 1
-    del votes["unknown"]
+                fits = [
+                    name
+                    for name, of in (("inbound", inbound), ("answered", answered))
+                    if abs(level * of - round(level * of)) <= of * _STEP + 1e-9
+                ]
+                if len(fits) < 2:  # a whole count either way decides nothing
+                    votes[fits[0] if fits else "neither"] += 1
     telling = votes.total()
     if telling < _ENOUGH:
         return Finding("unknown", telling)
     return Finding(next(iter(votes)) if len(votes) == 1 else "neither", telling)
 
 
-def _is_whole(level: float, of: int) -> bool:
-    count = level * of
-    return abs(count - round(count)) <= of * _STEP + 1e-9
+def _service_level(queries: Iterable[Probed]) -> Finding:
+    # Each row by itself: merged rows would no longer be what the API computed.
+    reports = [read_report([row]) for one in queries for row in one.rows]
+    return find_denominator(row for report in reports for row in report.channels)
 
 
 # Output ----------------------------------------------------------------------------------
@@ -311,12 +283,12 @@ def _is_whole(level: float, of: int) -> bool:
 # Below each channel as the exporter reads it stand the strings as the API sent them.
 
 
-def table(result: Result, words: Words, width: int | None) -> str:
+def table(queries: Sequence[Probed], words: Words, width: int | None) -> str:
     """The figures and the verdicts, for a terminal of that many columns in colours.
 
     Without a width, for a pipe or a file: aligned, and without any control character.
     """
-    rows = [*_rows(result, words)]
+    rows = [*_rows(queries, words)]
     gap = 2 if width is None else 1
     columns = zip(*(cells for _, _, cells in rows), strict=True)
     sizes = [max(map(len, column)) + gap for column in columns]
@@ -330,7 +302,7 @@ def table(result: Result, words: Words, width: int | None) -> str:
         lines.append(line if width is None else click.style(line, **style))
     if width is None and lines:
         lines.append("")
-    for good, text in _verdicts(result, words):
+    for good, text in _verdicts(queries, words):
         if width is None:
             lines.append(text)
             continue
@@ -343,9 +315,9 @@ _Row = tuple[dict[str, Any], str, Sequence[str]]
 """The style of a line, its name, its figures."""
 
 
-def _rows(result: Result, words: Words) -> Iterator[_Row]:
+def _rows(queries: Iterable[Probed], words: Words) -> Iterator[_Row]:
     heads = [words.text(f"column.{column.attribute}.short") for column in COLUMNS]
-    for probed in result.queries:
+    for probed in queries:
         if probed.report.channels:
             yield {"bold": True}, shown(probed.name, _CELL), heads
         for figures in probed.report.channels:
@@ -374,32 +346,32 @@ def _sent(cell: object) -> str:
     return shown(str(cell) if plain_text else json.dumps(cell, ensure_ascii=False), 14)
 
 
-def _verdicts(result: Result, words: Words) -> Iterator[tuple[bool, str]]:
+def _verdicts(queries: Sequence[Probed], words: Words) -> Iterator[tuple[bool, str]]:
     """Whether it is good, and a sentence or two, for each query; then for all of them."""
-    for probed in result.queries:
-        sentence = probed.verdict.sentence(words)
-        yield probed.verdict.good, f"{shown(probed.name, 200)}: {sentence}"
-    level = result.service_level
+    for probed in queries:
+        yield probed.verdict.good, f"{probed.name}: {probed.verdict.sentence(words)}"
+    level = _service_level(queries)
     expected = level.denominator in ("inbound", "unknown")
     yield expected, words.text(f"denominator.{level.denominator}", count=level.telling)
-    good = sum(one.verdict.good for one in result.queries)
-    yield result.good, words.text("probe.summary", good=good, count=len(result.queries))
+    good = sum(one.verdict.good for one in queries)
+    text = words.text("probe.summary", good=good, count=len(queries))
+    yield good == len(queries), text
 
 
-def as_json(result: Result, words: Words, now: datetime) -> str:
+def as_json(queries: Sequence[Probed], words: Words, now: datetime) -> str:
     """For scripts: `shape` changes whenever a key changes its name or meaning."""
     document = {
         "shape": SHAPE,
         "checked_at": now.isoformat(timespec="seconds"),
-        "ok": result.good,
-        "service_level": asdict(result.service_level),
-        "queries": [_query(probed, words) for probed in result.queries],
+        "ok": all(one.verdict.good for one in queries),
+        "service_level": _service_level(queries)._asdict(),
+        "queries": [_as_data(probed, words) for probed in queries],
     }
     return SECRETS.scrub(json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
 
 
-def _query(probed: Probed, words: Words) -> dict[str, Any]:
-    verdict, window, report = probed.verdict, probed.window, probed.report
+def _as_data(probed: Probed, words: Words) -> dict[str, Any]:
+    verdict, request, report = probed.verdict, probed.request, probed.report
     message, advice = verdict.texts(words)
     channels = [asdict(figures) for figures in report.channels]
     return {
@@ -409,22 +381,18 @@ def _query(probed: Probed, words: Words) -> dict[str, Any]:
         "skill": probed.skill.name,
         "verdict": verdict.key,
         "ok": verdict.good,
-        "asked": window is not None,
+        "asked": request is not None,
         "reason": verdict.reason and str(verdict.reason),
         "detail": verdict.detail,
         "message": message,
         "advice": advice,
-        "date_ini": window and window.start,
-        "date_end": window and window.end,
-        "seconds": _rounded(probed.seconds),
-        "asked_seconds_ago": _rounded(verdict.ago),
-        "retry_in_seconds": _rounded(verdict.wait),
+        "date_ini": request and request.window.start,
+        "date_end": request and request.window.end,
+        "seconds": request and round(request.seconds, 3),
+        "asked_seconds_ago": verdict.ago and round(verdict.ago, 3),
+        "retry_in_seconds": verdict.wait and round(verdict.wait, 3),
         "channels": [{"type_interaction": one.pop("channel"), **one} for one in channels],
         "rows": list(probed.rows),
         "unreadable": [asdict(error) for error in report.errors],
         "dropped": report.dropped,
     }
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

@@ -7,18 +7,16 @@ bytes of each answer can be had back, so that it can be replayed.
 from __future__ import annotations
 
 import json
-import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exporter import __version__
-from exporter.config import Operation, Skill
 from exporter.errors import StartError
 from exporter.logs import SECRETS
-from exporter.wolkvox.client import Witness
 from exporter.wolkvox.columns import FIELDS
 
 if TYPE_CHECKING:
@@ -30,73 +28,65 @@ _KEPT = {*FIELDS, "code", "error", "msg", "data"}
 _FIGURE = re.compile(r"[-+0-9.,:%/\s]*(?:s|seg|sec|min|h)?", re.IGNORECASE)
 
 
-class Recorder:
-    """Keeps the answers of a probe; raises StartError where the file cannot be made."""
+class Raw(NamedTuple):
+    """An answer as it came, but for the token."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.answers: dict[tuple[str, str], tuple[int, str | None, bytes]] = {}
-        # Before any request: an answer that cannot be kept costs one.
-        self._write("")
+    status: int
+    content_type: str | None
+    body: bytes
 
-    def witness(self, operation: Operation, skill: Skill) -> Witness:
-        """What the client shows the answer of a query."""
 
-        def keep(status: int, content_type: str | None, body: bytes) -> None:
-            self.answers[operation.name, skill.id] = status, content_type, body
+def write(path: Path, text: str) -> None:
+    """Write a file for its owner alone; raises StartError."""
+    try:
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StartError(f"{path} cannot be written: {error.strerror}") from error
 
-        return keep
 
-    def save(self, queries: Sequence[Probed], now: datetime) -> None:
-        """Write the file; raises StartError."""
-        mask = _Mask(queries)
-        asked = enumerate((one for one in queries if one.window), start=1)
-        document = {
-            "format": "wolkvox-exporter recording",
-            "version": 1,
-            "exporter": __version__,
-            "recorded_at": now.isoformat(timespec="seconds"),
-            "answers": [self._entry(number, probed, mask) for number, probed in asked],
-        }
-        self._write(SECRETS.scrub(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")
+def save(path: Path, queries: Sequence[Probed], now: datetime) -> int:
+    """Write the answers, and return how many there were; raises StartError."""
+    mask, sent = _Mask(queries), [one for one in queries if one.request is not None]
+    document = {
+        "format": "wolkvox-exporter recording",
+        "version": 1,
+        "exporter": __version__,
+        "recorded_at": now.isoformat(timespec="seconds"),
+        "answers": [_entry(number, one, mask) for number, one in enumerate(sent, start=1)],
+    }
+    write(path, SECRETS.scrub(json.dumps(document, ensure_ascii=False, indent=2)) + "\n")
+    return sum(one.raw is not None for one in sent)
 
-    def _entry(self, number: int, probed: Probed, mask: _Mask) -> dict[str, Any]:
-        key = probed.operation.name, probed.skill.id
-        status, content_type, body = self.answers.get(key, (None, None, b""))
-        encoding: str = json.detect_encoding(body)
-        try:
-            text = body.decode(encoding)
-        except UnicodeDecodeError:
-            encoding = "latin-1"  # gives exactly the same bytes back
-            text = body.decode(encoding)
-        window, reason = probed.window, probed.verdict.reason
-        return {
-            "query": number,
-            "all": probed.skill.id == "all",
-            "window": window and {"date_ini": window.start, "date_end": window.end},
-            "reason": reason and str(reason),
-            "status": status,
-            "content_type": content_type and mask.text(content_type),
-            "encoding": encoding,
-            "body": mask.body(SECRETS.scrub(text))[:MAX_CHARACTERS],
-        }
 
-    def _write(self, text: str) -> None:
-        def private(name: str, flags: int) -> int:
-            return os.open(name, flags, 0o600)
-
-        try:
-            with open(self.path, "w", encoding="utf-8", opener=private) as file:
-                file.write(text)
-        except OSError as error:
-            raise StartError(f"{self.path} cannot be written: {error.strerror}") from error
+def _entry(number: int, probed: Probed, mask: _Mask) -> dict[str, Any]:
+    status, content_type, body = probed.raw or (None, None, b"")
+    encoding: str = json.detect_encoding(body)
+    try:
+        text = body.decode(encoding)
+    except UnicodeDecodeError:
+        encoding = "latin-1"  # gives exactly the same bytes back
+        text = body.decode(encoding)
+    window, reason = probed.request and probed.request.window, probed.verdict.reason
+    return {
+        "query": number,
+        "all": probed.skill.id == "all",
+        "window": window and {"date_ini": window.start, "date_end": window.end},
+        "reason": reason and str(reason),
+        "status": status,
+        "content_type": content_type and mask.text(content_type),
+        "encoding": encoding,
+        "body": mask.body(SECRETS.scrub(text))[:MAX_CHARACTERS],
+    }
 
 
 class _Mask:
     """Replaces names by numbers, the same name by the same number."""
 
     def __init__(self, queries: Iterable[Probed]) -> None:
-        self._numbers: dict[str, int] = {}
+        self._numbers: defaultdict[str, str] = defaultdict(
+            lambda: f"name-{len(self._numbers) + 1}"
+        )
         known = {
             name
             for one in queries
@@ -109,7 +99,7 @@ class _Mask:
 
     def text(self, text: str) -> str:
         """A text in which known names are replaced."""
-        return self._known.sub(lambda match: self._number(match[0]), text)
+        return self._known.sub(lambda match: self._numbers[match[0].casefold()], text)
 
     def body(self, text: str) -> str:
         """A body as it came, where nothing in it needs to be replaced."""
@@ -129,7 +119,4 @@ class _Mask:
             return value
         if key in _KEPT:
             return self.text(value)
-        return value if _FIGURE.fullmatch(value) else self._number(value)
-
-    def _number(self, name: str) -> str:
-        return f"name-{self._numbers.setdefault(name.casefold(), len(self._numbers) + 1)}"
+        return value if _FIGURE.fullmatch(value) else self._numbers[value.casefold()]

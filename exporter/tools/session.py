@@ -1,82 +1,42 @@
-"""Session of a tool: the exporter's clock, connections and state; verdicts on its requests."""
+"""Session of a tool with an operation: requests under the rules of the exporter.
+
+Beside a running exporter or without one: an attempt is on the disk before its request
+leaves, a query keeps its interval, a token one request at a time, a day its ceiling; pauses
+and polling hours hold a tool back as they hold the exporter.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
-
-import click
+from typing import Generic, TypeVar
 
 from exporter.config import Configuration, Operation, Skill
 from exporter.config.hours import OpenHours
-from exporter.config.plan import other_calls
 from exporter.errors import Reason, StartError, WolkvoxError
-from exporter.fleet import connect
 from exporter.logs import SECRETS
 from exporter.messages import Words
-from exporter.polling.limits import PAUSING, Budget, Demand
-from exporter.runtime import system_clock
+from exporter.operations import connect
+from exporter.polling import limits
+from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why, day_to_close
+from exporter.polling.request import Request, Requests, Token, read_token
+from exporter.polling.tasks import remembered_skills
+from exporter.runtime import Clock
 from exporter.state.identity import claims_of
-from exporter.state.locks import DirectoryLock
+from exporter.state.locks import DirectoryLock, TokenGate
+from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State, Storage
-from exporter.tools.asking import Desk, Held, Means
+from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.text import one_line
+from exporter.wolkvox.windows import Window, day_so_far, day_start, local_day
 
-
-def system_means(directory: Path) -> Means:
-    """The machine's clock and connections, on a state directory."""
-    # A tool reports on its requests itself, not through the log.
-    logging.getLogger("exporter").setLevel(logging.ERROR)
-    return Means(system_clock(), connect, directory, partial(DirectoryLock.is_held, directory))
-
-
-@contextmanager
-def desks(configuration: Configuration, means: Means) -> Iterator[Mapping[str, Desk]]:
-    """A desk for each operation, by name, on the state directory; raises StartError."""
-    check_owner(means.directory)
-    storage = Storage.open(means.directory, means.clock.epoch)
-    try:
-        claims = claims_of(configuration)
-        (identities,) = storage.transact([lambda db: db.claim(claims)])
-        state = State(storage)
-        budgets: dict[tuple[int, ...], Budget] = {}
-        opened = {}
-        for operation in configuration.operations:
-            identity = identities[operation.name]
-            budget = budgets.setdefault(
-                identity.account,
-                Budget(identity.account, operation.daily_requests, operation.timezone),
-            )
-            opened[operation.name] = Desk(operation, identity, budget, state, means)
-        yield opened
-    finally:
-        storage.close()
-
-
-def check_owner(directory: Path) -> None:
-    """Refuse to work as root on another user's state: files of root would lock it out."""
-    try:
-        owner = directory.stat().st_uid
-    except OSError:
-        return
-    if os.geteuid() == 0 and owner != 0:
-        raise StartError(
-            f"the state directory {directory} belongs to the user with the number {owner}: "
-            f"run this as that user (sudo -u '#{owner}' …)"
-        )
-
-
-def demand(operation: Operation, skills: tuple[Skill, ...]) -> Demand:
-    """The requests that the running exporter makes for an operation on a full day."""
-    intervals = tuple(skill.interval or operation.interval for skill in skills)
-    hours = OpenHours(operation.poll_hours, operation.timezone)
-    return Demand(intervals, other_calls(operation), hours)
+_MARGIN = 0.005  # seconds: the clock of the file and that of the sleep differ by less
+T = TypeVar("T")
+Connect = Callable[[Operation, Clock], WolkvoxClient]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +54,6 @@ class Verdict:
     unreadable: int = 0
     ago: float | None = None
     wait: float | None = None
-
-    @classmethod
-    def of(cls, why: Held | WolkvoxError, now: float) -> Self:
-        """The verdict on a request that was held back, or failed; `now` in epoch seconds."""
-        if isinstance(why, WolkvoxError):
-            return cls(why.kind, reason=why.reason, detail=why.detail)
-        key, reason = str(why.why), None
-        if key in PAUSING:
-            key, reason = f"held.{key}", Reason(key)
-        ago = None if why.last_at is None else max(0.0, now - why.last_at)
-        return cls(key, reason=reason, ago=ago, wait=why.wait)
 
     def texts(self, words: Words) -> tuple[str, str]:
         """The message, and the advice, which may be empty."""
@@ -124,12 +73,187 @@ class Verdict:
         return ". ".join(part.removesuffix(".") for part in parts if part)
 
 
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[T]):
+    """How a request ended; without `request` nothing was sent, without `answer` it failed."""
+
+    verdict: Verdict
+    request: Request | None = None
+    answer: T | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Requests of a tool to one operation, whose row in the state is `row`."""
+
+    operation: Operation
+    row: int
+    budget: Budget
+    state: State
+    directory: Path
+    clock: Clock
+    requests: Requests
+
+    async def ask(
+        self,
+        skill_id: str,
+        gap: float,
+        call: Callable[[WolkvoxClient, str, Window], Awaitable[T]],
+        *,
+        not_before: float = 0.0,
+    ) -> Reply[T]:
+        """Send one request, `gap` seconds after the query's last attempt at the earliest.
+
+        The token's turn is taken a moment early and held until `not_before` (epoch seconds):
+        an exporter that is due at the same moment then comes second, instead of always
+        first. Raises StorageError, and then nothing was sent.
+        """
+        token, clock = read_token(self.operation.token), self.clock
+        try:
+            await self._require(skill_id, gap, token, max(clock.epoch(), not_before))
+            async with self.requests.gate.hold(token.digest):
+                wait = not_before + _MARGIN - clock.epoch()
+                if not_before and wait > 0:
+                    await clock.sleep(wait)
+                now = clock.now()
+                await self._require(skill_id, gap, token, now.timestamp())
+                window = day_so_far(now, self.operation.timezone)
+                request = await self.requests.begin(skill_id, now, window, token, gap=gap)
+                answer = await self.requests.fetch(request, token, call)
+        except HeldBack as held:
+            return Reply(self._held_back(held))
+        except WolkvoxError as error:  # from `fetch` alone: there is a request
+            await self._note_pause(error, token, request)
+            verdict = Verdict(error.kind, reason=error.reason, detail=error.detail)
+            return Reply(verdict, request)
+        await self._note_pause(None, token, request)
+        return Reply(Verdict("fine", good=True), request, answer)
+
+    def exporter_runs(self) -> bool:
+        """Whether an exporter runs on the state directory; raises StorageError."""
+        return DirectoryLock.is_held(self.directory)
+
+    async def used_today(self) -> int:
+        """The requests of the token's day so far."""
+        account, today = self.budget.account, local_day(self.clock.now(), self.budget.zone)
+        return await self.state.write(lambda db: db.used(account, today))
+
+    async def known_skills(self) -> tuple[Skill, ...]:
+        """The configured skills, or those of the last discovery; none where there was none."""
+        if not self.operation.discover:
+            return self.operation.skills
+        found = await self.state.write(lambda db: db.load_fact(self.row, "skills"))
+        return tuple(remembered_skills(found))
+
+    async def _require(self, skill_id: str, gap: float, token: Token, moment: float) -> None:
+        """Raise HeldBack where the query may not be asked at that moment (epoch seconds)."""
+        row, account = self.row, self.budget.account
+        today = local_day(self.clock.now(), self.budget.zone)
+        stored, memory, noted, used = await self.state.write(
+            lambda db: (
+                db.stored(row, skill_id),
+                db.memory(row, skill_id) or QueryMemory(),
+                db.load_fact(row, "pause"),
+                db.used(account, today),
+            )
+        )
+        self.budget.note(used, today)
+        pause, now = Pause.from_json(noted), datetime.fromtimestamp(moment, UTC)
+        is_query = not skill_id.startswith("#")
+        facts = Facts(
+            interval=gap,
+            age=None if stored.last_at is None else moment - stored.last_at,
+            budget=self.budget,
+            hours=OpenHours(self.operation.poll_hours, self.operation.timezone),
+            zone=self.operation.timezone,
+            token=token.digest or None,
+            pause=pause,
+            pause_left=pause.wait(moment) if pause is not None else 0.0,
+            exporter_first=self._exporter_first(stored, memory, gap, now) if is_query else 0.0,
+        )
+        verdict = limits.may_ask(facts, now)
+        if isinstance(verdict, Wait):
+            raise HeldBack(replace(verdict, last_at=stored.last_at), token.error)
+
+    def _exporter_first(
+        self, stored: Stored, memory: QueryMemory, gap: float, now: datetime
+    ) -> float:
+        """Seconds after midnight in which a running exporter closes the day by its request."""
+        zone = self.operation.timezone
+        if day_to_close(stored, memory, now, zone) is None:
+            return 0.0
+        left = (day_start(local_day(now, zone), zone) - now) / timedelta(seconds=1) + 2 * gap
+        return left if left > 0 and self.exporter_runs() else 0.0
+
+    def _held_back(self, held: HeldBack) -> Verdict:
+        """The verdict on a request that did not leave."""
+        wait, now = held.wait, self.clock.epoch()
+        left, ago = max(0.0, wait.until - now), None
+        if wait.why is Why.TOKEN:
+            return Verdict("unauthorized", reason=Reason.UNAUTHORIZED, detail=held.detail)
+        if wait.why in (Why.QUOTA, Why.UNAUTHORIZED):
+            return Verdict(f"held.{wait.why}", reason=Reason(str(wait.why)), wait=left)
+        if wait.why is Why.RECENT and wait.last_at is not None:
+            ago = max(0.0, now - wait.last_at)
+        return Verdict(str(wait.why), ago=ago, wait=left)
+
+    async def _note_pause(
+        self, error: WolkvoxError | None, token: Token, request: Request
+    ) -> None:
+        """Begin, lengthen or end the pause, as the exporter does after each attempt."""
+        now, interval = self.clock.epoch(), self.operation.interval
+        day = local_day(request.asked_at, self.operation.timezone)
+
+        def note(db: Storage) -> None:
+            before = Pause.from_json(db.load_fact(self.row, "pause"))
+            pause = limits.pause_after(before, error, now, day, interval, token.digest)
+            if pause is not before:
+                db.save_fact(self.row, "pause", pause and pause.to_json())
+
+        await self.state.write(note)
+
+
+@asynccontextmanager
+async def sessions(
+    configuration: Configuration, directory: Path, clock: Clock, connect: Connect = connect
+) -> AsyncIterator[Mapping[str, Session]]:
+    """Open a session with each operation, by name, on the exporter's state directory.
+
+    Raises ConfigError (a proxy that cannot be used), StartError and StorageError.
+    """
+    check_owner(directory)
+    budgets: dict[tuple[int, ...], Budget] = {}
+    opened: dict[str, Session] = {}
+    gate = TokenGate(directory, clock)
+    with closing(Storage.open(directory, clock.epoch)) as storage:
+        claims, state = claims_of(configuration), State(storage)
+        identities = await state.write(lambda db: db.claim(claims))
+        async with AsyncExitStack() as clients:
+            for one in configuration.operations:
+                identity, client = identities[one.name], connect(one, clock)
+                await clients.enter_async_context(client)
+                new = Budget(identity.account, one.daily_requests, one.timezone)
+                budget = budgets.setdefault(identity.account, new)
+                requests = Requests(identity, client, state, gate, budget, clock)
+                opened[one.name] = Session(
+                    one, identity.id, budget, state, directory, clock, requests
+                )
+            yield opened
+
+
+def check_owner(directory: Path) -> None:
+    """Refuse to work as root on another user's state: files of root would lock it out."""
+    try:
+        owner = directory.stat().st_uid
+    except OSError:
+        return
+    if os.geteuid() == 0 and owner != 0:
+        raise StartError(
+            f"the state directory {directory} belongs to the user with the number {owner}: "
+            f"run this as that user (sudo -u '#{owner}' …)"
+        )
+
+
 def shown(text: str, limit: int) -> str:
     """Foreign text on one line, fit for a terminal, without any token."""
     return one_line(SECRETS.scrub(text), limit)
-
-
-def complain(desk: Desk, why: Held | WolkvoxError, words: Words, now: float) -> None:
-    """Write to stderr why there is no answer, and what to do."""
-    sentence = Verdict.of(why, now).sentence(words)
-    click.echo(f"{desk.operation.name}: {sentence}", err=True)

@@ -5,27 +5,25 @@ The list is kept in the state file, for the exporter and for the next tool.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import click
 
 from exporter import config, flags
 from exporter.config import in_environment
-from exporter.errors import Reason, WolkvoxError
+from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import Words
-from exporter.polling.limits import Why
-from exporter.tools.asking import Desk, Held
-from exporter.tools.session import complain, desks, system_means
+from exporter.polling.tasks import remembered_skills
+from exporter.runtime import system_clock
+from exporter.state.storage import Storage
+from exporter.tools.session import Session, Verdict, sessions
 from exporter.tools.terminal import run
-from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.information import Skill
-from exporter.wolkvox.windows import Window
+from exporter.wolkvox.report import Skill
 
 _LISTED = "skills_listed"  # with the last use of each, which only this list shows
 _DISCOVERED = "skills"  # as the exporter writes and reads it
@@ -55,15 +53,13 @@ def skills(
         environ["WOLKVOX_SKILLS"] = environ.get("WOLKVOX_SKILLS") or "discover"
     configuration = flags.configuration_of(context, config_files, environ)
     chosen = flags.operation_of(configuration, operation)
-    means, words = system_means(flags.directory_of(context, storage)), Words(language)
+    directory, words = flags.directory_of(context, storage), Words(language)
 
-    async def show(stopping: asyncio.Event) -> int:
-        with desks(configuration, means) as opened:
-            desk = opened[chosen.name]
-            async with desk.client:
-                listing = await list_skills(desk, means.clock.epoch())
-        if not isinstance(listing, Listing):
-            complain(desk, listing, words, means.clock.epoch())
+    async def show() -> int:
+        async with sessions(configuration, directory, system_clock()) as opened:
+            listing = await list_skills(opened[chosen.name])
+        if isinstance(listing, Verdict):
+            click.echo(f"{chosen.name}: {listing.sentence(words)}", err=True)
             return 1
         age = f", as of {words.span(listing.age)} ago" if listing.age else ""
         count = len(listing.skills)
@@ -71,57 +67,54 @@ def skills(
         click.echo(SECRETS.scrub(as_yaml(listing.skills)), nl=False)
         return 0
 
-    context.exit(run(show, patient=False))
+    context.exit(run(show()))
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """The skills that were found, and how many seconds ago."""
 
     skills: tuple[Skill, ...]
     age: float
 
 
-async def list_skills(desk: Desk, now: float) -> Listing | Held | WolkvoxError:
-    """Request the skills inside the desk's client and keep them; `now` in epoch seconds.
+async def list_skills(session: Session) -> Listing | Verdict:
+    """Request the skills and keep them; within the interval the list of before is returned."""
+    reply = await session.ask(
+        "#skills", session.operation.interval, lambda client, token, _: client.skills(token)
+    )
+    listed, row, now = reply.answer, session.row, session.clock.epoch()
+    if listed is not None:
 
-    Within the interval of a request the list of before is returned.
-    """
+        def keep(db: Storage) -> None:
+            rows = [[one.id, one.name, one.last_use] for one in listed]
+            db.save_fact(row, _LISTED, {"at": now, "skills": rows})
+            if listed:  # an operation does not lose all of them
+                db.save_fact(row, _DISCOVERED, [[one.id, one.name] for one in listed])
 
-    async def request(client: WolkvoxClient, token: str, window: Window) -> object:
-        return await client.skills(token)
-
-    reply = await desk.ask("#skills", desk.operation.interval, request)
-    if isinstance(reply, Held):
-        return await _listed_before(desk, reply, now) or reply
-    if reply.error is not None:
-        return reply.error
-    listed = reply.answer if isinstance(reply.answer, tuple) else ()
-    rows = [[one.id, one.name, one.last_use] for one in listed]
-    await desk.save_fact(_LISTED, {"at": now, "skills": rows})
-    if listed:  # an operation does not lose all of them
-        await desk.save_fact(_DISCOVERED, [[one.id, one.name] for one in listed])
-    return Listing(listed, 0.0)
-
-
-async def _listed_before(desk: Desk, held: Held, now: float) -> Listing | None:
-    if held.why is not Why.RECENT or held.last_at is None:
-        return None
-    known = await desk.load_fact(_LISTED)
-    if isinstance(known, dict):
-        listed = tuple(Skill(*one) for one in known["skills"])
-        return Listing(listed, max(0.0, now - known["at"]))
-    listed = tuple(Skill(one.id, one.name, "") for one in await desk.discovered())
-    return Listing(listed, max(0.0, now - held.last_at)) if listed else None
+        await session.state.write(keep)
+        return Listing(listed, 0.0)
+    if reply.verdict.ago is None:
+        return reply.verdict
+    kept, known = await session.state.write(
+        lambda db: [db.load_fact(row, name) for name in (_LISTED, _DISCOVERED)]
+    )
+    if isinstance(kept, dict):
+        before = tuple(Skill(*one) for one in kept["skills"])
+        return Listing(before, max(0.0, now - kept["at"]))
+    found = tuple(Skill(one.id, one.name, "") for one in remembered_skills(known))
+    return Listing(found, reply.verdict.ago) if found else reply.verdict
 
 
-async def discover(desk: Desk, now: float) -> tuple[config.Skill, ...] | Held | WolkvoxError:
-    """The skills of an operation that has none configured; none found is an error."""
-    listing = await list_skills(desk, now)
-    if not isinstance(listing, Listing):
+async def skills_of(session: Session) -> tuple[config.Skill, ...] | Verdict:
+    """The skills that are configured, known from before, or requested now: at least one."""
+    if known := await session.known_skills():
+        return known
+    listing = await list_skills(session)
+    if isinstance(listing, Verdict):
         return listing
     if not listing.skills:
-        return WolkvoxError(Reason.NOT_FOUND, "the operation has no skills")
+        text = "the operation has no skills"
+        return Verdict("not_found", reason=Reason.NOT_FOUND, detail=text)
     return tuple(config.Skill(one.id, one.name) for one in listing.skills)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,27 +12,29 @@ from shutil import get_terminal_size
 
 import click
 
-from exporter.mainloop import run_to_end, signals
+from exporter.runtime import run_to_end, signals
 from exporter.wolkvox.text import one_line
 
 _CLEAR = "\r\x1b[K"
 
 
-def run(main: Callable[[asyncio.Event], Coroutine[None, None, int]], *, patient: bool) -> int:
+def run(main: Coroutine[None, None, int], stopping: asyncio.Event | None = None) -> int:
     """Run to the end; returns the exit code.
 
-    A first SIGINT or SIGTERM sets the event where the tool is `patient`; a second one, or
-    the first where it is not, ends it at once with 1.
+    SIGINT and SIGTERM end it at once with 1; where there is `stopping`, a first one only
+    sets that.
     """
+    # A tool reports on its requests itself, not through the log.
+    logging.getLogger("exporter").setLevel(logging.ERROR)
 
     async def until_stopped() -> int:
-        stopping = asyncio.Event()
-        task = asyncio.ensure_future(main(stopping))
+        task = asyncio.ensure_future(main)
 
         def stop() -> None:
-            if stopping.is_set() or not patient:
+            if stopping is None or stopping.is_set():
                 task.cancel()
-            stopping.set()
+            else:
+                stopping.set()
 
         with signals(stop):
             return await task

@@ -20,7 +20,7 @@ import bcrypt
 
 from exporter.errors import ConfigError
 from exporter.logs import say
-from exporter.mainloop import thread_pool
+from exporter.runtime import thread_pool
 from exporter.web.access_config import RateLimit, WebConfig, load_web_config, stamp
 from exporter.web.asgi import (
     ASGIApp,

@@ -29,7 +29,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from exporter.config.invalid import did_you_mean
+from exporter.config.values import did_you_mean
 from exporter.config.yamlfile import Loc, is_plain_key, read_yaml
 from exporter.errors import ConfigError
 from exporter.web.asgi import Headers

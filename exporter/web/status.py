@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from exporter.config import SlaEntry
 from exporter.logs import SECRETS
 from exporter.messages import LANGUAGES, Words, catalogue
 from exporter.metrics.exporter import ExporterTelemetry
-from exporter.metrics.sla import Target, Targets
+from exporter.metrics.sla import Targets
 from exporter.runtime import Clock
 from exporter.state.models import OperationStatus, QueryStatus
 from exporter.web.asgi import choose_language
@@ -200,7 +201,7 @@ def _wait(status: QueryStatus, view: OperationView, now: float) -> float | None:
     return max((at - now for at in moments if at is not None), default=None)
 
 
-def _cells(figures: ChannelFigures, target: Target | None) -> Iterator[Cell]:
+def _cells(figures: ChannelFigures, target: SlaEntry | None) -> Iterator[Cell]:
     """The figures in the order of COLUMNS, each judged by its target."""
     targets: dict[str, float | None] = {}
     if target is not None:

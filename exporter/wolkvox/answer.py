@@ -1,4 +1,4 @@
-"""An HTTP answer becomes rows, "no rows" or one failure; pure and total: no input raises.
+"""An HTTP answer becomes rows, or raises one WolkvoxError; pure, and no input raises more.
 
 The envelope is `{"code": 200, "error": null, "msg": "3 records were found", "data": […]}`.
 `code` comes as a number or a string. A window without interactions is answered with HTTP
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Final
 
-from exporter.errors import Reason
+from exporter.errors import Reason, WolkvoxError
 from exporter.wolkvox.text import one_line
 
 # Real answers have tens of rows; the API never gives more than 60,000. A few kilobytes of
@@ -30,7 +29,7 @@ _BY_MESSAGE = (
     ("SIMULTANEOUS", Reason.CONCURRENCY),
     ("VALIDATE TOKEN", Reason.UNAUTHORIZED),
 )
-_BY_STATUS = {
+_BY_STATUS: dict[float, Reason] = {
     _OK: Reason.MALFORMED,  # asked for only where a success could not be read
     400: Reason.BAD_REQUEST,
     401: Reason.UNAUTHORIZED,
@@ -51,34 +50,29 @@ Rows = tuple[object, ...]
 """The rows of a success as JSON gave them: at least one is an object, or there are none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """No usable answer; `detail` is one short line for the log, not yet free of secrets."""
+def read_answer(status: int, content_type: str | None, body: bytes) -> Rows:
+    """The rows of an answer, from its HTTP status, Content-Type and decoded body.
 
-    reason: Reason
-    detail: str
-
-
-def read_answer(status: int, content_type: str | None, body: bytes) -> Rows | Failure:
-    """What the server said, from its HTTP status, Content-Type and decoded body.
-
-    Both the status and the envelope's code must say success. An error in the envelope is
-    told by its code and message; where there is no envelope, by the HTTP status.
+    Both the status and the envelope's code must say success. Raises WolkvoxError, whose
+    detail is not yet free of secrets: an error in the envelope is told by its code and
+    message; where there is no envelope, by the HTTP status.
     """
-    if 300 <= status < 400:
-        return Failure(Reason.REDIRECT, f"HTTP {status}: redirects are not followed")
     text = _decode(body, content_type)
     envelope = _parse(body, text)
     if not isinstance(envelope, dict):
         kind = one_line(content_type or "no content type", _MAX_PREVIEW)
         shown = one_line(text, _MAX_PREVIEW) or "empty"
         detail = f"HTTP {status}, {kind}, not a JSON object: {shown}"
-        return Failure(_reason(status), detail)
-    return _judge(status, envelope)
-
-
-def _judge(status: int, envelope: dict[str, object]) -> Rows | Failure:
-    message, code = _message(envelope), _code(envelope.get("code"))
+        raise WolkvoxError(_reason(status), detail)
+    texts = (envelope.get(key) for key in ("msg", "error"))
+    said = (one_line(text, _MAX_MESSAGE) for text in texts if isinstance(text, str))
+    message = next(filter(None, said), "")
+    code = envelope.get("code")
+    shown_code = type(code).__name__ if isinstance(code, list | dict) else repr(code)
+    if isinstance(code, str) and re.fullmatch(r"[0-9]{1,9}", code.strip()):
+        code = int(code)
+    elif not isinstance(code, int | float):
+        code = None
     # A 404 is the API's odd way to say "nothing in this window".
     if (
         status in (_OK, _NOT_FOUND)
@@ -90,15 +84,13 @@ def _judge(status: int, envelope: dict[str, object]) -> Rows | Failure:
     told = code if code is not None and 100 <= code <= 599 and code != _OK else status
     detail = ""
     if told == _OK:
-        answer = _read_data(envelope, message)
-        if code == _OK and answer is not None:
-            return answer
+        rows = _read_data(envelope, message)
         # The sample with code "0" has no number before " records were found" either: empty.
-        if code == 0 and answer == () and _counted(message) == 0:
-            return answer
+        if rows is not None and (code == _OK or (code == 0 == _counted(message) and not rows)):
+            return rows
         detail = "; wrong envelope"
-    shown = f"HTTP {status}, code {_shown_code(envelope)}: {message or 'no message'}{detail}"
-    return Failure(_by_message(message) or _reason(told), shown)
+    shown = f"HTTP {status}, code {one_line(shown_code, 20)}: {message or 'no message'}{detail}"
+    raise WolkvoxError(_by_message(message) or _reason(told), shown)
 
 
 def _read_data(envelope: dict[str, object], message: str) -> Rows | None:
@@ -133,47 +125,16 @@ def _by_message(message: str) -> Reason | None:
     return next((reason for part, reason in _BY_MESSAGE if part in upper), None)
 
 
-def _reason(status: int) -> Reason:
+def _reason(status: float) -> Reason:
     if 300 <= status < 400:
         return Reason.REDIRECT
     return _BY_STATUS.get(status, Reason.HTTP)
 
 
-def _message(envelope: dict[str, object]) -> str:
-    """`msg`, else `error`, on one line; "" where neither is a text."""
-    for key in ("msg", "error"):
-        value = envelope.get(key)
-        if isinstance(value, str) and value.strip():
-            return one_line(value, _MAX_MESSAGE)
-    return ""
-
-
-def _code(value: object) -> int | None:
-    """The envelope's code, a number or a string of digits; None for anything else."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value.strip()):
-        return int(value)
-    return None
-
-
-def _shown_code(envelope: dict[str, object]) -> str:
-    value = envelope.get("code")
-    if isinstance(value, str):
-        return f"{one_line(value, 10)!r}"
-    small = value is None or (isinstance(value, int) and abs(value) < 10**9)
-    return str(value) if small else type(value).__name__
-
-
 def _decode(body: bytes, content_type: str | None) -> str:
     """The body as text: UTF-8 (or 16, 32) where it is that, else as declared, else mended."""
-    found = json.detect_encoding(body)
-    if not found.startswith("utf-8"):
-        return body.decode(found, "replace")
     try:
-        return body.decode("utf-8")
+        return body.decode(json.detect_encoding(body))
     except UnicodeDecodeError:
         declared = _CHARSET.search(content_type or "")
     try:

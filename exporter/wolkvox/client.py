@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import h11
 import httpx
 
 from exporter.errors import Reason, WolkvoxError
-from exporter.wolkvox.answer import Failure, Rows, read_answer
-from exporter.wolkvox.information import Skill, TokenInfo, read_skills, read_token_info
-from exporter.wolkvox.report import FieldError, SkillReport, read_report
-from exporter.wolkvox.text import one_line, scrub, scrub_body
+from exporter.wolkvox.answer import Rows, read_answer
+from exporter.wolkvox.report import (
+    Skill,
+    SkillReport,
+    TokenInfo,
+    read_report,
+    read_skills,
+    read_token_info,
+)
+from exporter.wolkvox.text import one_line, scrub, scrub_body, scrub_names
 from exporter.wolkvox.transport import MAX_BODY, connector, decode, kind_of, too_large
 from exporter.wolkvox.windows import Window
 
@@ -60,8 +66,8 @@ class WolkvoxClient:
     """The three reports of one operation, as an async context manager.
 
     `timeout` is the deadline of a whole request in seconds. `proxy` beats the environment,
-    which is read only with `trust_env` and never for a loopback address. Raises ConfigError
-    where the CA file or a proxy cannot be used. `witness`, where there is one, is shown every
+    which is read only with `trust_env`. Raises ConfigError where the URL, the CA file or a
+    proxy cannot be used. `witness`, where there is one, is shown every
     answer before it is read, free of the token. `left_at` is the monotonic second at which
     the last request left, None where it did not.
     """
@@ -71,10 +77,10 @@ class WolkvoxClient:
         base_url: str,
         *,
         timeout: float,
-        ca_file: Path | None,
-        proxy: str | None,
-        trust_env: bool,
         monotonic: Callable[[], float],
+        ca_file: Path | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.witness: Witness | None = None
@@ -89,22 +95,12 @@ class WolkvoxClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     async def skill_11(self, token: str, skill_id: str, window: Window) -> SkillReport:
         """Interactions by channel within the window; no channels where there was no row."""
-        report = read_report(await self.skill_11_rows(token, skill_id, window))
-        errors = tuple(
-            FieldError(error.field, error.channel, scrub(error.text, token))
-            for error in report.errors
-        )
-        return SkillReport(report.channels, errors, report.dropped)
+        return read_rows(await self.skill_11_rows(token, skill_id, window), token)
 
     async def skill_11_rows(self, token: str, skill_id: str, window: Window) -> Rows:
         """The same answer unread: its rows as JSON gave them, free of the token."""
@@ -128,20 +124,16 @@ class WolkvoxClient:
             raise WolkvoxError(Reason.UNAUTHORIZED, text, reached=False)
         try:
             status, content_type, body = await self._request(token, path, params)
-        except WolkvoxError as error:
-            reason, detail = error.reason, error.detail
-            reached, kind = error.reached, error.kind
-        else:
             body = scrub_body(body, token)
             if self.witness is not None:
                 self.witness(status, content_type, body)
-            answer = read_answer(status, content_type, body)
-            if not isinstance(answer, Failure):
-                return answer
-            reason, detail = answer.reason, answer.detail
-            reached, kind = True, str(reason)
-        # Raised outside of `except`: a context would keep the request and with it the token.
-        detail = one_line(scrub(detail, token), _MAX_DETAIL)
+            rows = read_answer(status, content_type, body)
+            scrub_names(rows, token)
+            return rows
+        except WolkvoxError as error:
+            reason, detail = error.reason, one_line(scrub(error.detail, token), _MAX_DETAIL)
+            reached, kind = error.reached, error.kind
+        # Raised outside of `except`: a context would keep the request, its token and its body.
         raise WolkvoxError(reason, detail, reached=reached, kind=kind)
 
     async def _request(
@@ -181,25 +173,34 @@ class WolkvoxClient:
         finally:
             self.left_at = trip.left_at
             if not whole:
-                await trip.close()
-                await self._start_afresh()
+                await self._start_afresh(trip.sockets)
         return status, headers.get("content-type"), body
 
-    async def _start_afresh(self) -> None:
-        """Throws the connection pool away after a failure.
+    async def _start_afresh(self, sockets: Sequence[Any]) -> None:
+        """Throws the connection pool away after a failure, and closes what was opened.
 
         httpcore keeps the place of a connection whose tunnel through a proxy broke during
-        the TLS handshake: with one place only, all later requests would wait for ever.
+        the TLS handshake: with one place only, all later requests would wait for ever. It
+        forgets a socket that was cancelled during the handshake.
         """
         broken, self._http = self._http, self._connect()
-        with suppress(*_FAILURES):
-            await broken.aclose()
+        for one in (*sockets, broken):
+            with suppress(*_FAILURES):
+                await one.aclose()
+
+
+def read_rows(rows: Rows, token: str) -> SkillReport:
+    """The report of some rows, with nothing of the token in the texts of unreadable cells."""
+    report = read_report(rows)
+    errors = tuple(replace(one, text=scrub(one.text, token)) for one in report.errors)
+    return replace(report, errors=errors)
 
 
 class _Trip:
     """How far one request came; its exceptions become WolkvoxErrors with one reason.
 
-    `left_at` is the monotonic second at which the headers were handed over, if they were.
+    `left_at` is the monotonic second at which the headers were handed over, if they were;
+    `sockets` are those that it opened.
     """
 
     def __init__(self, timeout: float, monotonic: Callable[[], float]) -> None:
@@ -208,27 +209,19 @@ class _Trip:
         self._monotonic = monotonic
         self._started = monotonic()
         self._peer = ""
-        self._connecting = self._sent = False
-        self._sockets: list[Any] = []
+        self.sockets: list[Any] = []
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Note an event of httpcore; the CONNECT sent to a proxy is not yet the request."""
         if event.endswith("connect_tcp.started"):
             self._peer = f"{info['host']}:{info['port']}: "
         elif event.endswith("connect_tcp.complete"):
-            self._sockets.append(info["return_value"])
+            self.sockets.append(info["return_value"])
         elif event.endswith("send_request_headers.started"):
-            self._sent = info["request"].method != b"CONNECT"
-        if not self._sent:
-            self._connecting = True
-        elif "send_request_headers" in event:  # as it begins, and as it ends
+            if info["request"].method != b"CONNECT":
+                self.left_at = self._monotonic()
+        elif event.endswith("send_request_headers.complete") and self.left_at is not None:
             self.left_at = self._monotonic()
-
-    async def close(self) -> None:
-        """Close what was opened: httpcore forgets a socket cancelled during the handshake."""
-        for opened in self._sockets:
-            with suppress(*_FAILURES):
-                await opened.aclose()
 
     def failure(self, error: BaseException) -> WolkvoxError:
         """What a foreign exception means, in a text that is not yet scrubbed."""
@@ -239,25 +232,22 @@ class _Trip:
         cause = error if late else _first_cause(error)
         text = str(cause) or type(cause).__name__
         after = f", after {max(self._monotonic() - self._started, 0.0):.1f} s"
-        if reason is Reason.CONNECT or (self._connecting and not self._sent):
+        if reason is Reason.CONNECT or (self._peer and self.left_at is None):
             text = f"no connection within {self._timeout:g} s" if late else text
             detail, kind = self._peer + text + after, kind_of(cause)
             return WolkvoxError(Reason.CONNECT, detail, reached=False, kind=kind)
-        if late:
-            return WolkvoxError(reason, f"no whole answer within {self._timeout:g} s{after}")
-        return WolkvoxError(reason, f"{type(error).__name__}: {text}{after}")
+        name = type(error).__name__
+        text = f"no whole answer within {self._timeout:g} s" if late else f"{name}: {text}"
+        return WolkvoxError(reason, text + after)
 
 
 def _first_cause(error: BaseException) -> BaseException:
     """What began it: "Connection refused", not "All attempts failed"."""
-    found, current = error, error
-    for _ in range(10):
-        inner = current.__cause__ or current.__context__
-        if isinstance(inner, BaseExceptionGroup):
-            inner = inner.exceptions[0]
-        if inner is None:
-            break
-        current = inner
+    found, current = error, error.__cause__ or error.__context__
+    while current is not None:
+        if isinstance(current, BaseExceptionGroup):
+            current = current.exceptions[0]
         if isinstance(current, OSError) and str(current):
             found = current
+        current = current.__cause__ or current.__context__
     return found

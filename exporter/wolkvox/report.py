@@ -1,4 +1,4 @@
-"""The strings of skill_11's rows become figures; pure and total: no input raises.
+"""The strings of the reports' rows become figures and names; pure and total: no input raises.
 
 Every cell of a real answer is a string: `"35"`, `"65.67 %"`, `"15,233.33 %"` (a comma
 before exactly three digits, never a decimal comma), `""` and `" "`. Times are
@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import reduce
 from typing import Any, Final
 
-from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
 from exporter.wolkvox.text import one_line, printable
 
 UNKNOWN_CHANNEL: Final = "unknown"
@@ -21,7 +22,7 @@ MAX_CHANNELS: Final = 64
 MAX_CHANNEL_LENGTH: Final = 128
 # More would only repeat what the first thousand say, at the cost of memory.
 MAX_ERRORS: Final = 1000
-_MAX_TEXT = 40
+_MAX_TEXT, _MAX_NAME = 40, 128
 # No contact centre counts to a trillion; floats and SQLite hold everything below exactly.
 _LIMIT = 10**12
 
@@ -59,12 +60,12 @@ class SkillReport:
 _WHOLE = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)"
 _COUNT = re.compile(rf"({_WHOLE})(?:\.0+)?")
 _PERCENT = re.compile(rf"({_WHOLE}(?:\.[0-9]+)?)\s*%?")
-_SECONDS = re.compile(rf"({_WHOLE}(?:\.[0-9]+)?)")
-_CLOCK = re.compile(r"(?:([0-9]+):([0-5][0-9])|([0-9]+)):([0-5][0-9])")
+_CLOCK = r"(?:[0-9]+:[0-5][0-9]|[0-9]+):[0-5][0-9]"
+_SECONDS = re.compile(rf"({_CLOCK}|{_WHOLE}(?:\.[0-9]+)?)")
 
 
 def read_report(rows: Sequence[object]) -> SkillReport:
-    """The figures of each channel; what cannot be read is left out and told in `errors`.
+    """The figures of each channel; what cannot be read is left out and stands in `errors`.
 
     Rows of one channel are merged. A row without a channel and without a figure (the
     vendor's own sample is one) is skipped.
@@ -77,18 +78,21 @@ def read_report(rows: Sequence[object]) -> SkillReport:
         if not isinstance(row, dict):
             errors.append(FieldError("row", "", _shown(row)))
             continue
-        name, faults = _read_channel(row.get("type_interaction"))
-        if len(name) > MAX_CHANNEL_LENGTH:
+        value = row.get("type_interaction")
+        name = printable(value.strip()) if isinstance(value, str) else ""
+        channel = name or UNKNOWN_CHANNEL
+        cells = {one.field: _READERS[one.kind](row.get(one.field)) for one in COLUMNS}
+        named = name or any(isinstance(figure, int | float) for figure in cells.values())
+        full = named and channel not in channels and len(channels) >= MAX_CHANNELS
+        if full or len(name) > MAX_CHANNEL_LENGTH:
             dropped += 1
             continue
-        channel = name or UNKNOWN_CHANNEL
-        cells = _read_cells(row, channel, faults)
-        if name or any(isinstance(figure, int | float) for figure in cells.values()):
-            if channel not in channels and len(channels) >= MAX_CHANNELS:
-                dropped += 1
-                continue
+        if named:
             channels.setdefault(channel, []).append(cells)
-        errors.extend(faults)
+        unreadable = [one for one, figure in cells.items() if figure is UNREADABLE]
+        if not isinstance(value, str | None):
+            unreadable.insert(0, "type_interaction")
+        errors += (FieldError(one, channel, _shown(row.get(one))) for one in unreadable)
     merged = tuple(_merged(channel, cells) for channel, cells in channels.items())
     return SkillReport(merged, tuple(errors[:MAX_ERRORS]), dropped)
 
@@ -112,12 +116,11 @@ def read_ratio(value: object) -> float | Unreadable | None:
 
 def read_seconds(value: object) -> float | Unreadable | None:
     """A duration in seconds: `"35"`, `"35.5"`, `"0:35"`, `"26:00:05"` (more than a day)."""
-    text = value.strip() if isinstance(value, str) else ""
-    clock = _CLOCK.fullmatch(text) if len(text) <= _MAX_TEXT else None
-    if clock:
-        hours, minutes, alone, seconds = (int(part or 0) for part in clock.groups())
-        return _bounded(3600 * hours + 60 * (minutes + alone) + seconds)
-    return _read(value, _SECONDS, float)
+    return _read(value, _SECONDS, _seconds)
+
+
+def _seconds(text: str) -> float:
+    return reduce(lambda higher, part: 60 * higher + float(part), text.split(":"), 0.0)
 
 
 def _read(
@@ -131,10 +134,13 @@ def _read(
         if not text:
             return None
         match = form.fullmatch(text) if len(text) <= _MAX_TEXT else None
-        return _bounded(convert(match[1].replace(",", ""))) if match else UNREADABLE
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _bounded(value)
-    return UNREADABLE
+        if match is None:
+            return UNREADABLE
+        value = convert(match[1].replace(",", ""))
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        return UNREADABLE
+    # Negative, endless and not-a-number fail the comparison.
+    return abs(float(value)) if 0 <= value <= _LIMIT else UNREADABLE
 
 
 _READERS: Final[dict[Kind, Callable[[object], Figure]]] = {
@@ -144,73 +150,85 @@ _READERS: Final[dict[Kind, Callable[[object], Figure]]] = {
 }
 
 
-def _bounded(number: float) -> float | Unreadable:
-    """The number as a float; negative, endless and not-a-number fail the comparison."""
-    return abs(float(number)) if 0 <= number <= _LIMIT else UNREADABLE
-
-
-def _read_channel(value: object) -> tuple[str, list[FieldError]]:
-    """The channel's name ("" where there is none) and at most one error."""
-    if value is None:
-        return "", []
-    if isinstance(value, str):
-        return printable(value.strip()), []
-    return "", [FieldError("type_interaction", UNKNOWN_CHANNEL, _shown(value))]
-
-
-def _read_cells(row: dict[str, object], channel: str, errors: list[FieldError]) -> _Cells:
-    """All figures of a row by column; each unreadable one is added to `errors`."""
-    cells = {one.field: _READERS[one.kind](row.get(one.field)) for one in COLUMNS}
-    for name, figure in cells.items():
-        if figure is UNREADABLE:
-            errors.append(FieldError(name, channel, _shown(row.get(name))))
-    return cells
-
-
 def _merged(channel: str, rows: Sequence[_Cells]) -> ChannelFigures:
-    """The rows of one channel as one: counts added up, ratios and times averaged.
-
-    A single row keeps its values whatever their weights.
-    """
-    if len(rows) == 1:
-        kept: list[Any] = [
-            None if figure is UNREADABLE else figure for figure in rows[0].values()
-        ]
-        return ChannelFigures(channel, *kept)
-    values: dict[str, Any] = {}
-    for column in COLUMNS:
-        figures = [row[column.field] for row in rows]
-        if column.weight is None:
-            values[column.attribute] = _sum(figures)
-        else:
-            weights = [row[column.weight] for row in rows]
-            values[column.attribute] = _average(list(zip(figures, weights, strict=True)))
-    return ChannelFigures(channel, **values)
+    """The rows of one channel as one; a single row keeps its values whatever their weights."""
+    found = rows[0].values() if len(rows) == 1 else [_merge(one, rows) for one in COLUMNS]
+    values: list[Any] = [None if figure is UNREADABLE else figure for figure in found]
+    return ChannelFigures(channel, *values)
 
 
-def _sum(figures: Sequence[Figure]) -> int | None:
-    """The counts added up; None where one is unreadable: a part is not the sum."""
-    known = [figure for figure in figures if isinstance(figure, int)]
-    return sum(known) if known and UNREADABLE not in figures else None
-
-
-def _average(pairs: Sequence[tuple[Figure, Figure]]) -> float | None:
-    """The values weighted; one without its weight is left out."""
-    known = [
-        (value, weight)
-        for value, weight in pairs
-        if isinstance(value, float) and isinstance(weight, int)
+def _merge(column: Column, rows: Sequence[_Cells]) -> Figure:
+    """The counts added up, a ratio or a time as the average that its weights give."""
+    figures = [row[column.field] for row in rows]
+    if column.weight is None:
+        known = [figure for figure in figures if isinstance(figure, int)]
+        # A part is not the sum.
+        return UNREADABLE if UNREADABLE in figures else sum(known) if known else None
+    weights = [row[column.weight] for row in rows]
+    pairs = [
+        (figure, weight)
+        for figure, weight in zip(figures, weights, strict=True)
+        if isinstance(figure, float) and isinstance(weight, int)
     ]
-    total = sum(weight for _, weight in known)
-    return sum(value * weight for value, weight in known) / total if total else None
+    total = sum(weight for _, weight in pairs)
+    return sum(figure * weight for figure, weight in pairs) / total if total else None
 
 
 def _shown(value: object) -> str:
     """What stood in a cell, for the log; containers only by kind: they may be deep."""
-    if isinstance(value, str):
-        return one_line(value, _MAX_TEXT)
-    if value is None or isinstance(value, bool | float):
-        return str(value)
-    if isinstance(value, int):
-        return str(value) if abs(value) < _LIMIT else "a huge number"
-    return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return one_line(str(value), _MAX_TEXT)
+
+
+# information.php: token_info and skills ----------------------------------------------------
+
+_TOKEN_INFO = (
+    "token_limit",
+    "token_use_today",
+    "all_token_today",
+    "available_consumption_options",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """The day's calls as Wolkvox counts them; None = not in the answer or not readable."""
+
+    limit: float | None
+    used: float | None
+    used_all: float | None
+    available: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A queue of the operation; `last_use` as the API writes it, "" where it does not."""
+
+    id: str
+    name: str
+    last_use: str
+
+
+def read_token_info(rows: Sequence[object]) -> TokenInfo:
+    """The first row that is an object; all None where there is none."""
+    row = next((row for row in rows if isinstance(row, dict)), {})
+    counts = (read_count(row.get(name)) for name in _TOKEN_INFO)
+    return TokenInfo(*(float(one) if isinstance(one, int) else None for one in counts))
+
+
+def read_skills(rows: Sequence[object]) -> tuple[Skill, ...]:
+    """The skills in the API's order, each id once; rows without a numeric id are left out."""
+    skills: dict[str, Skill] = {}
+    for row in rows:
+        if isinstance(row, dict):
+            keys = ("skill_id", "skill_name", "last_use")
+            skill_id, name, last_use = (_id_or_name(row.get(key)) for key in keys)
+            if re.fullmatch(r"[0-9]{1,20}", skill_id):
+                skills.setdefault(skill_id, Skill(skill_id, name or skill_id, last_use))
+    return tuple(skills.values())
+
+
+def _id_or_name(value: object) -> str:
+    is_text = isinstance(value, str | int) and not isinstance(value, bool)
+    return one_line(str(value), _MAX_NAME) if is_text else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Iterable
 
 MASK = "[token]"
 # A run this long of the token's own characters is no coincidence.
@@ -18,8 +19,8 @@ _PIECE = 8
 _STUMP = 4
 # A token shorter than this could be an ordinary word or number of an answer.
 _BODY_TOKEN = 16
-_SHAPE = re.compile(r"7b[0-9a-f]{40,}", re.IGNORECASE)
-_SHAPE_BYTES = re.compile(rb"7b[0-9a-f]{40,}", re.IGNORECASE)
+_LABELS = ("type_interaction", "skill_name")
+_SHAPE = "7b[0-9a-f]{40,}"
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
@@ -41,8 +42,19 @@ def one_line(text: str, limit: int) -> str:
 def scrub(text: str, token: str) -> str:
     """The text without the token, without any 8 characters of it, whatever their case."""
     if token:
-        text = _without_pieces(text.replace(token, MASK), token)
-    return _SHAPE.sub(MASK, text)
+        text = text.replace(token, MASK)
+    low, secret = text.translate(_LOWER), token.translate(_LOWER)
+    hidden = set[int]()
+    for at in range(len(text)):
+        piece = low[at : at + _PIECE].partition("…")[0]
+        cut_off = _STUMP <= len(piece) < _PIECE and secret.startswith(piece)
+        if cut_off or (len(piece) == _PIECE and piece in secret):
+            hidden.update(range(at, at + len(piece)))
+    shown = (
+        char if at not in hidden else "" if at - 1 in hidden else MASK
+        for at, char in enumerate(text)
+    )
+    return re.sub(_SHAPE, MASK, "".join(shown), flags=re.IGNORECASE)
 
 
 def scrub_body(body: bytes, token: str) -> bytes:
@@ -50,27 +62,13 @@ def scrub_body(body: bytes, token: str) -> bytes:
     raw = token.encode("utf-8", "surrogatepass")
     if len(raw) >= _BODY_TOKEN:
         body = body.replace(raw, MASK.encode())
-    return _SHAPE_BYTES.sub(MASK.encode(), body)
+    return re.sub(_SHAPE.encode(), MASK.encode(), body, flags=re.IGNORECASE)
 
 
-def _without_pieces(text: str, token: str) -> str:
-    low, secret = text.translate(_LOWER), token.translate(_LOWER)
-    shown: list[str] = []
-    at = 0
-    while at < len(text):
-        length = _run(low, at, secret)
-        shown.append(MASK if length else text[at])
-        at += length or 1
-    return "".join(shown)
-
-
-def _run(text: str, at: int, token: str) -> int:
-    """How many characters from `at` on give the token away; 0 where none do."""
-    if text[at : at + _PIECE] in token and len(text) - at >= _PIECE:
-        end = at + _PIECE
-        while end < len(text) and text[at : end + 1] in token:
-            end += 1
-        return end - at
-    rest = text[at:].partition("…")[0]
-    cut_off = _STUMP <= len(rest) < _PIECE and token.startswith(rest)
-    return len(rest) if cut_off else 0
+def scrub_names(rows: Iterable[object], token: str) -> None:
+    """Cut the token's pieces out of the cells of an answer that become labels, in place."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    for row in objects if len(token) >= _BODY_TOKEN else ():
+        for name in _LABELS:
+            if isinstance(row.get(name), str):
+                row[name] = scrub(row[name], token)

@@ -12,7 +12,6 @@ import socket
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
@@ -110,10 +109,7 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     takes about 20 ms and 1 MB. Raises ConfigError where it cannot be loaded.
     """
     try:
-        if ca_file is None:
-            return _load_tls_context(None, 0, 0)
-        stat = ca_file.stat()
-        return _load_tls_context(ca_file, stat.st_mtime_ns, stat.st_size)
+        return _load_tls_context(ca_file, ca_file.stat().st_mtime_ns if ca_file else 0)
     except OSError as error:
         name = str(ca_file) if ca_file else "the default trust store (see SSL_CERT_FILE)"
         reason = f"{name} cannot be loaded: {error.strerror or error}"
@@ -121,26 +117,21 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 @functools.lru_cache(maxsize=32)
-def _load_tls_context(ca_file: Path | None, _mtime: int, _size: int) -> ssl.SSLContext:
-    context = _default_context()
+def _load_tls_context(ca_file: Path | None, _mtime: int) -> ssl.SSLContext:
+    try:
+        context = httpx.create_ssl_context()
+    except OSError as error:
+        if error.filename != os.environ.get("SSLKEYLOGFILE", ""):
+            raise
+        log.warning("the file of SSLKEYLOGFILE cannot be written: TLS keys are not logged")
+        del os.environ["SSLKEYLOGFILE"]
+        context = httpx.create_ssl_context()
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)
         # Python 3.13 refuses authorities that lack what RFC 5280 asks for. Most private ones
         # do; the chain and the name are verified all the same.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
-
-
-def _default_context() -> ssl.SSLContext:
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        unwritable = os.environ.get("SSLKEYLOGFILE")
-        if unwritable is None or error.filename != unwritable:
-            raise
-    log.warning("the file of SSLKEYLOGFILE cannot be written: TLS keys are not logged")
-    del os.environ["SSLKEYLOGFILE"]
-    return httpx.create_ssl_context()
 
 
 def kind_of(cause: BaseException) -> str:
@@ -172,64 +163,46 @@ def environment_proxy(url: httpx.URL, proxies: Mapping[str, str]) -> tuple[str, 
     """Return the variable and the proxy in it that a URL takes, or None where it takes none.
 
     `proxies` are those of `urllib.request.getproxies`: by scheme, and `no`. Of the variables
-    only the one that counts is looked at. A loopback address never takes a proxy.
+    only the one that counts is looked at.
     """
     scheme = next((one for one in (url.scheme, "all") if proxies.get(one)), None)
-    if scheme is None or _is_loopback(url.host):
+    if scheme is None:
         return None
-    if any(entry.matches(url) for entry in _no_proxy(proxies.get("no", ""))):
+    without, unread = False, []
+    for entry in proxies.get("no", "").replace(",", " ").split():
+        try:
+            without = without or _names(entry, url)
+        except ValueError:
+            unread.append(entry)
+    if unread:
+        _warn(", ".join(unread))
+    if without:
         return None
     address = proxies[scheme]
     return f"{scheme.upper()}_PROXY", address if "://" in address else f"http://{address}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One entry of NO_PROXY: a network, or a name with the names below it."""
-
-    network: ipaddress.IPv4Network | ipaddress.IPv6Network | None
-    name: str = ""
-    port: int | None = None
-
-    def matches(self, url: httpx.URL) -> bool:
-        """Tell whether the URL's host is reached without a proxy."""
-        if self.network is not None:
-            try:
-                return ipaddress.ip_address(url.host) in self.network
-            except ValueError:
-                return False
-        if self.port not in (None, url.port or _PORTS.get(url.scheme)):
-            return False
-        return self.name == "*" or f".{url.host}".endswith(f".{self.name}")
+@functools.lru_cache(maxsize=8)  # once for all operations
+def _warn(unread: str) -> None:
+    message = "NO_PROXY holds what is no host, address or network: it is left out"
+    say(log, logging.WARNING, message, entries=one_line(unread, 200))
 
 
-@functools.lru_cache(maxsize=8)
-def _no_proxy(text: str) -> tuple[_Entry, ...]:
-    """The entries that can be read; the others are logged, once for each text."""
-    words = text.replace(",", " ").split()
-    entries = {word: _read(word) for word in words}
-    if unread := [word for word, entry in entries.items() if entry is None]:
-        message = "NO_PROXY holds what is no host, address or network: it is left out"
-        say(log, logging.WARNING, message, entries=one_line(", ".join(unread), 200))
-    return tuple(entry for entry in entries.values() if entry is not None)
-
-
-def _read(word: str) -> _Entry | None:
+def _names(entry: str, url: httpx.URL) -> bool:
+    """Whether an entry of NO_PROXY names the host; ValueError for one that names nothing."""
     try:
-        return _Entry(ipaddress.ip_network(word.strip("[]"), strict=False))
+        network = ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
-        found = _ENTRY.fullmatch(word)
-    if found is None:
-        return None
-    port = int(found["port"]) if found["port"] else None
-    return _Entry(None, found["host"].strip("[]").rstrip(".").lower(), port)
-
-
-def _is_loopback(host: str) -> bool:
+        if (found := _ENTRY.fullmatch(entry)) is None:
+            raise
+        port = int(found["port"] or 0)
+        name = found["host"].strip("[]").rstrip(".").lower()
+        same_host = name == "*" or f".{url.host}".endswith(f".{name}")
+        return same_host and port in (0, url.port or _PORTS[url.scheme])
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(url.host) in network
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return False
 
 
 # Bodies ------------------------------------------------------------------------------------

@@ -24,14 +24,12 @@ class Window:
 
 
 def local_day(now: datetime, zone: ZoneInfo) -> date:
-    """The calendar day of an aware moment in the zone; ValueError for a naive one."""
-    if now.utcoffset() is None:
-        raise ValueError("a moment without a time zone belongs to no local day")
+    """The calendar day of a moment in the zone."""
     return now.astimezone(zone).date()
 
 
 def day_so_far(now: datetime, zone: ZoneInfo, asked: str = "") -> Window:
-    """From the start of the local day to `now`; ValueError for a naive moment.
+    """From the start of the local day to `now`.
 
     `asked` is the end that was asked for last: within a day it never goes back, so that in a
     repeated hour it stands still.
@@ -50,9 +48,9 @@ def latest_end(at: datetime, zone: ZoneInfo) -> str:
     """
     local = at.astimezone(zone)
     if local.fold:
-        first = local.replace(fold=0)
-        change = clock_change(first.astimezone(UTC), at.astimezone(UTC), zone)
-        local = first + (change - first.astimezone(UTC)) - timedelta(seconds=1)
+        first = local.replace(fold=0).astimezone(UTC)
+        change = clock_change(first, at.astimezone(UTC), zone)
+        local = (change - timedelta(seconds=1)).astimezone(zone)
     return f"{local:%Y%m%d%H%M%S}"
 
 

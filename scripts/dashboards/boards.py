@@ -162,7 +162,6 @@ def _numbered(panel: dict[str, Any], number: int) -> dict[str, Any]:
     return panel
 
 
-_ALL = {"text": "All", "value": ["$__all"]}
 _CURRENT: dict[str, dict[str, Any]] = {
     "datasource": {},
     "threshold": {"text": "20", "value": "20"},

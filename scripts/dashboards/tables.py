@@ -71,10 +71,3 @@ def grid(
         if found:
             panel.override_by_name(one.heading or one.field, found)
     return dressed(panel, about, queries, table=True)
-
-
-def common_sort(state: commons.TableSortByFieldState) -> common.TableSortByFieldState:
-    """The builder of a sort order."""
-    return (
-        common.TableSortByFieldState().display_name(state.display_name).desc(bool(state.desc))
-    )

@@ -1,7 +1,6 @@
-"""One configuration made to run: a poll loop, a client and telemetry for each operation.
+"""The running operations: a poll loop, a client and telemetry for each; what a reload changes.
 
-It also carries a changed configuration over without a request lost or repeated. It opens no
-socket and reads no file: service.py does.
+A changed configuration is taken over without a request lost or repeated.
 """
 
 from __future__ import annotations
@@ -13,36 +12,21 @@ from dataclasses import dataclass, replace
 
 from exporter.config import Configuration, Operation
 from exporter.errors import ConfigError
-from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
 from exporter.polling.limits import RESTART_GRACE, Budget
-from exporter.polling.poll import LONGEST_IDLE, Dependencies, Poller
+from exporter.polling.poll import Poller
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
 from exporter.polling.status import StorageHealth
 from exporter.runtime import Clock
 from exporter.state.identity import Identity, claims_of
 from exporter.state.locks import TokenGate
-from exporter.state.models import Snapshot
+from exporter.state.models import QueryKey, QueryStatus
 from exporter.state.storage import State
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What every operation shares."""
-
-    clock: Clock
-    rng: random.Random
-    state: State
-    gate: TokenGate
-    page: MetricsPage
-    snapshot: Snapshot
-    telemetry: ExporterTelemetry
-    connect: Callable[[Operation, Clock], WolkvoxClient]
 
 
 def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
@@ -66,27 +50,17 @@ def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
 class _Running:
     """One operation that is polled; `task` is its loop."""
 
-    operation: Operation
-    requests: Requests
     poller: Poller
     telemetry: OperationTelemetry
     renderer: QueryRenderer
     view: OperationView
     task: asyncio.Task[None] | None = None
 
-    async def run(self, earlier: set[asyncio.Task[None]]) -> None:
-        """Poll until retired, once the loops before, which may ask the same, have ended."""
-        operation = self.operation
-        if earlier:
-            await asyncio.wait(earlier)
-        self.telemetry.configure(
-            operation_info(operation),
-            reports_in_use(operation),
-            self.renderer,
-            self.poller.hours,
-        )
-        async with self.requests.client:
-            await self.poller.run()
+    def begin(self) -> None:
+        """Show the operation as it is configured now."""
+        operation, hours = self.poller.operation, self.poller.hours
+        info, reports = operation_info(operation), reports_in_use(operation)
+        self.telemetry.configure(info, reports, self.renderer, hours)
 
     async def end(self) -> None:
         """Wait for the last request of an operation that is gone, and drop its series."""
@@ -94,25 +68,32 @@ class _Running:
             await asyncio.wait({self.task})
         self.telemetry.end()
 
-    def alive(self, now: float) -> bool:
-        """Whether the loop moved within what its longest wait explains."""
-        sharing = max(1, len(self.requests.budget.demands))
-        patience = 60.0 + LONGEST_IDLE + sharing * (self.operation.timeout + 10.0)
-        return now - self.poller.beat < patience
 
+class Operations:
+    """The operations being polled, by name; `group` holds their loops beside the server's."""
 
-class Fleet:
-    """The operations being polled, by name; its tasks are siblings of the server's."""
-
-    def __init__(self, means: Means, group: asyncio.TaskGroup) -> None:
-        self._means = means
-        self._group = group
-        self._health = StorageHealth(means.telemetry.storage)
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        state: State,
+        gate: TokenGate,
+        page: MetricsPage,
+        storage_writable: Callable[[bool], None],
+        connect: Callable[[Operation, Clock], WolkvoxClient] = connect,
+    ) -> None:
+        self._group, self._clock, self._rng = group, clock, rng
+        self._state, self._gate, self._page = state, gate, page
+        self._connect = connect
+        self._health = StorageHealth(storage_writable)
         self._grace = RESTART_GRACE
         self._running: dict[str, _Running] = {}
         self._retired: dict[asyncio.Task[None], _Running] = {}
         self._stopped = False
         self.configuration = Configuration(())
+        self.statuses: dict[QueryKey, QueryStatus] = {}
 
     async def apply(self, configuration: Configuration) -> None:
         """Run this configuration: whole, or not at all.
@@ -122,15 +103,17 @@ class Fleet:
         loop, which starts when the old one has ended its request and takes everything up
         from the state. One call at a time.
         """
-        means, operations = self._means, configuration.operations
-        same = {name for name, one in self._running.items() if one.operation in operations}
+        operations = configuration.operations
+        same = {
+            name for name, one in self._running.items() if one.poller.operation in operations
+        }
         clients = {
-            operation.name: means.connect(operation, means.clock)
+            operation.name: self._connect(operation, self._clock)
             for operation in operations
             if operation.name not in same
         }
         claims = claims_of(configuration)
-        identities = await means.state.write(lambda storage: storage.claim(claims))
+        identities = await self._state.write(lambda storage: storage.claim(claims))
         if self._stopped:
             return
         budgets = self._budgets(operations, identities)
@@ -139,19 +122,17 @@ class Fleet:
             name, identity = operation.name, identities[operation.name]
             budget, running = budgets[identity.account], self._running.get(name)
             if running is not None and name in same:
-                requests = running.requests
+                requests = running.poller.requests
                 if requests.identity == identity and requests.budget is budget:
                     continue
-            client = clients.get(name) or means.connect(operation, means.clock)
-            requests = Requests(identity, client, means.state, means.gate, budget, means.clock)
-            starting.append(self._prepare(operation, requests))
+            client = clients.get(name) or self._connect(operation, self._clock)
+            starting.append(self._prepare(operation, identity, client, budget))
         for name, running in [*self._running.items()]:
-            identity = running.requests.identity
+            identity = running.poller.requests.identity
             if name not in identities or identities[name].id != identity.id:
                 del self._running[name]
-                self._retire(
-                    running, self._group.create_task(running.end(), name=f"end {name}")
-                )
+                end = self._group.create_task(running.end(), name=f"end {name}")
+                self._retire(running, end)
         for running in starting:
             self._start(running)
         self._grace = 0.0  # from now on it was this process that wrote when it asked
@@ -161,7 +142,7 @@ class Fleet:
         self, operations: Sequence[Operation], identities: Mapping[str, Identity]
     ) -> dict[tuple[int, ...], Budget]:
         """One budget for each token; the one of before where nothing about it changed."""
-        running = [one.requests.budget for one in self._running.values()]
+        running = [one.poller.requests.budget for one in self._running.values()]
         before = {budget.account: budget for budget in running}
         budgets: dict[tuple[int, ...], Budget] = {}
         for operation in operations:
@@ -172,14 +153,19 @@ class Fleet:
             budgets.setdefault(account, old if same else budget)
         return budgets
 
-    def _prepare(self, operation: Operation, requests: Requests) -> _Running:
-        means, before = self._means, self._running.get(operation.name)
-        if before is not None and before.requests.identity.id == requests.identity.id:
+    def _prepare(
+        self, operation: Operation, identity: Identity, client: WolkvoxClient, budget: Budget
+    ) -> _Running:
+        before = self._running.get(operation.name)
+        if before is not None and before.poller.requests.identity.id == identity.id:
             telemetry = before.telemetry
         else:
-            telemetry = OperationTelemetry(operation.name, means.page, means.snapshot)
-        given = Dependencies(requests, means.rng, telemetry, self._health, self._grace)
-        poller, renderer = Poller(operation, given), query_renderer(operation)
+            telemetry = OperationTelemetry(operation.name, self._page, self.statuses)
+        requests = Requests(identity, client, self._state, self._gate, budget, self._clock)
+        poller = Poller(
+            operation, requests, telemetry, self._health, rng=self._rng, grace=self._grace
+        )
+        renderer = query_renderer(operation)
         view = OperationView(
             name=operation.name,
             server=operation.server,
@@ -190,24 +176,25 @@ class Fleet:
             skills=tuple(skill.id for skill in operation.skills),
             status=poller.standing,
         )
-        return _Running(operation, requests, poller, telemetry, renderer, view)
+        return _Running(poller, telemetry, renderer, view)
 
     def _start(self, running: _Running) -> None:
-        name, row = running.operation.name, running.requests.identity.id
+        name, row = running.poller.operation.name, running.poller.requests.identity.id
         if (before := self._running.get(name)) is not None:
             self._retire(before)
         earlier = {
             task
             for task, other in self._retired.items()
-            if other.operation.name == name or other.requests.identity.id == row
+            if other.poller.operation.name == name or other.poller.requests.identity.id == row
         }
         self._running[name] = running
-        running.task = self._group.create_task(running.run(earlier), name=f"poll {name}")
+        loop = running.poller.run(earlier, running.begin)
+        running.task = self._group.create_task(loop, name=f"poll {name}")
 
     def _retire(self, running: _Running, ending: asyncio.Task[None] | None = None) -> None:
         """Let a loop end with the request that may be under way."""
         running.poller.retire()
-        running.requests.budget.drop_demand(running.operation.name)
+        running.poller.requests.budget.drop_demand(running.poller.operation.name)
         for task in filter(None, (running.task, ending)):
             self._retired[task] = running
             task.add_done_callback(lambda task: self._retired.pop(task, None))
@@ -223,8 +210,7 @@ class Fleet:
 
     def healthy(self) -> bool:
         """Whether every loop moves."""
-        now = self._means.clock.monotonic()
-        return all(running.alive(now) for running in self._running.values())
+        return all(running.poller.alive() for running in self._running.values())
 
     def ready(self) -> bool:
         """Whether each query has an ended attempt, a restored result or a reason to wait.
@@ -233,9 +219,8 @@ class Fleet:
         operation whose skills are still to be discovered has no query yet, and is not ready
         before its first answer.
         """
-        now = self._means.clock.now()
+        now, statuses = self._clock.now(), self.statuses.values()
         waiting = {name for name, one in self._running.items() if one.poller.held_back(now)}
-        statuses = list(self._means.snapshot)
         found = {status.key.operation for status in statuses} | waiting
         settled = all(one.settled or one.key.operation in waiting for one in statuses)
         return settled and self._running.keys() <= found
