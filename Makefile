@@ -9,7 +9,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-newest demo demo-stack test test-core test-slow test-all test-servers check format docs lock bench house proof mutation \
+.PHONY: help install install-newest demo demo-stack test test-core test-slow test-all test-servers check format docs pictures lock bench house proof mutation \
   image-test dist deploy-check manifests clean
 
 help: ## Show this list
@@ -78,6 +78,9 @@ docs: $(STAMP) ## Generate the reference pages and the schema from the code
 	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
 	$(BIN)/python -m exporter.config.reference docs/configuration.md docs/wolkvox.schema.json
 	$(BIN)/python -m scripts.dashboards
+
+pictures: $(STAMP) ## Draw the boards anew for the documentation (needs Debian's prometheus)
+	$(BIN)/python -m tests.dashboards_pictures
 
 PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate

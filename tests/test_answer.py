@@ -100,6 +100,7 @@ def test_an_error_without_a_message_is_told_by_its_name() -> None:
 
 def test_a_success_is_its_rows() -> None:
     """Without rows whatever its message says, unless that counts some; "null" is no error."""
+    zero = "0 records were found"
     for body, rows in (
         (envelope([{"a": "1"}], msg="ok"), ({"a": "1"},)),
         (envelope({"a": "1"}, msg="ok"), ({"a": "1"},)),
@@ -109,6 +110,8 @@ def test_a_success_is_its_rows() -> None:
         (envelope([], msg="", error=""), ()),
         (envelope([], msg="", error=" Null "), ()),
         (envelope(None), ()),
+        (envelope({}, msg=zero), ()),
+        (envelope(" ", msg=zero), ()),
         (error(404, "Validate dates entered"), ()),
     ):
         assert read_answer(200, None, body) == rows, body
@@ -125,6 +128,12 @@ def test_zero_records_beside_a_contradiction_are_an_error() -> None:
         (200, envelope("rows", msg=zero), Reason.MALFORMED),
         (200, envelope([cells()], code=0, msg=zero), Reason.MALFORMED),
         (200, envelope([], code=0, msg="nothing"), Reason.MALFORMED),
+        (200, envelope([None, "x"], msg="2 records"), Reason.MALFORMED),
+        (200, envelope([], msg="3 records were found"), Reason.MALFORMED),
+        (200, envelope([], msg="", error="FAILED"), Reason.MALFORMED),
+        (200, envelope([], msg="token limit exceeded"), Reason.QUOTA),
+        (200, envelope({}, msg="3 records were found"), Reason.MALFORMED),
+        (200, envelope("", msg="ok"), Reason.MALFORMED),
     ):
         assert reason(status, body) is expected, body
 

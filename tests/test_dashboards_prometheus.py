@@ -22,6 +22,7 @@ from tests.dashboards_support import (
     ONE,
     Choice,
     answer,
+    board,
     interpolated,
     load,
     prometheus,
@@ -317,3 +318,15 @@ def test_right_after_midnight_nothing_of_the_day_before_is_shown_as_today(
     assert history.value("overview/Age of the data/A", ACME, before) < 600
     rows = history.values("skill/Today beside yesterday/A", ACME, before)
     assert [dict(labels)["window"] for labels in rows] == ["yesterday"]
+
+
+def test_a_picture_of_a_board_can_be_drawn(history: History) -> None:
+    """A PNG small enough for a page, from the queries as they are."""
+    from scripts.dashboards.picture import picture  # loads matplotlib
+    from tests.dashboards_pictures import asking
+
+    ask = asking(history.store, EVERYTHING)
+    drawn = picture(board("overview", "es"), ask, MIDNIGHT, END, BOGOTA, "es")
+
+    assert drawn.startswith(b"\x89PNG")
+    assert 20_000 < len(drawn) < 300_000

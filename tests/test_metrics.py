@@ -33,6 +33,7 @@ from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.report import FieldError, SkillReport, TokenInfo
 from tests.config_support import sla
+from tests.e2e_support import Samples
 from tests.needs import run
 from tests.statuses import CHAT, NOW, VOICE, never, status
 
@@ -69,18 +70,14 @@ class Page:
             self.acme.publish(one)
         return self
 
+    def samples(self) -> Samples:
+        return Samples(self.exposition.render().decode())
+
     def names(self) -> set[str]:
-        return {f.name for f in parse_text(self.exposition.render().decode()) if f.samples}
+        return self.samples().names()
 
     def value(self, name: str, **labels: str) -> float | None:
-        found = [
-            sample.value
-            for family in parse_text(self.exposition.render().decode())
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        ]
-        assert len(found) <= 1, f"{name} {labels} is ambiguous"
-        return found[0] if found else None
+        return self.samples().value(name, **labels)
 
 
 def filled() -> Page:
@@ -157,19 +154,21 @@ def test_page_equals_what_the_library_renders() -> None:
 def test_openmetrics_is_valid_and_says_the_same() -> None:
     """The strict parser of OpenMetrics takes the page, and both formats hold equal samples."""
     page = filled()
-    strict = {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in parse_openmetrics(page.exposition.render(openmetrics=True).decode())  # type: ignore[no-untyped-call]
-        for sample in family.samples
-    }
-    loose = {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in parse_text(page.exposition.render().decode())
-        for sample in family.samples
-    }
+    text = page.exposition.render(openmetrics=True).decode()
+    strict, loose = (
+        {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in families
+            for sample in family.samples
+        }
+        for families in (
+            parse_openmetrics(text),  # type: ignore[no-untyped-call]
+            parse_text(page.exposition.render().decode()),
+        )
+    )
 
     assert strict == loose
-    assert page.exposition.render(openmetrics=True).endswith(b"# EOF\n")
+    assert text.endswith("# EOF\n")
 
 
 def test_process_metrics_join_in_both_formats() -> None:
@@ -250,15 +249,6 @@ def test_counters_of_a_pair() -> None:
     assert page.value("wolkvox_skill_abandon_wait_seconds_sum") == 31
 
 
-def test_buckets_are_written_the_same_in_both_formats() -> None:
-    """`le` reads 10.0, 20.0, 30.0 and +Inf in the text format and in OpenMetrics."""
-    page = Page().show(status(VOICE))
-
-    for body in (page.exposition.render(), page.exposition.render(openmetrics=True)):
-        for bound in (b'le="10.0"', b'le="20.0"', b'le="30.0"', b'le="+Inf"'):
-            assert bound in body
-
-
 def test_reports_in_use_have_every_reason_from_the_start() -> None:
     """A report in use has each failure reason with 0, a report not in use has no series."""
     page = Page(("skill_11",))
@@ -281,14 +271,6 @@ def test_request_durations_fall_into_their_buckets() -> None:
     assert page.value(name, le="0.25") == 2
     assert page.value(name, le="60.0") == 3
     assert page.value(name, le="+Inf") == 4
-
-
-def test_operation_info_carries_the_labels_of_the_configuration() -> None:
-    """Configured labels stand on operation_info, beside server and time zone."""
-    page = Page()
-
-    assert page.value("wolkvox_operation_info", operation="acme", server="wv0013",
-                      timezone="America/Bogota", client="acme-bank") == 1  # fmt: skip
 
 
 def test_poll_open_follows_the_poll_hours() -> None:

@@ -194,10 +194,13 @@ def test_rows_that_are_none_are_errors_of_the_row() -> None:
 
 def test_a_channel_that_is_no_text_is_an_error_and_unknown() -> None:
     """Its figures are kept, and the error says what stood in the place of the name."""
-    report = read_report([cells(["a"])])
+    report = read_report([cells(["a"], asa="?")])
 
-    assert report.channels == (replace(GOOD, channel="unknown"),)
-    assert report.errors == (FieldError("type_interaction", "unknown", "a list"),)
+    assert report.channels == (replace(GOOD, channel="unknown", asa=None),)
+    assert report.errors == (
+        FieldError("type_interaction", "unknown", "a list"),
+        FieldError("asa", "unknown", "?"),
+    )
 
 
 def test_a_row_without_a_channel_is_unknown() -> None:
@@ -266,6 +269,8 @@ def test_an_average_without_any_weight_is_absent() -> None:
 
     assert read_report([idle]).channels[0].service_level_20 == 0.0
     assert read_report([idle, idle]).channels[0].service_level_20 is None
+    empty = cells(inbound_calls="")
+    assert read_report([empty, empty]).channels[0].inbound is None
 
 
 def test_channels_beyond_the_cap_are_dropped_and_counted() -> None:
@@ -274,6 +279,7 @@ def test_channels_beyond_the_cap_are_dropped_and_counted() -> None:
         cells("chat-3"),
         cells("x" * 129),
     ]
+    assert read_report([cells("x" * 128)]).dropped == 0
 
     report = read_report(rows)
 

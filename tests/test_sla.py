@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from exporter.config import ServiceLevel
 from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
 from exporter.state.models import QueryStatus
 from tests.config_support import sla
+from tests.e2e_support import Samples
 from tests.statuses import CHAT, NOW, VOICE, never, status
 
 BOGOTA = ZoneInfo("America/Bogota")
@@ -51,11 +50,11 @@ class Page:
                 self.exposition.put(scope, shown)
 
     def values(self, name: str) -> dict[tuple[str, str], float]:
+        found = Samples(self.exposition.render().decode()).of(name)
+        pairs = {key: dict(key) for key in found}
         return {
-            (sample.labels["skill_id"], sample.labels["type_interaction"]): sample.value
-            for family in text_string_to_metric_families(self.exposition.render().decode())
-            for sample in family.samples
-            if sample.name == name
+            (pair["skill_id"], pair["type_interaction"]): found[key]
+            for key, pair in pairs.items()
         }
 
 

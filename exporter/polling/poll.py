@@ -146,7 +146,7 @@ class Poller:
 
     def _may_ask(self, task: PollTask, token: Token, now: datetime) -> Window:
         """Return the window to ask for now; raises HeldBack where nothing may be asked."""
-        self._stretch(task, now)
+        self._stretch(now, task)
         zone, monotonic = self.operation.timezone, self._clock.monotonic()
         window = task.window(now, zone)
         facts = limits.Facts(
@@ -166,11 +166,13 @@ class Poller:
             raise HeldBack(verdict, token.error)
         return window
 
-    def _stretch(self, task: PollTask, now: datetime) -> None:
-        """Take over the limits that the budget sets to a query at this moment."""
-        if task.is_query:
-            task.limits = self.budget.limits(now)
-            self._status.stretched(task.limits, self._tasks.by_id.values())
+    def _stretch(self, now: datetime, *tasks: PollTask) -> None:
+        """Take over the limits that the budget sets to these at this moment, if to any."""
+        if queries := [task for task in tasks if task.is_query]:
+            found = self.budget.limits(now)
+            for task in queries:
+                task.limits = found
+            self._status.stretched(found, self._tasks.by_id.values())
 
     async def _held_back(self, task: PollTask, held: HeldBack, token: Token) -> None:
         """Look again when the reason to wait is gone."""
@@ -210,7 +212,7 @@ class Poller:
         task.tried_at, task.stored, task.unsent = request.attempt.at, request.stored, False
         if not request.window.closing:
             task.asked = request.window.end
-        self._stretch(task, request.asked_at)  # one request less is left
+        self._stretch(request.asked_at, task)  # one request less is left
         task.slot = task.limits.slot(started, task.interval, started)
         self._telemetry.requested(task.report)
 
@@ -285,8 +287,8 @@ class Poller:
         for task in gone:
             self._telemetry.forget(QueryKey(self.operation.name, task.skill_id))
         self._plan()
+        self._stretch(self._clock.now(), *changed)
         for task in changed:
-            self._stretch(task, self._clock.now())
             self._status.publish(task)
         if found:
             row, pairs = self._row, [[task.skill_id, task.name] for task in self._tasks.queries]
@@ -361,8 +363,8 @@ class Poller:
         self._plan()
         self._status.timing()
         self._telemetry.retain({task.skill_id for task in self._tasks.queries})
+        self._stretch(now, *self._tasks.queries)
         for task in self._tasks.queries:
-            self._stretch(task, now)
             self._status.publish(task)
         return True
 

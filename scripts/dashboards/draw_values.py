@@ -1,0 +1,72 @@
+"""Draws the values of now: stats, gauges, bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.patches import Rectangle, Wedge
+
+from scripts.dashboards.canvas import (
+    Canvas,
+    Json,
+    Series,
+    colour_of,
+    defaults_of,
+    mapped,
+    say,
+    written,
+)
+
+
+def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
+    """Big values, with their names where the panel wants them."""
+    named = panel["options"]["textMode"] != "value"
+    share = canvas.width / len(series)
+    size = min(30, share / 5.2, canvas.height / 3.4)
+    defaults = defaults_of(panel)
+    for place, one in enumerate(series):
+        middle = share * (place + 0.5)
+        word = mapped(one.last, defaults.get("mappings", ()))
+        colour = word[1] if word else colour_of(panel, one, place)
+        text = (
+            word[0] if word else written(one.last, defaults["unit"], defaults.get("decimals"))
+        )
+        if panel["options"]["textMode"] == "name":
+            text, size = one.name, 12
+        below = 14 if named else 8
+        say(canvas, middle, canvas.height / 2 - below + 6, text,
+             size=size, color=colour, ha="center", weight="bold")  # fmt: skip
+        if panel["options"]["textMode"] == "value_and_name":
+            say(canvas, middle, 16, one.name, size=9, color=colour, ha="center")
+
+
+def gauge(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
+    """An arc from 0 to 1."""
+    one, axes = series[0], canvas.axes
+    colour = colour_of(panel, one, 0)
+    radius = min(canvas.width / 2 - 18, canvas.height - 90)
+    centre = (canvas.width / 2, 62)
+    part = min(max(one.last, 0.0), 1.0)
+    axes.add_patch(Wedge(centre, radius, -15, 195, width=26, facecolor="#2c3235"))
+    axes.add_patch(Wedge(centre, radius, 195 - 210 * part, 195, width=26, facecolor=colour))
+    text = written(one.last, defaults_of(panel)["unit"], defaults_of(panel).get("decimals"))
+    say(canvas, centre[0], 74, text, size=27, color=colour, ha="center", weight="bold")
+    say(canvas, centre[0], 28, one.name, size=11, color=colour, ha="center")
+
+
+def bargauge(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
+    """A bar for each value."""
+    defaults = defaults_of(panel)
+    top = defaults.get("max") or max(one.last for one in series) or 1.0
+    height = (canvas.height - 34) / len(series)
+    left, room = 118.0, canvas.width - 118.0 - 58.0
+    for place, one in enumerate(series):
+        y = canvas.height - 30 - height * (place + 1)
+        colour = colour_of(panel, one, place)
+        body = (left, y + height * 0.18)
+        canvas.axes.add_patch(Rectangle(body, room, height * 0.64, facecolor="#22252b"))
+        part = room * min(one.last / top, 1.0)
+        canvas.axes.add_patch(Rectangle(body, part, height * 0.64, facecolor=colour))
+        say(canvas, left - 6, y + height / 2, one.name, size=8, ha="right")
+        text = written(one.last, defaults["unit"], defaults.get("decimals"))
+        say(canvas, left + room + 6, y + height / 2, text, size=9, color=colour)
