@@ -313,6 +313,7 @@ rate_limit: {interval: -1s} => rate_limit.interval: must be a duration
 rate_limit: {burst: -1} => rate_limit.burst: must be 0 or more
 rate_limit: {burst: many} => rate_limit.burst: must be a whole number
 rate_limit: {}\nrate_limit: {} => rate_limit: stands twice
+operations: {a: 1, a: 2} => operations.a: stands twice
 a: [ => is not YAML
 """
 LONG_PROBLEMS = [

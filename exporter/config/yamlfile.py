@@ -63,13 +63,15 @@ class Document:
     def problem(self, loc: Loc, reason: str, line: int = 0) -> Problem:
         """Return a problem at a place of this file; inside of an operation it is named."""
         found = Problem(dotted(loc), reason, str(self.path), line or self.line(loc))
-        if loc[:1] != ("operations",) or len(loc) < 2:
-            return found
-        own = self.value["operations"][loc[1]]
+        match self.value, loc:
+            case {"operations": [*listed]}, ("operations", int(number), *inner):
+                own = listed[number] if number < len(listed) else None  # the key stands twice
+            case _:
+                return found
         name = own.get("name") if isinstance(own, dict) else None
         usable = isinstance(name, str) and matches("name", name) and may_show(name)
-        operation = f"operation {name}" if usable else f"operation #{int(loc[1]) + 1}"
-        return replace(found, path=dotted(loc[2:]), operation=operation)
+        operation = f"operation {name}" if usable else f"operation #{number + 1}"
+        return replace(found, path=dotted(tuple(inner)), operation=operation)
 
 
 def dotted(loc: Loc) -> str:
