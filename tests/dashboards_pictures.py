@@ -18,13 +18,13 @@ from tests.dashboards_support import (
     NAMES,
     ONE,
     Choice,
-    Prometheus,
     board,
     interpolated,
     load,
     prometheus,
     seconds,
 )
+from tests.e2e_prometheus import Prometheus
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 # The board of a skill shows the one that collapsed.
@@ -50,7 +50,7 @@ def _asked(
 ) -> list[Series]:
     named = _naming(target)
     if target["instant"]:
-        found = store.instant(interpolated(target["expr"], choice), END)
+        found = store.query(interpolated(target["expr"], choice), END.timestamp())
         return [
             Series(
                 target["refId"], named(dict(labels)), dict(labels), [(END.timestamp(), value)]
@@ -58,7 +58,7 @@ def _asked(
             for labels, value in found.items()
         ]
     step = seconds(target.get("interval") or panel.get("interval"), STEP)
-    curves = store.range(interpolated(target["expr"], choice, step=step), MIDNIGHT, END, step)
+    curves = store.curves(interpolated(target["expr"], choice, step=step), MIDNIGHT, END, step)
     return [
         Series(target["refId"], named(dict(labels)), dict(labels), points)
         for labels, points in curves.items()
