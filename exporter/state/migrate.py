@@ -66,8 +66,8 @@ _FROM_1 = """
     DROP VIEW owners;
 """
 
-# The order of a row's figures in a file of version 1.
-_FIGURES_1 = (
+# The order of a row's figures in a file of version 1, and in the first progress of a backfill.
+FIGURES_1 = (
     *("channel", "inbound", "answered", "abandoned"),
     *("service_level_10", "service_level_20", "service_level_30"),
     *("abandonment", "asa", "ata"),
@@ -109,7 +109,7 @@ def memory_1_to_2(text: str) -> str:
         memory = json.loads(text)
         for result in filter(None, (memory.get("today"), memory.get("yesterday"))):
             result["rows"] = [
-                dict(zip(_FIGURES_1, row, strict=True)) if isinstance(row, list) else row
+                dict(zip(FIGURES_1, row, strict=True)) if isinstance(row, list) else row
                 for row in result["rows"]
             ]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):

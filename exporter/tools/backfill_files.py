@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from exporter.errors import StartError, StorageError
 from exporter.metrics.query import QueryHistory, history
 from exporter.state.counters import QueryLedger, observe
+from exporter.state.migrate import FIGURES_1
 from exporter.state.models import Result, complete
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.windows import day_start
@@ -29,11 +30,6 @@ EVERY = 300  # seconds between stamps: what Prometheus looks back for
 HEAD = timedelta(hours=3)
 _FORMAT = "wolkvox-exporter backfill 2"
 _READABLE = (_FORMAT, "wolkvox-exporter backfill 1")
-# The places in a row of the first format, which had no names.
-_PLACES = (
-    *("channel", "inbound", "answered", "abandoned", "service_level_10", "service_level_20"),
-    *("service_level_30", "abandonment", "asa", "ata"),
-)
 
 
 @dataclass(slots=True)
@@ -102,7 +98,7 @@ class Progress:
 
 
 def _figures(row: Any) -> ChannelFigures:
-    named = dict(zip(_PLACES, row, strict=True)) if isinstance(row, list) else row
+    named = dict(zip(FIGURES_1, row, strict=True)) if isinstance(row, list) else row
     values = {one.attribute: named.get(one.state) for one in COLUMNS}
     return ChannelFigures(named["channel"], **values)
 
