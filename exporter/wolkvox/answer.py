@@ -151,14 +151,10 @@ def _parse(body: bytes, text: str) -> object:
         return json.loads(
             # PHP sends the byte order mark of every file it includes.
             text.lstrip("\ufeff \t\r\n"),
-            parse_int=_whole,
+            # Python refuses to convert more digits.
+            parse_int=lambda digits: int(digits) if len(digits) <= _MAX_DIGITS else digits,
             # NaN and Infinity are no JSON: as strings they cost their cell, not the answer.
             parse_constant=str,
         )
     except (ValueError, RecursionError):
         return None
-
-
-def _whole(digits: str) -> int | str:
-    """An integer; as text where Python would refuse to convert so many digits."""
-    return int(digits) if len(digits) <= _MAX_DIGITS else digits
