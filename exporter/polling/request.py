@@ -39,14 +39,20 @@ class Token:
     error: str = ""
 
 
-def read_token(source: TokenSource) -> Token:
-    """Read the token, which no log line shows from now on."""
+NO_TOKEN = Token()
+
+
+def read_token(source: TokenSource, known: Token = NO_TOKEN) -> Token:
+    """Read the token, which no log line shows from now on; `known` is the one read before."""
     try:
         secret = source.read()
     except TokenUnreadable as error:
         return Token(error=str(error))
-    SECRETS.add(secret.get_secret_value())
-    return Token(secret.get_secret_value(), token_digest(secret))
+    text = secret.get_secret_value()
+    if text == known.text:
+        return known
+    SECRETS.add(text)
+    return Token(text, token_digest(secret))
 
 
 @dataclass(slots=True)
