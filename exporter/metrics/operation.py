@@ -65,7 +65,7 @@ class OperationTelemetry:
         self._info = ""
         self._renderer: QueryRenderer | None = None
         # Rendered at the next scrape.
-        self._changed = partial(page.mark_stale, (name,), self._block)
+        self._changed = partial(page.stale.update, {(name,): self._block})
 
     def configure(
         self,

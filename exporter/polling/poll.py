@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY, other_calls
+from exporter.config.plan import DAY, Load, other_calls
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
 from exporter.polling.limits import HeldBack, Pause, Wait, Why
-from exporter.polling.request import NO_TOKEN, TOKEN_INFO, Request, Requests, Token, read_token
+from exporter.polling.request import (
+    CALLS,
+    NO_TOKEN,
+    TOKEN_INFO,
+    Request,
+    Requests,
+    Token,
+    read_token,
+)
 from exporter.polling.status import PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
 from exporter.state.models import (
@@ -127,7 +135,7 @@ class Poller:
                     known_at=task.stored.last_at,
                 )
                 self._begun(task, request)
-                answer = await self.requests.fetch(request, token, task.call())
+                answer = await self.requests.fetch(request, token, CALLS[task.report])
         except HeldBack as held:
             await self._held_back(task, held, token)
         except WolkvoxError as error:  # from `fetch` alone: there is a request
@@ -218,7 +226,7 @@ class Poller:
         task.slot += request.started - (task.started or request.started)  # it left that late
         task.started = request.started
         name = self.operation.name
-        self.budget.note_taken(name, task.skill_id, task.interval, request.seconds)
+        self.budget.taken[name, task.skill_id] = Load(task.interval, request.seconds)
         if task.is_query:
             self._status.timing(task, request.started)
 

@@ -38,7 +38,7 @@ from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
 from exporter.wolkvox.text import scrub
-from exporter.wolkvox.windows import Window, local_day
+from exporter.wolkvox.windows import local_day
 
 NO_REPORT = SkillReport((), (), 0)
 PAUSE = 1.0  # seconds between two requests with one token; none on loopback
@@ -178,10 +178,10 @@ async def _query(session: Session, skill: Skill) -> Probed:
     raw: list[recording.Raw] = []
 
     async def request(
-        client: WolkvoxClient, token: str, window: Window
+        client: WolkvoxClient, token: str, sent: Request
     ) -> tuple[SkillReport, tuple[object, ...]]:
         client.witness = lambda *answer: raw.append(recording.Raw(*answer))
-        report = await client.skill_11(token, skill.id, window)
+        report = await client.skill_11(token, skill.id, sent.window)
         return report, tuple(_as_sent(row, token) for row in report.rows)
 
     gap = skill.interval or session.operation.interval
