@@ -212,7 +212,7 @@ class Weeks:
             live_until=None if last is None else last + 3 * step.total_seconds(),
             error=error,
         )
-        told.publish(status)
+        told.publish(status, self._now.epoch())
 
     def _rows(self, query: _Query, window: Window, now: datetime) -> list[dict[str, str]]:
         zone = query.operation.timezone

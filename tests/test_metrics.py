@@ -67,7 +67,7 @@ class Page:
 
     def show(self, *statuses: QueryStatus) -> Page:
         for one in statuses:
-            self.acme.publish(one)
+            self.acme.publish(one, self.now)
         return self
 
     def samples(self) -> Samples:

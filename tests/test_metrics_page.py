@@ -89,7 +89,7 @@ def test_page_is_what_a_plain_join_would_be(steps: list[tuple[object, ...]]) -> 
             case ("later", tuple() as scope, int() as value):
                 line = f'{UP}{{skill_id="{scope}"}} {value}\n'
                 shown[scope] = (line, math.inf)
-                page.mark_stale(scope, partial(Block, {UP: line.encode()}))
+                page.stale[scope] = partial(Block, {UP: line.encode()})
             case ("drop", tuple() as scope):
                 shown.pop(scope, None)
                 page.drop(scope)
@@ -127,7 +127,7 @@ def test_what_changes_often_is_rendered_once_a_scrape() -> None:
         return Block({UP: b"wolkvox_up 1.0\n"})
 
     for _ in range(5):
-        page.mark_stale(("a",), render)
+        page.stale["a",] = render
     assert not asked
     assert b"wolkvox_up 1.0" in page.render()
     assert b"wolkvox_up 1.0" in page.render(openmetrics=True)
@@ -144,7 +144,7 @@ def test_a_rendering_that_fails_is_tried_again() -> None:
             raise defect
         return Block({UP: b"wolkvox_up 1.0\n"})
 
-    page.mark_stale(("a",), render)
+    page.stale["a",] = render
     with pytest.raises(ValueError, match="a defect"):
         page.render()
     assert b"wolkvox_up 1.0" in page.render()

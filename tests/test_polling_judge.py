@@ -13,10 +13,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from exporter.polling.request import CALLS
 from exporter.state.models import Attempt
 from exporter.state.storage import Storage
-from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.windows import Window
 from tests.polling_support import Stage, operation
 from tests.tools_support import opened
 from tests.virtual import run_virtual
@@ -90,7 +89,7 @@ async def _asked(case: Case, *, by_tool: bool) -> bool:
                 await asyncio.sleep(1.5)  # the grace for the process before
         else:
             async with opened(stage, loaded) as sessions:
-                reply = await sessions["acme"].ask("4173", 300.0, _call)
+                reply = await sessions["acme"].ask("4173", 300.0, CALLS["skill_11"])
                 assert (reply.request is not None) == bool(stage.api.seen)
         return bool(stage.api.seen)
 
@@ -123,7 +122,3 @@ def _write(stage: Stage, case: Case) -> None:
     steps += [lambda db: db.save_fact(row, "pause", pause)] if case.pause else []
     storage.transact(steps)
     storage.close()
-
-
-async def _call(client: WolkvoxClient, token: str, window: Window) -> object:
-    return await client.skill_11(token, "4173", window)

@@ -53,10 +53,10 @@ import sys
 import proof.fuzz_driver as driver
 import exporter.wolkvox.report as report
 
-def read_count(value):
+def read_figure(value, kind):
     return int(value)
 
-report._READERS[report.Kind.COUNT] = read_count
+report.read_figure = read_figure
 driver.main(*sys.argv[1:])
 """
 

@@ -24,10 +24,8 @@ from exporter.wolkvox.report import (
     Skill,
     SkillReport,
     TokenInfo,
-    read_count,
-    read_ratio,
+    read_figure,
     read_report,
-    read_seconds,
     read_skills,
     read_token_info,
 )
@@ -78,17 +76,15 @@ def test_columns_say_how_their_rows_are_merged() -> None:
 def test_an_empty_cell_is_absent() -> None:
     """Nothing in a cell is neither 0 nor an error."""
     for value in EMPTY:
-        assert read_count(value) is None, value
-        assert read_ratio(value) is None, value
-        assert read_seconds(value) is None, value
+        for kind in Kind:
+            assert read_figure(value, kind) is None, (value, kind)
 
 
 def test_a_cell_without_a_figure_is_unreadable() -> None:
     """Negative, endless, not a number or in another notation: never a guess."""
     for value in NEVER:
-        assert read_count(value) is UNREADABLE, value
-        assert read_ratio(value) is UNREADABLE, value
-        assert read_seconds(value) is UNREADABLE, value
+        for kind in Kind:
+            assert read_figure(value, kind) is UNREADABLE, (value, kind)
 
 
 def test_counts() -> None:
@@ -98,7 +94,7 @@ def test_counts() -> None:
         ("12,345,678", 12345678), ("35.0", 35), ("1,172.00", 1172), (35, 35), (35.0, 35),
         (-0.0, 0), (10**12, 10**12),
     ):  # fmt: skip
-        found = read_count(value)
+        found = read_figure(value, Kind.COUNT)
 
         assert found == count, value
         assert type(found) is int, value
@@ -107,7 +103,7 @@ def test_counts() -> None:
 def test_what_is_no_count() -> None:
     """Half an interaction, a share or a time is no count."""
     for value in ("35.5", 35.5, "35 %", "0:35", "35 s"):
-        assert read_count(value) is UNREADABLE, value
+        assert read_figure(value, Kind.COUNT) is UNREADABLE, value
 
 
 def test_ratios() -> None:
@@ -118,13 +114,13 @@ def test_ratios() -> None:
         ("9,336.00 %", 93.36), ("15,233.33 %", 152.3333), ("65.67", 0.6567), (65.67, 0.6567),
         (0, 0.0),
     ):  # fmt: skip
-        assert read_ratio(value) == pytest.approx(ratio, abs=1e-12), value
+        assert read_figure(value, Kind.RATIO) == pytest.approx(ratio, abs=1e-12), value
 
 
 def test_what_is_no_ratio() -> None:
     """A decimal comma is not taken for thousands nor for a dot."""
     for value in ("65,67 %", "65.67 % %", "0:35", "65 percent"):
-        assert read_ratio(value) is UNREADABLE, value
+        assert read_figure(value, Kind.RATIO) is UNREADABLE, value
 
 
 def test_times() -> None:
@@ -134,7 +130,7 @@ def test_times() -> None:
         ("0:35", 35.0), ("00:35", 35.0), ("75:30", 4530.0), ("0:01:02", 62.0),
         ("4:38:08", 16688.0), ("26:00:05", 93605.0), ("100:00:00", 360000.0),
     ):  # fmt: skip
-        assert read_seconds(value) == seconds, value
+        assert read_figure(value, Kind.SECONDS) == seconds, value
 
 
 def test_what_is_no_time() -> None:
@@ -143,16 +139,16 @@ def test_what_is_no_time() -> None:
         "35 s", "35 %", "1:5", "00:60", "1:60:00", "1:2:03", "1:00:00:00", ":35", "1:",
         "-1:00", "1" * 30 + ":00", "0" * 60 + ":00",
     ):  # fmt: skip
-        assert read_seconds(value) is UNREADABLE, value
+        assert read_figure(value, Kind.SECONDS) is UNREADABLE, value
 
 
 def test_a_figure_has_forty_characters_at_most() -> None:
     """No real one is nearly as long; `NEVER` has one with a character more."""
-    assert read_count("5".zfill(40)) == 5
-    assert read_ratio("5 %".zfill(40)) == 0.05
-    assert read_seconds("5".zfill(40)) == 5.0
-    assert read_seconds(":05".zfill(40)) == 5.0
-    assert read_seconds(":05".zfill(41)) is UNREADABLE
+    assert read_figure("5".zfill(40), Kind.COUNT) == 5
+    assert read_figure("5 %".zfill(40), Kind.RATIO) == 0.05
+    assert read_figure("5".zfill(40), Kind.SECONDS) == 5.0
+    assert read_figure(":05".zfill(40), Kind.SECONDS) == 5.0
+    assert read_figure(":05".zfill(41), Kind.SECONDS) is UNREADABLE
 
 
 def test_a_row_becomes_the_figures_of_its_channel() -> None:

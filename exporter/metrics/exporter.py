@@ -69,7 +69,7 @@ class ExporterTelemetry:
         self._changed()
 
     def _changed(self) -> None:
-        self._page.mark_stale((), self._block)
+        self._page.stale[()] = self._block
 
     def _block(self) -> Block:
         successful, at = self.last_reload

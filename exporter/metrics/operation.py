@@ -64,6 +64,8 @@ class OperationTelemetry:
         self._reports: tuple[str, ...] = ()
         self._info = ""
         self._renderer: QueryRenderer | None = None
+        # Rendered at the next scrape.
+        self._changed = partial(page.stale.update, {(name,): self._block})
 
     def configure(
         self,
@@ -83,11 +85,11 @@ class OperationTelemetry:
         self._changed()
         self._page.put((self._name, _HOURS), self._poll_open(hours, self._page.epoch()))
 
-    def publish(self, status: QueryStatus) -> None:
-        """Render a query's new status and swap it in."""
+    def publish(self, status: QueryStatus, now: float) -> None:
+        """Render a query's new status, as it is shown from epoch `now` on, and swap it in."""
         self._snapshot[status.key] = status
         if self._renderer is not None:
-            for scope, block in self._renderer.blocks(status, self._page.epoch()).items():
+            for scope, block in self._renderer.blocks(status, now).items():
                 self._page.put(scope, block)
 
     def forget(self, key: QueryKey) -> None:
@@ -135,18 +137,21 @@ class OperationTelemetry:
         """Count what could not be read, and the rows that were dropped and held back."""
         for error in report.errors:
             self._unreadable[error.field] = self._unreadable.get(error.field, 0) + 1
-        self._set(
-            series_dropped_total=(self._values["series_dropped_total"] or 0) + report.dropped,
-            held_answers_total=(self._values["held_answers_total"] or 0) + held,
-        )
+        for name, more in (
+            ("series_dropped_total", report.dropped),
+            ("held_answers_total", held),
+        ):
+            self._values[name] = (self._values[name] or 0) + more
+        self._changed()
 
     def timing(self, timing: Timing) -> None:
         """Take over the interval in force, the cycle and the lag."""
-        self._set(
-            poll_interval_seconds=timing.interval,
-            poll_cycle_seconds=timing.cycle,
-            poll_lag_seconds=timing.lag,
-        )
+        self._values |= {
+            "poll_interval_seconds": timing.interval,
+            "poll_cycle_seconds": timing.cycle,
+            "poll_lag_seconds": timing.lag,
+        }
+        self._changed()
 
     def paused(self, reason: Reason | None) -> None:
         """Show why the operation waits, if it does."""
@@ -155,28 +160,21 @@ class OperationTelemetry:
 
     def budget(self, used: int, limit: int | None) -> None:
         """Take over the calls of the day."""
-        self._set(daily_requests_used=used, daily_requests_limit=limit)
+        self._values |= {"daily_requests_used": used, "daily_requests_limit": limit}
+        self._changed()
 
     def token_info(self, info: TokenInfo | None) -> None:
         """Take over what the platform says of the token, or forget it."""
         info = info or TokenInfo(None, None, None, None)
-        self._set(
-            token_limit=info.limit,
-            token_used_today=info.used,
-            token_used_today_all_tokens=info.used_all,
-            token_available=info.available,
-        )
-
-    def _set(self, **values: float | None) -> None:
-        """Take over metrics with no further label; None: not known, or not in use."""
-        self._values |= values
+        self._values |= {
+            "token_limit": info.limit,
+            "token_used_today": info.used,
+            "token_used_today_all_tokens": info.used_all,
+            "token_available": info.available,
+        }
         self._changed()
 
     # Rendering, at a scrape ----------------------------------------------------------------
-
-    def _changed(self) -> None:
-        if self._renderer is not None:
-            self._page.mark_stale((self._name,), self._block)
 
     def _block(self) -> Block:
         own = self._label

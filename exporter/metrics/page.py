@@ -64,7 +64,8 @@ class MetricsPage:
     """What is shown, by scope, in both formats.
 
     `tail` returns lines that stand behind all others and change by themselves, in OpenMetrics
-    or in the text format. It is read before a page is put together.
+    or in the text format. It is read before a page is put together. `stale` holds what changes
+    many times between two scrapes: at the next one its scope is replaced by what it returns.
     """
 
     def __init__(
@@ -78,26 +79,18 @@ class MetricsPage:
             {one.name: header(one, form) for one in TABLE} for form in (False, True)
         ]
         self._blocks: dict[Scope, Block] = {}
-        self._stale: dict[Scope, Callable[[], Block]] = {}
+        self.stale: dict[Scope, Callable[[], Block]] = {}
         self._joined: dict[bool, _Joined] = {}
 
     def put(self, scope: Scope, block: Block) -> None:
         """Replace what a scope shows, whole."""
-        self._stale.pop(scope, None)
+        self.stale.pop(scope, None)
         self._blocks[scope] = block
-        self._joined.clear()
-
-    def mark_stale(self, scope: Scope, render: Callable[[], Block]) -> None:
-        """Replace what a scope shows at the next scrape, by what `render` returns then.
-
-        For what changes many times between two scrapes: it is rendered once.
-        """
-        self._stale[scope] = render
         self._joined.clear()
 
     def drop(self, scope: Scope) -> None:
         """Show a scope no longer; a scope that is not there is no error."""
-        self._stale.pop(scope, None)
+        self.stale.pop(scope, None)
         self._blocks.pop(scope, None)
         self._joined.clear()
 
@@ -108,7 +101,7 @@ class MetricsPage:
         """
         now = self.epoch()
         page = self._joined.get(openmetrics)
-        if page is None or not page.since <= now < page.until:
+        if page is None or self.stale or not page.since <= now < page.until:
             page = self._join(openmetrics, now)
             self._joined[openmetrics] = page
         if gzip and not page.gzip:
@@ -117,7 +110,7 @@ class MetricsPage:
 
     def _join(self, openmetrics: bool, now: float) -> _Joined:
         tail = self.tail(openmetrics) + (b"# EOF\n" if openmetrics else b"")
-        for scope, render in [*self._stale.items()]:
+        for scope, render in [*self.stale.items()]:
             self.put(scope, render())  # which also forgets that it was stale
         until = now + READ_EVERY
         families = {name: [header] for name, header in self._headers[openmetrics].items()}

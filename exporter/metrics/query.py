@@ -18,22 +18,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
-from exporter.config import SlaEntry
+from exporter.config.hours import OpenHours
 from exporter.metrics.families import COUNTER_FAMILIES, QUERY, SKILL_FAMILIES
 from exporter.metrics.page import ESCAPES, Block, Scope, encoded, header, labels, line
 from exporter.metrics.sla import Targets
 from exporter.state.counters import Counters, exposed, known_channels
-from exporter.state.models import QueryStatus, Result, complete
+from exporter.state.models import QueryStatus, complete
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.windows import day_start
 
 PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")
 NOTHING = Block({})
-Goals = Sequence[tuple[str, SlaEntry]]
-"""The channels that have a target, by their label, with the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,48 +49,23 @@ class QueryRenderer:
         )
         blocks = dict.fromkeys(PARTS, NOTHING)
         blocks["status"] = Block(encoded(status_lines(query, status)))
-        if live is not None:
-            ledger = memory.ledger
-            blocks["today"] = self._window(query, "today", memory.today, status.figures, live)
-            rows = complete(memory.yesterday, ledger)
-            blocks["yesterday"] = self._window(query, "yesterday", memory.yesterday, rows, live)
-            known = known_channels(ledger, ledger.day) if ledger else {}
-            if ledger:
-                counters = {name: exposed(one) for name, one in known.items()}
-                blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
-            targets = (
-                (one.translate(ESCAPES), self.targets.of(key.skill_id, one)) for one in known
-            )
-            goals = [(channel, target) for channel, target in targets if target]
-            blocks["sla"] = Block(encoded(target_lines(query, goals)), live)
-            blocks["sla-open"] = self._open(query, goals, live, now)
-        return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
-
-    def _window(
-        self,
-        query: str,
-        window: str,
-        result: Result | None,
-        rows: Iterable[ChannelFigures],
-        live: float,
-    ) -> Block:
-        if result is None:
-            return NOTHING
         # A day's own gauges end at its midnight; yesterday's live for one day more.
-        days = 1 if window == "today" else 2
-        ends = day_start(result.day + timedelta(days=days), self.zone).timestamp()
-        return Block(encoded(day_lines(query, window, rows)), min(live, ends))
-
-    def _open(self, query: str, goals: Goals, live: float, now: float) -> Block:
-        if not goals or now >= live:
-            return NOTHING
-        lines, until = "", live
-        for channel, target in goals:
-            is_open, change = self.targets.open(target, now)
-            lines += line("wolkvox_sla_open", pair_of(query, channel), is_open)
-            until = until if change is None else min(until, change)
-        renew = partial(self._open, query, goals, live)
-        return Block(encoded({"wolkvox_sla_open": lines}), until, now, renew)
+        days = (("today", memory.today, 1), ("yesterday", memory.yesterday, 2))
+        ledger = memory.ledger
+        for window, result, age in days:
+            if live is not None and result is not None:
+                ends = day_start(result.day + timedelta(days=age), self.zone).timestamp()
+                rows = status.figures if window == "today" else complete(result, ledger)
+                lines = day_lines(query, window, rows)
+                blocks[window] = Block(encoded(lines), min(live, ends))
+        if live is not None and ledger is not None:
+            known = known_channels(ledger, ledger.day)
+            counters = {name: exposed(one) for name, one in known.items()}
+            blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
+            goals = goals_of(self.targets, query, key.skill_id, tuple(known))
+            blocks["sla"] = Block(goals.lines, live)
+            blocks["sla-open"] = open_block(goals.hours, live, now)
+        return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
 
 
 def status_lines(query: str, status: QueryStatus) -> dict[str, str]:
@@ -127,7 +100,7 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
     offered, wait, abandon = (family.name for family in COUNTER_FAMILIES)
     lines = {offered: "", wait: "", abandon: ""}
     for channel, one in channels.items():
-        pair = pair_of(query, channel.translate(ESCAPES))
+        pair = f'{query},type_interaction="{channel.translate(ESCAPES)}"'
         lines[offered] += line(offered, pair, one.offered)
         for bound, count in (
             *(("10.0", one.within_10), ("20.0", one.within_20), ("30.0", one.within_30)),
@@ -141,14 +114,28 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
     return lines
 
 
-def target_lines(query: str, goals: Goals) -> dict[str, str]:
-    """The targets of each channel that has any."""
-    lines = defaultdict[str, str](str)
-    for channel, target in goals:
-        pair, level = pair_of(query, channel), target.service_level
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """The targets of a query's channels as lines; the hours of each by its labels, if any."""
+
+    lines: Mapping[str, bytes]
+    hours: Sequence[tuple[str, OpenHours | None]]
+
+
+@lru_cache(maxsize=4096)
+def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, ...]) -> Goals:
+    """The targets of some channels; rendered once, since no answer changes them."""
+    lines, hours = defaultdict[str, str](str), []
+    for channel in channels:
+        target = targets.of(skill_id, channel)
+        if target is None:
+            continue
+        label, level = f'type_interaction="{channel.translate(ESCAPES)}"', target.service_level
+        pair = f"{query},{label}"
+        hours.append((pair, targets.hours(target)))
         if level:
-            name, within = "wolkvox_sla_service_level_target_ratio", level.within
-            threshold = pair_of(f'{query},threshold_seconds="{within}"', channel)
+            name = "wolkvox_sla_service_level_target_ratio"
+            threshold = f'{query},threshold_seconds="{level.within}",{label}'
             lines[name] += line(name, threshold, level.target)
         for name, limit in (
             ("wolkvox_sla_abandonment_limit_ratio", target.abandonment_max),
@@ -157,12 +144,20 @@ def target_lines(query: str, goals: Goals) -> dict[str, str]:
         ):
             if limit is not None:
                 lines[name] += line(name, pair, limit)
-    return lines
+    return Goals(encoded(lines), hours)
 
 
-def pair_of(query: str, channel: str) -> str:
-    """The labels of a pair from those of its query and the channel, escaped already."""
-    return f'{query},type_interaction="{channel}"'
+def open_block(hours: Sequence[tuple[str, OpenHours | None]], live: float, now: float) -> Block:
+    """Whether it is opening time for each pair with a target, until that changes."""
+    if not hours or now >= live:
+        return NOTHING
+    lines, until = "", live
+    for pair, one in hours:
+        is_open, change = one.state(now) if one else (True, None)
+        lines += line("wolkvox_sla_open", pair, is_open)
+        until = until if change is None else min(until, change)
+    renew = partial(open_block, hours, live)
+    return Block(encoded({"wolkvox_sla_open": lines}), until, now, renew)
 
 
 # Past days, for a time-series database ----------------------------------------------------

@@ -47,11 +47,11 @@ class Targets:
             return None
         return SlaEntry(min_interactions=DEFAULT_MIN_INTERACTIONS).model_copy(update=found)
 
-    def open(self, target: SlaEntry, now: float) -> tuple[bool, float | None]:
-        """Whether it is opening time at epoch `now`, and until when (None: for good)."""
+    def hours(self, target: SlaEntry) -> OpenHours | None:
+        """When a target holds; None: always."""
         if target.hours is None:
-            return True, None
-        return _open_hours(target.hours, self._zone, target.country).state(now)
+            return None
+        return _open_hours(target.hours, self._zone, target.country)
 
 
 _open_hours = lru_cache(maxsize=1024)(OpenHours)

@@ -290,16 +290,17 @@ class Demand:
 class Budget:
     """The requests of one token: shared by the operations that use it, one count a day.
 
-    `account` names its count in the state file; `ceiling` is `daily_requests`.
+    `account` names its count in the state file; `ceiling` is `daily_requests`. `taken` is how
+    long the last request of each query held the token, by operation and skill id.
     """
 
     account: tuple[int, ...]
     ceiling: int | None
     zone: ZoneInfo
     demands: dict[str, Demand] = field(default_factory=dict)
+    taken: dict[tuple[str, str], Load] = field(default_factory=dict)
     _used: int = 0
     _day: date | None = None
-    _taken: dict[tuple[str, str], Load] = field(default_factory=dict)
 
     def set_demand(self, operation: str, demand: Demand) -> None:
         """Take over the requests of an operation (again after a discovery)."""
@@ -310,15 +311,11 @@ class Budget:
         self.demands.pop(operation, None)
         self.keep_taken(operation, ())
 
-    def note_taken(self, operation: str, query: str, interval: float, seconds: float) -> None:
-        """Note how long the last request of a query held the token."""
-        self._taken[operation, query] = Load(interval, seconds)
-
     def keep_taken(self, operation: str, queries: Collection[str]) -> None:
         """Forget the requests of an operation's queries that are not among these."""
-        for key in [*self._taken]:
+        for key in [*self.taken]:
             if key[0] == operation and key[1] not in queries:
-                del self._taken[key]
+                del self.taken[key]
 
     def note(self, used: int, day: date) -> None:
         """Take over the count from the state file."""
@@ -337,7 +334,7 @@ class Budget:
         today = now.astimezone(self.zone).date()
         end = day_start(today + timedelta(days=1), self.zone)
         left = max(0.0, (end - now).total_seconds())
-        loads = self._taken.values()
+        loads = self.taken.values()
         busy = sum(load.seconds / load.interval for load in loads)
         occupied = (stretch([*loads], 0, 1) or 0.0) if busy > 1 else 0.0
         if self.ceiling is None:

@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY, other_calls
+from exporter.config.plan import DAY, Load, other_calls
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
 from exporter.polling.limits import HeldBack, Pause, Wait, Why
-from exporter.polling.request import TOKEN_INFO, Request, Requests, Token, read_token
+from exporter.polling.request import (
+    CALLS,
+    NO_TOKEN,
+    TOKEN_INFO,
+    Request,
+    Requests,
+    Token,
+    read_token,
+)
 from exporter.polling.status import PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
 from exporter.state.models import (
@@ -62,7 +70,7 @@ class Poller:
         self.operation, self.requests = operation, requests
         self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
-        self._token = operation.token
+        self._source, self._token = operation.token, NO_TOKEN
         self._rng, self._health, self._telemetry = rng, health, telemetry
         self.hours = OpenHours(operation.poll_hours, operation.timezone)
         self._tasks = TaskList(operation, self._row, self._clock, requests.state, grace)
@@ -88,37 +96,34 @@ class Poller:
             await asyncio.wait(earlier)
         begin()
         async with self.requests.client:
-            await self._run()
-
-    async def _run(self) -> None:
-        while not self._retired and not await self._restore():
-            self._beat = self._clock.monotonic()
-            await self._idle(LONGEST_IDLE)
-        self.restored.set()
-        while not self._retired:
-            self._beat = self._clock.monotonic()
-            if self._pause is not None:
-                await self._end_pause(self._pause)
-            self.standing = self._status.look(self._pause, self.hours)
-            task = self._tasks.next(paused=self._pause is not None)
-            wait = max(task.slot, self._pause_ends) - self._beat if task else LONGEST_IDLE
-            if task is None or wait > 0:
-                await self._idle(min(wait, LONGEST_IDLE))
-                continue
-            try:
-                await self.poll(task)
-            except StorageError as error:
-                self._health.refused(error)
-                self._put_off(task, min(STORAGE_RETRY, task.interval))
-            except Exception:  # noqa: BLE001 - the one place: a defect must not stop the polling
-                self._defect(task)
+            while not self._retired and not await self._restore():
+                self._beat = self._clock.monotonic()
+                await self._idle(LONGEST_IDLE)
+            self.restored.set()
+            while not self._retired:
+                self._beat = self._clock.monotonic()
+                if self._pause is not None:
+                    await self._end_pause(self._pause)
+                self.standing = self._status.look(self._pause, self.hours)
+                task = self._tasks.next(paused=self._pause is not None)
+                wait = max(task.slot, self._pause_ends) - self._beat if task else LONGEST_IDLE
+                if task is None or wait > 0:
+                    await self._idle(min(wait, LONGEST_IDLE))
+                    continue
+                try:
+                    await self.poll(task)
+                except StorageError as error:
+                    self._health.refused(error)
+                    self._put_off(task, min(STORAGE_RETRY, task.interval))
+                except Exception:  # noqa: BLE001 - the one place: a defect must not stop the polling
+                    self._defect(task)
 
     async def poll(self, task: PollTask) -> None:
         """Poll a query: may I, window, attempt, fetch, read, count, save, publish.
 
         Raises StorageError, and then no request left.
         """
-        token = read_token(self._token)
+        token = self._token = read_token(self._source, self._token)
         try:
             async with self.requests.gate.hold(token.digest):
                 now = self._clock.now()  # waiting for the turn takes its time
@@ -132,7 +137,7 @@ class Poller:
                     known_at=task.stored.last_at,
                 )
                 self._begun(task, request)
-                answer = await self.requests.fetch(request, token, task.call())
+                answer = await self.requests.fetch(request, token, CALLS[task.report])
         except HeldBack as held:
             await self._held_back(task, held, token)
         except WolkvoxError as error:  # from `fetch` alone: there is a request
@@ -223,7 +228,7 @@ class Poller:
         task.slot += request.started - (task.started or request.started)  # it left that late
         task.started = request.started
         name = self.operation.name
-        self.budget.note_taken(name, task.skill_id, task.interval, request.seconds)
+        self.budget.taken[name, task.skill_id] = Load(task.interval, request.seconds)
         if task.is_query:
             self._status.timing(task, request.started)
 
@@ -324,7 +329,7 @@ class Poller:
     async def _end_pause(self, pause: Pause) -> None:
         """End the pause if its reason is gone; what was not sent is due at once."""
         today = local_day(self._clock.now(), self.operation.timezone)
-        if pause.over(today, self._token.digest()):
+        if pause.over(today, self._source.digest()):
             await self._set_pause(None)
             for task in self._tasks.by_id.values():
                 if task.unsent:

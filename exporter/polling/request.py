@@ -7,7 +7,7 @@ leaves; a connection that was never made is taken back, since the server cannot 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,6 @@ from exporter.wolkvox.windows import Window, next_day_start
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
 T = TypeVar("T")
-Call = Callable[[WolkvoxClient, str, Window], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +38,20 @@ class Token:
     error: str = ""
 
 
-def read_token(source: TokenSource) -> Token:
-    """Read the token, which no log line shows from now on."""
+NO_TOKEN = Token()
+
+
+def read_token(source: TokenSource, known: Token = NO_TOKEN) -> Token:
+    """Read the token, which no log line shows from now on; `known` is the one read before."""
     try:
         secret = source.read()
     except TokenUnreadable as error:
         return Token(error=str(error))
-    SECRETS.add(secret.get_secret_value())
-    return Token(secret.get_secret_value(), token_digest(secret))
+    text = secret.get_secret_value()
+    if text == known.text:
+        return known
+    SECRETS.add(text)
+    return Token(text, token_digest(secret))
 
 
 @dataclass(slots=True)
@@ -67,6 +72,16 @@ class Request:
     rotated: bool
     seconds: float = 0.0
     ended_at: float = 0.0
+
+
+CALLS: Mapping[str, Callable[[WolkvoxClient, str, Request], Awaitable[object]]] = {
+    SKILL_11: lambda client, token, request: client.skill_11(
+        token, request.attempt.skill_id, request.window
+    ),
+    TOKEN_INFO: lambda client, token, _: client.token_info(token),
+    SKILLS: lambda client, token, _: client.skills(token),
+}
+"""How each report is requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +143,12 @@ class Requests:
         self,
         request: Request,
         token: Token,
-        call: Callable[[WolkvoxClient, str, Window], Awaitable[T]],
+        call: Callable[[WolkvoxClient, str, Request], Awaitable[T]],
     ) -> T:
         """Send the request and return what was read; raises WolkvoxError alone."""
         began = request.started
         try:
-            answer = await call(self.client, token.text, request.window)
+            answer = await call(self.client, token.text, request)
         except WolkvoxError as error:
             if not error.reached:
                 await self._take_back(request)

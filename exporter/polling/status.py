@@ -106,18 +106,19 @@ class PollStatus:
         if task.memory.last_success_at is not None:
             stale_after = max(self._operation.stale_after, 3 * interval)
             live_until = task.memory.last_success_at + stale_after
-        wait = max(0.0, task.slot - self._clock.monotonic())
+        wait, now = task.slot - self._clock.monotonic(), self._clock.now().timestamp()
         self._telemetry.publish(
             QueryStatus(
                 key=QueryKey(self._operation.name, task.skill_id),
                 skill=task.name,
                 memory=task.memory,
                 last_attempt_at=task.tried_at,
-                next_slot_at=self._clock.epoch() + wait,
+                next_slot_at=now + max(0.0, wait),
                 interval=interval,
                 live_until=live_until,
                 error=task.error,
-            )
+            ),
+            now,
         )
 
     def stretched(self, limits: Limits, queries: Iterable[PollTask]) -> None:

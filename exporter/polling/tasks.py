@@ -13,7 +13,7 @@ from exporter.config import Operation, Skill
 from exporter.config.plan import DAY
 from exporter.logs import say
 from exporter.polling.limits import HOUR, NO_LIMITS, Limits, day_to_close, started_before
-from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Call
+from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
@@ -57,14 +57,6 @@ class PollTask:
 
     def __post_init__(self) -> None:
         self.is_query = self.report == SKILL_11
-
-    def call(self) -> Call:
-        """The request to make."""
-        if self.report == SKILL_11:
-            return lambda client, token, window: client.skill_11(token, self.skill_id, window)
-        if self.report == TOKEN_INFO:
-            return lambda client, token, window: client.token_info(token)
-        return lambda client, token, window: client.skills(token)
 
     def window(self, now: datetime, zone: ZoneInfo) -> Window:
         """The day so far, or the whole of a finished day if it is its turn."""

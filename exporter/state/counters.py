@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -40,7 +40,6 @@ LARGEST_COUNT = 2**53
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Seconds = Annotated[float, Field(ge=0)]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
-Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +221,8 @@ def _counted(
         since = seen
     else:
         return replace(channel, candidate=seen, held=channel.held + 1, unmoved=unmoved)
-    return ChannelLedger(
-        day,
-        raised(since, seen),
-        advanced(channel.counters, since, seen),
-        channel.fresh,
-    )
+    counters, base = advanced(channel.counters, since, seen)
+    return ChannelLedger(day, base, counters, channel.fresh)
 
 
 # One row ---------------------------------------------------------------------------------
@@ -235,6 +230,10 @@ def _counted(
 _figures = attrgetter(
     *("offered", "within_10", "within_20", "within_30", "answered", "answer_wait_sum"),
     *("abandoned", "abandon_wait_sum"),
+)
+_reported = attrgetter(
+    *("inbound", "answered", "abandoned", "asa", "ata"),
+    *("service_level_30", "service_level_20", "service_level_10"),
 )
 
 
@@ -247,27 +246,29 @@ def day_totals(row: ChannelFigures) -> DayTotals:
     figures. An average of nothing is blank in the answer, and its sum is 0; a service level
     of nothing says nothing, whatever stands there.
     """
-    offered, answered = _plausible(row.inbound), _plausible(row.answered)
-    levels = (row.service_level_30, row.service_level_20, row.service_level_10)
+    # None as well: what is negative, not a number, or beyond all measure.
+    offered, answered, abandoned, asa, ata, *levels = (
+        None if figure is None or not 0 <= figure <= LARGEST_FIGURE else figure
+        for figure in _reported(row)
+    )
     if offered is None or answered is None:
         return UNKNOWN_TOTALS
     within, most = [], answered
-    for level in map(_plausible, levels if offered else (0.0, 0.0, 0.0)):
+    for level in levels if offered else (0.0, 0.0, 0.0):
         if level is None:
             return UNKNOWN_TOTALS
         # Half up; the six decimals take a product like 0.4999999 x n to its half.
         most = min(most, math.floor(round(level * offered, 6) + 0.5))
         within.append(most)
-    abandoned = _plausible(row.abandoned)
     return DayTotals(
         offered=offered,
         within_10=within[2],
         within_20=within[1],
         within_30=within[0],
         answered=answered,
-        answer_wait_sum=_wait_sum(answered, row.asa),
+        answer_wait_sum=_wait_sum(answered, asa),
         abandoned=abandoned,
-        abandon_wait_sum=_wait_sum(abandoned, row.ata),
+        abandon_wait_sum=_wait_sum(abandoned, ata),
     )
 
 
@@ -286,34 +287,25 @@ def fell(since: DayTotals, seen: DayTotals) -> bool:
     )
 
 
-def advanced(counters: Counters, since: DayTotals, seen: DayTotals) -> Counters:
-    """The counters after a day's totals went from `since` to `seen`; what fell holds still."""
-    figures = zip(_figures(counters), _figures(since), _figures(seen), strict=True)
-    return Counters(
-        *(
-            counter if before is None or now is None else counter + max(0, now - before)
-            for counter, before, now in figures
-        )
-    )
+def advanced(
+    counters: Counters, since: DayTotals, seen: DayTotals
+) -> tuple[Counters, DayTotals]:
+    """The counters after a day's totals went from `since` to `seen`, and their new base.
 
-
-def raised(since: DayTotals, seen: DayTotals) -> DayTotals:
-    """The higher of each figure, so that what rounding takes is not counted again.
-
-    The unknown changes nothing. The higher of ordered buckets are ordered.
+    The base is the higher of each figure, so that what rounding takes is not counted again:
+    what fell holds still. What was unknown counts from now on, what is unknown not at all.
+    The higher of ordered buckets are ordered.
     """
-    pairs = zip(_figures(since), _figures(seen), strict=True)
-    known = [[figure for figure in pair if figure is not None] for pair in pairs]
-    return DayTotals(*[max(figures, default=None) for figures in known])
+    counted, base = [], []
+    figures = zip(_figures(counters), _figures(since), _figures(seen), strict=True)
+    for counter, before, now in figures:
+        higher = max((one for one in (before, now) if one is not None), default=None)
+        counted.append(counter if before is None else counter + (higher - before))
+        base.append(higher)
+    return Counters(*counted), DayTotals(*base)
 
 
 def _wait_sum(count: int | None, average: float | None) -> float | None:
     if count == 0:
         return 0.0
-    average = _plausible(average)
     return None if count is None or average is None else float(count * average)
-
-
-def _plausible(figure: Number | None) -> Number | None:
-    """The figure, or None where it is negative, not a number, or beyond all measure."""
-    return None if figure is None or not 0 <= figure <= LARGEST_FIGURE else figure

@@ -19,6 +19,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -373,7 +374,7 @@ class State:
         return result
 
 
-_Job = tuple[Callable[[Storage], Any], "asyncio.Future[Any]"]
+_Job = tuple[Callable[[Storage], Any], "Future[Any]"]
 
 
 class ThreadedState(State):
@@ -382,15 +383,15 @@ class ThreadedState(State):
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, name="state", daemon=True)
         self._thread.start()
 
     async def write(self, step: Callable[[Storage], T]) -> T:
         """Hand the step to the thread and wait until it is on the disk."""
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: Future[T] = Future()
         self._jobs.put((step, future))
-        return await future
+        # A task that is cancelled waits no longer; what it handed over is written.
+        return await asyncio.shield(asyncio.wrap_future(future))
 
     def close(self) -> None:
         """Finish what was handed over and end the thread."""
@@ -417,14 +418,8 @@ class ThreadedState(State):
                     self._commit([job])
                 return
             results = [error] * len(jobs)
-
-        def deliver() -> None:
-            for (_, future), result in zip(jobs, results, strict=True):
-                if future.done():  # the task was cancelled; what it wrote stays written
-                    continue
-                if isinstance(result, BaseException):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
-
-        self._loop.call_soon_threadsafe(deliver)
+        for (_, future), result in zip(jobs, results, strict=True):
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

@@ -34,11 +34,11 @@ from exporter.tools import recording
 from exporter.tools.session import Session, Verdict, sessions, shown
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import progress, run
-from exporter.wolkvox.client import WolkvoxClient, read_rows
+from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
 from exporter.wolkvox.text import scrub
-from exporter.wolkvox.windows import Window, local_day
+from exporter.wolkvox.windows import local_day
 
 NO_REPORT = SkillReport((), (), 0)
 PAUSE = 1.0  # seconds between two requests with one token; none on loopback
@@ -178,11 +178,11 @@ async def _query(session: Session, skill: Skill) -> Probed:
     raw: list[recording.Raw] = []
 
     async def request(
-        client: WolkvoxClient, token: str, window: Window
+        client: WolkvoxClient, token: str, sent: Request
     ) -> tuple[SkillReport, tuple[object, ...]]:
         client.witness = lambda *answer: raw.append(recording.Raw(*answer))
-        rows = await client.skill_11_rows(token, skill.id, window)
-        return read_rows(rows, token), tuple(_as_sent(row, token) for row in rows)
+        report = await client.skill_11(token, skill.id, sent.window)
+        return report, tuple(_as_sent(row, token) for row in report.rows)
 
     gap = skill.interval or session.operation.interval
     reply = await session.ask(skill.id, gap, request)

@@ -32,7 +32,7 @@ from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State, Storage
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.text import one_line
-from exporter.wolkvox.windows import Window, day_so_far, day_start, local_day
+from exporter.wolkvox.windows import day_so_far, day_start, local_day
 
 _MARGIN = 0.005  # seconds: the clock of the file and that of the sleep differ by less
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Session:
         self,
         skill_id: str,
         gap: float,
-        call: Callable[[WolkvoxClient, str, Window], Awaitable[T]],
+        call: Callable[[WolkvoxClient, str, Request], Awaitable[T]],
         *,
         not_before: float = 0.0,
     ) -> Reply[T]:

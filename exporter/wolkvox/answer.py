@@ -57,8 +57,7 @@ def read_answer(status: int, content_type: str | None, body: bytes) -> Rows:
     detail is not yet free of secrets: an error in the envelope is told by its code and
     message; where there is no envelope, by the HTTP status.
     """
-    text = _decode(body, content_type)
-    envelope = _parse(body, text)
+    text, envelope = _read_json(body, content_type)
     if not isinstance(envelope, dict):
         kind = one_line(content_type or "no content type", _MAX_PREVIEW)
         shown = one_line(text, _MAX_PREVIEW) or "empty"
@@ -131,34 +130,29 @@ def _reason(status: float) -> Reason:
     return _BY_STATUS.get(status, Reason.HTTP)
 
 
-def _decode(body: bytes, content_type: str | None) -> str:
-    """The body as text: UTF-8 (or 16, 32) where it is that, else as declared, else mended."""
+def _read_json(body: bytes, content_type: str | None) -> tuple[str, object]:
+    """The body as text: UTF-8 (or 16, 32) where it is that, else as declared, else mended.
+
+    And its JSON value, or None where it is none, is too deep or has too many values.
+    """
     try:
-        return body.decode(json.detect_encoding(body))
+        text = body.decode(json.detect_encoding(body))
     except UnicodeDecodeError:
         declared = _CHARSET.search(content_type or "")
-    try:
-        return body.decode(declared[1] if declared else "utf-8", "replace")
-    except LookupError:
-        return body.decode("utf-8", "replace")
-
-
-def _parse(body: bytes, text: str) -> object:
-    """The JSON value, or None where it is none, is too deep or has too many values."""
+        try:
+            text = body.decode(declared[1] if declared else "utf-8", "replace")
+        except LookupError:
+            text = body.decode("utf-8", "replace")
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_VALUES:
-        return None
+        return text, None
     try:
-        return json.loads(
+        return text, json.loads(
             # PHP sends the byte order mark of every file it includes.
             text.lstrip("\ufeff \t\r\n"),
-            parse_int=_whole,
+            # Python refuses to convert more digits.
+            parse_int=lambda digits: int(digits) if len(digits) <= _MAX_DIGITS else digits,
             # NaN and Infinity are no JSON: as strings they cost their cell, not the answer.
             parse_constant=str,
         )
     except (ValueError, RecursionError):
-        return None
-
-
-def _whole(digits: str) -> int | str:
-    """An integer; as text where Python would refuse to convert so many digits."""
-    return int(digits) if len(digits) <= _MAX_DIGITS else digits
+        return text, None

@@ -12,7 +12,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -100,12 +100,9 @@ class WolkvoxClient:
 
     async def skill_11(self, token: str, skill_id: str, window: Window) -> SkillReport:
         """Interactions by channel within the window; no channels where there was no row."""
-        return read_rows(await self.skill_11_rows(token, skill_id, window), token)
-
-    async def skill_11_rows(self, token: str, skill_id: str, window: Window) -> Rows:
-        """The same answer unread: its rows as JSON gave them, free of the token."""
         asked = {"skill_id": skill_id, "date_ini": window.start, "date_end": window.end}
-        return await self._ask(token, "reports_manager.php", {"api": "skill_11", **asked})
+        params = {"api": "skill_11", **asked}
+        return read_report(await self._ask(token, "reports_manager.php", params), token)
 
     async def token_info(self, token: str) -> TokenInfo:
         """The day's requests as Wolkvox counts them; this one counts as well."""
@@ -143,7 +140,7 @@ class WolkvoxClient:
 
         The body of an error is as it came where it is broken.
         """
-        trip = _Trip(self._timeout, self._monotonic)
+        trip = _Trip(self._timeout, self._monotonic, self._monotonic())
         status, headers, raw, whole = int(httpx.codes.OK), httpx.Headers(), bytearray(), False
         try:
             async with (
@@ -189,39 +186,33 @@ class WolkvoxClient:
                 await one.aclose()
 
 
-def read_rows(rows: Rows, token: str) -> SkillReport:
-    """The report of some rows, with nothing of the token in the texts of unreadable cells."""
-    report = read_report(rows)
-    errors = tuple(replace(one, text=scrub(one.text, token)) for one in report.errors)
-    return replace(report, errors=errors)
-
-
+@dataclass(slots=True)
 class _Trip:
     """How far one request came; its exceptions become WolkvoxErrors with one reason.
 
-    `left_at` is the monotonic second at which the headers were handed over, if they were;
-    `sockets` are those that it opened.
+    `timeout` is its deadline in seconds, `started` its monotonic second. `left_at` is the
+    one at which the headers were handed over, if they were; `sockets` are those that it
+    opened.
     """
 
-    def __init__(self, timeout: float, monotonic: Callable[[], float]) -> None:
-        self.left_at: float | None = None
-        self._timeout = timeout
-        self._monotonic = monotonic
-        self._started = monotonic()
-        self._peer = ""
-        self.sockets: list[Any] = []
+    timeout: float
+    monotonic: Callable[[], float]
+    started: float
+    left_at: float | None = None
+    peer: str = ""
+    sockets: list[Any] = field(default_factory=list)
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Note an event of httpcore; the CONNECT sent to a proxy is not yet the request."""
         if event.endswith("connect_tcp.started"):
-            self._peer = f"{info['host']}:{info['port']}: "
+            self.peer = f"{info['host']}:{info['port']}: "
         elif event.endswith("connect_tcp.complete"):
             self.sockets.append(info["return_value"])
         elif event.endswith("send_request_headers.started"):
             if info["request"].method != b"CONNECT":
-                self.left_at = self._monotonic()
+                self.left_at = self.monotonic()
         elif event.endswith("send_request_headers.complete") and self.left_at is not None:
-            self.left_at = self._monotonic()
+            self.left_at = self.monotonic()
 
     def failure(self, error: BaseException) -> WolkvoxError:
         """What a foreign exception means, in a text that is not yet scrubbed."""
@@ -231,13 +222,13 @@ class _Trip:
         late = type(error) is TimeoutError
         cause = error if late else _first_cause(error)
         text = str(cause) or type(cause).__name__
-        after = f", after {max(self._monotonic() - self._started, 0.0):.1f} s"
-        if reason is Reason.CONNECT or (self._peer and self.left_at is None):
-            text = f"no connection within {self._timeout:g} s" if late else text
-            detail, kind = self._peer + text + after, kind_of(cause)
+        after = f", after {max(self.monotonic() - self.started, 0.0):.1f} s"
+        if reason is Reason.CONNECT or (self.peer and self.left_at is None):
+            text = f"no connection within {self.timeout:g} s" if late else text
+            detail, kind = self.peer + text + after, kind_of(cause)
             return WolkvoxError(Reason.CONNECT, detail, reached=False, kind=kind)
         name = type(error).__name__
-        text = f"no whole answer within {self._timeout:g} s" if late else f"{name}: {text}"
+        text = f"no whole answer within {self.timeout:g} s" if late else f"{name}: {text}"
         return WolkvoxError(reason, text + after)
 
 

@@ -8,14 +8,14 @@ documented as seconds; others of the same API are `H:MM:SS`, so both are read.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import reduce
 from typing import Any, Final
 
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
-from exporter.wolkvox.text import one_line, printable
+from exporter.wolkvox.text import one_line, printable, scrub
 
 UNKNOWN_CHANNEL: Final = "unknown"
 MAX_CHANNELS: Final = 64
@@ -50,11 +50,15 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class SkillReport:
-    """An answer's channels in its order, what was unreadable, how many rows were dropped."""
+    """An answer's channels in its order, what was unreadable, how many rows were dropped.
+
+    `rows` are those of the answer, as JSON gave them.
+    """
 
     channels: tuple[ChannelFigures, ...]
     errors: tuple[FieldError, ...]
     dropped: int
+    rows: Sequence[object] = field(default=(), repr=False, compare=False)
 
 
 _WHOLE = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)"
@@ -62,13 +66,14 @@ _COUNT = re.compile(rf"({_WHOLE})(?:\.0+)?")
 _PERCENT = re.compile(rf"({_WHOLE}(?:\.[0-9]+)?)\s*%?")
 _CLOCK = r"(?:[0-9]+:[0-5][0-9]|[0-9]+):[0-5][0-9]"
 _SECONDS = re.compile(rf"({_CLOCK}|{_WHOLE}(?:\.[0-9]+)?)")
+_FORMS: Final = {Kind.COUNT: _COUNT, Kind.RATIO: _PERCENT, Kind.SECONDS: _SECONDS}
 
 
-def read_report(rows: Sequence[object]) -> SkillReport:
+def read_report(rows: Sequence[object], token: str = "") -> SkillReport:
     """The figures of each channel; what cannot be read is left out and stands in `errors`.
 
     Rows of one channel are merged. A row without a channel and without a figure (the
-    vendor's own sample is one) is skipped.
+    vendor's own sample is one) is skipped. Nothing of the token is in the texts of `errors`.
     """
     channels: dict[str, list[_Cells]] = {}
     errors: list[FieldError] = []
@@ -81,7 +86,7 @@ def read_report(rows: Sequence[object]) -> SkillReport:
         value = row.get("type_interaction")
         name = printable(value.strip()) if isinstance(value, str) else ""
         channel = name or UNKNOWN_CHANNEL
-        cells = {one.field: _READERS[one.kind](row.get(one.field)) for one in COLUMNS}
+        cells = {one.field: read_figure(row.get(one.field), one.kind) for one in COLUMNS}
         named = name or any(isinstance(figure, int | float) for figure in cells.values())
         full = named and channel not in channels and len(channels) >= MAX_CHANNELS
         if full or len(name) > MAX_CHANNEL_LENGTH:
@@ -94,60 +99,43 @@ def read_report(rows: Sequence[object]) -> SkillReport:
             unreadable.insert(0, "type_interaction")
         errors += (FieldError(one, channel, _shown(row.get(one))) for one in unreadable)
     merged = tuple(_merged(channel, cells) for channel, cells in channels.items())
-    return SkillReport(merged, tuple(errors[:MAX_ERRORS]), dropped)
+    unread = tuple(replace(one, text=scrub(one.text, token)) for one in errors[:MAX_ERRORS])
+    return SkillReport(merged, unread, dropped, rows)
 
 
-def read_count(value: object) -> int | Unreadable | None:
-    """A number of interactions: `"35"`, `"1,172"`, 35; None where the cell is empty."""
-    number = _read(value, _COUNT, float)
-    if number is None or number is UNREADABLE:
-        return number
-    return int(number) if number.is_integer() else UNREADABLE
+def read_figure(value: object, kind: Kind) -> Figure:
+    """A cell as a figure: None where it is empty, UNREADABLE where it has another form.
 
-
-def read_ratio(value: object) -> float | Unreadable | None:
-    """A percentage as a ratio: `"65.67 %"`, `"0 %"`, `"15,233.33 %"`; above 1 is kept."""
-    if isinstance(value, str):
-        # One rounding instead of two: 65.67 % is exactly the float 0.6567.
-        return _read(value, _PERCENT, lambda digits: float(f"{digits}e-2"))
-    number = _read(value, _PERCENT, float)
-    return number / 100 if isinstance(number, float) else number
-
-
-def read_seconds(value: object) -> float | Unreadable | None:
-    """A duration in seconds: `"35"`, `"35.5"`, `"0:35"`, `"26:00:05"` (more than a day)."""
-    return _read(value, _SECONDS, _seconds)
-
-
-def _seconds(text: str) -> float:
-    return reduce(lambda higher, part: 60 * higher + float(part), text.split(":"), 0.0)
-
-
-def _read(
-    value: object, form: re.Pattern[str], convert: Callable[[str], float]
-) -> float | Unreadable | None:
-    """A cell as a number: None where it is empty, UNREADABLE where it has another form."""
-    if value is None:
-        return None
+    A count is `"35"`, `"1,172"` or 35; a ratio a percentage (`"65.67 %"`, `"15,233.33 %"`:
+    above 1 is kept); a time in seconds `"35"`, `"35.5"`, `"0:35"` or `"26:00:05"` (more than
+    a day).
+    """
     if isinstance(value, str):
         text = value.strip()
         if not text:
             return None
-        match = form.fullmatch(text) if len(text) <= _MAX_TEXT else None
+        match = _FORMS[kind].fullmatch(text) if len(text) <= _MAX_TEXT else None
         if match is None:
             return UNREADABLE
-        value = convert(match[1].replace(",", ""))
+        digits = match[1].replace(",", "")
+        if kind is Kind.RATIO:
+            # One rounding instead of two: 65.67 % is exactly the float 0.6567.
+            value = float(f"{digits}e-2")
+        else:
+            value = reduce(
+                lambda higher, part: 60 * higher + float(part), digits.split(":"), 0.0
+            )
+    elif value is None:
+        return None
     elif isinstance(value, bool) or not isinstance(value, int | float):
         return UNREADABLE
+    elif kind is Kind.RATIO and value <= _LIMIT:
+        value /= 100
     # Negative, endless and not-a-number fail the comparison.
-    return abs(float(value)) if 0 <= value <= _LIMIT else UNREADABLE
-
-
-_READERS: Final[dict[Kind, Callable[[object], Figure]]] = {
-    Kind.COUNT: read_count,
-    Kind.RATIO: read_ratio,
-    Kind.SECONDS: read_seconds,
-}
+    figure = abs(float(value)) if 0 <= value <= _LIMIT else UNREADABLE
+    if kind is not Kind.COUNT or figure is UNREADABLE:
+        return figure
+    return int(figure) if figure.is_integer() else UNREADABLE
 
 
 def _merged(channel: str, rows: Sequence[_Cells]) -> ChannelFigures:
@@ -213,7 +201,7 @@ class Skill:
 def read_token_info(rows: Sequence[object]) -> TokenInfo:
     """The first row that is an object; all None where there is none."""
     row = next((row for row in rows if isinstance(row, dict)), {})
-    counts = (read_count(row.get(name)) for name in _TOKEN_INFO)
+    counts = (read_figure(row.get(name), Kind.COUNT) for name in _TOKEN_INFO)
     return TokenInfo(*(float(one) if isinstance(one, int) else None for one in counts))
 
 

@@ -34,11 +34,11 @@ def day_so_far(now: datetime, zone: ZoneInfo, asked: str = "") -> Window:
     `asked` is the end that was asked for last: within a day it never goes back, so that in a
     repeated hour it stands still.
     """
-    day = local_day(now, zone)
-    end = f"{now.astimezone(zone):%Y%m%d%H%M%S}"
+    local = now.astimezone(zone)
+    end = f"{local:%Y%m%d%H%M%S}"
     if asked[:8] == end[:8]:
         end = max(end, asked)
-    return Window(day, f"{day:%Y%m%d}000000", end, closing=False)
+    return Window(local.date(), f"{local:%Y%m%d}000000", end, closing=False)
 
 
 def latest_end(at: datetime, zone: ZoneInfo) -> str:
