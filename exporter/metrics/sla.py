@@ -32,8 +32,9 @@ class Targets:
         self._entries = entries
         self._zone = zone
         self._single_skills = single_skills
+        self.of = lru_cache(maxsize=1024)(self._of)  # no answer changes what is asked of a pair
 
-    def of(self, skill_id: str, channel: str) -> SlaEntry | None:
+    def _of(self, skill_id: str, channel: str) -> SlaEntry | None:
         """All that is asked of a pair in one entry; None where no indicator is set for it."""
         found: dict[str, Any] = {}
         for entry in self._entries:
