@@ -25,7 +25,7 @@ def budget(
     """A budget with one operation's demand."""
     made = Budget((1,), ceiling, BOGOTA)
     made.set_demand("acme", Demand(intervals, other, hours))
-    made.note(used, TODAY)
+    made.counted = used, TODAY
     return made
 
 

@@ -162,7 +162,7 @@ def test_what_is_no_pause() -> None:
 def budget(used: int, ceiling: int | None) -> Budget:
     """The requests of 2026-11-18 so far, and the most there may be."""
     made = Budget((1,), ceiling, BOGOTA)
-    made.note(used, TODAY)
+    made.counted = used, TODAY
     return made
 
 

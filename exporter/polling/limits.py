@@ -291,7 +291,8 @@ class Budget:
     """The requests of one token: shared by the operations that use it, one count a day.
 
     `account` names its count in the state file; `ceiling` is `daily_requests`. `taken` is how
-    long the last request of each query held the token, by operation and skill id.
+    long the last request of each query held the token, by operation and skill id; `counted`
+    are the requests of a day, as the state file has them.
     """
 
     account: tuple[int, ...]
@@ -299,8 +300,7 @@ class Budget:
     zone: ZoneInfo
     demands: dict[str, Demand] = field(default_factory=dict)
     taken: dict[tuple[str, str], Load] = field(default_factory=dict)
-    _used: int = 0
-    _day: date | None = None
+    counted: tuple[int, date | None] = (0, None)
 
     def set_demand(self, operation: str, demand: Demand) -> None:
         """Take over the requests of an operation (again after a discovery)."""
@@ -317,13 +317,10 @@ class Budget:
             if key[0] == operation and key[1] not in queries:
                 del self.taken[key]
 
-    def note(self, used: int, day: date) -> None:
-        """Take over the count from the state file."""
-        self._used, self._day = used, day
-
     def used(self, now: datetime) -> int:
         """Requests of the day so far."""
-        return self._used if self._day == now.astimezone(self.zone).date() else 0
+        requests, day = self.counted
+        return requests if day == now.astimezone(self.zone).date() else 0
 
     def spent(self, now: datetime) -> bool:
         """Whether no request is left today."""

@@ -364,7 +364,7 @@ class Poller:
             return False
         self._hold(Pause.from_json(data))
         self._status.paused(self._pause, self._pause, anew=False)
-        self.budget.note(used, today)
+        self.budget.counted = used, today
         self._plan()
         self._status.timing()
         self._telemetry.retain({task.skill_id for task in self._tasks.queries})

@@ -124,7 +124,7 @@ class Requests:
         )
         granted = await self.state.write(lambda storage: storage.begin_attempt(attempt))
         if granted.used is not None:
-            self.budget.note(granted.used, attempt.day)
+            self.budget.counted = granted.used, attempt.day
         if isinstance(granted, Refused):
             raise self._held_back(granted, now, gap)
         started, before, after = self.clock.monotonic(), granted.before, granted.after
@@ -169,5 +169,5 @@ class Requests:
         attempt, before = request.attempt, request.before
         with suppress(StorageError):
             used = await self.state.write(lambda storage: storage.take_back(attempt, before))
-            self.budget.note(used, attempt.day)
+            self.budget.counted = used, attempt.day
             request.stored = before

@@ -177,13 +177,28 @@ class PollStatus:
             self._log(logging.WARNING, "operation paused", None, **fields)
 
     def answered(self, task: PollTask, answer: object, ledger: QueryLedger | None) -> None:
-        """Show and log an answer, the first after failures as well; `ledger` is the new one."""
+        """Show and log an answer, the first after failures as well; `ledger` is the new one.
+
+        What cannot be read or believed is counted, and logged once for each field or channel.
+        """
         if task.memory.failures:
             self._log(logging.INFO, "answers again", task, failures=task.memory.failures)
-        if isinstance(answer, SkillReport):
-            self._read(task, answer, ledger)
-        elif isinstance(answer, TokenInfo):
+        if isinstance(answer, TokenInfo):
             self._telemetry.token_info(answer)
+        if not isinstance(answer, SkillReport):
+            return
+        held, inconsistent = what_changed(task.memory.ledger, ledger)
+        if held or answer.dropped or answer.errors:
+            self._telemetry.read(answer, held)
+        for channel in inconsistent:
+            message = "the figures of a channel are inconsistent: its counters stand still"
+            self._log(logging.WARNING, message, task, channel=channel, answers=STUCK_ANSWERS)
+        for error in answer.errors:
+            if error.field not in self._unreadable:
+                self._unreadable.add(error.field)
+                message = "a field cannot be read; it is left out"
+                fields = {"channel": error.channel, "field": error.field, "text": error.text}
+                self._log(logging.WARNING, message, task, **fields)
 
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
         """Log why there is no answer; the same reason again at debug."""
@@ -216,21 +231,6 @@ class PollStatus:
             exc_info=True,
             extra={"fields": {"operation": self._operation.name, "skill_id": task.skill_id}},
         )
-
-    def _read(self, task: PollTask, report: SkillReport, ledger: QueryLedger | None) -> None:
-        """Count what cannot be read or believed, and log each field and channel once."""
-        held, inconsistent = what_changed(task.memory.ledger, ledger)
-        if held or report.dropped or report.errors:
-            self._telemetry.read(report, held)
-        for channel in inconsistent:
-            message = "the figures of a channel are inconsistent: its counters stand still"
-            self._log(logging.WARNING, message, task, channel=channel, answers=STUCK_ANSWERS)
-        for error in report.errors:
-            if error.field not in self._unreadable:
-                self._unreadable.add(error.field)
-                message = "a field cannot be read; it is left out"
-                fields = {"channel": error.channel, "field": error.field, "text": error.text}
-                self._log(logging.WARNING, message, task, **fields)
 
     def _log(self, level: int, message: str, task: PollTask | None, **fields: object) -> None:
         if task is not None:

@@ -178,10 +178,10 @@ async def _query(session: Session, skill: Skill) -> Probed:
     raw: list[recording.Raw] = []
 
     async def request(
-        client: WolkvoxClient, token: str, sent: Request
+        client: WolkvoxClient, token: str, asked: Request
     ) -> tuple[SkillReport, tuple[object, ...]]:
         client.witness = lambda *answer: raw.append(recording.Raw(*answer))
-        report = await client.skill_11(token, skill.id, sent.window)
+        report = await client.skill_11(token, skill.id, asked.window)
         return report, tuple(_as_sent(row, token) for row in report.rows)
 
     gap = skill.interval or session.operation.interval

@@ -157,7 +157,7 @@ class Session:
                 db.used(account, today),
             )
         )
-        self.budget.note(used, today)
+        self.budget.counted = used, today
         pause, now = Pause.from_json(noted), datetime.fromtimestamp(moment, UTC)
         is_query = not skill_id.startswith("#")
         facts = Facts(

@@ -62,11 +62,12 @@ class SkillReport:
 
 
 _WHOLE = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)"
-_COUNT = re.compile(rf"({_WHOLE})(?:\.0+)?")
-_PERCENT = re.compile(rf"({_WHOLE}(?:\.[0-9]+)?)\s*%?")
 _CLOCK = r"(?:[0-9]+:[0-5][0-9]|[0-9]+):[0-5][0-9]"
-_SECONDS = re.compile(rf"({_CLOCK}|{_WHOLE}(?:\.[0-9]+)?)")
-_FORMS: Final = {Kind.COUNT: _COUNT, Kind.RATIO: _PERCENT, Kind.SECONDS: _SECONDS}
+_FORMS: Final = {
+    Kind.COUNT: re.compile(rf"({_WHOLE})(?:\.0+)?"),
+    Kind.RATIO: re.compile(rf"({_WHOLE}(?:\.[0-9]+)?)\s*%?"),
+    Kind.SECONDS: re.compile(rf"({_CLOCK}|{_WHOLE}(?:\.[0-9]+)?)"),
+}
 
 
 def read_report(rows: Sequence[object], token: str = "") -> SkillReport:
@@ -98,9 +99,14 @@ def read_report(rows: Sequence[object], token: str = "") -> SkillReport:
         if not isinstance(value, str | None):
             unreadable.insert(0, "type_interaction")
         errors += (FieldError(one, channel, _shown(row.get(one))) for one in unreadable)
-    merged = tuple(_merged(channel, cells) for channel, cells in channels.items())
+    merged = []
+    for channel, same in channels.items():
+        # A single row keeps its values whatever their weights.
+        found = same[0].values() if len(same) == 1 else [_merge(one, same) for one in COLUMNS]
+        values: list[Any] = [None if figure is UNREADABLE else figure for figure in found]
+        merged.append(ChannelFigures(channel, *values))
     unread = tuple(replace(one, text=scrub(one.text, token)) for one in errors[:MAX_ERRORS])
-    return SkillReport(merged, unread, dropped, rows)
+    return SkillReport(tuple(merged), unread, dropped, rows)
 
 
 def read_figure(value: object, kind: Kind) -> Figure:
@@ -136,13 +142,6 @@ def read_figure(value: object, kind: Kind) -> Figure:
     if kind is not Kind.COUNT or figure is UNREADABLE:
         return figure
     return int(figure) if figure.is_integer() else UNREADABLE
-
-
-def _merged(channel: str, rows: Sequence[_Cells]) -> ChannelFigures:
-    """The rows of one channel as one; a single row keeps its values whatever their weights."""
-    found = rows[0].values() if len(rows) == 1 else [_merge(one, rows) for one in COLUMNS]
-    values: list[Any] = [None if figure is UNREADABLE else figure for figure in found]
-    return ChannelFigures(channel, *values)
 
 
 def _merge(column: Column, rows: Sequence[_Cells]) -> Figure:
