@@ -14,6 +14,9 @@ from hypothesis import settings
 
 from exporter.logs import SECRETS, Secrets
 from tests.needs import needs_linux
+from tests.polling_support import Stage
+
+pytest_plugins = ("tests.e2e_fixtures",)
 
 # `make test` tries fewer examples of each property; `make test-slow` tries them all.
 # A busy machine is no defect, so no example has a deadline; each run tries the same ones.
@@ -28,7 +31,7 @@ collect_ignore = ["test_deploy_tools.py"]
 # Days of virtual time pass the same lines thousands of times: coverage would double their time.
 LONG_RUNS = {
     "test_identity.py",
-    *(f"test_polling_{name}.py" for name in ("budget", "closing", "corrections", "days")),
+    *(f"test_polling_{name}.py" for name in ("answers", "budget", "closing")),
     *(f"test_polling_{name}.py" for name in ("discovery", "judge", "restarts", "spacing")),
     "test_simulator_centre.py",
 }
@@ -87,6 +90,12 @@ def state_directory(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=memory, prefix="wolkvox-tests-") as directory:
         yield Path(directory)
+
+
+@pytest.fixture
+def stage(state_directory: Path) -> Stage:
+    """A state directory, a world at 10:00 in Bogota, and an API that answers one row."""
+    return Stage(state_directory)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: `pytest_plugins = ("tests.e2e_fixtures",)` brings them.
+"""Fixtures of the end-to-end tests; conftest.py brings them.
 
 Everything that is started is ended by its own pid when the test ends, however it ends.
 """

@@ -6,7 +6,7 @@ import json
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from exporter.messages import Words
-from tests.e2e_api import Api, Script, found, refused, row
+from tests.e2e_api import Serve, found, refused, row
 from tests.e2e_prometheus import Prometheus, prometheus
 from tests.e2e_support import (
     TOKEN,
@@ -31,9 +31,7 @@ from tests.e2e_support import (
 from tests.needs import run
 from tests.tools_support import terminal
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-Serve = Callable[[Script], Api]
 SIMULATED = "7b" + "0013" * 13
 SKILLS = ("4173, name: 'Atención'", "all, name: Todas")
 

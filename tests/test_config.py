@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,14 +12,10 @@ import certifi
 import pytest
 from pydantic import SecretStr
 
-from exporter.config import (
-    Skill,
-    format_duration,
-    from_environment,
-    in_environment,
-    load,
-)
+import exporter.config
+from exporter.config import Skill, format_duration, from_environment, in_environment, load
 from exporter.errors import ConfigError, Problem
+from exporter.messages import catalogue
 from tests.config_support import (
     TOKENS,
     configuration,
@@ -411,11 +409,7 @@ def test_problems_of_variables_name_the_variable() -> None:
     ]
     both = {server: "0013", token: "canary-01", file: "token", skills: "all,all"}
     twice = [(skills, "stands twice"), (token, "set only one")]
-    for environ, told in (
-        ({}, nothing),
-        ({**wrong, zone: "Lima"}, reasons),
-        (both, twice),
-    ):
+    for environ, told in (({}, nothing), ({**wrong, zone: "Lima"}, reasons), (both, twice)):
         with pytest.raises(ConfigError) as caught:
             from_environment(environ)
         found = sorted(caught.value.problems, key=lambda one: one.path)
@@ -428,3 +422,51 @@ def test_problems_of_variables_name_the_variable() -> None:
 def test_an_environment_without_variables_describes_nothing() -> None:
     """A time zone alone, or empty variables, are no configuration."""
     assert not in_environment({"WOLKVOX_TIMEZONE": "America/Lima", "WOLKVOX_TOKEN": ""})
+
+
+FILES = Path(__file__).parent / "data" / "config"
+
+RULES: dict[str, list[str]] = json.loads((FILES / "messages.json").read_text(encoding="utf-8"))
+
+
+def problems_of_file(name: str, environ: Mapping[str, str]) -> tuple[Problem, ...]:
+    """Load a bad file and return its problems."""
+    with pytest.raises(ConfigError) as caught:
+        load([FILES / f"{name}.bad.yml"], environ)
+    return caught.value.problems
+
+
+def test_each_rule_says_what_to_write_instead() -> None:
+    """A file that breaks a rule is refused in exactly these words, and none is forgotten.
+
+    The words are ours, one line each, and repeat neither a token nor a password.
+    """
+    files = {path.name.removesuffix(".bad.yml") for path in FILES.glob("*.bad.yml")}
+    assert files == RULES.keys()
+    for name, lines in RULES.items():
+        found = problems_of_file(name, {"ACME_TOKEN": "canary-0123456789"})
+        told = "\n".join(map(str, found)).replace(f"{FILES}/", "")
+        assert told.replace(str(FILES), "{files}") == "\n".join(lines), name
+        assert not re.search("canary|7b2263616e6172|Input should|valid", told), name
+
+
+def test_messages_in_spanish_name_the_same_places() -> None:
+    """Each rule is reported in Spanish as well, at the same line and key."""
+    for name, english in RULES.items():
+        found = problems_of_file(name, {"ACME_TOKEN": "canary-01", "LANG": "es"})
+        places = [f"{one}".removesuffix(one.reason).replace(f"{FILES}/", "") for one in found]
+        for place, line in zip(places, english, strict=True):
+            assert line.startswith(place), name
+        assert not {one.reason for one in found} & {line.split(": ", 3)[-1] for line in english}
+
+
+def test_every_message_is_used() -> None:
+    """A text about the configuration that no code names any more is deleted."""
+    folder = Path(exporter.config.__file__).parent
+    code = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))
+    named = set(re.findall(r'"(?:config\.)?(\w+)"', code))
+    families = ("place_", "kind_", "hint_", "token_file_", "server_", "name_", "skills_")
+    of_pydantic = {"missing", "tuple_type", "bool_type", "int_type", "greater_than_equal"}
+    keys = {key.split(".")[1] for key in catalogue("en") if key.startswith("config.")}
+
+    assert not [key for key in keys - named - of_pydantic if not key.startswith(families)]

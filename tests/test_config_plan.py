@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import Configuration
-from exporter.config.plan import (
-    DAY,
-    Load,
-    calls_of,
-    plan,
-    render_plan,
-    stretch,
-)
+from exporter.config.plan import DAY, Load, calls_of, plan, render_plan, stretch
 from tests.config_support import configuration, written
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -33,21 +26,6 @@ def make(*operations: str) -> Configuration:
 def own(name: str, **keys: object) -> str:
     """Write an operation with a token of its own."""
     return written(name, token_env=None, token=f"7b{name}", **keys)
-
-
-def test_the_interval_is_stretched_until_the_calls_fit() -> None:
-    """The quick queries share the least interval that fits; slower ones keep theirs."""
-    ten = [300.0] * 10
-    for intervals, fixed, ceiling, seconds, expected in (
-        ([300.0], 0, 1000, DAY, 300), ([300.0], 0, 288, DAY, 300), ([300.0], 0, 144, DAY, 600),
-        (ten, 0, 1000, DAY, 864), (ten, 24, 1000, DAY, 10 * DAY / 976),
-        ([300.0, 900.0], 0, 240, DAY, 600), ([300.0, 900.0], 0, 96, DAY, 1800),
-        ([300.0], 24, 24, DAY, None), ([300.0], 30, 24, DAY, None), ([300.0], 0, 0, DAY, None),
-        ([300.0], 0, 0, 0, 300), ([], 5, 5, DAY, 0), ([300.0] * 3, 0, 10, 3600, 1080),
-    ):  # fmt: skip
-        loads = [Load(interval, seconds) for interval in intervals]
-        stretched = stretch(loads, fixed, ceiling)
-        assert stretched == (expected if expected is None else pytest.approx(expected))
 
 
 @given(

@@ -7,18 +7,15 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import bcrypt
 import pytest
 
-from tests.e2e_api import Api, Script, found, row
+from tests.e2e_api import Serve, found, row
 from tests.e2e_support import TOKEN, Launch, Life, fetch, operation, wait_for, write_config
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-Serve = Callable[[Script], Api]
 FAILURES = "wolkvox_api_request_failures_total"
 # More than any pool of threads holds.
 MANY = 40

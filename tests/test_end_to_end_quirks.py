@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import Reason
-from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
+from tests.e2e_api import Api, Asked, Reply, Serve, found, refused, row
 from tests.e2e_support import (
     PATIENCE,
     TOKEN,
@@ -22,11 +21,9 @@ from tests.e2e_support import (
     wait_for,
     write_config,
 )
-from tests.quirks import QUIRKS, TOO_LARGE, Quirk
+from tests.quirks import QUIRKS, Quirk
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-Serve = Callable[[Script], Api]
 
 # What changes how the next answers are taken: each of these gets an operation of its own.
 LONERS = [
@@ -175,38 +172,3 @@ def counted(page: Samples, name: str) -> dict[str, float]:
     """The failures of an operation by reason, those that happened."""
     found = page.of("wolkvox_api_request_failures_total", operation=name)
     return {dict(key)["reason"]: value for key, value in found.items() if value}
-
-
-def memory(life: Life, field: str) -> float:
-    """VmRSS (now) or VmHWM (at most) of the process in MiB."""
-    status = Path(f"/proc/{life.pid}/status").read_text(encoding="ascii")
-    return int(re.findall(rf"{field}:\s+(\d+) kB", status)[0]) / 1024
-
-
-@pytest.mark.usefixtures("linux")
-def test_bombs_cost_no_memory(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
-    """Answers that decompress to 64 MiB, at the same time, take no more than they may hold."""
-    ready: list[bool] = []
-    bombs: Sequence[Quirk] = [quirk for quirk in TOO_LARGE if "bomb" in quirk.name]
-
-    def script(asked: Asked) -> Reply:
-        return wire(bombs[asked.number % len(bombs)]) if ready else found(row())
-
-    api = serve_api(script)
-    names = ("one", "two", "three")
-    config = write_config(
-        tmp_path,
-        *(operation(api.url(name), name=name, token=f"{TOKEN}{name}") for name in names),
-    )
-    life = launch.serve(config)
-    wait_for(lambda: life.get("/-/ready").status == 200, "the first answers")
-    before = memory(life, "VmRSS")
-    Path(f"/proc/{life.pid}/clear_refs").write_text("5", encoding="ascii")  # VmHWM from here
-    ready.append(True)
-    wait_for(
-        lambda: min(counted(life.metrics(), name).get("too_large", 0) for name in names) >= 3,
-        "nine bombs",
-    )
-    # Each may hold 8 MiB decoded; what is decoded goes with the failure.
-    assert memory(life, "VmHWM") < before + len(names) * 8 + 24
-    assert memory(life, "VmRSS") < before + 24

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
-import html
 import http.client
 import json
 import re
@@ -12,13 +10,11 @@ import signal
 import ssl
 import threading
 import time
-import urllib.parse
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
+from tests.e2e_api import Api, Asked, Reply, Serve, found, refused, row
 from tests.e2e_support import (
     Launch,
     Life,
@@ -32,10 +28,8 @@ from tests.e2e_support import (
 )
 from tests.web_support import make_pair, trusting
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
 ENDING = (signal.SIGTERM, signal.SIGINT)
-Serve = Callable[[Script], Api]
 
 
 class Hanging:
@@ -266,15 +260,6 @@ def test_ready_after_the_first_attempt(launch: Launch, tmp_path: Path, hanging: 
     wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
 
 
-def test_a_failure_makes_it_ready_too(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:
-    """Readiness waits for the end of an attempt, not for its success."""
-    api = serve_api(lambda asked: refused("OUT OF ORDER", 500))
-    life = launch.serve(write_config(tmp_path, operation(api.url())))
-    wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
-    wait_for(lambda: life.metrics().value("wolkvox_consecutive_failures"), "a failure")
-    assert life.metrics().value("wolkvox_up") == 0
-
-
 def test_a_refused_handshake_is_on_the_metrics_and_in_the_log(
     launch: Launch, tmp_path: Path, config: Path
 ) -> None:
@@ -303,57 +288,6 @@ def test_a_refused_handshake_is_on_the_metrics_and_in_the_log(
     wait_for(lambda: "TLS handshake" in life.log(), "its line")
     (line,) = [line for line in life.log().splitlines() if "TLS handshake" in line]
     assert 'level=debug msg="TLS handshake failed" client=127.0.0.1 reason=' in line
-
-
-@pytest.mark.parametrize("telemetry", ["/metrics", "/a:b/c"])
-@pytest.mark.parametrize("prefix", ["/", "/wolkvox/", "/deep/er/"])
-def test_every_link_works_behind_a_prefix(
-    launch: Launch, config: Path, telemetry: str, prefix: str
-) -> None:
-    """A proxy that serves the exporter below a path of its own finds each page again."""
-    life = launch.serve(config, "--web.telemetry-path", telemetry)
-    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
-    here = f"http://proxy.example.net{prefix}"
-    links = re.findall(r'(?:href|src|action)="([^"]*)"', life.get("/").text)
-    assert len(links) >= 7
-    for link in links:
-        there = urllib.parse.urljoin(here, html.unescape(link))
-        assert there.startswith(here), link
-        assert life.get("/" + there.removeprefix(here)).status == 200, link
-
-
-def test_pages_and_methods(launch: Launch, config: Path) -> None:
-    """Each page has its methods; the rest is 404 or 405, HEAD is GET without a body."""
-    life = launch.serve(config)
-    address = life.addresses[0]
-    for path in ("/", "/metrics", "/-/healthy", "/-/ready"):
-        wait_for(lambda path=path: life.get(path).status == 200, path)  # type: ignore[misc]
-        head = fetch(address, path, "HEAD")
-        assert (head.status, head.body) == (200, b"")
-        assert int(head.headers["content-length"]) > 0
-        refusal = fetch(address, path, "POST")
-        assert (refusal.status, refusal.headers["allow"]) == (405, "GET, HEAD")
-    assert fetch(address, "/-/reload").status == 405
-    for path in ("/nothing", "/metrics/", "/-/", "/..%2fetc/passwd"):
-        assert fetch(address, path).status == 404
-    assert re.search(r'href="[./]*metrics"', life.get("/").text)
-    wait_for(lambda: "4173" in life.get("/").text, "the skill on the status page")
-
-
-def test_metrics_in_both_formats_and_compressed(launch: Launch, config: Path) -> None:
-    """The text format by default, OpenMetrics and gzip where they are asked for."""
-    life = launch.serve(config)
-    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
-    text = life.get("/metrics")
-    assert text.headers["content-type"].startswith("text/plain; version=0.0.4")
-    wanted = "application/openmetrics-text;version=1.0.0;q=0.9,*/*;q=0.1"
-    modern = life.get("/metrics", Accept=wanted, Accept_Encoding="gzip")
-    assert modern.headers["content-type"].startswith("application/openmetrics-text")
-    assert modern.headers["content-encoding"] == "gzip"
-    body = gzip.decompress(modern.body).decode()
-    assert body.endswith("# EOF\n")
-    assert Samples(body).of("wolkvox_up") == Samples(text.text).of("wolkvox_up")
-    assert life.get("/metrics", Accept=";;q=,\xff", Accept_Encoding="gzip;q=x").status == 200
 
 
 def reloads(life: Life) -> tuple[float | None, float]:
@@ -409,14 +343,6 @@ def test_reload_by_request(launch: Launch, tmp_path: Path, serve_api: Serve) -> 
     assert at > loaded
 
 
-def test_reload_by_request_is_off_by_default(launch: Launch, config: Path) -> None:
-    """Without --web.enable-lifecycle a request to reload is 403 and says what to do."""
-    life = launch.serve(config)
-    refusal = fetch(life.addresses[0], "/-/reload", "POST")
-    assert refusal.status == 403
-    assert "--web.enable-lifecycle" in refusal.text
-
-
 PAIR = r'[a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^\s"=\\]+)'
 
 
@@ -467,22 +393,3 @@ def test_a_part_that_dies_ends_the_process(launch: Launch, config: Path, victim:
     (line,) = [line for line in life.log().splitlines() if "level=error" in line]
     assert "rather than serve old data" in line
     assert "broken for a test" in line
-
-
-def test_a_defect_in_a_turn_is_told_and_survived(launch: Launch, config: Path) -> None:
-    """An unforeseen error within one poll counts as `internal`, with one traceback."""
-    prelude = (
-        "import exporter.polling.poll as poll\n"
-        "def broken(*whatever):\n"
-        "    raise RuntimeError('broken for a test')\n"
-        "poll.apply_report = broken\n"
-    )
-    life = launch.serve(config, prelude=prelude)
-    wait_for(
-        lambda: life.metrics().value("wolkvox_api_request_failures_total", reason="internal"),
-        "the failure to be counted",
-    )
-    assert life.get("/-/healthy").status == 200
-    wait_for(lambda: life.get("/-/ready").status == 200, "readiness")
-    assert life.metrics().value("wolkvox_up") == 0
-    wait_for(lambda: "broken for a test" in life.log(), "the traceback")

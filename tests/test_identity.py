@@ -19,15 +19,7 @@ import pytest
 
 from exporter.errors import StorageError
 from exporter.state.identity import Claim, match
-from tests.polling_support import (
-    IN_FORCE,
-    INBOUND,
-    OFFERED,
-    USED,
-    Stage,
-    gaps,
-    operation,
-)
+from tests.polling_support import IN_FORCE, INBOUND, OFFERED, USED, Stage, gaps, operation
 from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
 
 DATA = Path(__file__).parent / "data"
@@ -92,22 +84,6 @@ def test_an_operation_is_found_again_in_the_order_of_the_passes() -> None:
     }
     for what, (claims, expected) in cases.items():
         assert match(claims, rows) == expected, what
-
-
-@in_virtual_time
-async def test_operations_with_the_same_skills_keep_their_pace(state_directory: Path) -> None:
-    """Four operations of one server ask `all` every interval, and token_info each."""
-    stage = Server(state_directory)
-    operations = [one(name, number, token_info="true") for number, name in enumerate("abcd")]
-    async with stage.run_all(*operations) as running:
-        await stage.until("2026-11-18 11:05")
-        for name in "abcd":
-            assert running.value(IN_FORCE, operation=name) == 300
-            assert running.value(QUERY_INTERVAL, operation=name) == 300
-    for token in TOKENS:
-        assert gaps(stage.by_token(token)) == pytest.approx([300.0] * 12, abs=1)
-        asked = [seen for seen in stage.seen(report="token_info") if seen.token == token]
-        assert len(asked) == 2
 
 
 @in_virtual_time

@@ -11,20 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e_api import Api, Asked, Reply, Script, found, row
-from tests.e2e_support import (
-    TOKEN,
-    Launch,
-    Life,
-    operation,
-    wait_for,
-    write_config,
-)
+from tests.e2e_api import Asked, Reply, Serve, found, row
+from tests.e2e_support import TOKEN, Launch, Life, operation, wait_for, write_config
 from tests.kill_support import COUNTERS, Growing, Highest, die_in, intact
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-Serve = Callable[[Script], Api]
 Start = Callable[[Path], Life]
 # What lies between the attempt's time in the state and its arrival: a flush, a connection,
 # on a machine that is busy. A request without regard to the slot would come at once.

@@ -115,15 +115,6 @@ def test_what_logfmt_quotes() -> None:
         assert line.partition(" field=")[2] == written, value
 
 
-def test_names_of_the_levels() -> None:
-    """The four names of the flag --log.level, and no other ones."""
-    names = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn",
-             logging.ERROR: "error", logging.CRITICAL: "error"}  # fmt: skip
-    for level, name in names.items():
-        assert f" level={name} " in LOGFMT.format(record("x", level))
-        assert json.loads(JSON.format(record("x", level)))["level"] == name
-
-
 def test_a_traceback_stays_on_one_line() -> None:
     """A defect is told whole, but as one line, so that a log reader keeps it together."""
     made = with_traceback(record("a defect", logging.ERROR), "broken")

@@ -12,20 +12,9 @@ import pytest
 
 from exporter.state.models import Attempt, Granted
 from exporter.state.storage import Storage
-from tests.polling_support import (
-    BOGOTA,
-    IN_FORCE,
-    INBOUND,
-    NEARLY,
-    USED,
-    Stage,
-    gaps,
-    operation,
-)
+from tests.polling_support import IN_FORCE, INBOUND, NEARLY, USED, Stage, gaps, operation
 from tests.state_support import row_of
 from tests.virtual import Exporter, in_virtual_time, refusal
-
-pytest_plugins = ("tests.polling_fixtures",)
 
 FOUR = "4170 4171 4172 4173"
 STRETCHED = "interval stretched to keep within daily_requests"
@@ -206,7 +195,7 @@ async def test_poll_hours(stage: Stage) -> None:
         await stage.until("2026-11-19 06:11")
         assert running.value("wolkvox_poll_lag_seconds") == pytest.approx(0, abs=3)
     assert stage.clock_times("4173") == [
-        *("21:50:00", "21:55:00", "00:00:00", "06:00:00", "06:05:00", "06:10:00"),
+        *("21:50:00", "21:55:00", "00:00:00", "06:00:00", "06:05:00", "06:10:00")
     ]
     assert stage.windows("4173")[2] == ("20261118000000", "20261118235959")
 
@@ -220,7 +209,7 @@ async def test_a_closing_poll_that_fails_outside_poll_hours(stage: Stage) -> Non
         stage.api.answer = lambda seen: refusal("oops", 500)
         await stage.until("2026-11-19 06:06")
     assert stage.clock_times()[1:] == [
-        *("00:00:00", "00:05:00", "00:10:00", "06:00:00", "06:05:00"),
+        *("00:00:00", "00:05:00", "00:10:00", "06:00:00", "06:05:00")
     ]
     assert [window[1][8:] for window in stage.windows()[1:4]] == ["235959"] * 3
 
@@ -244,22 +233,6 @@ async def test_a_turn_that_comes_after_the_hours_is_not_taken(
         assert set(running.samples("wolkvox_up").values()) == {1}
         await stage.until("2026-11-19 00:30")
         assert [window[1] for window in stage.windows()[-7:]] == ["20261118235959"] * 7
-
-
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
-async def test_poll_hours_make_room_in_the_budget(stage: Stage) -> None:
-    """What is not polled at night is there for the day: the plan counts the hours."""
-    stage.begin("2026-11-18 18:00")
-    hours = '"Mo-Su 08:00-20:00"'
-    async with stage.run(
-        operation("4173 4174", poll_hours=hours, daily_requests=98, interval="15m")
-    ) as running:
-        await stage.until("2026-11-18 19:30")
-        assert running.value(IN_FORCE) == pytest.approx(900, rel=0.01)
-        await stage.until("2026-11-19 20:00")
-    assert per_day(stage)[date(2026, 11, 19)] == pytest.approx(96, abs=2)
-    assert max(per_day(stage).values()) <= 98
 
 
 @pytest.mark.parametrize("ceiling", [864, 870])
@@ -295,17 +268,12 @@ async def test_the_interval_in_force_outlives_a_restart(stage: Stage) -> None:
 
 
 @in_virtual_time
-async def test_the_count_of_the_day_begins_at_midnight(stage: Stage) -> None:
-    """The used calls are those of the local day, kept over a restart, gone at its end."""
-    stage.begin("2026-11-18 23:40")
-    assert stage.zone is BOGOTA
-    async with stage.run(operation(interval="1h", stale_after="4h")):
-        await stage.until("2026-11-18 23:41")
-    async with stage.run(operation(interval="1h", stale_after="4h")) as running:
-        await stage.until("2026-11-18 23:59:50")
-        assert running.value(USED) == 1
-        assert running.value(LIMIT) is None
-        await stage.until("2026-11-19 00:00:20")
-        assert running.value(USED) == 0
-        await stage.until("2026-11-19 00:41")
-        assert running.value(USED) == 1
+async def test_a_spent_budget_is_said_once_a_day(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A ceiling that is reached stops the polling: said once, not at each look."""
+    stage.begin("2026-11-18 23:30")
+    async with stage.run(operation("4173 4174 4175", daily_requests=1)):
+        for until, days in (("2026-11-18 23:59", 1), ("2026-11-19 02:00", 2)):
+            await stage.until(until)
+            assert caplog.text.count("daily_requests are used up") == days

@@ -9,8 +9,6 @@ from tests.polling_support import INBOUND, OFFERED, USED, Stage, gaps, operation
 from tests.state_support import change
 from tests.virtual import Seen, in_virtual_time, ok, refusal, row
 
-pytest_plugins = ("tests.polling_fixtures",)
-
 TOKEN = {
     "description": "exporter",
     "token_limit": "1000",
@@ -100,20 +98,6 @@ async def test_skills_are_discovered_and_asked_at_once(stage: Stage) -> None:
         assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
         await stage.until("2026-11-19 09:59")
         assert len(stage.seen(report="skills")) == 1
-
-
-@in_virtual_time
-async def test_discovered_skills_outlive_a_restart(stage: Stage) -> None:
-    """A restart polls the known skills without asking for them again before its day is over."""
-    Centre(stage)
-    async with stage.run(operation("discover")):
-        await stage.until("2026-11-18 10:01")
-    async with stage.run(operation("discover")) as running:
-        await stage.until("2026-11-18 10:02")
-        assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
-        await stage.until("2026-11-18 10:11")
-    assert len(stage.seen(report="skills")) == 1
-    assert gaps(stage.seen("4180")) == pytest.approx([300.0] * 2, abs=1)
 
 
 @in_virtual_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,6 @@ from exporter.errors import Reason
 from exporter.messages import Words
 from tests.polling_support import INBOUND, NEARLY, USED, Stage, gaps, operation
 from tests.virtual import Seen, in_virtual_time, ok, refusal, row
-
-pytest_plugins = ("tests.polling_fixtures",)
 
 FAILURES = "wolkvox_api_request_failures_total"
 REQUESTS = "wolkvox_api_requests_total"
@@ -67,8 +66,13 @@ def test_every_reason_is_covered() -> None:
 
 @pytest.mark.parametrize("reason", REACHED)
 @in_virtual_time
-async def test_a_failure_waits_for_the_next_slot(stage: Stage, reason: Reason) -> None:
-    """What may have reached the server is an attempt: the next one starts an interval later."""
+async def test_a_failure_waits_for_the_next_slot(
+    stage: Stage, caplog: pytest.LogCaptureFixture, reason: Reason
+) -> None:
+    """What may have reached the server is an attempt: the next one starts an interval later.
+    Beginning and end of the failures are a line each.
+    """
+    caplog.set_level(logging.INFO, logger="exporter")
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")
         stage.api.answer = REACHED[reason]
@@ -95,6 +99,12 @@ async def test_a_failure_waits_for_the_next_slot(stage: Stage, reason: Reason) -
         str(each): 2 if each is reason else 0 for each in Reason
     }
     assert measured == (2 if reason is Reason.INTERNAL else 4)
+    begun, ended = caplog.records
+    if reason is not Reason.INTERNAL:
+        assert (begun.levelname, begun.message) == ("WARNING", "no answer")
+        assert vars(begun)["fields"]["reason"] == reason
+    assert (ended.levelname, ended.message) == ("INFO", "answers again")
+    assert vars(ended)["fields"]["failures"] == 2
 
 
 @in_virtual_time

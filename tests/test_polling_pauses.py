@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.polling_support import NEARLY, USED, Stage, gaps, operation
-from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
-
-pytest_plugins = ("tests.polling_fixtures",)
+from tests.virtual import Exporter, in_virtual_time, ok, refusal, row
 
 QUOTA = refusal("TOKEN LIMIT EXCEEDED")
 WRONG_TOKEN = refusal("PLEASE VALIDATE TOKEN")
@@ -50,7 +47,9 @@ async def test_a_used_up_quota_pauses_until_the_next_day(
         assert paused(running) == {"quota": 0, "unauthorized": 0}
         assert running.value(USED) == 3
     assert [window[1] for window in stage.windows()[8:]] == ["20261118235959"] * 3
-    assert [record.message for record in caplog.records].count("operation paused") == 1
+    said = [(record.message, vars(record)["fields"].get("reason")) for record in caplog.records]
+    for message in ("operation paused", "operation no longer paused"):
+        assert said.count((message, "quota")) == 1, message
 
 
 @in_virtual_time
@@ -90,19 +89,6 @@ async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
 
 
 @in_virtual_time
-async def test_a_pause_that_ends_brings_no_burst(stage: Stage) -> None:
-    """After a pause every query is asked once, in turn, and then at its slots again."""
-    stage.api.answer = lambda seen: QUOTA
-    async with stage.run(operation("4173 4174 4175")):
-        await stage.until("2026-11-18 10:30")
-        stage.api.answer = lambda seen: ok(row())
-        await stage.until("2026-11-18 11:20")
-    for skill in ("4174", "4175"):
-        assert gaps(stage.seen(skill)) == pytest.approx([300.0] * 3, abs=1)
-    assert stage.api.most_in_flight == 1
-
-
-@in_virtual_time
 async def test_a_quota_pause_survives_a_restart(stage: Stage) -> None:
     """A restart neither ends the pause nor begins its hour anew."""
     stage.api.answer = lambda seen: QUOTA
@@ -122,21 +108,6 @@ async def test_a_quota_pause_survives_a_restart(stage: Stage) -> None:
 
 
 @in_virtual_time
-async def test_token_info_does_not_disturb_a_pause(stage: Stage) -> None:
-    """While paused token_info is not asked, so the hour has one attempt in all."""
-
-    def answer(seen: Seen) -> httpx.Response:
-        return QUOTA if seen.report == "skill_11" else ok({"token_limit": "1000"})
-
-    stage.api.answer = answer
-    async with stage.run(operation(token_info="true")) as running:
-        await stage.until("2026-11-18 14:30")
-        assert paused(running)["quota"] == 1
-    assert [seen.report for seen in stage.api.seen].count("skill_11") == 5
-    assert len(stage.api.seen) <= 6
-
-
-@in_virtual_time
 async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     """From the interval doubling to an hour, for the whole operation."""
     stage.api.answer = lambda seen: WRONG_TOKEN
@@ -147,22 +118,6 @@ async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     expected = [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
     assert gaps(stage.api.seen) == pytest.approx(expected, abs=20)
     assert all(gap >= least for gap, least in zip(gaps(stage.api.seen), expected, strict=True))
-
-
-@in_virtual_time
-async def test_a_401_backs_off_too_and_over_restarts(stage: Stage) -> None:
-    """The backoff goes on where the last process was."""
-    stage.api.answer = lambda seen: httpx.Response(401)
-    for minute in (1, 6, 16):
-        async with stage.run():
-            await stage.until(f"2026-11-18 10:{minute:02}")
-    assert len(stage.api.seen) == 3
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:34")
-        assert len(stage.api.seen) == 3
-        assert paused(running)["unauthorized"] == 1
-        await stage.until("2026-11-18 10:36")
-        assert len(stage.api.seen) == 4
 
 
 @in_virtual_time
@@ -185,31 +140,6 @@ async def test_a_changed_token_ends_the_backoff_not_the_spacing(stage: Stage) ->
         assert running.value("wolkvox_up", skill_id="4173") == 1
     for skill in ("4173", "4174"):
         assert min(gaps(stage.seen(skill)), default=300) >= 300 - NEARLY
-
-
-@in_virtual_time
-async def test_a_token_right_after_a_refusal_waits_for_the_interval(
-    stage: Stage,
-) -> None:
-    """A token changed a minute after its refusal is tried at the query's next slot."""
-    stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
-    async with stage.run():
-        await stage.until("2026-11-18 10:06")
-        stage.token_file().write_text("fresh", encoding="utf-8")
-        await stage.until("2026-11-18 10:11")
-    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
-
-
-@in_virtual_time
-async def test_rotation_needs_no_restart(stage: Stage) -> None:
-    """Each request carries the token that its file holds at that moment."""
-    async with stage.run():
-        await stage.until("2026-11-18 10:06")
-        replaced = stage.token_file().with_name("replaced")
-        replaced.write_text("fresh\n", encoding="utf-8")
-        os.replace(replaced, stage.token_file())
-        await stage.until("2026-11-18 10:11")
-    assert [seen.token for seen in stage.api.seen] == ["canary", "canary", "fresh"]
 
 
 @in_virtual_time
@@ -250,16 +180,3 @@ async def test_a_token_file_that_is_gone_for_a_moment(stage: Stage) -> None:
         assert running.value("wolkvox_up") == 1
     assert len(stage.api.seen) == 2
     assert min(gaps(stage.api.seen)) >= 300 - NEARLY
-
-
-@in_virtual_time
-async def test_a_pause_holds_only_its_own_operation(stage: Stage) -> None:
-    """Another operation with another token goes on as if nothing were."""
-    stage.api.answer = lambda seen: QUOTA if seen.skill == "4173" else ok(row())
-    two = operation("5101", name="two", port=2, token=1)
-    async with stage.run(operation("4173", name="one"), two) as running:
-        await stage.until("2026-11-18 11:01")
-        assert running.value("wolkvox_paused", operation="one", reason="quota") == 1
-        assert running.value("wolkvox_paused", operation="two", reason="quota") == 0
-    assert len(stage.seen("5101")) == 13
-    assert len(stage.seen("4173")) == 2

@@ -24,8 +24,6 @@ from tests.polling_support import (
 )
 from tests.virtual import Exporter, in_virtual_time, ok, row
 
-pytest_plugins = ("tests.polling_fixtures",)
-
 REQUESTS = "wolkvox_api_requests_total"
 
 
@@ -140,24 +138,6 @@ async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
 
 
 @in_virtual_time
-async def test_a_renamed_operation(stage: Stage) -> None:
-    """Attempts belong to the server's address: a new name asks no earlier and loses nothing."""
-    growing(stage)
-    async with stage.run(operation("4173", daily_requests=1000)) as running:
-        await stage.until("2026-11-18 10:07")
-        renamed = operation("4173", name="bank", daily_requests=1000)
-        await stage.reload(running, renamed)
-        await stage.until("2026-11-18 10:08")
-        assert lines_of(running, 'operation="acme"') == []
-        assert running.value(INBOUND, operation="bank") == 120
-        assert running.value(OFFERED, operation="bank") == 10
-        assert running.value(USED, operation="bank") == 2
-        await stage.until("2026-11-18 10:11")
-        assert running.value(OFFERED, operation="bank") == 20
-    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
-
-
-@in_virtual_time
 async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None:
     """Two names of one query never ask within one interval."""
     stage = Stage(state_directory, seconds=20.0)
@@ -182,23 +162,6 @@ async def test_a_renamed_skill(stage: Stage) -> None:
         assert lines_of(running, "Ventas") == []
         assert running.value(OFFERED, skill="Sales") == 10
     assert len(stage.api.seen) == 2
-
-
-@in_virtual_time
-async def test_an_operation_that_returns(stage: Stage) -> None:
-    """Removed and added again within the interval, it waits, and its counters go on."""
-    growing(stage)
-    one, two = operation("4173", name="one"), operation("5101", name="two", port=2, token=1)
-    async with stage.run(one, two) as running:
-        await stage.until("2026-11-18 10:06")
-        counted = running.value(OFFERED, operation="one")
-        await stage.reload(running, two)
-        await stage.until("2026-11-18 10:07")
-        assert lines_of(running, 'operation="one"') == []
-        await stage.reload(running, one, two)
-        await stage.until("2026-11-18 10:08")
-        assert running.value(OFFERED, operation="one") == counted
-        assert len(stage.seen("4173")) == 2
 
 
 @in_virtual_time
@@ -234,9 +197,7 @@ async def test_another_time_zone_changes_the_day_of_the_budget(stage: Stage) -> 
 
 
 @in_virtual_time
-async def test_a_configuration_that_cannot_be_used_changes_nothing(
-    stage: Stage,
-) -> None:
+async def test_a_configuration_that_cannot_be_used_changes_nothing(stage: Stage) -> None:
     """Whole or not at all: a client that cannot be made leaves the old one in force."""
     async with stage.run() as running:
         await stage.until("2026-11-18 10:02")

@@ -9,10 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.polling_support import INBOUND, NEARLY, OFFERED, USED, Stage, gaps, moment, operation
+from tests.polling_support import INBOUND, NEARLY, OFFERED, Stage, gaps, moment, operation
 from tests.virtual import Seen, in_virtual_time, ok, row
-
-pytest_plugins = ("tests.polling_fixtures",)
 
 AN_HOUR = timedelta(hours=1)
 
@@ -25,52 +23,6 @@ def growing(stage: Stage) -> None:
         return ok(row(inbound=count, answered=count - 5))
 
     stage.api.answer = answer
-
-
-@pytest.mark.parametrize("seconds", [0.1, 2.0, 30.0])
-@in_virtual_time
-async def test_fifteen_kills_in_ten_seconds(state_directory: Path, seconds: float) -> None:
-    """A crash loop asks each query at most once, whether or not the answer ever comes."""
-    stage = Stage(state_directory, seconds=seconds)
-    for _ in range(15):
-        async with stage.run(operation("4173 4174")):
-            await asyncio.sleep(10 / 15)
-    assert len(stage.seen("4173")) == 1
-    assert len(stage.seen("4174")) <= 1
-    async with stage.run(operation("4173 4174")):
-        await stage.until("2026-11-18 10:10")
-    for skill in ("4173", "4174"):
-        assert len(stage.seen(skill)) == 2
-        assert gaps(stage.seen(skill))[0] >= 300 - NEARLY
-
-
-@in_virtual_time
-async def test_a_kill_in_the_middle_of_a_request(state_directory: Path) -> None:
-    """The attempt was on the disk before the request left: the next one keeps its distance."""
-    stage = Stage(state_directory, seconds=20.0)
-    async with stage.run():
-        await stage.until("2026-11-18 10:00:10")
-    assert stage.api.in_flight == {"canary": 0}
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:04:59")
-        assert len(stage.api.seen) == 1
-        assert running.value(USED) == 1
-        await stage.until("2026-11-18 10:06")
-        assert running.value("wolkvox_up") == 1
-        assert running.value(USED) == 2
-    assert stage.clock_times() == ["10:00:00", "10:05:01"]
-
-
-@in_virtual_time
-async def test_a_long_stop_makes_every_query_due(stage: Stage) -> None:
-    """After a stop longer than the interval every query is asked at once, one by one."""
-    async with stage.run(operation("4173 4174")):
-        await stage.until("2026-11-18 10:01")
-    await stage.until("2026-11-18 12:00")
-    async with stage.run(operation("4173 4174")):
-        await stage.until("2026-11-18 12:01")
-    assert stage.clock_times()[2:] == ["12:00:00", "12:00:00"]
-    assert stage.api.most_in_flight == 1
 
 
 @in_virtual_time
@@ -173,9 +125,7 @@ async def test_restored_values_are_shown_at_once(stage: Stage) -> None:
 
 
 @in_virtual_time
-async def test_restored_values_that_are_too_old_wait_for_a_success(
-    stage: Stage,
-) -> None:
+async def test_restored_values_that_are_too_old_wait_for_a_success(stage: Stage) -> None:
     """Values older than stale_after come back with the first answer only, counters included."""
     growing(stage)
     async with stage.run() as running:
@@ -191,24 +141,6 @@ async def test_restored_values_that_are_too_old_wait_for_a_success(
         await stage.until("2026-11-18 10:26")
         assert running.value(INBOUND) == 130
         assert running.value(OFFERED) == 20
-
-
-@in_virtual_time
-async def test_counters_never_fall_over_restarts(state_directory: Path) -> None:
-    """Over restarts at odd moments, also within requests, each counter only rises."""
-    stage = Stage(state_directory, "2026-11-18 22:00", seconds=5.0)
-    growing(stage)
-    shown: list[float] = []
-    for number in range(40):
-        async with stage.run(operation(stale_after="1h")) as running:
-            await asyncio.sleep(37.0 * (number % 11) + 1.5)
-            value = running.value(OFFERED)
-            if value is not None or shown:
-                assert value is not None
-                shown.append(value)
-    assert shown == sorted(shown)
-    assert shown[-1] > 100
-    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
 
 
 @in_virtual_time

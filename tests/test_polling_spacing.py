@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import cycle, pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,6 +14,8 @@ import httpx
 import pytest
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
+from exporter.wolkvox.windows import day_start
+from tests.days_support import changes, days_of, wall
 from tests.polling_support import (
     BOGOTA,
     INBOUND,
@@ -24,8 +27,6 @@ from tests.polling_support import (
     operation,
 )
 from tests.virtual import Seen, VirtualWorld, configuration, exporter, in_virtual_time
-
-pytest_plugins = ("tests.polling_fixtures",)
 
 DAY = timedelta(days=1)
 
@@ -208,10 +209,83 @@ async def test_operations_with_different_tokens_do_not_wait(state_directory: Pat
     assert stage.clock_times() == ["10:00:00", "10:00:00", "10:00:40"]
 
 
+A_DAY = timedelta(days=1)
+FAILURES = "wolkvox_api_request_failures_total"
+HOURS = "Mo-Su 06:00-22:00"
+# A change at midnight or across it, forward and back, of each zone that has one: two of them
+# in `make test`, all in `make test-slow`.
+QUICK = {("America/Havana", 3), ("America/Santiago", 4)}
+NEAR = [
+    pytest.param(
+        zone,
+        change.at,
+        id=f"{zone.key}-{change.at:%Y-%m-%d}",
+        marks=() if (zone.key, change.at.month) in QUICK else pytest.mark.slow,
+    )
+    for zone in map(
+        ZoneInfo, ("America/Santiago", "America/Havana", "Africa/Cairo", "America/Nuuk")
+    )
+    for change in changes(zone)
+    if change.at.year == 2027
+]
+
+
+@pytest.mark.usefixtures("rare_wakeups")
+@pytest.mark.parametrize(("zone", "at"), NEAR)
 @in_virtual_time
-async def test_the_first_round_begins_at_once(stage: Stage) -> None:
-    """Queries that were never asked are due at once, one after the other."""
-    async with stage.run(operation("4173 4174 4175")):
-        await stage.until("2026-11-18 10:00:10")
-    assert len(stage.api.seen) == 3
-    assert stage.api.seen[-1].monotonic < 3
+async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
+    state_directory: Path, zone: ZoneInfo, at: datetime
+) -> None:
+    """16 hours are polled, the day before is closed once, and the ceiling holds each day."""
+    eve = min(days_of(next(one for one in changes(zone) if one.at == at)))
+    start, last = (day_start(eve + ahead * A_DAY, zone) for ahead in (0, 3))
+    stage = Stage(state_directory, f"{wall(start, zone)}", zone)
+    acme = operation(
+        interval="10m", timezone=zone.key, poll_hours=f'"{HOURS}"', daily_requests=100
+    )
+    async with stage.run(acme) as running:
+        await stage.until(f"{wall(last, zone)}")
+        assert running.samples(FAILURES, reason="internal")
+        assert set(running.samples(FAILURES).values()) == {0}
+    days = by_day(stage, last)
+    assert len(days) == 3
+    for day, requests in days.items():
+        closing = [one for one in requests if one.window[1].endswith("235959")]
+        assert [one.window[0] for one in closing] == (
+            [f"{day - A_DAY:%Y%m%d}000000"] if day > eve else []
+        )
+        hours = [wall(datetime.fromtimestamp(one.at, UTC), zone).hour for one in requests]
+        assert all(6 <= hour < 22 for hour in hours[len(closing) :])
+        assert 96 <= len(requests) <= 100
+    assert min(gaps(stage.seen())) >= 600
+
+
+def by_day(stage: Stage, end: datetime) -> dict[date, list[Seen]]:
+    """The requests before `end`, by the day of the stage's zone."""
+    days: dict[date, list[Seen]] = {}
+    for seen in stage.api.seen:
+        moment = datetime.fromtimestamp(seen.at, UTC)
+        if moment < end:
+            days.setdefault(wall(moment, stage.zone).date(), []).append(seen)
+    return days
+
+
+@in_virtual_time
+async def test_a_repeated_hour_asks_for_no_earlier_time(state_directory: Path) -> None:
+    """Madrid shows 02:00 to 03:00 twice: the second time the end asked for stands still."""
+    madrid = ZoneInfo("Europe/Madrid")
+    stage = Stage(state_directory, "2026-10-25 02:00", madrid)
+    async with stage.run(operation(timezone="Europe/Madrid")):
+        await asyncio.sleep(90 * 60)
+    ends = [end[8:12] for _, end in stage.windows()]
+    assert ends[:12] == [f"02{minute:02}" for minute in range(0, 60, 5)]
+    assert ends[12:] == ["0255"] * 6
+    await asyncio.sleep(5 * 60)
+    async with stage.run(
+        operation(timezone="Europe/Madrid")
+    ):  # a restart has the time of the last attempt alone
+        await asyncio.sleep(40 * 60)
+    ends = [end for _, end in stage.windows()]
+    assert ends == sorted(ends)
+    assert ends[18:20] == ["20261025025959"] * 2
+    assert ends[-1] > "20261025030000"

@@ -13,18 +13,8 @@ import pytest
 
 from exporter.errors import StorageError
 from exporter.state.storage import Storage
-from tests.polling_support import (
-    INBOUND,
-    NEARLY,
-    OFFERED,
-    USED,
-    Stage,
-    gaps,
-    operation,
-)
+from tests.polling_support import INBOUND, NEARLY, OFFERED, USED, Stage, gaps, operation
 from tests.virtual import in_virtual_time, ok, refusal, row
-
-pytest_plugins = ("tests.polling_fixtures",)
 
 WRITABLE = "wolkvox_exporter_storage_writable"
 

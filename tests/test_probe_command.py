@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from exporter.messages import Words
-from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
+from tests.e2e_api import Asked, Reply, Serve, found, refused, row
 from tests.e2e_support import TOKEN, Launch, Nursery, operation, write_config
 from tests.tools_support import terminal
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-Serve = Callable[[Script], Api]
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 

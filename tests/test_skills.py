@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.config import load
 from exporter.config.yamlfile import read_yaml
 from exporter.messages import Words
 from exporter.tools.session import Verdict
 from exporter.tools.skills import Listing, as_yaml, list_skills
 from exporter.wolkvox.report import Skill, read_skills
-from tests.e2e_api import Api, Reply, Script, found, refused
+from tests.e2e_api import Reply, Script, Serve, found, refused
 from tests.e2e_support import TOKEN, Launch, operation, write_config
 from tests.polling_support import Stage
 from tests.polling_support import operation as scripted
 from tests.tools_support import opened
 from tests.virtual import in_virtual_time, no_rows, ok, refusal
 
-pytest_plugins = ("tests.e2e_fixtures",)
-Serve = Callable[[Script], Api]
 HOSTILE = (
     'say "hola"',
     "it's: a {trap}, [really] # no comment",
@@ -63,6 +59,7 @@ def read_back(text: str) -> list[tuple[str, str]]:
     return [(str(one["id"]), one["name"]) for one in listed]
 
 
+@example([(name, name) for name in HOSTILE])
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
 def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
     """Neither a name nor a last use of the API's can break the list."""
@@ -72,6 +69,8 @@ def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
     ]
     skills = read_skills(listed)
     text = as_yaml(skills)
+    assert len(text.splitlines()) == len(skills)
+    assert all(char.isprintable() or char == "\n" for char in text)
     back = read_back(text) if skills else []
     assert back == [(skill.id, skill.name) for skill in skills]
 
@@ -83,21 +82,6 @@ def test_ids_that_yaml_would_change() -> None:
     assert text.splitlines()[0] == '      - {id: "0042", name: "a"}'
     assert text.splitlines()[2].endswith("}  # last use today")
     assert read_back(text) == [("0042", "a"), ("0", "b"), ("9" * 19, "c")]
-
-
-def test_pasted_into_a_configuration(tmp_path: Path) -> None:
-    """The output stands below `skills:` as it is, a line each, whatever the names hold."""
-    skills = read_skills(rows(*HOSTILE))
-    text = as_yaml(skills)
-    assert len(text.splitlines()) == len(HOSTILE)
-    assert all(char.isprintable() or char == "\n" for char in text)
-    head = '  - name: acme\n    server: "0013"\n    token: abc\n    skills:\n'
-    path = tmp_path / "wolkvox.yml"
-    path.write_text(f"operations:\n{head}{text}", encoding="utf-8")
-    (loaded,) = load([path], {}).operations
-    assert [(one.id, one.name) for one in loaded.skills] == [
-        (skill.id, skill.name) for skill in skills
-    ]
 
 
 async def listing(stage: Stage, skills: str = "discover") -> Listing | Verdict:

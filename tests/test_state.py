@@ -23,7 +23,7 @@ from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.models import Attempt, Granted, Refused, Stored
 from exporter.state.storage import FILE_NAME, Storage, ThreadedState
 from tests.state_support import OPENED_AT, change, open_state
-from tests.statuses import CHAT, DAY, VOICE, never, status
+from tests.statuses import DAY
 
 
 def attempt(at: float, **changes: object) -> Attempt:
@@ -52,21 +52,6 @@ def begin(storage: Storage, order: Attempt) -> Granted | Refused:
     """One attempt in a transaction of its own."""
     result: Granted | Refused = storage.transact([lambda s: s.begin_attempt(order)])[0]
     return result
-
-
-def test_attempt_and_memory_survive_reopening(tmp_path: Path) -> None:
-    """What was committed is there after the file was closed and opened."""
-    memory = status(VOICE, CHAT, yesterday=(VOICE,)).memory
-    first = open_state(tmp_path)
-    begin(first, attempt(1000.0))
-    first.transact([lambda s: s.save_memory(1, "4173", memory)])
-    first.close()
-
-    second = open_state(tmp_path)
-    assert second.stored(1, "4173") == Stored(1000.0)
-    assert second.memory(1, "4173") == memory
-    assert second.used((1,), DAY) == 1
-    second.close()
 
 
 def test_state_file_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -126,15 +111,6 @@ def test_take_back_restores_what_stood_there(storage: Storage) -> None:
     assert isinstance(later, Granted)
     storage.transact([lambda s: s.take_back(attempt(2000.0), later.before)])
     assert storage.stored(1, "4173") == Stored(1000.0)
-
-
-def test_closing_tries_are_counted_by_day(storage: Storage) -> None:
-    """Closing polls of one day add up, another day begins anew."""
-    tuesday, wednesday = date(2026, 11, 17), date(2026, 11, 18)
-    for at, day, tries in ((0.0, tuesday, 1), (300.0, tuesday, 2), (600.0, wednesday, 1)):
-        granted = begin(storage, attempt(at, closing=day))
-        assert isinstance(granted, Granted)
-        assert granted.after.closing_tries == tries
 
 
 def test_counts_of_old_days_are_forgotten(storage: Storage) -> None:
@@ -438,17 +414,6 @@ async def test_gate_without_lock_file_is_a_storage_error(tmp_path: Path) -> None
         async with gate.hold("a"):
             raise AssertionError
     assert os.listdir(tmp_path) == ["locks"]
-
-
-def test_status_tells_up_and_settled() -> None:
-    """Up after a success, down after a failure, neither before the first attempt ended."""
-    assert status(VOICE).up
-    assert status(VOICE).settled
-    failing = status(VOICE, failures=1)
-    assert not failing.up
-    assert failing.settled
-    assert not never().up
-    assert not never().settled
 
 
 def _clock() -> Clock:
