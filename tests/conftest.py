@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from hypothesis import settings
 from exporter.logs import SECRETS, Secrets
 from tests.needs import needs_linux
 from tests.polling_support import Stage
+from tests.virtual import run_virtual
 
 pytest_plugins = ("tests.e2e_fixtures",)
 
@@ -43,6 +45,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name in LONG_RUNS:
             item.add_marker("no_cover")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """An async test lives in virtual time, unless it is marked `anyio`."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test) or pyfuncitem.get_closest_marker("anyio"):
+        return None
+    wanted = inspect.signature(test).parameters
+    run_virtual(test(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
 
 
 @pytest.fixture

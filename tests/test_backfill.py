@@ -33,7 +33,7 @@ from exporter.tools.session import Session
 from exporter.wolkvox.columns import ChannelFigures
 from tests.polling_support import NEARLY, Stage, gaps, operation
 from tests.tools_support import opened
-from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row, run_virtual
+from tests.virtual import Seen, no_rows, ok, refusal, row, run_virtual
 
 FIRST, LAST = date(2026, 11, 10), date(2026, 11, 12)
 DAYS = days_between(FIRST, LAST)
@@ -90,7 +90,6 @@ def whole(day: date) -> tuple[str, str]:
     return f"{day:%Y%m%d}000000", f"{day:%Y%m%d}235959"
 
 
-@in_virtual_time
 async def test_one_call_for_each_skill_and_day(stage: Stage) -> None:
     """At the pace, skills in turn, whole days, all of them kept."""
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "1" else no_rows()
@@ -113,7 +112,6 @@ async def test_one_call_for_each_skill_and_day(stage: Stage) -> None:
     assert ("waiting", 4) in run.told
 
 
-@in_virtual_time
 async def test_the_interval_of_a_skill_holds(stage: Stage) -> None:
     """A skill with a longer interval is asked no more often for past days."""
     loaded = stage.configure(real(operation("[{id: 1, interval: 15m}, {id: 2}]")))
@@ -123,7 +121,6 @@ async def test_the_interval_of_a_skill_holds(stage: Stage) -> None:
     assert max(gaps(stage.seen("2"))) < 601
 
 
-@in_virtual_time
 async def test_interrupted_and_resumed(stage: Stage) -> None:
     """The call under way is finished and kept; a second run repeats none."""
     loaded = stage.configure(real(operation("1 2", interval="5m")))
@@ -142,7 +139,6 @@ async def test_interrupted_and_resumed(stage: Stage) -> None:
     assert min(gaps(stage.seen())) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_killed_in_a_call(stage: Stage) -> None:
     """A call whose answer was lost is made again, an interval later."""
     loaded = stage.configure(real(operation("1", interval="5m")))
@@ -189,7 +185,6 @@ def test_beside_a_running_exporter(state_directory: Path) -> None:
         run_virtual(beside(skills))
 
 
-@in_virtual_time
 async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
     """Where the exporter beside leaves its turn, the backfill goes on after two intervals."""
     loaded = stage.configure(real(operation("1", interval="5m")))
@@ -199,7 +194,6 @@ async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
     assert all(600 <= gap < 700 for gap in gaps(stage.seen()))
 
 
-@in_virtual_time
 async def test_it_stops_at_the_ceiling(stage: Stage) -> None:
     """The day's budget is never exceeded; the next day goes on behind it."""
     loaded = stage.configure(real(operation("1 2", interval="5m", daily_requests=4)))
@@ -219,7 +213,6 @@ def test_calls_today() -> None:
         assert calls_today(calls, pace, timedelta(hours=14)) == expected
 
 
-@in_virtual_time
 async def test_failures_are_tried_again(stage: Stage) -> None:
     """What fails goes behind the others, three times in all; the rest is not held up."""
 
@@ -237,7 +230,6 @@ async def test_failures_are_tried_again(stage: Stage) -> None:
     assert len(stage.seen()) == 6
 
 
-@in_virtual_time
 async def test_it_gives_up(stage: Stage) -> None:
     """Five failures in a row end it, and so do a refused token and a used-up quota at once."""
     stage.api.answer = lambda seen: refusal("broken", 500)
@@ -257,7 +249,6 @@ async def test_it_gives_up(stage: Stage) -> None:
     assert len(stage.seen()) == 6
 
 
-@in_virtual_time
 async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
     """After midnight the exporter's closing poll has the first turn."""
     loaded = stage.configure(real(operation("1", interval="5m")))

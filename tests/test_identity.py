@@ -20,7 +20,7 @@ import pytest
 from exporter.errors import StorageError
 from exporter.state.identity import Claim, match
 from tests.polling_support import IN_FORCE, INBOUND, OFFERED, USED, Stage, gaps, operation
-from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
+from tests.virtual import Exporter, Seen, ok, refusal, row
 
 DATA = Path(__file__).parent / "data"
 TOKENS = ("token-a", "token-b", "token-c", "token-d")
@@ -43,10 +43,10 @@ class Server(Stage):
         return int(passed.total_seconds()) % 86_400 // 60 * PACES.get(seen.token, 7)
 
     def run_all(
-        self, *operations: str, tokens: tuple[str, ...] = TOKENS
+        self, *operations: str, tokens: tuple[str, ...] = TOKENS, until: str = ""
     ) -> AbstractAsyncContextManager[Exporter]:
         """An exporter on these operations."""
-        return self.start(self.configure(*operations, tokens=tokens))
+        return self.start(self.configure(*operations, tokens=tokens), until)
 
     async def reload(
         self, running: Exporter, *operations: str, tokens: tuple[str, ...] = TOKENS
@@ -86,7 +86,6 @@ def test_an_operation_is_found_again_in_the_order_of_the_passes() -> None:
         assert match(claims, rows) == expected, what
 
 
-@in_virtual_time
 async def test_a_replaced_operation_leaves_nothing_but_its_spacing(
     state_directory: Path,
 ) -> None:
@@ -94,8 +93,7 @@ async def test_a_replaced_operation_leaves_nothing_but_its_spacing(
     stage = Server(state_directory)
     async with stage.run_all(A):
         await stage.until("2026-11-18 10:12")
-    async with stage.run_all(one("c", 2)) as running:
-        await stage.until("2026-11-18 10:12:30")
+    async with stage.run_all(one("c", 2), until="2026-11-18 10:12:30") as running:
         assert running.value("wolkvox_last_attempt_timestamp_seconds") is None
         assert running.samples(INBOUND) == {}
         await stage.until("2026-11-18 10:16")
@@ -104,7 +102,6 @@ async def test_a_replaced_operation_leaves_nothing_but_its_spacing(
     assert stage.clock_times()[-1] == "10:15:01"
 
 
-@in_virtual_time
 async def test_a_removed_skill_is_gone_after_a_reload_to_discover(
     state_directory: Path,
 ) -> None:
@@ -113,15 +110,13 @@ async def test_a_removed_skill_is_gone_after_a_reload_to_discover(
     skills = ok({"skill_id": "4174", "skill_name": "Ventas"})
     answer = stage.api.answer
     stage.api.answer = lambda seen: skills if seen.report == "skills" else answer(seen)
-    async with stage.run_all(one("a", 0, "4173 4174")) as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run_all(one("a", 0, "4173 4174"), until="2026-11-18 10:06") as running:
         await stage.reload(running, one("a", 0, "discover"))
         await stage.until("2026-11-18 10:20")
         assert running.value("wolkvox_up", skill_id="4173") is None
         assert running.value("wolkvox_up", skill_id="4174") == 1
 
 
-@in_virtual_time
 async def test_a_pause_is_the_operations_own(state_directory: Path) -> None:
     """A spent quota of one operation holds no other, whatever they are called afterwards."""
     stage = Server(state_directory)
@@ -129,8 +124,7 @@ async def test_a_pause_is_the_operations_own(state_directory: Path) -> None:
     stage.api.answer = lambda seen: (
         refusal("TOKEN LIMIT EXCEEDED") if seen.token == "token-a" else answer(seen)
     )
-    async with stage.run_all(A) as running:
-        await stage.until("2026-11-18 10:01")
+    async with stage.run_all(A, until="2026-11-18 10:01") as running:
         await stage.reload(running, one("b", 0), one("a", 1))
         await stage.until("2026-11-18 10:21")
         assert running.value("wolkvox_paused", operation="b", reason="quota") == 1
@@ -139,15 +133,13 @@ async def test_a_pause_is_the_operations_own(state_directory: Path) -> None:
     assert len(stage.by_token("token-a")) == 1
 
 
-@in_virtual_time
 async def test_a_token_file_with_anothers_token_sends_nothing(
     state_directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is `unauthorized` until the file holds a token of its own; the other goes on."""
     caplog.set_level(logging.WARNING, logger="exporter")
     stage = Server(state_directory)
-    async with stage.run_all(A, B) as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run_all(A, B, until="2026-11-18 10:06") as running:
         stage.token_file(1).write_text("token-a", encoding="utf-8")
         await stage.until("2026-11-18 10:29")
         assert running.value("wolkvox_paused", operation="b", reason="unauthorized") == 1
@@ -166,7 +158,6 @@ async def test_a_token_file_with_anothers_token_sends_nothing(
         assert running.value(OFFERED, operation="renamed") == counted
 
 
-@in_virtual_time
 async def test_a_clock_set_in_the_middle_of_a_request_stretches_nothing(
     state_directory: Path,
 ) -> None:
@@ -185,7 +176,6 @@ async def test_a_clock_set_in_the_middle_of_a_request_stretches_nothing(
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_two_days_of_four_operations_that_come_and_go(state_directory: Path) -> None:
     """49 hours with two midnights, joins, leaves, a swap of tokens and a rename: each keeps
     its slots, closes its days, and its counters hold its own interactions.
@@ -194,8 +184,7 @@ async def test_two_days_of_four_operations_that_come_and_go(state_directory: Pat
     a, b, c, d = (one(name, number, interval="30m") for number, name in enumerate("abcd"))
     renamed = one("renamed", 3, interval="30m")
     swapped = (TOKENS[1], TOKENS[0], *TOKENS[2:])
-    async with stage.run_all(a, b, c) as running:
-        await stage.until("2026-11-18 03:00")
+    async with stage.run_all(a, b, c, until="2026-11-18 03:00") as running:
         await stage.reload(running, a, b, c, d)
         await stage.until("2026-11-18 09:00")
         await stage.reload(running, a, b, d)
@@ -255,7 +244,6 @@ def operations_of_release(*names: str) -> list[str]:
     return texts
 
 
-@in_virtual_time
 async def test_the_file_of_the_first_release_keeps_every_counter(
     state_directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -284,15 +272,13 @@ async def test_the_file_of_the_first_release_keeps_every_counter(
 
 
 @pytest.mark.parametrize("copied", [False, True], ids=["removed", "replaced by a copy"])
-@in_virtual_time
 async def test_a_state_file_that_is_gone_stops_the_requests_until_it_is_back(
     state_directory: Path, caplog: pytest.LogCaptureFixture, copied: bool
 ) -> None:
     """No other file is made or written meanwhile, it is said once, and nothing is lost."""
     stage = Server(state_directory)
     file = state_directory / "state" / "wolkvox-exporter.db"
-    async with stage.run_all(A) as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run_all(A, until="2026-11-18 10:06") as running:
         counted = running.value(OFFERED)
         file.rename(file.with_name("away"))
         if copied:
@@ -312,7 +298,6 @@ async def test_a_state_file_that_is_gone_stops_the_requests_until_it_is_back(
 
 
 @pytest.mark.parametrize("loss", ["removed", "damaged"])
-@in_virtual_time
 async def test_after_a_lost_file_the_first_attempts_wait_one_interval(
     state_directory: Path, loss: str
 ) -> None:

@@ -149,19 +149,6 @@ def test_what_a_history_of_answers_counts() -> None:
         assert shown(history(*steps)) == expected, what
 
 
-def test_buckets_stay_cumulative_when_a_correction_follows_the_first_observation() -> None:
-    """Interactions that move into a narrower bucket wait there for the wider ones."""
-    for within in ((8, 10, 16), (5, 13, 16), (5, 10, 18)):
-        moved = history((DAY, [row(20, (5, 10, 16), 16)]), (DAY, [row(20, within, 16)]))
-        assert shown(moved) == NO_COUNTERS, within
-        more = observe(moved, DAY, [row(30, (15, 20, 26), 26)])
-        counted = shown(more)
-        buckets = [counted.within_10, counted.within_20, counted.within_30, counted.answered]
-        assert buckets == sorted(buckets), within
-        late = shown(observe(more, DAY, [row(50, (15, 20, 26), 46)]))
-        assert (late.within_10, late.within_20, late.within_30) == (10, 10, 10), within
-
-
 def test_a_clock_set_back_by_days_keeps_the_counters_and_takes_a_new_base() -> None:
     """A day far in the future would otherwise hold everything still until it comes."""
     future = history((DAY, [MORNING, CHAT]), (DAY, [NOON, CHAT]), (LATER, []))
@@ -212,14 +199,6 @@ def test_a_row_that_fell_waits_for_the_next_one_to_decide() -> None:
             assert found == (expected, expected * 9 // 10, expected * 7 // 10), totals
             waits = (counters.abandoned, counters.answer_wait_sum)
             assert waits == (expected // 10, expected * 9 // 10 * 20.0), totals
-
-
-def test_a_believed_correction_counts_the_waits_that_came_since_the_candidate() -> None:
-    """Their running maximum begins anew with it."""
-    ledger = after(even(100, asa=50.0), even(50, asa=10.0), even(60, asa=12.0))
-    assert shown(ledger).answer_wait_sum == 90 * 50 + (54 * 12 - 45 * 10)
-    later = observe(ledger, DAY, [even(60, asa=13.0)])
-    assert shown(later).answer_wait_sum == shown(ledger).answer_wait_sum + 54
 
 
 def test_from_10_000_interactions_a_small_fall_of_a_bucket_is_rounding() -> None:

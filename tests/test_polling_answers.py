@@ -10,16 +10,7 @@ import httpx
 import pytest
 
 from tests.polling_support import INBOUND, OFFERED, Stage, operation
-from tests.virtual import (
-    Exporter,
-    Seen,
-    in_virtual_time,
-    no_rows,
-    ok,
-    refusal,
-    row,
-    run_virtual,
-)
+from tests.virtual import Exporter, Seen, no_rows, ok, refusal, row, run_virtual
 
 LEVEL = "wolkvox_skill_service_level_ratio"
 
@@ -35,7 +26,6 @@ def data_series(running: Exporter) -> set[str]:
     return {line.split("{")[0] for line in lines if line.startswith("wolkvox_skill_")}
 
 
-@in_virtual_time
 async def test_an_empty_answer_is_doubted_once(stage: Stage) -> None:
     """No rows after rows of the same day: the values stay once, then the answer is believed.
     Doubt outlives restarts; rows between two empty answers make the second doubtful again.
@@ -43,43 +33,36 @@ async def test_an_empty_answer_is_doubted_once(stage: Stage) -> None:
     rows = ok(row(inbound=35))
     stage.api.answer = in_turn(stage, rows, no_rows(), rows, no_rows(), no_rows())
     for minute, inbound in ((1, 35), (6, 35), (11, 35), (16, 35), (21, 0)):
-        async with stage.run() as running:
-            await stage.until(f"2026-11-18 10:{minute:02}")
+        async with stage.run(until=f"2026-11-18 10:{minute:02}") as running:
             assert running.value("wolkvox_up") == 1
             assert running.value(INBOUND) == inbound
             shown = {*running.samples(LEVEL, threshold_seconds="20").values()}
             assert shown == ({0.6} if inbound else set())
 
 
-@in_virtual_time
 async def test_a_new_day_without_rows_is_not_doubted(stage: Stage) -> None:
     """Nothing has happened yet just after midnight: known pairs show 0 at once."""
     stage.begin("2026-11-18 23:58")
     stage.api.answer = in_turn(stage, ok(row(inbound=35)), ok(row(inbound=36)), no_rows())
-    async with stage.run() as running:
-        await stage.until("2026-11-19 00:09")
+    async with stage.run(until="2026-11-19 00:09") as running:
         assert running.value(INBOUND, window="today") == 0
         assert running.value(INBOUND, window="yesterday") == 36
 
 
-@in_virtual_time
 async def test_an_empty_closing_answer_is_doubted_too(stage: Stage) -> None:
     """The day had rows: it is asked for once more before the empty answer is believed."""
     stage.begin("2026-11-18 23:58")
     stage.api.answer = in_turn(stage, ok(row()), no_rows(), ok(row(inbound=140)))
-    async with stage.run() as running:
-        await stage.until("2026-11-19 00:09")
+    async with stage.run(until="2026-11-19 00:09") as running:
         assert running.value(INBOUND, window="yesterday") == 140
     assert [window[1] for window in stage.windows()[1:]] == ["20261118235959"] * 2
 
 
-@in_virtual_time
 async def test_a_known_pair_that_is_missing_counts_0(stage: Stage) -> None:
     """A channel of the last days that an answer lacks has counts of 0 and nothing else."""
     both = ok(row("inbound"), row("chat-web"))
     stage.api.answer = in_turn(stage, both, ok(row("inbound")))
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run(until="2026-11-18 10:06") as running:
         pair = {"type_interaction": "chat-web", "window": "today"}
         for name in ("inbound", "answered", "abandoned"):
             assert running.value(f"wolkvox_skill_{name}_interactions", **pair) == 0
@@ -88,12 +71,10 @@ async def test_a_known_pair_that_is_missing_counts_0(stage: Stage) -> None:
         assert running.value(OFFERED, type_interaction="chat-web") == 0
 
 
-@in_virtual_time
 async def test_late_and_expired(stage: Stage) -> None:
     """Failures keep the values until stale_after; then they vanish, and `up` stays."""
     stage.api.answer = in_turn(stage, ok(row(inbound=100)), refusal("oops", 500))
-    async with stage.run(operation(stale_after="20m")) as running:
-        await stage.until("2026-11-18 10:20:00")
+    async with stage.run(operation(stale_after="20m"), until="2026-11-18 10:20:00") as running:
         assert running.value(INBOUND) == 100
         assert running.value("wolkvox_up") == 0
         await stage.until("2026-11-18 10:20:01")
@@ -110,7 +91,6 @@ async def test_late_and_expired(stage: Stage) -> None:
         assert running.value(OFFERED) == 70
 
 
-@in_virtual_time
 async def test_values_live_three_intervals_in_force(stage: Stage) -> None:
     """Where the budget stretches the interval, values do not expire between two polls."""
     stage.begin("2026-11-18 00:00")
@@ -122,15 +102,13 @@ async def test_values_live_three_intervals_in_force(stage: Stage) -> None:
                 assert running.value(INBOUND, skill_id=skill) == 100
 
 
-@in_virtual_time
 async def test_a_field_that_cannot_be_read(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It costs its own sample, is counted at every poll and said once."""
     caplog.set_level(logging.INFO, logger="exporter")
     stage.api.answer = lambda seen: ok(row(asa="soon", service_level_20seg="65,67 %"))
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:11")
+    async with stage.run(until="2026-11-18 10:11") as running:
         assert running.value("wolkvox_up") == 1
         assert running.value(INBOUND) == 100
         assert running.samples("wolkvox_skill_asa_seconds") == {}
@@ -205,7 +183,6 @@ def test_a_row_that_fell_waits_for_the_next_answer(
         assert found == (figures, held), totals
 
 
-@in_virtual_time
 async def test_empty_answers_are_doubted_then_held_then_believed(stage: Stage) -> None:
     """A day's totals do not vanish, unless three answers in a row say so."""
     held = []
@@ -221,7 +198,6 @@ async def test_empty_answers_are_doubted_then_held_then_believed(stage: Stage) -
     assert held == [0, 1, 1]
 
 
-@in_virtual_time
 async def test_a_channel_whose_counters_stand_still_is_logged_once(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,7 +14,7 @@ from exporter.state.models import Attempt, Granted
 from exporter.state.storage import Storage
 from tests.polling_support import IN_FORCE, INBOUND, NEARLY, USED, Stage, gaps, operation
 from tests.state_support import row_of
-from tests.virtual import Exporter, in_virtual_time, refusal
+from tests.virtual import Exporter, refusal
 
 FOUR = "4170 4171 4172 4173"
 STRETCHED = "interval stretched to keep within daily_requests"
@@ -48,7 +48,6 @@ def spend(running: Exporter, stage: Stage, calls: int, skill: str = "9999") -> N
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_a_plan_over_the_ceiling_is_stretched(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,7 +72,6 @@ async def test_a_plan_over_the_ceiling_is_stretched(
     assert [record.message for record in caplog.records].count(STRETCHED) == 1
 
 
-@in_virtual_time
 async def test_stretching_after_a_costly_morning(stage: Stage) -> None:
     """What others used up by noon is spread over what is left of the day, until midnight."""
     stage.begin("2026-11-18 12:00")
@@ -102,7 +100,6 @@ def at(stage: Stage, text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=stage.zone).timestamp()
 
 
-@in_virtual_time
 async def test_a_day_whose_budget_is_spent_ends_at_midnight(stage: Stage) -> None:
     """Nothing leaves once the ceiling is reached; right after midnight the day is closed."""
     stage.begin("2026-11-18 20:00")
@@ -121,7 +118,6 @@ async def test_a_day_whose_budget_is_spent_ends_at_midnight(stage: Stage) -> Non
     assert min(gaps(stage.seen("4173"))) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_the_ceiling_holds_whoever_spent_it(stage: Stage) -> None:
     """Calls of another process count at the moment of the request, whatever was planned."""
     stage.begin("2026-11-18 20:00")
@@ -137,7 +133,6 @@ async def test_the_ceiling_holds_whoever_spent_it(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_operations_with_one_token_share_one_count(stage: Stage) -> None:
     """Their calls together keep under the ceiling that both state, and both show them."""
     stage.begin("2026-11-18 00:00")
@@ -146,8 +141,7 @@ async def test_operations_with_one_token_share_one_count(stage: Stage) -> None:
         operation("5101", name="two", port=2, token=1, daily_requests=96),
         tokens=("canary-same", "canary-same"),
     )
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-18 12:00")
+    async with stage.start(loaded, until="2026-11-18 12:00") as running:
         assert running.value(IN_FORCE, operation="one") == pytest.approx(1800, rel=0.02)
         await stage.until("2026-11-18 23:59:59")
         used = running.samples(USED)
@@ -159,7 +153,6 @@ async def test_operations_with_one_token_share_one_count(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_zones_apart_with_one_token(stage: Stage) -> None:
     """Where operations of one token lie in different zones, the ceiling holds and recovers."""
     stage.begin("2026-11-18 15:00")
@@ -179,7 +172,6 @@ async def test_zones_apart_with_one_token(stage: Stage) -> None:
         assert max(gaps(stage.seen(skill))) < 2200
 
 
-@in_virtual_time
 async def test_poll_hours(stage: Stage) -> None:
     """Outside them nothing leaves but the poll that closes the day, at midnight."""
     stage.begin("2026-11-18 21:50")
@@ -200,12 +192,10 @@ async def test_poll_hours(stage: Stage) -> None:
     assert stage.windows("4173")[2] == ("20261118000000", "20261118235959")
 
 
-@in_virtual_time
 async def test_a_closing_poll_that_fails_outside_poll_hours(stage: Stage) -> None:
     """It is tried at the next slots, three in all, and then it is quiet until the morning."""
     stage.begin("2026-11-18 21:56")
-    async with stage.run(operation(poll_hours='"Mo-Su 06:00-22:00"')):
-        await stage.until("2026-11-18 21:58")
+    async with stage.run(operation(poll_hours='"Mo-Su 06:00-22:00"'), until="2026-11-18 21:58"):
         stage.api.answer = lambda seen: refusal("oops", 500)
         await stage.until("2026-11-19 06:06")
     assert stage.clock_times()[1:] == [
@@ -215,7 +205,6 @@ async def test_a_closing_poll_that_fails_outside_poll_hours(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("start", ["21:47:00", "21:47:35"])
-@in_virtual_time
 async def test_a_turn_that_comes_after_the_hours_is_not_taken(
     state_directory: Path, start: str
 ) -> None:
@@ -226,8 +215,7 @@ async def test_a_turn_that_comes_after_the_hours_is_not_taken(
         operation("4173 4174 4175", poll_hours=hours),
         operation("4176 4177 4178 4179", name="twin", poll_hours=hours),  # the same token
     ]
-    async with stage.run(*operations) as running:
-        await stage.until("2026-11-18 22:30")
+    async with stage.run(*operations, until="2026-11-18 22:30") as running:
         assert len(stage.seen()) > 7
         assert max(stage.clock_times()) < "22:00:00"
         assert set(running.samples("wolkvox_up").values()) == {1}
@@ -236,28 +224,23 @@ async def test_a_turn_that_comes_after_the_hours_is_not_taken(
 
 
 @pytest.mark.parametrize("ceiling", [864, 870])
-@in_virtual_time
 async def test_a_plan_that_just_fits_is_not_said_to_be_stretched_again_and_again(
     stage: Stage, caplog: pytest.LogCaptureFixture, ceiling: int
 ) -> None:
     """Where the plan is as large as the ceiling, the log does not repeat itself."""
     caplog.set_level(logging.INFO, logger="exporter")
     stage.begin("2026-11-18 00:00")
-    async with stage.run(operation("4173 4174 4175", daily_requests=ceiling)):
-        await stage.until("2026-11-18 03:00")
+    await stage.live("2026-11-18 03:00", operation("4173 4174 4175", daily_requests=ceiling))
     assert [record.message for record in caplog.records].count(STRETCHED) <= 1
 
 
-@in_virtual_time
 async def test_the_interval_in_force_outlives_a_restart(stage: Stage) -> None:
     """A restart asks no query before the stretched interval has passed, and shows it."""
     stage.begin("2026-11-18 00:00")
     stretched = operation(FOUR, daily_requests=200)  # 1,728 s
-    async with stage.run(stretched):
-        await stage.until("2026-11-18 00:02")
+    await stage.live("2026-11-18 00:02", stretched)
     await stage.until("2026-11-18 00:25")
-    async with stage.run(stretched) as running:
-        await stage.until("2026-11-18 00:25:30")
+    async with stage.run(stretched, until="2026-11-18 00:25:30") as running:
         assert len(stage.api.seen) == 4
         assert running.value(IN_FORCE) == pytest.approx(1728, rel=0.02)
         # Younger than three intervals in force, so restored and shown.
@@ -267,7 +250,6 @@ async def test_the_interval_in_force_outlives_a_restart(stage: Stage) -> None:
         assert gaps(stage.seen(skill)) == pytest.approx([1740], rel=0.02)
 
 
-@in_virtual_time
 async def test_a_spent_budget_is_said_once_a_day(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,18 +10,16 @@ import httpx
 import pytest
 
 from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, operation
-from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
+from tests.virtual import Exporter, Seen, ok, refusal, row
 
 WHOLE_17TH = ("20261117000000", "20261117235959")
 WHOLE_18TH = ("20261118000000", "20261118235959")
 
 
-@in_virtual_time
 async def test_the_first_slot_after_midnight_closes_the_day(stage: Stage) -> None:
     """It asks for the whole finished day at no extra call; the next slot begins the new day."""
     stage.begin("2026-11-18 23:53")
-    async with stage.run():
-        await stage.until("2026-11-19 00:14")
+    await stage.live("2026-11-19 00:14")
     assert stage.windows() == [
         ("20261118000000", "20261118235300"),
         ("20261118000000", "20261118235800"),
@@ -33,7 +31,6 @@ async def test_the_first_slot_after_midnight_closes_the_day(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("defect", [False, True])
-@in_virtual_time
 async def test_a_failed_closing_poll_is_tried_three_times(
     stage: Stage, caplog: pytest.LogCaptureFixture, defect: bool
 ) -> None:
@@ -48,8 +45,7 @@ async def test_a_failed_closing_poll_is_tried_three_times(
         return refusal("oops", 500) if seen.window == WHOLE_18TH else ok(row())
 
     stage.api.answer = answer
-    async with stage.run() as running:
-        await stage.until("2026-11-19 00:24")
+    async with stage.run(until="2026-11-19 00:24") as running:
         assert running.value(INBOUND, window="yesterday") is None
         assert running.value(INBOUND, window="today") == 100
     assert stage.windows()[1:] == [
@@ -61,17 +57,14 @@ async def test_a_failed_closing_poll_is_tried_three_times(
     assert [str(vars(one)["fields"]["day"]) for one in lost] == ["2026-11-18"] * (not defect)
 
 
-@in_virtual_time
 async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None:
     """An exporter that was away for days asks for yesterday and then goes on; a fresh query
     closes nothing, right after midnight either.
     """
     stage.begin("2026-11-14 00:01")
-    async with stage.run():
-        await stage.until("2026-11-14 00:02")
+    await stage.live("2026-11-14 00:02")
     await stage.until("2026-11-18 09:00")
-    async with stage.run():
-        await stage.until("2026-11-18 09:06")
+    await stage.live("2026-11-18 09:06")
     assert stage.windows() == [
         ("20261114000000", "20261114000100"),
         WHOLE_17TH,
@@ -79,22 +72,18 @@ async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None
     ]
 
 
-@in_virtual_time
 async def test_tries_of_a_closing_poll_are_counted_over_restarts(stage: Stage) -> None:
     """A crash loop cannot ask for the finished day more than three times."""
     stage.begin("2026-11-18 23:58")
-    async with stage.run():
-        await stage.until("2026-11-18 23:59")
+    await stage.live("2026-11-18 23:59")
     stage.api.answer = lambda seen: refusal("oops", 500)
     for minute in range(3, 25, 2):
-        async with stage.run():
-            await stage.until(f"2026-11-19 00:{minute:02}")
+        await stage.live(f"2026-11-19 00:{minute:02}")
     assert stage.windows()[1:4] == [WHOLE_18TH] * 3
     assert WHOLE_18TH not in stage.windows()[4:]
     assert len(stage.windows()) == 5
 
 
-@in_virtual_time
 async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
     """Connections never made are no tries: the first request that is made closes the day."""
     stage.begin("2026-11-18 23:53")
@@ -106,8 +95,7 @@ async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
         return ok(row())
 
     stage.api.answer = answer
-    async with stage.run() as running:
-        await stage.until("2026-11-19 02:00")
+    async with stage.run(until="2026-11-19 02:00") as running:
         assert stage.windows()[-1] == WHOLE_18TH
         assert stage.windows().count(WHOLE_18TH) > 3
         assert running.value(USED) == 0
@@ -118,7 +106,6 @@ async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
     """`today` ends at midnight; `yesterday` lives from its closing poll to the next one."""
     stage.begin("2026-11-18 23:58")
@@ -128,8 +115,7 @@ async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
         return ok(row(inbound=counts.get(seen.window[1], 7), answered=7))
 
     stage.api.answer = answer
-    async with stage.run() as running:
-        await stage.until("2026-11-18 23:59:59.9")
+    async with stage.run(until="2026-11-18 23:59:59.9") as running:
         assert windows_of(running) == {"today": 490}
         assert running.value(OFFERED) == 0
         await stage.until("2026-11-19 00:00:00")
@@ -169,7 +155,6 @@ def windows_of(running: Exporter) -> dict[str, float]:
         ("2026-04-04 23:58", "2026-04-05T03:59:59+00:00", "2026-04-05T04:00:00+00:00"),
     ],
 )
-@in_virtual_time
 async def test_the_gauges_of_days_whose_clock_changes(
     state_directory: Path, start: str, last: str, gone: str
 ) -> None:
@@ -190,7 +175,6 @@ async def until_utc(stage: Stage, text: str, minutes: int = 0) -> None:
     await asyncio.sleep((instant - stage.world.now()).total_seconds())
 
 
-@in_virtual_time
 async def test_a_turn_that_comes_after_midnight_closes_the_day(stage: Stage) -> None:
     """A request that waits for its token's turn over midnight asks for the finished day too."""
     stage.begin("2026-11-18 23:54:30")
@@ -199,8 +183,7 @@ async def test_a_turn_that_comes_after_midnight_closes_the_day(stage: Stage) -> 
         operation("5101", name="two", port=2, token=1),
         tokens=("canary-same", "canary-same"),
     )
-    async with stage.start(loaded):
-        await stage.until("2026-11-18 23:59")
+    async with stage.start(loaded, until="2026-11-18 23:59"):
         stage.api.seconds = 50.0
         await stage.until("2026-11-19 00:20")
     # The second one was due before midnight, and its turn came after it.

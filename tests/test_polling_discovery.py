@@ -7,7 +7,7 @@ import pytest
 
 from tests.polling_support import INBOUND, OFFERED, USED, Stage, gaps, operation
 from tests.state_support import change
-from tests.virtual import Seen, in_virtual_time, ok, refusal, row
+from tests.virtual import Seen, ok, refusal, row
 
 TOKEN = {
     "description": "exporter",
@@ -36,12 +36,10 @@ class Centre:
         return ok(row(inbound=int(seen.skill)))
 
 
-@in_virtual_time
 async def test_token_info_once_an_hour(stage: Stage) -> None:
     """What the platform says of the token is asked for once an hour and shown."""
     Centre(stage)
-    async with stage.run(operation(token_info="true")) as running:
-        await stage.until("2026-11-18 13:01")
+    async with stage.run(operation(token_info="true"), until="2026-11-18 13:01") as running:
         assert running.value("wolkvox_token_limit") == 1000
         assert running.value("wolkvox_token_used_today") == 35
         assert running.value("wolkvox_token_used_today_all_tokens") == 50
@@ -54,7 +52,6 @@ async def test_token_info_once_an_hour(stage: Stage) -> None:
     assert len(stage.seen()) == 37
 
 
-@in_virtual_time
 async def test_token_info_keeps_its_hour_over_restarts(stage: Stage) -> None:
     """A crash loop asks for it no more often either."""
     Centre(stage)
@@ -64,7 +61,6 @@ async def test_token_info_keeps_its_hour_over_restarts(stage: Stage) -> None:
     assert len(stage.seen(report="token_info")) == 1
 
 
-@in_virtual_time
 async def test_token_info_that_fails_disturbs_nothing(stage: Stage) -> None:
     """skill_11 goes on at its slots; the failure is counted under its own report."""
     centre = Centre(stage)
@@ -86,7 +82,6 @@ async def test_token_info_that_fails_disturbs_nothing(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_skills_are_discovered_and_asked_at_once(stage: Stage) -> None:
     """The first answer names the queries; all of them are due right away."""
     Centre(stage)
@@ -100,7 +95,6 @@ async def test_skills_are_discovered_and_asked_at_once(stage: Stage) -> None:
         assert len(stage.seen(report="skills")) == 1
 
 
-@in_virtual_time
 async def test_a_list_of_skills_that_cannot_be_read_is_asked_for_again(stage: Stage) -> None:
     """Whatever stands in the state file, an operation has its skills an interval later."""
     Centre(stage)
@@ -113,7 +107,6 @@ async def test_a_list_of_skills_that_cannot_be_read_is_asked_for_again(stage: St
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_skills_that_come_go_and_change_their_name(stage: Stage) -> None:
     """A day later a new skill is polled at once, a removed one and an old name are gone."""
     centre = Centre(stage)
@@ -135,13 +128,11 @@ async def test_skills_that_come_go_and_change_their_name(stage: Stage) -> None:
         assert len(stage.seen("4180")) == asked
 
 
-@in_virtual_time
 async def test_a_discovery_that_fails_is_tried_at_its_next_slot(stage: Stage) -> None:
     """Without any skill known it is asked for again an interval later."""
     Centre(stage)
     answer, stage.api.answer = stage.api.answer, lambda seen: refusal("oops", 500)
-    async with stage.run(operation("discover")) as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run(operation("discover"), until="2026-11-18 10:06") as running:
         assert running.value(FAILURES, report="skills", reason="http") == 2
         assert not running.operations.ready()
         assert running.operations.healthy()
@@ -152,7 +143,6 @@ async def test_a_discovery_that_fails_is_tried_at_its_next_slot(stage: Stage) ->
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_an_empty_list_of_skills_is_not_believed(stage: Stage) -> None:
     """An operation does not lose all of its skills: an empty answer changes nothing."""
     centre = Centre(stage)
@@ -168,7 +158,6 @@ async def test_an_empty_list_of_skills_is_not_believed(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_a_skill_that_returns_goes_on_where_it_was(stage: Stage) -> None:
     """The counters of a skill that was gone for a day do not begin again at 0."""
     stage.begin("2026-11-18 09:00")

@@ -14,7 +14,7 @@ import pytest
 from exporter.errors import Reason
 from exporter.messages import Words
 from tests.polling_support import INBOUND, NEARLY, USED, Stage, gaps, operation
-from tests.virtual import Seen, in_virtual_time, ok, refusal, row
+from tests.virtual import Seen, ok, refusal, row
 
 FAILURES = "wolkvox_api_request_failures_total"
 REQUESTS = "wolkvox_api_requests_total"
@@ -65,7 +65,6 @@ def test_every_reason_is_covered() -> None:
 
 
 @pytest.mark.parametrize("reason", REACHED)
-@in_virtual_time
 async def test_a_failure_waits_for_the_next_slot(
     stage: Stage, caplog: pytest.LogCaptureFixture, reason: Reason
 ) -> None:
@@ -73,8 +72,7 @@ async def test_a_failure_waits_for_the_next_slot(
     Beginning and end of the failures are a line each.
     """
     caplog.set_level(logging.INFO, logger="exporter")
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:02")
+    async with stage.run(until="2026-11-18 10:02") as running:
         stage.api.answer = REACHED[reason]
         await stage.until("2026-11-18 10:12")
         assert running.value("wolkvox_up") == 0
@@ -107,7 +105,6 @@ async def test_a_failure_waits_for_the_next_slot(
     assert vars(ended)["fields"]["failures"] == 2
 
 
-@in_virtual_time
 async def test_a_failing_query_leaves_the_others_fresh(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,8 +116,7 @@ async def test_a_failing_query_leaves_the_others_fresh(
         return ok(row(inbound=100 + len(stage.api.seen)))
 
     stage.api.answer = answer
-    async with stage.run(operation("4173 4174 4175")) as running:
-        await stage.until("2026-11-18 11:01")
+    async with stage.run(operation("4173 4174 4175"), until="2026-11-18 11:01") as running:
         ups = [
             running.value("wolkvox_up", skill_id=skill) for skill in ("4173", "4174", "4175")
         ]
@@ -133,11 +129,9 @@ async def test_a_failing_query_leaves_the_others_fresh(
     assert len(tracebacks) == 1
 
 
-@in_virtual_time
 async def test_a_connection_never_made_is_tried_again_early(stage: Stage) -> None:
     """Backoff with jitter from 5 s up to the interval; counted, but not against the budget."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:02")
+    async with stage.run(until="2026-11-18 10:02") as running:
         stage.api.answer = raising(httpx.ConnectError("refused"))
         await stage.until("2026-11-18 10:30")
         tries = len(stage.api.seen)
@@ -161,7 +155,6 @@ async def test_a_connection_never_made_is_tried_again_early(stage: Stage) -> Non
     assert min(gaps(stage.api.seen[tries:])) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_a_connection_within_the_deadline_of_a_short_interval(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -169,20 +162,17 @@ async def test_a_connection_within_the_deadline_of_a_short_interval(
     the log says once that Wolkvox lets no strangers in.
     """
     stage.api.answer = raising(httpx.ConnectTimeout("nobody there"))
-    async with stage.run(operation(interval="2s")):
-        await stage.until("2026-11-18 10:01")
+    await stage.live("2026-11-18 10:01", operation(interval="2s"))
     assert set(map(round, gaps(stage.api.seen))) <= {2, 3}
     fields = [getattr(record, "fields", {}) for record in caplog.records]
     hints = [each["hint"] for each in fields if each.get("hint")]
     assert hints == [Words("en").advice("connect")]
 
 
-@in_virtual_time
 async def test_every_reason_is_there_from_the_start(state_directory: Path) -> None:
     """A report in use has every reason with 0 from the start; others have no series."""
     stage = Stage(state_directory, seconds=30.0)
-    async with stage.run(operation(token_info="true")) as running:
-        await stage.until("2026-11-18 10:00:01")
+    async with stage.run(operation(token_info="true"), until="2026-11-18 10:00:01") as running:
         series = running.samples(FAILURES)
         assert set(series.values()) == {0}
         found = {(dict(labels)["report"], dict(labels)["reason"]) for labels in series}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.polling_support import NEARLY, USED, Stage, gaps, operation
-from tests.virtual import Exporter, in_virtual_time, ok, refusal, row
+from tests.virtual import Exporter, Seen, ok, refusal, row
 
 QUOTA = refusal("TOKEN LIMIT EXCEEDED")
 WRONG_TOKEN = refusal("PLEASE VALIDATE TOKEN")
@@ -22,15 +22,13 @@ def paused(running: Exporter) -> dict[str, float]:
     return {dict(labels)["reason"]: value for labels, value in found.items()}
 
 
-@in_virtual_time
 async def test_a_used_up_quota_pauses_until_the_next_day(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One attempt an hour for the whole operation until the day ends in its zone."""
     caplog.set_level(logging.INFO, logger="exporter")
     stage.begin("2026-11-18 19:10")
-    async with stage.run(operation("4173 4174 4175")) as running:
-        await stage.until("2026-11-18 19:12")
+    async with stage.run(operation("4173 4174 4175"), until="2026-11-18 19:12") as running:
         assert paused(running) == {"quota": 0, "unauthorized": 0}
         stage.api.answer = lambda seen: QUOTA
         await stage.until("2026-11-18 19:16")
@@ -52,15 +50,13 @@ async def test_a_used_up_quota_pauses_until_the_next_day(
         assert said.count((message, "quota")) == 1, message
 
 
-@in_virtual_time
 async def test_a_refusal_that_comes_after_midnight_pauses_the_day_it_was_asked_on(
     state_directory: Path,
 ) -> None:
     """The quota of the finished day says nothing about the new one: its first slot is kept."""
     stage = Stage(state_directory, "2026-11-18 23:59:50", seconds=20.0)
     stage.api.answer = lambda seen: QUOTA
-    async with stage.run() as running:
-        await stage.until("2026-11-19 00:00:05")
+    async with stage.run(until="2026-11-19 00:00:05") as running:
         stage.api.answer = lambda seen: QUOTA if len(stage.api.seen) == 1 else ok(row())
         await stage.until("2026-11-19 00:06")
         assert paused(running) == {"quota": 0, "unauthorized": 0}
@@ -68,7 +64,6 @@ async def test_a_refusal_that_comes_after_midnight_pauses_the_day_it_was_asked_o
 
 
 @pytest.mark.parametrize("status", [200, 401, 503])
-@in_virtual_time
 async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
     stage: Stage, status: int
 ) -> None:
@@ -88,31 +83,38 @@ async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
             assert paused(running)["unauthorized"] == (status == 401)
 
 
-@in_virtual_time
 async def test_a_quota_pause_survives_a_restart(stage: Stage) -> None:
     """A restart neither ends the pause nor begins its hour anew."""
     stage.api.answer = lambda seen: QUOTA
-    async with stage.run(operation("4173 4174")):
-        await stage.until("2026-11-18 10:05")
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 10:20")
+    await stage.live("2026-11-18 10:05", operation("4173 4174"))
+    async with stage.run(operation("4173 4174"), until="2026-11-18 10:20") as running:
         assert paused(running)["quota"] == 1
         await stage.until("2026-11-18 10:59")
         assert len(stage.api.seen) == 1
         await stage.until("2026-11-18 11:01")
         assert len(stage.api.seen) == 2
     await stage.until("2026-11-19 00:10")
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-19 00:10:10")
+    async with stage.run(operation("4173 4174"), until="2026-11-19 00:10:10") as running:
         assert len(stage.api.seen) == 3
 
 
-@in_virtual_time
+async def test_token_info_does_not_disturb_a_pause(stage: Stage) -> None:
+    """While paused token_info is not asked, so the hour has one attempt in all."""
+
+    def answer(seen: Seen) -> httpx.Response:
+        return QUOTA if seen.report == "skill_11" else ok({"token_limit": "1000"})
+
+    stage.api.answer = answer
+    async with stage.run(operation(token_info="true"), until="2026-11-18 14:30") as running:
+        assert paused(running)["quota"] == 1
+    assert [seen.report for seen in stage.api.seen].count("skill_11") == 5
+    assert len(stage.api.seen) <= 6
+
+
 async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     """From the interval doubling to an hour, for the whole operation."""
     stage.api.answer = lambda seen: WRONG_TOKEN
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 16:00")
+    async with stage.run(operation("4173 4174"), until="2026-11-18 16:00") as running:
         assert paused(running) == {"quota": 0, "unauthorized": 1}
         assert running.value(FAILURES, reason="unauthorized") == len(stage.api.seen)
     expected = [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
@@ -120,12 +122,10 @@ async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     assert all(gap >= least for gap, least in zip(gaps(stage.api.seen), expected, strict=True))
 
 
-@in_virtual_time
 async def test_a_changed_token_ends_the_backoff_not_the_spacing(stage: Stage) -> None:
     """A new token is used as soon as a query is due, and no sooner."""
     stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 10:36")
+    async with stage.run(operation("4173 4174"), until="2026-11-18 10:36") as running:
         assert len(stage.api.seen) == 4
         before = stage.api.seen[-1]
         stage.token_file().write_text("fresh", encoding="utf-8")
@@ -142,13 +142,11 @@ async def test_a_changed_token_ends_the_backoff_not_the_spacing(stage: Stage) ->
         assert min(gaps(stage.seen(skill)), default=300) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_a_token_file_that_is_gone(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is sent without a token: `unauthorized`, and back soon after the file is."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:01")
+    async with stage.run(until="2026-11-18 10:01") as running:
         stage.token_file().unlink()
         await stage.until("2026-11-18 12:00")
         assert len(stage.api.seen) == 1
@@ -167,11 +165,9 @@ async def test_a_token_file_that_is_gone(
     assert "canary" not in caplog.text
 
 
-@in_virtual_time
 async def test_a_token_file_that_is_gone_for_a_moment(stage: Stage) -> None:
     """A file that is back before the next slot is not even missed; nor is the spacing lost."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:04:55")
+    async with stage.run(until="2026-11-18 10:04:55") as running:
         stage.token_file().rename(stage.token_file().with_name("away"))
         await stage.until("2026-11-18 10:05:10")
         assert running.value("wolkvox_up") == 0

@@ -22,7 +22,7 @@ from tests.polling_support import (
     gaps,
     operation,
 )
-from tests.virtual import Exporter, in_virtual_time, ok, row
+from tests.virtual import Exporter, ok, row
 
 REQUESTS = "wolkvox_api_requests_total"
 
@@ -37,12 +37,10 @@ def lines_of(running: Exporter, text: str) -> list[str]:
     return [line for line in running.page.render().decode().splitlines() if text in line]
 
 
-@in_virtual_time
 async def test_nothing_changed(stage: Stage) -> None:
     """The same configuration again leaves slots, results and counters alone."""
     growing(stage)
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run(operation("4173 4174"), until="2026-11-18 10:06") as running:
         before = running.page.render()
         for _ in range(10):
             await stage.reload(running, operation("4173 4174"))
@@ -52,7 +50,6 @@ async def test_nothing_changed(stage: Stage) -> None:
     assert stage.clock_times("4173") == ["10:00:00", "10:05:00", "10:10:00"]
 
 
-@in_virtual_time
 async def test_other_operations_keep_everything(stage: Stage) -> None:
     """An added, changed or removed operation is no business of the others."""
     growing(stage)
@@ -72,12 +69,10 @@ async def test_other_operations_keep_everything(stage: Stage) -> None:
     assert stage.clock_times("5101") == ["10:02:00"]
 
 
-@in_virtual_time
 async def test_a_skill_is_removed_and_another_added(stage: Stage) -> None:
     """The removed one's series vanish at once, the added one is due at once, the rest stays."""
     growing(stage)
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 10:07")
+    async with stage.run(operation("4173 4174"), until="2026-11-18 10:07") as running:
         counted = running.value(OFFERED, skill_id="4173")
         requests = running.value(REQUESTS)
         await stage.reload(running, operation("4173 4175"))
@@ -92,13 +87,11 @@ async def test_a_skill_is_removed_and_another_added(stage: Stage) -> None:
     assert len(stage.seen("4174")) == 2
 
 
-@in_virtual_time
 async def test_a_reload_in_the_middle_of_a_request(state_directory: Path) -> None:
     """The request under way ends first; its answer is kept and nothing is asked twice."""
     stage = Stage(state_directory, seconds=20.0)
     growing(stage)
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:05:10")
+    async with stage.run(until="2026-11-18 10:05:10") as running:
         await stage.reload(running, operation("4173", stale_after="1h"))
         await stage.until("2026-11-18 10:05:30")
         assert running.value(INBOUND) == 120
@@ -107,11 +100,9 @@ async def test_a_reload_in_the_middle_of_a_request(state_directory: Path) -> Non
     assert stage.api.most_in_flight == 1
 
 
-@in_virtual_time
 async def test_a_changed_interval(stage: Stage) -> None:
     """Slots are counted from the last attempt, with the interval now in force."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:02")
+    async with stage.run(until="2026-11-18 10:02") as running:
         await stage.reload(running, operation(interval="15m"))
         await stage.until("2026-11-18 10:03")
         assert running.value(IN_FORCE) == 900
@@ -122,7 +113,6 @@ async def test_a_changed_interval(stage: Stage) -> None:
     assert stage.clock_times() == ["10:00:00", "10:15:00", "10:22:00"]
 
 
-@in_virtual_time
 async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
     """A reload every few seconds, each with a change, keeps the spacing."""
     stage = Stage(state_directory, seconds=3.0)
@@ -137,12 +127,10 @@ async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
     assert stage.api.most_in_flight == 1
 
 
-@in_virtual_time
 async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None:
     """Two names of one query never ask within one interval."""
     stage = Stage(state_directory, seconds=20.0)
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:05:10")
+    async with stage.run(until="2026-11-18 10:05:10") as running:
         await stage.reload(running, operation("4173", name="bank"))
         await stage.until("2026-11-18 10:16")
         assert running.value("wolkvox_up", operation="bank") == 1
@@ -151,7 +139,6 @@ async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None
     assert len(stage.api.seen) == 4
 
 
-@in_virtual_time
 async def test_a_renamed_skill(stage: Stage) -> None:
     """The series go on under the new name, the old ones are gone."""
     growing(stage)
@@ -164,12 +151,10 @@ async def test_a_renamed_skill(stage: Stage) -> None:
     assert len(stage.api.seen) == 2
 
 
-@in_virtual_time
 async def test_a_lower_ceiling_holds_at_once(stage: Stage) -> None:
     """The calls of the day so far count against the new ceiling."""
     stage.begin("2026-11-18 20:00")
-    async with stage.run() as running:
-        await stage.until("2026-11-18 21:01")
+    async with stage.run(until="2026-11-18 21:01") as running:
         await stage.reload(running, operation("4173", daily_requests=20))
         await stage.until("2026-11-18 23:59:59")
         assert running.value("wolkvox_daily_requests_limit") == 20
@@ -179,7 +164,6 @@ async def test_a_lower_ceiling_holds_at_once(stage: Stage) -> None:
     assert len(stage.api.seen) == used
 
 
-@in_virtual_time
 async def test_another_time_zone_changes_the_day_of_the_budget(stage: Stage) -> None:
     """With the zone the day changes: windows and the count of calls follow it."""
     stage.begin("2026-11-18 20:00")
@@ -196,11 +180,9 @@ async def test_another_time_zone_changes_the_day_of_the_budget(stage: Stage) -> 
     assert min(gaps(stage.api.seen)) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_a_configuration_that_cannot_be_used_changes_nothing(stage: Stage) -> None:
     """Whole or not at all: a client that cannot be made leaves the old one in force."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:02")
+    async with stage.run(until="2026-11-18 10:02") as running:
         broken = stage.configure(
             operation("4173", interval="15m"), operation("5101", name="two", port=2, token=1)
         )
@@ -213,13 +195,11 @@ async def test_a_configuration_that_cannot_be_used_changes_nothing(stage: Stage)
     assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
 
 
-@in_virtual_time
 async def test_operations_that_come_to_share_a_token(stage: Stage) -> None:
     """From then on they take turns and share one count, which holds what was used before."""
     one = operation("4173", name="one", daily_requests=900)
     two = operation("5101", name="two", port=2, token=1, daily_requests=900)
-    async with stage.run(one, two) as running:
-        await stage.until("2026-11-18 10:11")
+    async with stage.run(one, two, until="2026-11-18 10:11") as running:
         assert running.value(USED, operation="one") == 3
         shared = stage.configure(one, two, tokens=("canary-same", "canary-same"))
         await running.operations.apply(shared)
@@ -230,13 +210,11 @@ async def test_operations_that_come_to_share_a_token(stage: Stage) -> None:
         assert gaps(stage.seen(skill)) == pytest.approx([300.0] * 3, abs=2)
 
 
-@in_virtual_time
 async def test_an_operation_that_returns_within_its_request(state_directory: Path) -> None:
     """The request of before ends first, so that its answer is not forgotten again."""
     stage = Stage(state_directory, seconds=20.0)
     growing(stage)
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:05:05")
+    async with stage.run(until="2026-11-18 10:05:05") as running:
         await stage.reload(running, operation("5101", name="two", port=2))
         await stage.reload(running)
         await stage.until("2026-11-18 10:09")
@@ -252,18 +230,15 @@ async def test_an_operation_that_returns_within_its_request(state_directory: Pat
     [operation("4173", interval="15m"), operation("4173", name="bank")],
     ids=["interval", "name"],
 )
-@in_virtual_time
 async def test_a_stop_waits_for_no_request(state_directory: Path, changed: str) -> None:
     """After a reload too, a stop ends what is under way at once while the API hangs."""
     stage = Stage(state_directory, seconds=3600.0)
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:00:05")
+    async with stage.run(until="2026-11-18 10:00:05") as running:
         await stage.reload(running, changed)
         await stage.until("2026-11-18 10:00:10")
     assert asyncio.get_running_loop().time() < 11
 
 
-@in_virtual_time
 async def test_a_loop_that_waits_makes_room_at_once(stage: Stage) -> None:
     """A changed operation goes on without waiting for the sleep of the one before it."""
     async with stage.run(operation("4173")) as running:
@@ -274,7 +249,6 @@ async def test_a_loop_that_waits_makes_room_at_once(stage: Stage) -> None:
         assert stage.clock_times("4174") == ["10:01:07"]
 
 
-@in_virtual_time
 async def test_a_loop_that_cannot_begin_makes_room_at_once(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from tests.polling_support import INBOUND, NEARLY, OFFERED, Stage, gaps, moment, operation
-from tests.virtual import Seen, in_virtual_time, ok, row
+from tests.state_support import change
+from tests.virtual import Seen, ok, row
 
 AN_HOUR = timedelta(hours=1)
 
@@ -25,11 +26,9 @@ def growing(stage: Stage) -> None:
     stage.api.answer = answer
 
 
-@in_virtual_time
 async def test_a_clock_set_back_before_a_restart(stage: Stage) -> None:
     """An attempt recorded in the future delays the next one by one interval at most."""
-    async with stage.run():
-        await stage.until("2026-11-18 10:01")
+    await stage.live("2026-11-18 10:01")
     stage.world.shift = -AN_HOUR
     restarted = asyncio.get_running_loop().time()
     async with stage.run():
@@ -41,7 +40,6 @@ async def test_a_clock_set_back_before_a_restart(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("shift", [-AN_HOUR, AN_HOUR, timedelta(days=1), timedelta(days=-1)])
-@in_virtual_time
 async def test_a_clock_set_while_running(stage: Stage, shift: timedelta) -> None:
     """Slots are kept in real seconds: a clock that is set moves none of them."""
     async with stage.run(operation("4173 4174")) as running:
@@ -57,7 +55,6 @@ async def test_a_clock_set_while_running(stage: Stage, shift: timedelta) -> None
         assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_a_suspended_laptop_and_small_steps(stage: Stage) -> None:
     """Sleep in which only the wall clock goes on, and steps of seconds, bring nothing early."""
     growing(stage)
@@ -76,7 +73,6 @@ async def test_a_suspended_laptop_and_small_steps(stage: Stage) -> None:
     assert seen == sorted(seen, key=lambda value: value or 0)
 
 
-@in_virtual_time
 async def test_a_clock_set_ahead_before_a_restart(stage: Stage) -> None:
     """A day that never was ends one interval early, and no other."""
     async with stage.run():
@@ -89,7 +85,6 @@ async def test_a_clock_set_ahead_before_a_restart(stage: Stage) -> None:
     assert min(gaps(stage.api.seen[before:])) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_a_clock_set_back_over_midnight(stage: Stage) -> None:
     """A day that is lived through twice costs no early request and no counter that falls."""
     stage.begin("2026-11-18 23:50")
@@ -105,11 +100,21 @@ async def test_a_clock_set_back_over_midnight(stage: Stage) -> None:
     assert seen == sorted(seen, key=lambda value: value or 0)
 
 
-@in_virtual_time
+async def test_an_attempt_of_another_process_moves_the_slot(stage: Stage) -> None:
+    """The next request leaves one interval after it, not one more."""
+    async with stage.run(until="2026-11-18 10:10:00") as running:
+        asked = stage.world.now().timestamp()
+        change(running.storage, "UPDATE attempts SET at = ?", asked)
+        await stage.until("2026-11-18 10:30")
+        assert running.value("wolkvox_up") == 1
+    later = [seen.at for seen in stage.api.seen if seen.at > asked]
+    assert 300 - NEARLY <= later[0] - asked < 302
+    assert len(later) == 3
+
+
 async def test_restored_values_are_shown_at_once(stage: Stage) -> None:
     """A restart shows what is younger than stale_after, before anything was asked."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:01")
+    async with stage.run(until="2026-11-18 10:01") as running:
         before = running.page.render()
         assert running.operations.ready()
     stage.api.seconds = 30.0
@@ -124,17 +129,14 @@ async def test_restored_values_are_shown_at_once(stage: Stage) -> None:
     assert figures(after) == figures(before)
 
 
-@in_virtual_time
 async def test_restored_values_that_are_too_old_wait_for_a_success(stage: Stage) -> None:
     """Values older than stale_after come back with the first answer only, counters included."""
     growing(stage)
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run(until="2026-11-18 10:06") as running:
         assert running.value(OFFERED) == 10
     stage.api.seconds = 30.0
     await stage.until("2026-11-18 10:25")
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:25:10")
+    async with stage.run(until="2026-11-18 10:25:10") as running:
         assert running.value(INBOUND) is None
         assert running.value(OFFERED) is None
         assert running.value("wolkvox_up") is not None
@@ -143,25 +145,20 @@ async def test_restored_values_that_are_too_old_wait_for_a_success(stage: Stage)
         assert running.value(OFFERED) == 20
 
 
-@in_virtual_time
 async def test_failures_in_a_row_are_counted_over_a_restart(stage: Stage) -> None:
     """A restart does not make a failing query look well."""
     stage.api.answer = lambda seen: httpx.Response(500)
-    async with stage.run():
-        await stage.until("2026-11-18 10:06")
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:07")
+    await stage.live("2026-11-18 10:06")
+    async with stage.run(until="2026-11-18 10:07") as running:
         assert running.value("wolkvox_up") == 0
         assert running.value("wolkvox_consecutive_failures") == 2
 
 
-@in_virtual_time
 async def test_readiness_waits_for_every_query(state_directory: Path) -> None:
     """Ready is when each query has an ended attempt, failed ones included."""
     stage = Stage(state_directory, seconds=10.0)
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else httpx.Response(500)
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 10:00:15")
+    async with stage.run(operation("4173 4174"), until="2026-11-18 10:00:15") as running:
         assert not running.operations.ready()
         assert running.operations.healthy()
         await stage.until("2026-11-18 10:00:25")
@@ -173,16 +170,13 @@ def figures(page: bytes) -> list[str]:
     return [line for line in page.decode().splitlines() if line.startswith("wolkvox_skill_")]
 
 
-@in_virtual_time
 async def test_a_defect_elsewhere_ends_a_loop_that_waits(stage: Stage) -> None:
     """A loop that is cancelled while it waits, and was not told to end, does not go on; nobody
     who ends one waits for its next slot.
     """
-    async with stage.run():
-        await stage.until("2026-11-18 10:00:30")
+    await stage.live("2026-11-18 10:00:30")
     assert stage.world.now() == moment("2026-11-18 10:00:30")
-    async with stage.run():
-        await stage.until("2026-11-18 10:01")
+    async with stage.run(until="2026-11-18 10:01"):
         (loop,) = [one for one in asyncio.all_tasks() if one.get_name() == "poll acme"]
         loop.cancel()
         await asyncio.wait({loop})

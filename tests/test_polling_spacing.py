@@ -26,7 +26,7 @@ from tests.polling_support import (
     moment,
     operation,
 )
-from tests.virtual import Seen, VirtualWorld, configuration, exporter, in_virtual_time
+from tests.virtual import Seen, VirtualWorld, configuration, exporter
 
 DAY = timedelta(days=1)
 
@@ -51,7 +51,6 @@ def expected_windows(seen: Sequence[Seen], zone: ZoneInfo) -> list[tuple[str, st
 @pytest.mark.parametrize(
     "start", ["2026-04-04 12:00", pytest.param("2026-09-05 12:00", marks=pytest.mark.slow)]
 )
-@in_virtual_time
 async def test_two_days_over_a_clock_change(state_directory: Path, start: str) -> None:
     """Midnights that come twice or never leave spacing, windows and turns as they are."""
     stage = Stage(state_directory, start, SANTIAGO)
@@ -73,7 +72,6 @@ async def test_two_days_over_a_clock_change(state_directory: Path, start: str) -
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_three_days_against_the_simulator(state_directory: Path) -> None:
     """The look-alike of the API refuses nothing in three days and agrees on the figures."""
     start = moment("2026-04-03 12:00", SANTIAGO)
@@ -134,13 +132,11 @@ def assert_true_figures(
     assert yesterday == {truth["inbound"]["inbound"]}
 
 
-@in_virtual_time
 async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory: Path) -> None:
     """Eight skills of 50 s each lag behind their slots; afterwards there is no burst."""
     stage = Stage(state_directory, seconds=50.0)
     ids = " ".join(str(4170 + number) for number in range(8))
-    async with stage.run(operation(ids)) as running:
-        await stage.until("2026-11-18 11:00")
+    async with stage.run(operation(ids), until="2026-11-18 11:00") as running:
         assert stage.api.most_in_flight == 1
         assert gaps(stage.seen("4173"))[1:] == pytest.approx([400.0] * 7, abs=1)
         # Each is late by what eight answers take beyond the interval.
@@ -158,12 +154,10 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
         assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_spacing_is_what_the_server_sees(stage: Stage) -> None:
     """A slow connection before a quick one brings two requests no nearer to each other."""
     stage.api.connecting = cycle([20.0, 0.1, 5.0]).__next__
-    async with stage.run() as running:
-        await stage.until("2026-11-18 12:00:00")
+    async with stage.run(until="2026-11-18 12:00:00") as running:
         lag = running.value("wolkvox_poll_lag_seconds")
 
     assert min(gaps(stage.seen())) >= 300 - NEARLY
@@ -171,7 +165,6 @@ async def test_spacing_is_what_the_server_sees(stage: Stage) -> None:
     assert lag < 1
 
 
-@in_virtual_time
 async def test_a_skill_with_an_interval_of_its_own(stage: Stage) -> None:
     """A slower skill keeps its own interval and does not slow the others down."""
     async with stage.run(operation("[{id: 4173}, {id: 4190, interval: 15m}]")) as running:
@@ -182,7 +175,6 @@ async def test_a_skill_with_an_interval_of_its_own(stage: Stage) -> None:
     assert min(gaps(stage.seen("4190"))) >= 900 - NEARLY
 
 
-@in_virtual_time
 async def test_operations_with_one_token_take_turns(state_directory: Path) -> None:
     """Two operations with the same token never have two requests under way at once."""
     stage = Stage(state_directory, seconds=20.0)
@@ -199,13 +191,11 @@ async def test_operations_with_one_token_take_turns(state_directory: Path) -> No
         assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_operations_with_different_tokens_do_not_wait(state_directory: Path) -> None:
     """Each operation is polled on its own: a slow one holds up nobody else."""
     stage = Stage(state_directory, seconds=40.0)
     slow = operation("4173 4174 4175", name="one")
-    async with stage.run(slow, operation("5101", name="two", port=2, token=1)):
-        await stage.until("2026-11-18 10:01")
+    await stage.live("2026-11-18 10:01", slow, operation("5101", name="two", port=2, token=1))
     assert stage.clock_times() == ["10:00:00", "10:00:00", "10:00:40"]
 
 
@@ -232,7 +222,6 @@ NEAR = [
 
 @pytest.mark.usefixtures("rare_wakeups")
 @pytest.mark.parametrize(("zone", "at"), NEAR)
-@in_virtual_time
 async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
     state_directory: Path, zone: ZoneInfo, at: datetime
 ) -> None:
@@ -243,8 +232,7 @@ async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
     acme = operation(
         interval="10m", timezone=zone.key, poll_hours=f'"{HOURS}"', daily_requests=100
     )
-    async with stage.run(acme) as running:
-        await stage.until(f"{wall(last, zone)}")
+    async with stage.run(acme, until=f"{wall(last, zone)}") as running:
         assert running.samples(FAILURES, reason="internal")
         assert set(running.samples(FAILURES).values()) == {0}
     days = by_day(stage, last)
@@ -270,7 +258,6 @@ def by_day(stage: Stage, end: datetime) -> dict[date, list[Seen]]:
     return days
 
 
-@in_virtual_time
 async def test_a_repeated_hour_asks_for_no_earlier_time(state_directory: Path) -> None:
     """Madrid shows 02:00 to 03:00 twice: the second time the end asked for stands still."""
     madrid = ZoneInfo("Europe/Madrid")

@@ -26,7 +26,7 @@ from exporter.wolkvox.columns import ChannelFigures
 from exporter.wolkvox.report import read_report
 from tests.polling_support import Stage, operation
 from tests.tools_support import opened
-from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row, run_virtual
+from tests.virtual import Seen, no_rows, ok, refusal, row, run_virtual
 
 ENGLISH = Words("en")
 LISTED = {"4190": "Cobranza", "4191": "Ventas"}
@@ -60,7 +60,6 @@ def discovering(stage: Stage) -> Configuration:
     return stage.configure(operation("discover", interval="5m"))
 
 
-@in_virtual_time
 async def test_every_query_is_asked_once(stage: Stage) -> None:
     """Rows and no rows are both good; figures and strings stand in the table."""
     answers = {"4173": ok(row(), row("chat-web", 7, 6, asa="x")), "4180": no_rows()}
@@ -80,7 +79,6 @@ async def test_every_query_is_asked_once(stage: Stage) -> None:
         assert re.search(r"^acme 4180: ", text, re.MULTILINE)
 
 
-@in_virtual_time
 async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> None:
     """A second probe says how long to wait; an exporter waits too, and counts the request."""
     loaded = stage.configure(operation("4173", interval="5m"))
@@ -90,8 +88,7 @@ async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> N
     assert verdicts(again) == ["recent"]
     assert not good(again)
     assert again[0].verdict.wait == pytest.approx(239.5, abs=1)
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-18 10:04")
+    async with stage.start(loaded, until="2026-11-18 10:04") as running:
         assert len(stage.seen()) == 1
         await stage.until("2026-11-18 10:05:02")
         assert len(stage.seen()) == 2
@@ -101,13 +98,11 @@ async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> N
     assert len(stage.seen()) == 3
 
 
-@in_virtual_time
 async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) -> None:
     """What the exporter asked a moment ago is not asked again; what failed there is told."""
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else refusal("x", 500)
     loaded = stage.configure(operation("4173 4180", interval="5m"))
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-18 10:02")
+    async with stage.start(loaded, until="2026-11-18 10:02") as running:
         result = await probe(stage, loaded, beside=True)
         assert verdicts(result) == ["known", "recent"]
         assert not good(result)
@@ -119,7 +114,6 @@ async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) ->
         assert running.value("wolkvox_up", skill_id="4173") == 1
 
 
-@in_virtual_time
 async def test_a_failure_says_what_to_do(stage: Stage) -> None:
     """Each reason has its verdict and advice; the exit is not good."""
     loaded = stage.configure(operation("4173", interval="5m"))
@@ -176,7 +170,6 @@ def test_no_connection(state_directory: Path) -> None:
         run_virtual(unconnected(cause, verdict))
 
 
-@in_virtual_time
 async def test_a_refused_token_is_not_tried_again_and_again(stage: Stage) -> None:
     """The pause holds for probes too; another token ends the pause, not the spacing."""
     stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
@@ -193,7 +186,6 @@ async def test_a_refused_token_is_not_tried_again_and_again(stage: Stage) -> Non
         assert await session.state.write(lambda db: db.load_fact(session.row, "pause")) is None
 
 
-@in_virtual_time
 async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:
     """The hourly attempt of a pause may be the probe's; the exporter then waits its hour."""
     stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
@@ -207,12 +199,10 @@ async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:
     stage.api.answer = lambda seen: refusal("broken", 500)
     assert verdicts(await probe(stage, loaded)) == ["http", "held.quota"]
     assert len(stage.seen()) == 2
-    async with stage.start(loaded):
-        await stage.until("2026-11-18 11:30")
+    async with stage.start(loaded, until="2026-11-18 11:30"):
         assert len(stage.seen()) == 2
 
 
-@in_virtual_time
 async def test_a_token_file_that_is_gone(stage: Stage) -> None:
     """Nothing is sent; the verdict names the file."""
     loaded = stage.configure(operation("4173"))
@@ -223,7 +213,6 @@ async def test_a_token_file_that_is_gone(stage: Stage) -> None:
     assert not stage.seen()
 
 
-@in_virtual_time
 async def test_discovered_skills(stage: Stage) -> None:
     """Without known skills they are asked for first; later those of the state are taken."""
     loaded = discovering(stage)
@@ -240,7 +229,6 @@ async def test_discovered_skills(stage: Stage) -> None:
     assert len(stage.seen(report="skills")) == 1
 
 
-@in_virtual_time
 async def test_an_operation_without_skills(stage: Stage) -> None:
     """It is said once for the operation instead of a query."""
     stage.api.answer = lambda seen: no_rows()
@@ -252,19 +240,16 @@ async def test_an_operation_without_skills(stage: Stage) -> None:
     assert verdicts(await probe(stage, loaded)) == ["unauthorized"]
 
 
-@in_virtual_time
 async def test_a_turn_that_comes_after_the_hours_is_not_taken(state_directory: Path) -> None:
     """A probe that waited for the token until polling closed sends nothing."""
     stage = Stage(state_directory, "2026-11-18 21:59:30", seconds=40.0)
     hours = '"Mo-Su 06:00-22:00"'
-    async with stage.run(operation(poll_hours=hours)):
-        await stage.until("2026-11-18 21:59:40")
+    async with stage.run(operation(poll_hours=hours), until="2026-11-18 21:59:40"):
         loaded = stage.configure(operation("4174", poll_hours=hours))
         assert verdicts(await probe(stage, loaded, beside=True)) == ["hours"]
     assert stage.clock_times() == ["21:59:30"]
 
 
-@in_virtual_time
 async def test_a_quota_refused_over_midnight_is_that_of_the_day_before(
     state_directory: Path,
 ) -> None:
@@ -280,7 +265,6 @@ async def test_a_quota_refused_over_midnight_is_that_of_the_day_before(
     assert verdicts(await probe(stage, stage.configure(operation("4176")))) == ["held.quota"]
 
 
-@in_virtual_time
 async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
     """After midnight a probe waits for a running exporter, and never spoils the closing."""
     loaded = stage.configure(operation("4173", interval="5m"))
@@ -292,14 +276,12 @@ async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
     alone = await probe(stage, loaded)
     assert verdicts(alone) == ["fine"]
     assert stage.windows()[-1][0] == "20261119000000"
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-19 00:10")
+    async with stage.start(loaded, until="2026-11-19 00:10") as running:
         assert stage.windows()[-1] == ("20261118000000", "20261118235959")
         inbound = "wolkvox_skill_inbound_interactions"
         assert running.value(inbound, window="yesterday") == 100
 
 
-@in_virtual_time
 async def test_tokens_side_by_side(stage: Stage) -> None:
     """One token has one request at a time, different tokens do not wait for each other."""
     loaded = stage.configure(
@@ -315,7 +297,6 @@ async def test_tokens_side_by_side(stage: Stage) -> None:
     assert starts["3"] > starts["2"]
 
 
-@in_virtual_time
 async def test_a_state_that_goes_away(stage: Stage) -> None:
     """It is one expected error, however many tokens are asked side by side."""
 
@@ -330,7 +311,6 @@ async def test_a_state_that_goes_away(stage: Stage) -> None:
         await probe(stage, stage.configure(operation("1 2 3"), others))
 
 
-@in_virtual_time
 async def test_pause_between_calls_of_a_real_server(stage: Stage) -> None:
     """Away from loopback a second lies between two calls."""
     text = operation("1 2").replace("http://127.0.0.1:1/", "https://wv0013.wolkvox.com/")
@@ -343,7 +323,6 @@ HOSTILE = "x\x1b[2J\n[red]\u202e{name}"
 CANARY = "7b" + "feedc0de" * 6
 
 
-@in_virtual_time
 async def test_hostile_answers(stage: Stage) -> None:
     """Neither escapes nor markup reach the terminal; the token is in nothing that is made."""
     cells: dict[str, Any] = {
@@ -376,7 +355,6 @@ async def test_hostile_answers(stage: Stage) -> None:
     assert holding == ["token0"]
 
 
-@in_virtual_time
 async def test_the_json_shape(stage: Stage) -> None:
     """What scripts may rely on."""
     shares = {10: "40.30", 20: "65.67", 30: "80.60"}  # 27, 44 and 54 of 67
@@ -505,7 +483,6 @@ def replay(path: Path) -> list[tuple[int, str | None, bytes]]:
     ]
 
 
-@in_virtual_time
 async def test_a_recording_is_replayed(state_directory: Path) -> None:
     """What was recorded gives the same rows and the same failures again."""
     odd = row("inbound", asa="1:2", service_level_20seg="65,67 %")
@@ -525,7 +502,6 @@ async def test_a_recording_is_replayed(state_directory: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@in_virtual_time
 async def test_no_names_and_no_token(state_directory: Path) -> None:
     """Names of operation, server, skills and whatever else names people become numbers."""
     telling = {
@@ -577,7 +553,6 @@ def test_bytes_stay_as_they_are(state_directory: Path) -> None:
         run_virtual(recorded(state_directory / str(number), body))
 
 
-@in_virtual_time
 async def test_a_query_without_an_answer(state_directory: Path) -> None:
     """It stands in the recording with its reason, and is not replayed."""
     lost = httpx.ReadError("reset")

@@ -20,7 +20,7 @@ from tests.e2e_support import TOKEN, Launch, operation, write_config
 from tests.polling_support import Stage
 from tests.polling_support import operation as scripted
 from tests.tools_support import opened
-from tests.virtual import in_virtual_time, no_rows, ok, refusal
+from tests.virtual import no_rows, ok, refusal
 
 HOSTILE = (
     'say "hola"',
@@ -91,7 +91,6 @@ async def listing(stage: Stage, skills: str = "discover") -> Listing | Verdict:
         return await list_skills(sessions["acme"])
 
 
-@in_virtual_time
 async def test_asked_once_an_interval(state_directory: Path) -> None:
     """Within the interval the same list is shown again, with its age, at no call."""
     stage = Stage(state_directory)
@@ -110,15 +109,13 @@ async def test_asked_once_an_interval(state_directory: Path) -> None:
     assert len(stage.seen(report="skills")) == 2
 
 
-@in_virtual_time
 async def test_what_the_exporter_asked(state_directory: Path) -> None:
     """Within the interval of an exporter's own discovery its list is shown, with its age."""
     stage = Stage(state_directory)
     stage.api.answer = lambda seen: (
         ok(*rows("Ventas")) if seen.report == "skills" else no_rows()
     )
-    async with stage.run(scripted("discover", interval="5m")):
-        await stage.until("2026-11-18 10:01")
+    async with stage.run(scripted("discover", interval="5m"), until="2026-11-18 10:01"):
         found = await listing(stage)
     assert isinstance(found, Listing)
     assert found.skills == (Skill("4173", "Ventas", ""),)
@@ -126,7 +123,6 @@ async def test_what_the_exporter_asked(state_directory: Path) -> None:
     assert len(stage.seen(report="skills")) == 1
 
 
-@in_virtual_time
 async def test_an_empty_list_changes_nothing(state_directory: Path) -> None:
     """An operation does not lose its skills by an answer without any."""
     stage = Stage(state_directory)
@@ -139,7 +135,6 @@ async def test_an_empty_list_changes_nothing(state_directory: Path) -> None:
         assert [skill.id for skill in await sessions["acme"].known_skills()] == ["4173"]
 
 
-@in_virtual_time
 async def test_nothing_was_listed_before(state_directory: Path) -> None:
     """A failure comes back as it is; there is no list to show until the next slot."""
     stage, messages = Stage(state_directory), ["SIMULTANEOUS", "VALIDATE TOKEN"]
