@@ -33,8 +33,9 @@ IN_FORCE = "wolkvox_poll_interval_seconds"
 
 
 def moment(text: str, zone: ZoneInfo = BOGOTA) -> datetime:
-    """A local wall-clock time, such as `2026-11-18 10:00`, as an aware moment."""
-    return datetime.fromisoformat(text).replace(tzinfo=zone)
+    """A local wall-clock time as an aware moment; `10:00` alone is that of 2026-11-18."""
+    day = "" if "-" in text else "2026-11-18 "
+    return datetime.fromisoformat(day + text).replace(tzinfo=zone)
 
 
 def operation(

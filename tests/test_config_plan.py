@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,15 +53,6 @@ def test_what_is_stretched_fits_and_is_no_longer_than_needed(
         assert shorter + fixed > ceiling
 
 
-def test_everything_that_calls_is_counted() -> None:
-    """token_info counts 24, discovery 1; slower skills count less."""
-    listed = written(skills="[{id: 1}, {id: 2, interval: 15m}]", token_info="true")
-    found = own("other", skills="discover", token_info="true")
-    first, second = plan(make(listed, found), NOW)
-    assert first.calls == 288 + 96 + 24
-    assert second.calls == 24 + 1
-
-
 def test_poll_hours_count_the_busiest_day_and_the_closing_call() -> None:
     """Ten hours on the longest day are 120 calls, and one closes the day."""
     hours = "'Mo-Fr 08:00-18:00; Sa 08:00-12:00'"
@@ -99,20 +89,6 @@ def test_days_of_clock_changes_are_measured_in_real_time() -> None:
         now = datetime.fromisoformat(f"{week} 12:00").replace(tzinfo=ZoneInfo(zone))
         [token] = plan(make(written(poll_hours="24/7", timezone=zone)), now)
         assert token.calls == calls, (week, zone)
-
-
-def test_operations_with_one_token_share_one_day() -> None:
-    """Their calls are added up against the one ceiling."""
-    made = make(
-        written(daily_requests=500),
-        own("other", daily_requests=100),
-        written("twin", daily_requests=500),
-    )
-    together, alone = plan(made, NOW)
-    assert [one.operation.name for one in together.operations] == ["acme", "twin"]
-    assert together.calls == 576
-    assert together.stretched == pytest.approx(2 * DAY / 500)
-    assert (alone.calls, alone.stretched) == (288, 864)
 
 
 def test_the_plan_is_a_readable_table() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.config.hours import OpenHours
 from exporter.wolkvox.windows import day_start
-from tests.days_support import BEGIN, END, HALF_HOUR, Change, days_of, wall, zones
+from tests.days_support import HALF_HOUR, Change, days_of, wall, zones
 from tests.polling_support import SANTIAGO, moment
 
 A_DAY = timedelta(days=1)
@@ -105,20 +105,6 @@ def test_a_span_is_the_sum_of_its_parts(
     assert hours.open_seconds(first, last) == pytest.approx(parts, abs=1e-5)
     assert hours.open_seconds(last, first) == 0
     assert 0 <= parts <= (last - first).total_seconds() + 1e-5
-
-
-@given(
-    zone=st.sampled_from(list(zones())),
-    now=st.datetimes(BEGIN.replace(tzinfo=None), END.replace(tzinfo=None)),
-    expression=st.sampled_from(list(CLOCKS)[:4]),
-)
-def test_after_the_wait_it_is_open(zone: ZoneInfo, now: datetime, expression: str) -> None:
-    """At any moment in any zone: where it is closed it opens after the wait."""
-    moment, hours = now.replace(tzinfo=UTC), OpenHours(expression, zone)
-    opens = moment + timedelta(seconds=hours.wait(moment))
-    assert opens - moment < A_DAY
-    assert open_at(expression, opens, zone)
-    assert hours.state(opens.timestamp())[0]
 
 
 def test_the_next_change_may_be_far() -> None:

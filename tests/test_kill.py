@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e_api import Asked, Reply, Serve, found, row
+from tests.e2e_api import Api, Asked, Reply, Serve
 from tests.e2e_support import TOKEN, Launch, Life, operation, wait_for, write_config
 from tests.kill_support import COUNTERS, Growing, Highest, die_in, intact
 
@@ -29,10 +29,9 @@ def start(launch: Launch, state_directory: Path) -> Callable[[Path], Life]:
 
 
 def test_fifteen_kills_cost_one_request_per_query(
-    start: Start, tmp_path: Path, serve_api: Serve
+    start: Start, tmp_path: Path, api: Api
 ) -> None:
     """A crash loop of fifteen lives asks each query once, whatever it died of."""
-    api = serve_api(lambda asked: found(row()))
     config = write_config(
         tmp_path,
         operation(api.url("acme"), "4173", "4180", "all", name="acme", interval="1h"),
@@ -111,10 +110,9 @@ def test_kills_at_random_moments(
 
 
 def test_first_scrape_after_a_restart_is_whole(
-    launch: Launch, tmp_path: Path, serve_api: Serve
+    launch: Launch, tmp_path: Path, api: Api
 ) -> None:
     """However slow the disk is to read, no scrape finds the counters gone for a moment."""
-    api = serve_api(lambda asked: found(row()))
     config = write_config(tmp_path, operation(api.url(), stale_after="1m"))
     life = launch.serve(config)
     wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")

@@ -33,7 +33,7 @@ async def test_an_empty_answer_is_doubted_once(stage: Stage) -> None:
     rows = ok(row(inbound=35))
     stage.api.answer = in_turn(stage, rows, no_rows(), rows, no_rows(), no_rows())
     for minute, inbound in ((1, 35), (6, 35), (11, 35), (16, 35), (21, 0)):
-        async with stage.run(until=f"2026-11-18 10:{minute:02}") as running:
+        async with stage.run(until=f"10:{minute:02}") as running:
             assert running.value("wolkvox_up") == 1
             assert running.value(INBOUND) == inbound
             shown = {*running.samples(LEVEL, threshold_seconds="20").values()}
@@ -42,7 +42,7 @@ async def test_an_empty_answer_is_doubted_once(stage: Stage) -> None:
 
 async def test_a_new_day_without_rows_is_not_doubted(stage: Stage) -> None:
     """Nothing has happened yet just after midnight: known pairs show 0 at once."""
-    stage.begin("2026-11-18 23:58")
+    stage.begin("23:58")
     stage.api.answer = in_turn(stage, ok(row(inbound=35)), ok(row(inbound=36)), no_rows())
     async with stage.run(until="2026-11-19 00:09") as running:
         assert running.value(INBOUND, window="today") == 0
@@ -51,7 +51,7 @@ async def test_a_new_day_without_rows_is_not_doubted(stage: Stage) -> None:
 
 async def test_an_empty_closing_answer_is_doubted_too(stage: Stage) -> None:
     """The day had rows: it is asked for once more before the empty answer is believed."""
-    stage.begin("2026-11-18 23:58")
+    stage.begin("23:58")
     stage.api.answer = in_turn(stage, ok(row()), no_rows(), ok(row(inbound=140)))
     async with stage.run(until="2026-11-19 00:09") as running:
         assert running.value(INBOUND, window="yesterday") == 140
@@ -62,7 +62,7 @@ async def test_a_known_pair_that_is_missing_counts_0(stage: Stage) -> None:
     """A channel of the last days that an answer lacks has counts of 0 and nothing else."""
     both = ok(row("inbound"), row("chat-web"))
     stage.api.answer = in_turn(stage, both, ok(row("inbound")))
-    async with stage.run(until="2026-11-18 10:06") as running:
+    async with stage.run(until="10:06") as running:
         pair = {"type_interaction": "chat-web", "window": "today"}
         for name in ("inbound", "answered", "abandoned"):
             assert running.value(f"wolkvox_skill_{name}_interactions", **pair) == 0
@@ -74,10 +74,10 @@ async def test_a_known_pair_that_is_missing_counts_0(stage: Stage) -> None:
 async def test_late_and_expired(stage: Stage) -> None:
     """Failures keep the values until stale_after; then they vanish, and `up` stays."""
     stage.api.answer = in_turn(stage, ok(row(inbound=100)), refusal("oops", 500))
-    async with stage.run(operation(stale_after="20m"), until="2026-11-18 10:20:00") as running:
+    async with stage.run(operation(stale_after="20m"), until="10:20:00") as running:
         assert running.value(INBOUND) == 100
         assert running.value("wolkvox_up") == 0
-        await stage.until("2026-11-18 10:20:01")
+        await stage.until("10:20:01")
         assert data_series(running) == set()
         assert running.value("wolkvox_up") == 0
         assert running.value("wolkvox_consecutive_failures") == 4
@@ -85,7 +85,7 @@ async def test_late_and_expired(stage: Stage) -> None:
             stage.api.seen[0].at + 0.5, abs=0.1
         )
         stage.api.answer = lambda seen: ok(row(inbound=170))
-        await stage.until("2026-11-18 10:26")
+        await stage.until("10:26")
         # Back at once with what happened meanwhile: no burst for a rate to see.
         assert running.value(INBOUND) == 170
         assert running.value(OFFERED) == 70
@@ -93,11 +93,11 @@ async def test_late_and_expired(stage: Stage) -> None:
 
 async def test_values_live_three_intervals_in_force(stage: Stage) -> None:
     """Where the budget stretches the interval, values do not expire between two polls."""
-    stage.begin("2026-11-18 00:00")
+    stage.begin("00:00")
     stretched = operation("4173 4174 4175", daily_requests=72)  # every 3,600 s
     async with stage.run(stretched) as running:
         for minute in range(50, 180, 10):
-            await stage.until(f"2026-11-18 {minute // 60:02}:{minute % 60:02}")
+            await stage.until(f"{minute // 60:02}:{minute % 60:02}")
             for skill in ("4173", "4174", "4175"):
                 assert running.value(INBOUND, skill_id=skill) == 100
 
@@ -108,7 +108,7 @@ async def test_a_field_that_cannot_be_read(
     """It costs its own sample, is counted at every poll and said once."""
     caplog.set_level(logging.INFO, logger="exporter")
     stage.api.answer = lambda seen: ok(row(asa="soon", service_level_20seg="65,67 %"))
-    async with stage.run(until="2026-11-18 10:11") as running:
+    async with stage.run(until="10:11") as running:
         assert running.value("wolkvox_up") == 1
         assert running.value(INBOUND) == 100
         assert running.samples("wolkvox_skill_asa_seconds") == {}

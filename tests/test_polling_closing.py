@@ -18,7 +18,7 @@ WHOLE_18TH = ("20261118000000", "20261118235959")
 
 async def test_the_first_slot_after_midnight_closes_the_day(stage: Stage) -> None:
     """It asks for the whole finished day at no extra call; the next slot begins the new day."""
-    stage.begin("2026-11-18 23:53")
+    stage.begin("23:53")
     await stage.live("2026-11-19 00:14")
     assert stage.windows() == [
         ("20261118000000", "20261118235300"),
@@ -37,7 +37,7 @@ async def test_a_failed_closing_poll_is_tried_three_times(
     """It is tried again at the next slots, three in all, and a defect of the exporter too:
     then the new day comes, and the log says once what is lost.
     """
-    stage.begin("2026-11-18 23:58")
+    stage.begin("23:58")
 
     def answer(seen: Seen) -> httpx.Response:
         if defect and seen.window == WHOLE_18TH:
@@ -63,8 +63,8 @@ async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None
     """
     stage.begin("2026-11-14 00:01")
     await stage.live("2026-11-14 00:02")
-    await stage.until("2026-11-18 09:00")
-    await stage.live("2026-11-18 09:06")
+    await stage.until("09:00")
+    await stage.live("09:06")
     assert stage.windows() == [
         ("20261114000000", "20261114000100"),
         WHOLE_17TH,
@@ -74,8 +74,8 @@ async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None
 
 async def test_tries_of_a_closing_poll_are_counted_over_restarts(stage: Stage) -> None:
     """A crash loop cannot ask for the finished day more than three times."""
-    stage.begin("2026-11-18 23:58")
-    await stage.live("2026-11-18 23:59")
+    stage.begin("23:58")
+    await stage.live("23:59")
     stage.api.answer = lambda seen: refusal("oops", 500)
     for minute in range(3, 25, 2):
         await stage.live(f"2026-11-19 00:{minute:02}")
@@ -86,7 +86,7 @@ async def test_tries_of_a_closing_poll_are_counted_over_restarts(stage: Stage) -
 
 async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
     """Connections never made are no tries: the first request that is made closes the day."""
-    stage.begin("2026-11-18 23:53")
+    stage.begin("23:53")
     down = True
 
     def answer(seen: Seen) -> httpx.Response:
@@ -108,14 +108,14 @@ async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
 @pytest.mark.usefixtures("rare_wakeups")
 async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
     """`today` ends at midnight; `yesterday` lives from its closing poll to the next one."""
-    stage.begin("2026-11-18 23:58")
+    stage.begin("23:58")
 
     def answer(seen: Seen) -> httpx.Response:
         counts = {WHOLE_18TH[1]: 500, "20261118235800": 490}
         return ok(row(inbound=counts.get(seen.window[1], 7), answered=7))
 
     stage.api.answer = answer
-    async with stage.run(until="2026-11-18 23:59:59.9") as running:
+    async with stage.run(until="23:59:59.9") as running:
         assert windows_of(running) == {"today": 490}
         assert running.value(OFFERED) == 0
         await stage.until("2026-11-19 00:00:00")
@@ -177,13 +177,13 @@ async def until_utc(stage: Stage, text: str, minutes: int = 0) -> None:
 
 async def test_a_turn_that_comes_after_midnight_closes_the_day(stage: Stage) -> None:
     """A request that waits for its token's turn over midnight asks for the finished day too."""
-    stage.begin("2026-11-18 23:54:30")
+    stage.begin("23:54:30")
     loaded = stage.configure(
         operation("4173", name="one"),
         operation("5101", name="two", port=2, token=1),
         tokens=("canary-same", "canary-same"),
     )
-    async with stage.start(loaded, until="2026-11-18 23:59"):
+    async with stage.start(loaded, until="23:59"):
         stage.api.seconds = 50.0
         await stage.until("2026-11-19 00:20")
     # The second one was due before midnight, and its turn came after it.

@@ -27,13 +27,13 @@ async def test_a_used_up_quota_pauses_until_the_next_day(
 ) -> None:
     """One attempt an hour for the whole operation until the day ends in its zone."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage.begin("2026-11-18 19:10")
-    async with stage.run(operation("4173 4174 4175"), until="2026-11-18 19:12") as running:
+    stage.begin("19:10")
+    async with stage.run(operation("4173 4174 4175"), until="19:12") as running:
         assert paused(running) == {"quota": 0, "unauthorized": 0}
         stage.api.answer = lambda seen: QUOTA
-        await stage.until("2026-11-18 19:16")
+        await stage.until("19:16")
         assert paused(running) == {"quota": 1, "unauthorized": 0}
-        await stage.until("2026-11-18 23:59:59")
+        await stage.until("23:59:59")
         hourly = stage.seen()[3:]
         assert len(hourly) == 5
         assert gaps(hourly) == pytest.approx([3600.0] * 4, abs=20)
@@ -70,10 +70,10 @@ async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
     """Another failure is the hour's attempt too; only an answer ends the pause early."""
     stage.api.answer = lambda seen: QUOTA
     async with stage.run(operation("4173 4174 4175", token_info="true")) as running:
-        await stage.until("2026-11-18 10:30")
+        await stage.until("10:30")
         assert len(stage.seen()) == 1
         stage.api.answer = lambda seen: ok(row()) if status == 200 else httpx.Response(status)
-        await stage.until("2026-11-18 11:00:30")
+        await stage.until("11:00:30")
         if status == 200:
             assert len(stage.seen()) == 4
             assert sum(paused(running).values()) == 0
@@ -86,12 +86,12 @@ async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
 async def test_a_quota_pause_survives_a_restart(stage: Stage) -> None:
     """A restart neither ends the pause nor begins its hour anew."""
     stage.api.answer = lambda seen: QUOTA
-    await stage.live("2026-11-18 10:05", operation("4173 4174"))
-    async with stage.run(operation("4173 4174"), until="2026-11-18 10:20") as running:
+    await stage.live("10:05", operation("4173 4174"))
+    async with stage.run(operation("4173 4174"), until="10:20") as running:
         assert paused(running)["quota"] == 1
-        await stage.until("2026-11-18 10:59")
+        await stage.until("10:59")
         assert len(stage.api.seen) == 1
-        await stage.until("2026-11-18 11:01")
+        await stage.until("11:01")
         assert len(stage.api.seen) == 2
     await stage.until("2026-11-19 00:10")
     async with stage.run(operation("4173 4174"), until="2026-11-19 00:10:10") as running:
@@ -105,7 +105,7 @@ async def test_token_info_does_not_disturb_a_pause(stage: Stage) -> None:
         return QUOTA if seen.report == "skill_11" else ok({"token_limit": "1000"})
 
     stage.api.answer = answer
-    async with stage.run(operation(token_info="true"), until="2026-11-18 14:30") as running:
+    async with stage.run(operation(token_info="true"), until="14:30") as running:
         assert paused(running)["quota"] == 1
     assert [seen.report for seen in stage.api.seen].count("skill_11") == 5
     assert len(stage.api.seen) <= 6
@@ -114,7 +114,7 @@ async def test_token_info_does_not_disturb_a_pause(stage: Stage) -> None:
 async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     """From the interval doubling to an hour, for the whole operation."""
     stage.api.answer = lambda seen: WRONG_TOKEN
-    async with stage.run(operation("4173 4174"), until="2026-11-18 16:00") as running:
+    async with stage.run(operation("4173 4174"), until="16:00") as running:
         assert paused(running) == {"quota": 0, "unauthorized": 1}
         assert running.value(FAILURES, reason="unauthorized") == len(stage.api.seen)
     expected = [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
@@ -125,17 +125,17 @@ async def test_a_wrong_token_backs_off(stage: Stage) -> None:
 async def test_a_changed_token_ends_the_backoff_not_the_spacing(stage: Stage) -> None:
     """A new token is used as soon as a query is due, and no sooner."""
     stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
-    async with stage.run(operation("4173 4174"), until="2026-11-18 10:36") as running:
+    async with stage.run(operation("4173 4174"), until="10:36") as running:
         assert len(stage.api.seen) == 4
         before = stage.api.seen[-1]
         stage.token_file().write_text("fresh", encoding="utf-8")
-        await stage.until("2026-11-18 10:37")
+        await stage.until("10:37")
         # The other query is due since long; this one waits for its slot.
         other = [seen for seen in stage.api.seen[4:] if seen.skill != before.skill]
         assert len(other) == 1
         assert len(stage.api.seen) == 5
         assert paused(running) == {"quota": 0, "unauthorized": 0}
-        await stage.until("2026-11-18 10:45")
+        await stage.until("10:45")
         assert {seen.token for seen in stage.api.seen[4:]} == {"fresh"}
         assert running.value("wolkvox_up", skill_id="4173") == 1
     for skill in ("4173", "4174"):
@@ -146,9 +146,9 @@ async def test_a_token_file_that_is_gone(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is sent without a token: `unauthorized`, and back soon after the file is."""
-    async with stage.run(until="2026-11-18 10:01") as running:
+    async with stage.run(until="10:01") as running:
         stage.token_file().unlink()
-        await stage.until("2026-11-18 12:00")
+        await stage.until("12:00")
         assert len(stage.api.seen) == 1
         assert running.value(USED) == 1
         assert paused(running) == {"quota": 0, "unauthorized": 1}
@@ -158,7 +158,7 @@ async def test_a_token_file_that_is_gone(
         assert failures is not None
         assert failures >= 1
         stage.token_file().write_text("canary", encoding="utf-8")
-        await stage.until("2026-11-18 12:01")
+        await stage.until("12:01")
         assert len(stage.api.seen) == 2
         assert running.value("wolkvox_up") == 1
         assert paused(running) == {"quota": 0, "unauthorized": 0}
@@ -167,12 +167,12 @@ async def test_a_token_file_that_is_gone(
 
 async def test_a_token_file_that_is_gone_for_a_moment(stage: Stage) -> None:
     """A file that is back before the next slot is not even missed; nor is the spacing lost."""
-    async with stage.run(until="2026-11-18 10:04:55") as running:
+    async with stage.run(until="10:04:55") as running:
         stage.token_file().rename(stage.token_file().with_name("away"))
-        await stage.until("2026-11-18 10:05:10")
+        await stage.until("10:05:10")
         assert running.value("wolkvox_up") == 0
         stage.token_file().with_name("away").rename(stage.token_file())
-        await stage.until("2026-11-18 10:05:30")
+        await stage.until("10:05:30")
         assert running.value("wolkvox_up") == 1
     assert len(stage.api.seen) == 2
     assert min(gaps(stage.api.seen)) >= 300 - NEARLY

@@ -28,7 +28,7 @@ def growing(stage: Stage) -> None:
 
 async def test_a_clock_set_back_before_a_restart(stage: Stage) -> None:
     """An attempt recorded in the future delays the next one by one interval at most."""
-    await stage.live("2026-11-18 10:01")
+    await stage.live("10:01")
     stage.world.shift = -AN_HOUR
     restarted = asyncio.get_running_loop().time()
     async with stage.run():
@@ -87,7 +87,7 @@ async def test_a_clock_set_ahead_before_a_restart(stage: Stage) -> None:
 
 async def test_a_clock_set_back_over_midnight(stage: Stage) -> None:
     """A day that is lived through twice costs no early request and no counter that falls."""
-    stage.begin("2026-11-18 23:50")
+    stage.begin("23:50")
     growing(stage)
     seen = []
     async with stage.run(operation(stale_after="1h")) as running:
@@ -102,10 +102,10 @@ async def test_a_clock_set_back_over_midnight(stage: Stage) -> None:
 
 async def test_an_attempt_of_another_process_moves_the_slot(stage: Stage) -> None:
     """The next request leaves one interval after it, not one more."""
-    async with stage.run(until="2026-11-18 10:10:00") as running:
+    async with stage.run(until="10:10:00") as running:
         asked = stage.world.now().timestamp()
         change(running.storage, "UPDATE attempts SET at = ?", asked)
-        await stage.until("2026-11-18 10:30")
+        await stage.until("10:30")
         assert running.value("wolkvox_up") == 1
     later = [seen.at for seen in stage.api.seen if seen.at > asked]
     assert 300 - NEARLY <= later[0] - asked < 302
@@ -114,13 +114,13 @@ async def test_an_attempt_of_another_process_moves_the_slot(stage: Stage) -> Non
 
 async def test_restored_values_are_shown_at_once(stage: Stage) -> None:
     """A restart shows what is younger than stale_after, before anything was asked."""
-    async with stage.run(until="2026-11-18 10:01") as running:
+    async with stage.run(until="10:01") as running:
         before = running.page.render()
         assert running.operations.ready()
     stage.api.seconds = 30.0
     async with stage.run() as running:
         await asyncio.sleep(0)
-        await stage.until("2026-11-18 10:01:01")
+        await stage.until("10:01:01")
         assert len(stage.api.seen) == 1
         assert running.value(INBOUND) == 100
         assert running.value("wolkvox_up") == 1
@@ -132,15 +132,15 @@ async def test_restored_values_are_shown_at_once(stage: Stage) -> None:
 async def test_restored_values_that_are_too_old_wait_for_a_success(stage: Stage) -> None:
     """Values older than stale_after come back with the first answer only, counters included."""
     growing(stage)
-    async with stage.run(until="2026-11-18 10:06") as running:
+    async with stage.run(until="10:06") as running:
         assert running.value(OFFERED) == 10
     stage.api.seconds = 30.0
-    await stage.until("2026-11-18 10:25")
-    async with stage.run(until="2026-11-18 10:25:10") as running:
+    await stage.until("10:25")
+    async with stage.run(until="10:25:10") as running:
         assert running.value(INBOUND) is None
         assert running.value(OFFERED) is None
         assert running.value("wolkvox_up") is not None
-        await stage.until("2026-11-18 10:26")
+        await stage.until("10:26")
         assert running.value(INBOUND) == 130
         assert running.value(OFFERED) == 20
 
@@ -148,8 +148,8 @@ async def test_restored_values_that_are_too_old_wait_for_a_success(stage: Stage)
 async def test_failures_in_a_row_are_counted_over_a_restart(stage: Stage) -> None:
     """A restart does not make a failing query look well."""
     stage.api.answer = lambda seen: httpx.Response(500)
-    await stage.live("2026-11-18 10:06")
-    async with stage.run(until="2026-11-18 10:07") as running:
+    await stage.live("10:06")
+    async with stage.run(until="10:07") as running:
         assert running.value("wolkvox_up") == 0
         assert running.value("wolkvox_consecutive_failures") == 2
 
@@ -158,10 +158,10 @@ async def test_readiness_waits_for_every_query(state_directory: Path) -> None:
     """Ready is when each query has an ended attempt, failed ones included."""
     stage = Stage(state_directory, seconds=10.0)
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else httpx.Response(500)
-    async with stage.run(operation("4173 4174"), until="2026-11-18 10:00:15") as running:
+    async with stage.run(operation("4173 4174"), until="10:00:15") as running:
         assert not running.operations.ready()
         assert running.operations.healthy()
-        await stage.until("2026-11-18 10:00:25")
+        await stage.until("10:00:25")
         assert running.operations.ready()
 
 
@@ -174,9 +174,9 @@ async def test_a_defect_elsewhere_ends_a_loop_that_waits(stage: Stage) -> None:
     """A loop that is cancelled while it waits, and was not told to end, does not go on; nobody
     who ends one waits for its next slot.
     """
-    await stage.live("2026-11-18 10:00:30")
+    await stage.live("10:00:30")
     assert stage.world.now() == moment("2026-11-18 10:00:30")
-    async with stage.run(until="2026-11-18 10:01"):
+    async with stage.run(until="10:01"):
         (loop,) = [one for one in asyncio.all_tasks() if one.get_name() == "poll acme"]
         loop.cancel()
         await asyncio.wait({loop})

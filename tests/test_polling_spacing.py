@@ -28,6 +28,8 @@ from tests.polling_support import (
 )
 from tests.virtual import Seen, VirtualWorld, configuration, exporter
 
+pytestmark = pytest.mark.usefixtures("rare_wakeups")
+
 DAY = timedelta(days=1)
 
 
@@ -47,7 +49,6 @@ def expected_windows(seen: Sequence[Seen], zone: ZoneInfo) -> list[tuple[str, st
     return windows
 
 
-@pytest.mark.usefixtures("rare_wakeups")
 @pytest.mark.parametrize(
     "start", ["2026-04-04 12:00", pytest.param("2026-09-05 12:00", marks=pytest.mark.slow)]
 )
@@ -71,7 +72,6 @@ async def test_two_days_over_a_clock_change(state_directory: Path, start: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("rare_wakeups")
 async def test_three_days_against_the_simulator(state_directory: Path) -> None:
     """The look-alike of the API refuses nothing in three days and agrees on the figures."""
     start = moment("2026-04-03 12:00", SANTIAGO)
@@ -136,7 +136,7 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
     """Eight skills of 50 s each lag behind their slots; afterwards there is no burst."""
     stage = Stage(state_directory, seconds=50.0)
     ids = " ".join(str(4170 + number) for number in range(8))
-    async with stage.run(operation(ids), until="2026-11-18 11:00") as running:
+    async with stage.run(operation(ids), until="11:00") as running:
         assert stage.api.most_in_flight == 1
         assert gaps(stage.seen("4173"))[1:] == pytest.approx([400.0] * 7, abs=1)
         # Each is late by what eight answers take beyond the interval.
@@ -147,7 +147,7 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
             assert found == pytest.approx([400.0] * len(found), abs=1)
         stage.api.seconds = 0.5
         quick = len(stage.api.seen)
-        await stage.until("2026-11-18 12:00")
+        await stage.until("12:00")
         assert running.value("wolkvox_poll_lag_seconds") == pytest.approx(0.0, abs=4)
     assert len(stage.api.seen) - quick <= 8 * 13
     for skill in ids.split():
@@ -157,7 +157,7 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
 async def test_spacing_is_what_the_server_sees(stage: Stage) -> None:
     """A slow connection before a quick one brings two requests no nearer to each other."""
     stage.api.connecting = cycle([20.0, 0.1, 5.0]).__next__
-    async with stage.run(until="2026-11-18 12:00:00") as running:
+    async with stage.run(until="12:00:00") as running:
         lag = running.value("wolkvox_poll_lag_seconds")
 
     assert min(gaps(stage.seen())) >= 300 - NEARLY
@@ -168,7 +168,7 @@ async def test_spacing_is_what_the_server_sees(stage: Stage) -> None:
 async def test_a_skill_with_an_interval_of_its_own(stage: Stage) -> None:
     """A slower skill keeps its own interval and does not slow the others down."""
     async with stage.run(operation("[{id: 4173}, {id: 4190, interval: 15m}]")) as running:
-        await stage.until("2026-11-18 12:01")
+        await stage.until("12:01")
         assert running.value("wolkvox_poll_interval_seconds") == 300
     assert gaps(stage.seen("4173")) == pytest.approx([300.0] * 24, abs=1)
     assert gaps(stage.seen("4190")) == pytest.approx([900.0] * 8, abs=1)
@@ -184,7 +184,7 @@ async def test_operations_with_one_token_take_turns(state_directory: Path) -> No
         tokens=("canary-same", "canary-same"),
     )
     async with stage.start(loaded):
-        await stage.until("2026-11-18 11:00")
+        await stage.until("11:00")
     assert stage.api.most_in_flight == 1
     for skill in ("4173", "4174", "5101", "5102"):
         assert len(stage.seen(skill)) == 12
@@ -195,7 +195,7 @@ async def test_operations_with_different_tokens_do_not_wait(state_directory: Pat
     """Each operation is polled on its own: a slow one holds up nobody else."""
     stage = Stage(state_directory, seconds=40.0)
     slow = operation("4173 4174 4175", name="one")
-    await stage.live("2026-11-18 10:01", slow, operation("5101", name="two", port=2, token=1))
+    await stage.live("10:01", slow, operation("5101", name="two", port=2, token=1))
     assert stage.clock_times() == ["10:00:00", "10:00:00", "10:00:40"]
 
 
@@ -220,7 +220,6 @@ NEAR = [
 ]
 
 
-@pytest.mark.usefixtures("rare_wakeups")
 @pytest.mark.parametrize(("zone", "at"), NEAR)
 async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
     state_directory: Path, zone: ZoneInfo, at: datetime

@@ -88,12 +88,12 @@ async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> N
     assert verdicts(again) == ["recent"]
     assert not good(again)
     assert again[0].verdict.wait == pytest.approx(239.5, abs=1)
-    async with stage.start(loaded, until="2026-11-18 10:04") as running:
+    async with stage.start(loaded, until="10:04") as running:
         assert len(stage.seen()) == 1
-        await stage.until("2026-11-18 10:05:02")
+        await stage.until("10:05:02")
         assert len(stage.seen()) == 2
         assert running.value("wolkvox_daily_requests_used") == 2
-    await stage.until("2026-11-18 10:11")
+    await stage.until("10:11")
     assert good(await probe(stage, loaded))
     assert len(stage.seen()) == 3
 
@@ -102,14 +102,14 @@ async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) ->
     """What the exporter asked a moment ago is not asked again; what failed there is told."""
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else refusal("x", 500)
     loaded = stage.configure(operation("4173 4180", interval="5m"))
-    async with stage.start(loaded, until="2026-11-18 10:02") as running:
+    async with stage.start(loaded, until="10:02") as running:
         result = await probe(stage, loaded, beside=True)
         assert verdicts(result) == ["known", "recent"]
         assert not good(result)
         assert result[0].report.channels[0].inbound == 100
         assert len(stage.seen()) == 2
         # The exporter keeps its slot: nobody asked in between.
-        await stage.until("2026-11-18 10:06")
+        await stage.until("10:06")
         assert len(stage.seen("4173")) == 2
         assert running.value("wolkvox_up", skill_id="4173") == 1
 
@@ -199,7 +199,7 @@ async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:
     stage.api.answer = lambda seen: refusal("broken", 500)
     assert verdicts(await probe(stage, loaded)) == ["http", "held.quota"]
     assert len(stage.seen()) == 2
-    async with stage.start(loaded, until="2026-11-18 11:30"):
+    async with stage.start(loaded, until="11:30"):
         assert len(stage.seen()) == 2
 
 
@@ -222,7 +222,7 @@ async def test_discovered_skills(stage: Stage) -> None:
     assert verdicts(await probe(stage, loaded)) == ["recent", "recent"]
     # An exporter that starts after it polls the skills at once, asking for no list.
     async with stage.start(loaded):
-        await stage.until("2026-11-18 10:06")
+        await stage.until("10:06")
     assert len(stage.seen("4190")) == 2
     stage.world.shift += timedelta(hours=1)
     assert verdicts(await probe(stage, loaded)) == ["fine", "fine"]
@@ -244,7 +244,7 @@ async def test_a_turn_that_comes_after_the_hours_is_not_taken(state_directory: P
     """A probe that waited for the token until polling closed sends nothing."""
     stage = Stage(state_directory, "2026-11-18 21:59:30", seconds=40.0)
     hours = '"Mo-Su 06:00-22:00"'
-    async with stage.run(operation(poll_hours=hours), until="2026-11-18 21:59:40"):
+    async with stage.run(operation(poll_hours=hours), until="21:59:40"):
         loaded = stage.configure(operation("4174", poll_hours=hours))
         assert verdicts(await probe(stage, loaded, beside=True)) == ["hours"]
     assert stage.clock_times() == ["21:59:30"]
@@ -269,7 +269,7 @@ async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
     """After midnight a probe waits for a running exporter, and never spoils the closing."""
     loaded = stage.configure(operation("4173", interval="5m"))
     async with stage.start(loaded):
-        await stage.until("2026-11-18 23:58")
+        await stage.until("23:58")
     await stage.until("2026-11-19 00:04")
     held = await probe(stage, loaded, beside=True)
     assert verdicts(held) == ["closing"]

@@ -85,20 +85,6 @@ def test_only_another_processs_attempt_holds_back(storage: Storage) -> None:
     assert isinstance(begin(storage, attempt(800.0)), Granted)
 
 
-def test_ceiling_is_hard_and_shared(tmp_path: Path) -> None:
-    """Operations that share a token share one count, and no call goes beyond it."""
-    storage, both = open_state(tmp_path, "a", "b"), (1, 2)
-    for number in range(3):
-        order = attempt(1000.0 + number, skill_id=str(number), account=both, ceiling=3)
-        assert isinstance(begin(storage, order), Granted)
-
-    assert begin(storage, attempt(2000.0, account=both, ceiling=3)) == Refused(used=3)
-    assert storage.used((2,), DAY) == 3
-    tomorrow = attempt(2000.0, account=both, ceiling=3, day=date(2026, 11, 19))
-    assert isinstance(begin(storage, tomorrow), Granted)
-    storage.close()
-
-
 def test_take_back_restores_what_stood_there(storage: Storage) -> None:
     """A connection that was never made leaves no attempt and no call."""
     first = begin(storage, attempt(1000.0))
@@ -111,6 +97,15 @@ def test_take_back_restores_what_stood_there(storage: Storage) -> None:
     assert isinstance(later, Granted)
     storage.transact([lambda s: s.take_back(attempt(2000.0), later.before)])
     assert storage.stored(1, "4173") == Stored(1000.0)
+
+
+def test_closing_tries_are_counted_by_day(storage: Storage) -> None:
+    """Closing polls of one day add up, another day begins anew."""
+    tuesday, wednesday = date(2026, 11, 17), date(2026, 11, 18)
+    for at, day, tries in ((0.0, tuesday, 1), (300.0, tuesday, 2), (600.0, wednesday, 1)):
+        granted = begin(storage, attempt(at, closing=day))
+        assert isinstance(granted, Granted)
+        assert granted.after.closing_tries == tries
 
 
 def test_counts_of_old_days_are_forgotten(storage: Storage) -> None:
