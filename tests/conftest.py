@@ -32,9 +32,8 @@ collect_ignore = ["test_deploy_tools.py"]
 
 # Days of virtual time pass the same lines thousands of times: coverage would double their time.
 LONG_RUNS = {
-    "test_identity.py",
-    *(f"test_polling_{name}.py" for name in ("answers", "budget", "closing")),
-    *(f"test_polling_{name}.py" for name in ("discovery", "judge", "restarts", "spacing")),
+    *(f"test_polling_{name}.py" for name in ("budget", "discovery", "judge")),
+    *(f"test_polling_{name}.py" for name in ("restarts", "spacing")),
     "test_simulator_centre.py",
 }
 

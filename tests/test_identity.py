@@ -179,6 +179,7 @@ async def test_a_clock_set_in_the_middle_of_a_request_stretches_nothing(
         assert running.value(IN_FORCE) == running.value(QUERY_INTERVAL) == 300
 
 
+@pytest.mark.no_cover  # for the days it lives: see LONG_RUNS
 @pytest.mark.usefixtures("rare_wakeups")
 async def test_two_days_of_four_operations_that_come_and_go(state_directory: Path) -> None:
     """49 hours with two midnights, joins, leaves, a swap of tokens and a rename: each keeps

@@ -157,6 +157,7 @@ CORRECTIONS: dict[tuple[Total, ...], tuple[int, int]] = {
 }
 
 
+@pytest.mark.no_cover  # for the days it lives: see LONG_RUNS
 @pytest.mark.parametrize("restarts", [False, True])
 def test_a_row_that_fell_waits_for_the_next_answer(
     state_directory: Path, restarts: bool

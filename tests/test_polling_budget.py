@@ -244,14 +244,3 @@ async def test_the_interval_in_force_outlives_a_restart(stage: Stage) -> None:
         await stage.until("00:40")
     for skill in FOUR.split():
         assert gaps(stage.seen(skill)) == pytest.approx([1740], rel=0.02)
-
-
-async def test_a_spent_budget_is_said_once_a_day(
-    stage: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A ceiling that is reached stops the polling: said once, not at each look."""
-    stage.begin("23:30")
-    async with stage.run(operation("4173 4174 4175", daily_requests=1)):
-        for until, days in (("2026-11-18 23:59", 1), ("2026-11-19 02:00", 2)):
-            await stage.until(until)
-            assert caplog.text.count("daily_requests are used up") == days

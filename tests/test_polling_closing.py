@@ -105,6 +105,7 @@ async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
     assert [window[1] for window in stage.windows()[-4:]].count("20261118235959") == 1
 
 
+@pytest.mark.no_cover  # for the days it lives: see LONG_RUNS
 @pytest.mark.usefixtures("rare_wakeups")
 async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
     """`today` ends at midnight; `yesterday` lives from its closing poll to the next one."""

@@ -176,3 +176,14 @@ async def test_a_token_file_that_is_gone_for_a_moment(stage: Stage) -> None:
         assert running.value("wolkvox_up") == 1
     assert len(stage.api.seen) == 2
     assert min(gaps(stage.api.seen)) >= 300 - NEARLY
+
+
+async def test_a_spent_budget_is_said_once_a_day(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A ceiling that is reached stops the polling: said once, not at each look."""
+    stage.begin("23:30")
+    async with stage.run(operation("4173 4174 4175", daily_requests=1)):
+        for until, days in (("2026-11-18 23:59", 1), ("2026-11-19 02:00", 2)):
+            await stage.until(until)
+            assert caplog.text.count("daily_requests are used up") == days
