@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -14,6 +15,10 @@ from hypothesis import settings
 
 from exporter.logs import SECRETS, Secrets
 from tests.needs import needs_linux
+from tests.polling_support import Stage
+from tests.virtual import run_virtual
+
+pytest_plugins = ("tests.e2e_fixtures",)
 
 # `make test` tries fewer examples of each property; `make test-slow` tries them all.
 # A busy machine is no defect, so no example has a deadline; each run tries the same ones.
@@ -27,9 +32,8 @@ collect_ignore = ["test_deploy_tools.py"]
 
 # Days of virtual time pass the same lines thousands of times: coverage would double their time.
 LONG_RUNS = {
-    "test_identity.py",
-    *(f"test_polling_{name}.py" for name in ("budget", "closing", "corrections", "days")),
-    *(f"test_polling_{name}.py" for name in ("discovery", "judge", "restarts", "spacing")),
+    *(f"test_polling_{name}.py" for name in ("budget", "discovery", "judge")),
+    *(f"test_polling_{name}.py" for name in ("restarts", "spacing")),
     "test_simulator_centre.py",
 }
 
@@ -40,6 +44,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name in LONG_RUNS:
             item.add_marker("no_cover")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """An async test lives in virtual time, unless it is marked `anyio`."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test) or pyfuncitem.get_closest_marker("anyio"):
+        return None
+    wanted = inspect.signature(test).parameters
+    run_virtual(test(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
 
 
 @pytest.fixture
@@ -87,6 +102,12 @@ def state_directory(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=memory, prefix="wolkvox-tests-") as directory:
         yield Path(directory)
+
+
+@pytest.fixture
+def stage(state_directory: Path) -> Stage:
+    """A state directory, a world at 10:00 in Bogota, and an API that answers one row."""
+    return Stage(state_directory)
 
 
 @pytest.fixture

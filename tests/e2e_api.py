@@ -12,7 +12,7 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol
@@ -104,6 +104,9 @@ class Api:
                 for connection in list(self.connections):
                     with contextlib.suppress(OSError):
                         connection.shutdown(socket.SHUT_RDWR)
+
+
+Serve = Callable[[Script], Api]
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: `pytest_plugins = ("tests.e2e_fixtures",)` brings them.
+"""Fixtures of the end-to-end tests; conftest.py brings them.
 
 Everything that is started is ended by its own pid when the test ends, however it ends.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
-from tests.e2e_api import Api, Script
+from tests.e2e_api import Api, Script, Serve, found, row
 from tests.e2e_support import Ended, Launch, Nursery, Run
 
 
@@ -69,3 +69,9 @@ def serve_api() -> Iterator[Callable[[Script], Api]]:
     """Serve scripts; every server ends with the test."""
     with contextlib.ExitStack() as stack:
         yield lambda script: stack.enter_context(Api(script).run())
+
+
+@pytest.fixture
+def api(serve_api: Serve) -> Api:
+    """An API that answers a row to everything."""
+    return serve_api(lambda asked: found(row()))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -33,8 +33,9 @@ IN_FORCE = "wolkvox_poll_interval_seconds"
 
 
 def moment(text: str, zone: ZoneInfo = BOGOTA) -> datetime:
-    """A local wall-clock time, such as `2026-11-18 10:00`, as an aware moment."""
-    return datetime.fromisoformat(text).replace(tzinfo=zone)
+    """A local wall-clock time as an aware moment; `10:00` alone is that of 2026-11-18."""
+    day = "" if "-" in text else "2026-11-18 "
+    return datetime.fromisoformat(day + text).replace(tzinfo=zone)
 
 
 def operation(
@@ -80,13 +81,24 @@ class Stage:
         text = "\n".join(["operations:", *(operations or (operation(),))])
         return configuration(self.directory / "config", text, tokens)
 
-    def run(self, *operations: str) -> AbstractAsyncContextManager[Exporter]:
-        """An exporter on the directory; leaving ends it as a kill would, state and all."""
-        return self.start(self.configure(*operations))
+    def run(self, *operations: str, until: str = "") -> AbstractAsyncContextManager[Exporter]:
+        """An exporter on the directory that has run until a local time, else just begins;
+        leaving ends it as a kill would, state and all.
+        """
+        return self.start(self.configure(*operations), until)
 
-    def start(self, loaded: Configuration) -> AbstractAsyncContextManager[Exporter]:
+    @asynccontextmanager
+    async def start(self, loaded: Configuration, until: str = "") -> AsyncIterator[Exporter]:
         """The same for a configuration that is loaded already."""
-        return exporter(loaded, self.directory / "state", self.world, self.api)
+        async with exporter(loaded, self.directory / "state", self.world, self.api) as begun:
+            if until:
+                await self.until(until)
+            yield begun
+
+    async def live(self, until: str, *operations: str) -> None:
+        """Run an exporter until a local time, and no longer."""
+        async with self.run(*operations, until=until):
+            pass
 
     async def reload(self, running: Exporter, *operations: str) -> None:
         """Put other operations in force."""

@@ -8,22 +8,32 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby, pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.config import Configuration
 from exporter.errors import Reason, StartError, StorageError
+from exporter.metrics.query import QueryHistory
 from exporter.tools.backfill import Backfill, calls_today, days_between
-from exporter.tools.backfill_files import Progress, open_progress
+from exporter.tools.backfill_files import (
+    Progress,
+    completed,
+    open_progress,
+    stamps,
+    write_openmetrics,
+)
 from exporter.tools.session import Session
 from exporter.wolkvox.columns import ChannelFigures
 from tests.polling_support import NEARLY, Stage, gaps, operation
 from tests.tools_support import opened
-from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row, run_virtual
+from tests.virtual import Seen, no_rows, ok, refusal, row, run_virtual
 
 FIRST, LAST = date(2026, 11, 10), date(2026, 11, 12)
 DAYS = days_between(FIRST, LAST)
@@ -33,12 +43,6 @@ OWNER = "http://127.0.0.1:1/api/v2/"
 def real(text: str) -> str:
     """The operation on a server where the rules hold in full."""
     return text.replace("http://127.0.0.1:1/", "https://wv0013.wolkvox.com/")
-
-
-@pytest.fixture
-def stage(state_directory: Path) -> Stage:
-    """A morning in Bogotá."""
-    return Stage(state_directory)
 
 
 @dataclass
@@ -86,7 +90,6 @@ def whole(day: date) -> tuple[str, str]:
     return f"{day:%Y%m%d}000000", f"{day:%Y%m%d}235959"
 
 
-@in_virtual_time
 async def test_one_call_for_each_skill_and_day(stage: Stage) -> None:
     """At the pace, skills in turn, whole days, all of them kept."""
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "1" else no_rows()
@@ -109,7 +112,6 @@ async def test_one_call_for_each_skill_and_day(stage: Stage) -> None:
     assert ("waiting", 4) in run.told
 
 
-@in_virtual_time
 async def test_the_interval_of_a_skill_holds(stage: Stage) -> None:
     """A skill with a longer interval is asked no more often for past days."""
     loaded = stage.configure(real(operation("[{id: 1, interval: 15m}, {id: 2}]")))
@@ -119,15 +121,6 @@ async def test_the_interval_of_a_skill_holds(stage: Stage) -> None:
     assert max(gaps(stage.seen("2"))) < 601
 
 
-@in_virtual_time
-async def test_loopback_may_be_quick(stage: Stage) -> None:
-    """On loopback the pace may be 0: nobody's server is there."""
-    loaded = stage.configure(operation("1 2", interval="5m"))
-    assert (await fill(stage, loaded, pace=0.0)).complete
-    assert max(gaps(stage.seen())) < 1
-
-
-@in_virtual_time
 async def test_interrupted_and_resumed(stage: Stage) -> None:
     """The call under way is finished and kept; a second run repeats none."""
     loaded = stage.configure(real(operation("1 2", interval="5m")))
@@ -146,7 +139,6 @@ async def test_interrupted_and_resumed(stage: Stage) -> None:
     assert min(gaps(stage.seen())) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_killed_in_a_call(stage: Stage) -> None:
     """A call whose answer was lost is made again, an interval later."""
     loaded = stage.configure(real(operation("1", interval="5m")))
@@ -193,7 +185,6 @@ def test_beside_a_running_exporter(state_directory: Path) -> None:
         run_virtual(beside(skills))
 
 
-@in_virtual_time
 async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
     """Where the exporter beside leaves its turn, the backfill goes on after two intervals."""
     loaded = stage.configure(real(operation("1", interval="5m")))
@@ -203,7 +194,6 @@ async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
     assert all(600 <= gap < 700 for gap in gaps(stage.seen()))
 
 
-@in_virtual_time
 async def test_it_stops_at_the_ceiling(stage: Stage) -> None:
     """The day's budget is never exceeded; the next day goes on behind it."""
     loaded = stage.configure(real(operation("1 2", interval="5m", daily_requests=4)))
@@ -223,7 +213,6 @@ def test_calls_today() -> None:
         assert calls_today(calls, pace, timedelta(hours=14)) == expected
 
 
-@in_virtual_time
 async def test_failures_are_tried_again(stage: Stage) -> None:
     """What fails goes behind the others, three times in all; the rest is not held up."""
 
@@ -241,7 +230,6 @@ async def test_failures_are_tried_again(stage: Stage) -> None:
     assert len(stage.seen()) == 6
 
 
-@in_virtual_time
 async def test_it_gives_up(stage: Stage) -> None:
     """Five failures in a row end it, and so do a refused token and a used-up quota at once."""
     stage.api.answer = lambda seen: refusal("broken", 500)
@@ -261,22 +249,10 @@ async def test_it_gives_up(stage: Stage) -> None:
     assert len(stage.seen()) == 6
 
 
-@in_virtual_time
-async def test_polling_hours_hold(stage: Stage) -> None:
-    """Outside of poll_hours it waits."""
-    hours = real(operation("1", interval="5m", poll_hours='"10:00-10:12, 11:00-23:00"'))
-    assert (await fill(stage, stage.configure(hours))).complete
-    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
-    last = FIRST + timedelta(days=3)
-    assert (await fill(stage, stage.configure(hours), last=last)).complete
-    assert stage.clock_times()[-1].startswith("11:00")
-
-
-@in_virtual_time
 async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
     """After midnight the exporter's closing poll has the first turn."""
     loaded = stage.configure(real(operation("1", interval="5m")))
-    await stage.until("2026-11-18 23:41")
+    await stage.until("23:41")
     async with stage.start(loaded) as exporter:
         await asyncio.sleep(400)
         async with running(stage, loaded, beside=True) as run:
@@ -364,3 +340,145 @@ def test_a_progress_that_cannot_be_written(tmp_path: Path) -> None:
         pytest.raises(StorageError, match="No space"),
     ):
         Progress(tmp_path, full).add("1", FIRST, 1.0, ())
+
+
+BOGOTA = ZoneInfo("America/Bogota")
+TARGET = {"job": "wolkvox", "instance": "127.0.0.1:19655"}
+LATER = datetime(2027, 6, 1, tzinfo=UTC)
+DAY = date(2026, 11, 10)
+
+
+def figures(channel: str = "inbound", inbound: int = 100) -> ChannelFigures:
+    """A channel with everything that can be absent in part."""
+    answered = inbound * 9 // 10
+    return ChannelFigures(
+        channel, inbound, answered, inbound - answered, 0.4, None, 0.8125, 0.1, 12.0, None
+    )
+
+
+def parsed(text: str) -> list[Metric]:
+    """The families, by the parser of the format's own library."""
+    return list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+
+
+def write(
+    path: Path,
+    done: dict[tuple[str, date], Sequence[ChannelFigures]],
+    now: datetime = LATER,
+    names: Sequence[str] = ("Ventas",),
+    most: int = 1000,
+) -> str:
+    """Write a file of some days from DAY on; its text."""
+    days = [DAY + timedelta(days=number) for number in range(10)]
+    queries = [
+        QueryHistory(
+            ("acme", str(number), name),
+            completed([(day, done.get((str(number), day), ())) for day in days]),
+        )
+        for number, name in enumerate(names, start=1)
+    ]
+    file = path / "out.om"
+    written = write_openmetrics(
+        file, queries, lambda day: stamps(BOGOTA, now, day)[:most], TARGET
+    )
+    text = file.read_text(encoding="utf-8")
+    samples = [line for line in text.splitlines() if not line.startswith("#")]
+    assert written == (len(samples), len(text.encode()))
+    return text
+
+
+def test_what_it_holds(tmp_path: Path) -> None:
+    """The yesterday gauges of each day, absent ones left out, with the labels of a scrape."""
+    text = write(tmp_path, {("1", DAY): [figures()]})
+    families = {family.name: family for family in parsed(text)}
+    values = {
+        (name, sample.labels.get("threshold_seconds")): sample.value
+        for name, family in families.items()
+        for sample in family.samples
+    }
+    assert values == {
+        ("wolkvox_skill_inbound_interactions", None): 100,
+        ("wolkvox_skill_answered_interactions", None): 90,
+        ("wolkvox_skill_abandoned_interactions", None): 10,
+        ("wolkvox_skill_service_level_ratio", "10"): 0.4,
+        ("wolkvox_skill_service_level_ratio", "30"): 0.8125,
+        ("wolkvox_skill_abandonment_ratio", None): 0.1,
+        ("wolkvox_skill_asa_seconds", None): 12,
+    }
+    samples = families["wolkvox_skill_inbound_interactions"].samples
+    assert samples[0].labels == TARGET | {
+        "operation": "acme", "skill_id": "1", "skill": "Ventas",
+        "type_interaction": "inbound", "window": "yesterday",
+    }  # fmt: skip
+    moments = [float(str(sample.timestamp)) for sample in samples]
+    assert len(moments) == 288
+    assert moments[0] == datetime(2026, 11, 11, tzinfo=BOGOTA).timestamp()
+    assert {later - earlier for earlier, later in pairwise(moments)} == {300}
+    assert text.endswith("# EOF\n")
+
+
+def test_grouped_and_sorted(tmp_path: Path) -> None:
+    """Each family once, each series in one run with rising timestamps, hostile names told."""
+    names = ("Ventas", 'say "hi"\\\n', "ñ🎧")
+    done = {
+        (str(skill), DAY + timedelta(days=number)): [figures("inbound"), figures("chat")]
+        for skill in (1, 2, 3)
+        for number in (2, 0, 1)
+    }
+    text = write(tmp_path, dict(done), names=names, most=5)
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    parts = [line.rsplit(" ", 2) for line in lines]
+    runs = [(series, list(rows)) for series, rows in groupby(parts, key=lambda one: one[0])]
+    assert len(runs) == len({series for series, _ in runs}) == 3 * 2 * 7
+    for _, rows in runs:
+        moments = [int(row[2]) for row in rows]
+        assert len(moments) == 3 * 5
+        assert all(later > earlier for earlier, later in pairwise(moments))
+    families = parsed(text)
+    assert len({family.name for family in families}) == len(families) == 6
+    assert {sample.labels["skill"] for sample in families[0].samples} == set(names)
+    assert text.count("# TYPE") == text.count("# HELP") == 6
+
+
+def test_days_with_a_change_of_clocks() -> None:
+    """The following day lasts from its midnight to the next, however long that is."""
+    for zone, day, hours in (
+        ("America/Santiago", date(2026, 9, 5), 23),
+        ("America/Santiago", date(2026, 4, 3), 25),
+        ("America/New_York", date(2026, 3, 7), 23),
+        ("America/Bogota", date(2026, 3, 7), 24),
+    ):
+        moments = list(stamps(ZoneInfo(zone), LATER, day))
+        assert len(moments) == hours * 12, (zone, day)
+        shown = {datetime.fromtimestamp(at, ZoneInfo(zone)).date() for at in moments}
+        assert shown == {day + timedelta(days=1)}
+
+
+def test_the_last_hours_are_left_out(tmp_path: Path) -> None:
+    """A running Prometheus holds the last three hours itself: a block must not cover them."""
+    now = datetime(2026, 11, 11, 12, 2, tzinfo=BOGOTA)
+    done = {("1", DAY): [figures()]}
+    text = write(tmp_path, dict(done), now=now)
+    last = max(int(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line[0] != "#")
+    assert last == datetime(2026, 11, 11, 9, 0, tzinfo=BOGOTA).timestamp()
+    early = datetime(2026, 11, 11, 2, 0, tzinfo=BOGOTA)
+    assert write(tmp_path, dict(done), now=early) == "# EOF\n"
+
+
+def test_a_channel_that_is_missing() -> None:
+    """It has counts of 0 and no ratio for eight days, as on the exporter's page."""
+    days: list[tuple[date, Sequence[ChannelFigures]]] = [(DAY, [figures(), figures("chat")])]
+    days += [(DAY + timedelta(days=number), [figures()]) for number in range(1, 11)]
+    found = dict(completed(days))
+    for number in range(1, 9):
+        chat = found[DAY + timedelta(days=number)][0]
+        assert (chat.channel, chat.inbound, chat.abandonment) == ("chat", 0, None)
+    assert len(found[DAY + timedelta(days=9)]) == 1
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """What stood there stays, and no half file is left."""
+    (tmp_path / "out.om").mkdir()
+    with pytest.raises(StorageError, match=r"out\.om"):
+        write(tmp_path, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["out.om"]

@@ -81,30 +81,6 @@ def test_poll_hours_are_part_of_the_plan() -> None:
     assert budget(290, 300.0, 300.0, hours=half, used=290).limits(late).today == 0
 
 
-def test_demands_are_added_up_and_change() -> None:
-    """Operations of one token share it; one that leaves gives its part back."""
-    shared = budget(288, 300.0)
-    midnight = moment("2026-11-18 00:00")
-    assert shared.limits(midnight).lasting == 0
-    shared.set_demand("other", Demand((300.0,), 0, ALWAYS))
-    assert shared.limits(midnight).lasting == 600
-    shared.set_demand("other", Demand((300.0, 300.0), 0, ALWAYS))
-    assert shared.limits(midnight).lasting == 900
-    shared.drop_demand("other")
-    assert shared.limits(midnight).lasting == 0
-    shared.drop_demand("other")  # twice is no error
-
-
-def test_the_count_belongs_to_its_day() -> None:
-    """Yesterday's calls are no calls of today."""
-    made = budget(100, 3600.0, used=100)
-    assert made.used(moment("2026-11-18 12:00")) == 100
-    assert made.spent(moment("2026-11-18 23:59:59"))
-    assert made.used(moment("2026-11-19 12:00")) == 0
-    assert not made.spent(moment("2026-11-19 00:00:00"))
-    assert not budget(None, 300.0, used=10**6).spent(moment("2026-11-18 12:00"))
-
-
 def test_days_of_23_and_25_hours() -> None:
     """The plan is for the seconds that the day really has."""
     made = Budget((1,), 288, SANTIAGO)

@@ -6,14 +6,14 @@ import functools
 import gzip
 import json
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from exporter.config import load
 from exporter.errors import ConfigError, Reason
-from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
+from tests.e2e_api import Api, Asked, Reply, Serve, found, refused, row
 from tests.e2e_support import (
     Launch,
     Life,
@@ -25,9 +25,7 @@ from tests.e2e_support import (
     write_config,
 )
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-Serve = Callable[[Script], Api]
 
 CANARIES = {
     "file": "7b4c1e90d2aa573f86b0c9de1247f5a3388e6d01b95c2f7a4e60",
@@ -250,7 +248,10 @@ def test_problems_of_a_configuration_do_not_repeat_a_token(tmp_path: Path) -> No
         config.write_text(f"operations:\n  - {{{base}, {text.format(token=token)}}}\n")
         with pytest.raises(ConfigError) as caught:
             load([config], {})
-        assert not leaks(text, str(caught.value).encode(), [token])
+        told = f"{caught.value} {caught.value!r} {caught.value.problems}"
+        assert not leaks(text, told.encode(), [token])
+        # No chain of causes either: a traceback would print it.
+        assert caught.value.__cause__ is caught.value.__context__ is None
 
 
 def test_config_check_shows_no_token(launch: Launch, tmp_path: Path, serve_api: Serve) -> None:

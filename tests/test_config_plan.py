@@ -5,19 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import Configuration
-from exporter.config.plan import (
-    DAY,
-    Load,
-    calls_of,
-    plan,
-    render_plan,
-    stretch,
-)
+from exporter.config.plan import DAY, Load, calls_of, plan, render_plan, stretch
 from tests.config_support import configuration, written
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -33,21 +25,6 @@ def make(*operations: str) -> Configuration:
 def own(name: str, **keys: object) -> str:
     """Write an operation with a token of its own."""
     return written(name, token_env=None, token=f"7b{name}", **keys)
-
-
-def test_the_interval_is_stretched_until_the_calls_fit() -> None:
-    """The quick queries share the least interval that fits; slower ones keep theirs."""
-    ten = [300.0] * 10
-    for intervals, fixed, ceiling, seconds, expected in (
-        ([300.0], 0, 1000, DAY, 300), ([300.0], 0, 288, DAY, 300), ([300.0], 0, 144, DAY, 600),
-        (ten, 0, 1000, DAY, 864), (ten, 24, 1000, DAY, 10 * DAY / 976),
-        ([300.0, 900.0], 0, 240, DAY, 600), ([300.0, 900.0], 0, 96, DAY, 1800),
-        ([300.0], 24, 24, DAY, None), ([300.0], 30, 24, DAY, None), ([300.0], 0, 0, DAY, None),
-        ([300.0], 0, 0, 0, 300), ([], 5, 5, DAY, 0), ([300.0] * 3, 0, 10, 3600, 1080),
-    ):  # fmt: skip
-        loads = [Load(interval, seconds) for interval in intervals]
-        stretched = stretch(loads, fixed, ceiling)
-        assert stretched == (expected if expected is None else pytest.approx(expected))
 
 
 @given(
@@ -74,15 +51,6 @@ def test_what_is_stretched_fits_and_is_no_longer_than_needed(
     if calls_of(loads) + fixed > ceiling:
         shorter = sum(load.seconds / max(load.interval, stretched * 0.99) for load in loads)
         assert shorter + fixed > ceiling
-
-
-def test_everything_that_calls_is_counted() -> None:
-    """token_info counts 24, discovery 1; slower skills count less."""
-    listed = written(skills="[{id: 1}, {id: 2, interval: 15m}]", token_info="true")
-    found = own("other", skills="discover", token_info="true")
-    first, second = plan(make(listed, found), NOW)
-    assert first.calls == 288 + 96 + 24
-    assert second.calls == 24 + 1
 
 
 def test_poll_hours_count_the_busiest_day_and_the_closing_call() -> None:
@@ -121,20 +89,6 @@ def test_days_of_clock_changes_are_measured_in_real_time() -> None:
         now = datetime.fromisoformat(f"{week} 12:00").replace(tzinfo=ZoneInfo(zone))
         [token] = plan(make(written(poll_hours="24/7", timezone=zone)), now)
         assert token.calls == calls, (week, zone)
-
-
-def test_operations_with_one_token_share_one_day() -> None:
-    """Their calls are added up against the one ceiling."""
-    made = make(
-        written(daily_requests=500),
-        own("other", daily_requests=100),
-        written("twin", daily_requests=500),
-    )
-    together, alone = plan(made, NOW)
-    assert [one.operation.name for one in together.operations] == ["acme", "twin"]
-    assert together.calls == 576
-    assert together.stretched == pytest.approx(2 * DAY / 500)
-    assert (alone.calls, alone.stretched) == (288, 864)
 
 
 def test_the_plan_is_a_readable_table() -> None:

@@ -78,34 +78,6 @@ def test_aliases_that_explode_are_refused(tmp_path: Path) -> None:
             parsed(tmp_path, "\n".join(lines))
 
 
-def test_a_thousand_operations_are_read(tmp_path: Path) -> None:
-    """A file of 500 kB with a thousand operations of ten skills, targets by an alias."""
-    token = tmp_path / "token"
-    token.touch(mode=0o600)
-    token.write_text("canary-01", encoding="utf-8")
-    skills = ", ".join(f"{{id: {n}, name: Atención al cliente {n}}}" for n in range(4170, 4180))
-    lines = [
-        "defaults:",
-        "  sla: &sla [{service_level: {within: 20s, target: 80%}, asa: {max: 30s}}]",
-        "operations:",
-    ]
-    for number in range(1000):
-        lines += [
-            f"  - name: centre-{number:04}",
-            f'    server: "{number:04}"',
-            f"    token_file: {token}",
-            "    sla: *sla",
-            f"    skills: [{skills}]",
-        ]
-    file = tmp_path / "wolkvox.yml"
-    file.write_text("\n".join(lines), encoding="utf-8")
-    assert file.stat().st_size > 500_000
-    operations = load([file], {}).operations
-    assert len(operations) == 1000
-    assert {len(one.skills) for one in operations} == {10}
-    assert all(one.sla[0].asa_max == 30 for one in operations)
-
-
 def test_a_file_of_four_mebibytes_is_read(tmp_path: Path) -> None:
     """What fits into the limit is read."""
     file = tmp_path / "wolkvox.yml"
@@ -156,18 +128,6 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     file = tmp_path / "wolkvox.yml"
     file.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert load([file], {}).operations[0].name == "a"
-
-
-def test_no_yaml_error_repeats_the_text(tmp_path: Path) -> None:
-    """A token that YAML stumbles over is not in the message."""
-    secret = "canary0123456789"
-    odd = ("*{}", "!{}", "&{0} &{0}", '"\\\\{}"', "@{}")
-    for value in (one.format(secret) for one in odd):
-        file = tmp_path / "wolkvox.yml"
-        file.write_text(f"operations: [{{token: {value}}}]", encoding="utf-8")
-        with pytest.raises(ConfigError) as caught:
-            load([file], {})
-        assert "canary" not in str(caught.value)
 
 
 def load_bytes(directory: Path, content: bytes) -> None:

@@ -13,7 +13,6 @@ import pytest
 from exporter.demo import demo_zones
 from tests.e2e_support import LOOPBACK, Launch, Life, Samples, fetch, signalled, wait_for
 
-pytest_plugins = ("tests.e2e_fixtures",)
 COUNTS = "wolkvox_skill_inbound_interactions"
 # Around clock changes of the zones that the demo knows, and days without one.
 DAYS = [

@@ -27,7 +27,6 @@ from tests.e2e_support import (
     zone_at,
 )
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
 INBOUND = "wolkvox_skill_inbound_interactions"
 OFFERED = "wolkvox_skill_offered_interactions_total"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from exporter.errors import Reason
-from tests.e2e_api import Api, Asked, Reply, Script, found, refused, row
+from tests.e2e_api import Api, Asked, Reply, Serve, found, refused, row
 from tests.e2e_support import (
     PATIENCE,
     TOKEN,
@@ -24,9 +24,7 @@ from tests.e2e_support import (
 )
 from tests.quirks import QUIRKS, TOO_LARGE, Quirk
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-Serve = Callable[[Script], Api]
 
 # What changes how the next answers are taken: each of these gets an operation of its own.
 LONERS = [

@@ -11,20 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e_api import Api, Asked, Reply, Script, found, row
-from tests.e2e_support import (
-    TOKEN,
-    Launch,
-    Life,
-    operation,
-    wait_for,
-    write_config,
-)
+from tests.e2e_api import Api, Asked, Reply, Serve
+from tests.e2e_support import TOKEN, Launch, Life, operation, wait_for, write_config
 from tests.kill_support import COUNTERS, Growing, Highest, die_in, intact
 
-pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
-Serve = Callable[[Script], Api]
 Start = Callable[[Path], Life]
 # What lies between the attempt's time in the state and its arrival: a flush, a connection,
 # on a machine that is busy. A request without regard to the slot would come at once.
@@ -38,10 +29,9 @@ def start(launch: Launch, state_directory: Path) -> Callable[[Path], Life]:
 
 
 def test_fifteen_kills_cost_one_request_per_query(
-    start: Start, tmp_path: Path, serve_api: Serve
+    start: Start, tmp_path: Path, api: Api
 ) -> None:
     """A crash loop of fifteen lives asks each query once, whatever it died of."""
-    api = serve_api(lambda asked: found(row()))
     config = write_config(
         tmp_path,
         operation(api.url("acme"), "4173", "4180", "all", name="acme", interval="1h"),
@@ -120,10 +110,9 @@ def test_kills_at_random_moments(
 
 
 def test_first_scrape_after_a_restart_is_whole(
-    launch: Launch, tmp_path: Path, serve_api: Serve
+    launch: Launch, tmp_path: Path, api: Api
 ) -> None:
     """However slow the disk is to read, no scrape finds the counters gone for a moment."""
-    api = serve_api(lambda asked: found(row()))
     config = write_config(tmp_path, operation(api.url(), stale_after="1m"))
     life = launch.serve(config)
     wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")

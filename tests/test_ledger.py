@@ -15,7 +15,6 @@ from exporter.state.counters import (
     QueryLedger,
     day_totals,
     exposed,
-    known_channels,
     observe,
     what_changed,
 )
@@ -150,38 +149,6 @@ def test_what_a_history_of_answers_counts() -> None:
         assert shown(history(*steps)) == expected, what
 
 
-def test_the_same_answer_again_counts_nothing() -> None:
-    """A day's totals that stand still leave the counters where they are."""
-    once = history((DAY, [MORNING]), (DAY, [NOON]))
-    assert observe(once, DAY, [NOON]) == once
-
-
-def test_buckets_stay_cumulative_when_a_correction_follows_the_first_observation() -> None:
-    """Interactions that move into a narrower bucket wait there for the wider ones."""
-    for within in ((8, 10, 16), (5, 13, 16), (5, 10, 18)):
-        moved = history((DAY, [row(20, (5, 10, 16), 16)]), (DAY, [row(20, within, 16)]))
-        assert shown(moved) == NO_COUNTERS, within
-        more = observe(moved, DAY, [row(30, (15, 20, 26), 26)])
-        counted = shown(more)
-        buckets = [counted.within_10, counted.within_20, counted.within_30, counted.answered]
-        assert buckets == sorted(buckets), within
-        late = shown(observe(more, DAY, [row(50, (15, 20, 26), 46)]))
-        assert (late.within_10, late.within_20, late.within_30) == (10, 10, 10), within
-
-
-def test_channels_are_counted_apart() -> None:
-    """One channel's row changes no other channel."""
-    ledger = history((DAY, [MORNING]), (DAY, [MORNING, CHAT]), (DAY, [NOON, CHAT]))
-    assert shown(ledger, "chat-web") == Counters(3, 1, 1, 2, 3, 120.0, 0, 0.0)
-    assert shown(ledger).offered == 20
-
-
-def test_an_answer_for_yesterday_after_todays_changes_nothing() -> None:
-    """A closing answer that comes late cannot be told from what is counted already."""
-    ledger = history((DAY, [MORNING]), (NEXT, [MORNING]))
-    assert observe(ledger, DAY, [NOON]) is ledger
-
-
 def test_a_clock_set_back_by_days_keeps_the_counters_and_takes_a_new_base() -> None:
     """A day far in the future would otherwise hold everything still until it comes."""
     future = history((DAY, [MORNING, CHAT]), (DAY, [NOON, CHAT]), (LATER, []))
@@ -234,58 +201,6 @@ def test_a_row_that_fell_waits_for_the_next_one_to_decide() -> None:
             assert waits == (expected // 10, expected * 9 // 10 * 20.0), totals
 
 
-def test_no_figure_moves_where_one_count_fell() -> None:
-    """Half a correction would be a ratio of interactions that never happened."""
-    changes: list[dict[str, Any]] = [
-        {"inbound": 99},
-        {"answered": 89},
-        {"abandoned": 9},
-        {"service_level_10": 0.69},
-        {"service_level_20": 0.79},
-        {"service_level_30": 0.79, "service_level_20": 0.79},
-    ]
-    grown, once = row(130, (91, 104, 104), 117), after(even(100))
-    for change in changes:
-        ledger = after(even(100), replace(even(100, asa=99.0, ata=99.0), **change))
-        counters = ledger.channels["inbound"].counters
-        assert counters == once.channels["inbound"].counters, change
-        assert shown(observe(ledger, DAY, [grown])) == shown(after(even(100), grown, grown))
-
-
-def test_a_believed_correction_counts_the_waits_that_came_since_the_candidate() -> None:
-    """Their running maximum begins anew with it."""
-    ledger = after(even(100, asa=50.0), even(50, asa=10.0), even(60, asa=12.0))
-    assert shown(ledger).answer_wait_sum == 90 * 50 + (54 * 12 - 45 * 10)
-    later = observe(ledger, DAY, [even(60, asa=13.0)])
-    assert shown(later).answer_wait_sum == shown(ledger).answer_wait_sum + 54
-
-
-def test_a_wait_sum_that_falls_by_rounding_holds_still() -> None:
-    """Whole-second averages let average x count fall although more was answered."""
-    steps = [row(n, (0, 0, 0), n, asa=asa) for n, asa in ((10, 21.0), (10, 20.0), (11, 20.0))]
-    ledger = after(*steps)
-    assert shown(ledger).answer_wait_sum == 220.0
-    assert shown(ledger).answered == 11
-
-
-def test_what_a_correction_leaves_unread_begins_with_its_next_value() -> None:
-    """The other figures of a row with a blank average or abandoned decide all the same."""
-    lost = {
-        "asa": {"answer_wait_sum": 360.0},
-        "ata": {"abandon_wait_sum": 60.0},
-        "abandoned": {"abandoned": 2, "abandon_wait_sum": 60.0},
-    }
-    whole = shown(after(even(100), even(50), even(60), even(70), even(80)))
-    assert whole.offered == 130
-    for field, parts in lost.items():
-        blank = {field: None}
-        ledger = after(even(100), even(50, **blank), even(60, **blank), even(70), even(80))
-        expected: dict[str, Any] = {
-            name: getattr(whole, name) - part for name, part in parts.items()
-        }
-        assert shown(ledger) == replace(whole, **expected), field
-
-
 def test_from_10_000_interactions_a_small_fall_of_a_bucket_is_rounding() -> None:
     """The base keeps its maximum, and the rest of the row counts."""
 
@@ -306,18 +221,10 @@ def test_from_10_000_interactions_a_small_fall_of_a_bucket_is_rounding() -> None
         assert held.channels["inbound"].candidate is not None, offered
 
 
-def test_a_channel_that_an_answer_lacks_is_a_row_of_zeros() -> None:
-    """Once it may be a glitch, a second time it is believed, and what comes then is new."""
-    assert shown(after(even(100), None, even(110), None, even(120))).offered == 120
-    assert shown(after(even(100), None, None, even(110))).offered == 210
-    assert shown(after(even(100), even(70), None, even(80))).offered == 180
-    ledger = history((DAY, []), (DAY, [even(100)]), (NEXT, []), (NEXT, []), (NEXT, [even(10)]))
-    assert shown(ledger).offered == 110  # without rows that day it lacks nothing
-    unread = even(100, inbound=None)
-    ledger = history((DAY, [unread]), (DAY, []), (DAY, []), (DAY, [even(100)]))
-    assert shown(ledger).offered == 0  # a base is a row that came, not one that did not
+def test_a_channel_that_a_shortened_answer_lacks_is_as_it_was() -> None:
+    """With more channels than are kept it does not say which it had."""
     ledger = after(even(100))
-    for _ in range(3):  # more channels than are kept: it does not say which it had
+    for _ in range(3):
         ledger = observe(ledger, DAY, [], whole=False)
     assert shown(observe(ledger, DAY, [even(110)])).offered == 110
 
@@ -332,17 +239,6 @@ def test_a_candidate_ends_with_its_day() -> None:
     morning = [(NEXT, [even(total)]) for total in (90, 70, 60, 50, 60)]
     ledger = history((DAY, []), *falls, (NEXT, [even(80, inbound=None)]), *morning)
     assert shown(ledger).offered == 100 + 90 + 10
-
-
-def test_held_rows_are_counted_as_they_are_held() -> None:
-    """Each candidate is one; what is believed or counted is none, nor are other channels'."""
-    ledger, held = after(even(100)), []
-    for total in (70, 60, 50, 40, 30, 50, 60):
-        before, ledger = ledger, observe(ledger, DAY, [even(total), CHAT])
-        held.append(what_changed(before, ledger)[0])
-    assert held == [1, 1, 1, 0, 1, 0, 0]
-    assert what_changed(ledger, observe(ledger, DAY, []))[0] == 2
-    assert what_changed(None, None) == (0, [])
 
 
 def test_counters_that_stand_still_for_three_answers_are_inconsistent() -> None:
@@ -406,26 +302,3 @@ def test_a_figure_beyond_all_measure_says_nothing() -> None:
 
 
 # The memory of known channels -----------------------------------------------------------
-
-
-def test_channels_are_known_for_eight_days() -> None:
-    """A channel without rows is remembered over the same weekday of the next week."""
-    ledger = history((DAY, [row(1, (1, 1, 1), 1, channel=name) for name in ("b", "a")]))
-    eighth = DAY + timedelta(days=8)
-    assert known_channels(None, DAY) == {}
-    assert [*known_channels(ledger, eighth)] == ["a", "b"]
-    assert known_channels(ledger, NINTH) == {}
-    assert set(observe(ledger, eighth, []).channels) == {"a", "b"}
-    assert not observe(observe(ledger, eighth, []), NINTH, []).channels
-    zeros = history((DAY, [MORNING]), (LATER, [row(0, (0, 0, 0), 0)]))  # a row is a row
-    assert [*known_channels(zeros, LATER + timedelta(days=8))] == ["inbound"]
-
-
-def test_a_channel_that_returns_after_it_was_forgotten_starts_afresh() -> None:
-    """It shows zeros once, then what came since its return."""
-    quiet = [(DAY + timedelta(days=n), list[ChannelFigures]()) for n in range(1, 9)]
-    kept = history((DAY, []), (DAY, [NOON]), *quiet)
-    assert shown(kept) == NOON_COUNTS
-    back = observe(kept, NINTH, [MORNING])
-    assert shown(back) == NO_COUNTERS
-    assert shown(observe(back, NINTH, [MORNING])) == BEFORE

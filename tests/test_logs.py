@@ -14,20 +14,12 @@ from typing import Any
 import pytest
 
 from exporter import logs
-from exporter.logs import Formatter, Secrets, configure, say
+from exporter.logs import SECRETS, Formatter, configure, say
 
 CANARY = "7b1f0e9d8c7b6a5948372615f4e3d2c1b0a9f8e7d6c5b4a39281"
 MOMENT = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC).timestamp()
 LIBRARIES = ("httpx", "httpcore", "asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")
 Start = Callable[[str, str], io.StringIO]
-
-
-@pytest.fixture(autouse=True)
-def own_secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
-    """No token of a test is remembered after it."""
-    secrets = Secrets()
-    monkeypatch.setattr(logs, "SECRETS", secrets)
-    return secrets
 
 
 @pytest.fixture
@@ -115,15 +107,6 @@ def test_what_logfmt_quotes() -> None:
         assert line.partition(" field=")[2] == written, value
 
 
-def test_names_of_the_levels() -> None:
-    """The four names of the flag --log.level, and no other ones."""
-    names = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn",
-             logging.ERROR: "error", logging.CRITICAL: "error"}  # fmt: skip
-    for level, name in names.items():
-        assert f" level={name} " in LOGFMT.format(record("x", level))
-        assert json.loads(JSON.format(record("x", level)))["level"] == name
-
-
 def test_a_traceback_stays_on_one_line() -> None:
     """A defect is told whole, but as one line, so that a log reader keeps it together."""
     made = with_traceback(record("a defect", logging.ERROR), "broken")
@@ -139,10 +122,10 @@ def test_what_json_cannot_hold_becomes_text() -> None:
     assert (line["path"], line["when"]) == ("odd", "{1}")
 
 
-def test_known_tokens_are_cut_out(own_secrets: Secrets) -> None:
+def test_known_tokens_are_cut_out() -> None:
     """A token that was read appears in no message, field or traceback."""
     for token in ("tiny", CANARY, "with.dots+and/slashes==", 'quo"ted'):
-        own_secrets.add(token)
+        SECRETS.add(token)
         made = record(f"sent {token}", header=f"wolkvox-token: {token}", plain=token)
         for formatter in (LOGFMT, JSON):
             line = formatter.format(with_traceback(made, token))
@@ -151,26 +134,26 @@ def test_known_tokens_are_cut_out(own_secrets: Secrets) -> None:
             assert line.count("[token]") >= 4, token
 
 
-def test_a_token_that_begins_like_another_one(own_secrets: Secrets) -> None:
+def test_a_token_that_begins_like_another_one() -> None:
     """The longer one is cut out whole, in whatever order they were read."""
-    own_secrets.add("begins")
-    own_secrets.add("begins-and-goes-on")
-    assert own_secrets.scrub("<begins-and-goes-on> <begins>") == "<[token]> <[token]>"
+    SECRETS.add("begins")
+    SECRETS.add("begins-and-goes-on")
+    assert SECRETS.scrub("<begins-and-goes-on> <begins>") == "<[token]> <[token]>"
 
 
-def test_what_looks_like_a_token_is_cut_out(own_secrets: Secrets) -> None:
+def test_what_looks_like_a_token_is_cut_out() -> None:
     """A token that the exporter has never read is known by its form, in either case."""
-    assert own_secrets.scrub(f"<{CANARY}>") == "<[token]>"
-    assert own_secrets.scrub(f"<{CANARY.upper()}>") == "<[token]>"
-    assert own_secrets.scrub("7b1f0e is short, deadbeef is none") == (
+    assert SECRETS.scrub(f"<{CANARY}>") == "<[token]>"
+    assert SECRETS.scrub(f"<{CANARY.upper()}>") == "<[token]>"
+    assert SECRETS.scrub("7b1f0e is short, deadbeef is none") == (
         "7b1f0e is short, deadbeef is none"
     )
 
 
-def test_an_empty_secret_is_no_secret(own_secrets: Secrets) -> None:
+def test_an_empty_secret_is_no_secret() -> None:
     """An empty token would cut between all letters."""
-    own_secrets.add("")
-    assert own_secrets.scrub("text") == "text"
+    SECRETS.add("")
+    assert SECRETS.scrub("text") == "text"
 
 
 def test_least_level(start: Start) -> None:
@@ -244,14 +227,12 @@ def test_a_reader_that_stops_holds_nobody_up(start: Start) -> None:
     assert written[0].endswith("number=0")
 
 
-def test_lines_in_the_background_are_formatted_where_they_are_logged(
-    start: Start, own_secrets: Secrets
-) -> None:
+def test_lines_in_the_background_are_formatted_where_they_are_logged(start: Start) -> None:
     """What changes afterwards changes no line, and no token waits in the queue."""
     stream = Stuck()
     start("info", "logfmt")
     configure("info", "json", stream, background=True)
-    own_secrets.add("tiny")
+    SECRETS.add("tiny")
     seen = ["as it was"]
     say(logging.getLogger("exporter"), logging.INFO, "100 % tiny", seen=seen)
     seen[0] = "as it became"

@@ -12,20 +12,11 @@ import pytest
 
 from exporter.state.models import Attempt, Granted
 from exporter.state.storage import Storage
-from tests.polling_support import (
-    BOGOTA,
-    IN_FORCE,
-    INBOUND,
-    NEARLY,
-    USED,
-    Stage,
-    gaps,
-    operation,
-)
+from tests.polling_support import IN_FORCE, INBOUND, NEARLY, USED, Stage, gaps, operation
 from tests.state_support import row_of
-from tests.virtual import Exporter, in_virtual_time, refusal
+from tests.virtual import Exporter, refusal
 
-pytest_plugins = ("tests.polling_fixtures",)
+pytestmark = pytest.mark.usefixtures("rare_wakeups")
 
 FOUR = "4170 4171 4172 4173"
 STRETCHED = "interval stretched to keep within daily_requests"
@@ -58,19 +49,16 @@ def spend(running: Exporter, stage: Stage, calls: int, skill: str = "9999") -> N
         assert isinstance(granted, Granted)
 
 
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_a_plan_over_the_ceiling_is_stretched(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Four skills with 1,152 planned calls keep within 100 a day, evenly, and say it once."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage.begin("2026-11-18 00:00")
-    async with stage.run(operation(FOUR, daily_requests=100)) as running:
-        await stage.until("2026-11-18 02:00")
+    stage.begin("00:00")
+    async with stage.run(operation(FOUR, daily_requests=100), until="02:00") as running:
         assert running.value(IN_FORCE) == pytest.approx(3456, rel=0.05)
         assert running.value(LIMIT) == 100
-        await stage.until("2026-11-18 23:59:59")
+        await stage.until("23:59:59")
         assert running.value(USED) == per_day(stage)[date(2026, 11, 18)]
         assert running.value(INBOUND, skill_id="4170") == 100
         await stage.until("2026-11-19 03:00")
@@ -84,18 +72,16 @@ async def test_a_plan_over_the_ceiling_is_stretched(
     assert [record.message for record in caplog.records].count(STRETCHED) == 1
 
 
-@in_virtual_time
 async def test_stretching_after_a_costly_morning(stage: Stage) -> None:
     """What others used up by noon is spread over what is left of the day, until midnight."""
-    stage.begin("2026-11-18 12:00")
-    async with stage.run(operation("4173 4174", daily_requests=600)) as running:
-        await stage.until("2026-11-18 12:01")
+    stage.begin("12:00")
+    async with stage.run(operation("4173 4174", daily_requests=600), until="12:01") as running:
         assert running.value(IN_FORCE) == 300
         spend(running, stage, 498)
-        await stage.until("2026-11-18 12:11")
+        await stage.until("12:11")
         # About 98 calls are left for twice 43,200 s.
         assert running.value(IN_FORCE) == pytest.approx(2 * 43200 / 98, rel=0.03)
-        await stage.until("2026-11-18 23:59:59")
+        await stage.until("23:59:59")
         used = running.value(USED)
         assert used is not None
         assert 590 <= used <= 600
@@ -113,14 +99,12 @@ def at(stage: Stage, text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=stage.zone).timestamp()
 
 
-@in_virtual_time
 async def test_a_day_whose_budget_is_spent_ends_at_midnight(stage: Stage) -> None:
     """Nothing leaves once the ceiling is reached; right after midnight the day is closed."""
-    stage.begin("2026-11-18 20:00")
-    async with stage.run(operation("4173 4174", daily_requests=576)) as running:
-        await stage.until("2026-11-18 20:01")
+    stage.begin("20:00")
+    async with stage.run(operation("4173 4174", daily_requests=576), until="20:01") as running:
         spend(running, stage, 574)
-        await stage.until("2026-11-18 23:59:59")
+        await stage.until("23:59:59")
         assert len(stage.api.seen) == 2
         await stage.until("2026-11-19 00:00:10")
         assert running.value(USED) == 2
@@ -132,35 +116,31 @@ async def test_a_day_whose_budget_is_spent_ends_at_midnight(stage: Stage) -> Non
     assert min(gaps(stage.seen("4173"))) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_the_ceiling_holds_whoever_spent_it(stage: Stage) -> None:
     """Calls of another process count at the moment of the request, whatever was planned."""
-    stage.begin("2026-11-18 20:00")
+    stage.begin("20:00")
     async with stage.run(operation(daily_requests=300)) as running:
         for hour in (20, 21, 22):
-            await stage.until(f"2026-11-18 {hour}:30")
+            await stage.until(f"{hour}:30")
             spend(running, stage, 90, skill=f"probe-{hour}")
-        await stage.until("2026-11-18 23:59:59")
+        await stage.until("23:59:59")
         used = running.value(USED)
     own = per_day(stage)[date(2026, 11, 18)]
     assert own + 270 <= 300
     assert used == own + 270
 
 
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_operations_with_one_token_share_one_count(stage: Stage) -> None:
     """Their calls together keep under the ceiling that both state, and both show them."""
-    stage.begin("2026-11-18 00:00")
+    stage.begin("00:00")
     loaded = stage.configure(
         operation("4173", name="one", daily_requests=96),
         operation("5101", name="two", port=2, token=1, daily_requests=96),
         tokens=("canary-same", "canary-same"),
     )
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-18 12:00")
+    async with stage.start(loaded, until="12:00") as running:
         assert running.value(IN_FORCE, operation="one") == pytest.approx(1800, rel=0.02)
-        await stage.until("2026-11-18 23:59:59")
+        await stage.until("23:59:59")
         used = running.samples(USED)
     total = per_day(stage)[date(2026, 11, 18)]
     assert 92 <= total <= 96
@@ -169,11 +149,9 @@ async def test_operations_with_one_token_share_one_count(stage: Stage) -> None:
     assert min(used.values()) >= total - 1
 
 
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_zones_apart_with_one_token(stage: Stage) -> None:
     """Where operations of one token lie in different zones, the ceiling holds and recovers."""
-    stage.begin("2026-11-18 15:00")
+    stage.begin("15:00")
     loaded = stage.configure(
         operation("4173", name="one", daily_requests=100),
         operation(
@@ -190,10 +168,9 @@ async def test_zones_apart_with_one_token(stage: Stage) -> None:
         assert max(gaps(stage.seen(skill))) < 2200
 
 
-@in_virtual_time
 async def test_poll_hours(stage: Stage) -> None:
     """Outside them nothing leaves but the poll that closes the day, at midnight."""
-    stage.begin("2026-11-18 21:50")
+    stage.begin("21:50")
     hours = '"Mo-Su 06:00-22:00"'
     async with stage.run(
         operation("4173 4174", poll_hours=hours, token_info="true")
@@ -206,27 +183,24 @@ async def test_poll_hours(stage: Stage) -> None:
         await stage.until("2026-11-19 06:11")
         assert running.value("wolkvox_poll_lag_seconds") == pytest.approx(0, abs=3)
     assert stage.clock_times("4173") == [
-        *("21:50:00", "21:55:00", "00:00:00", "06:00:00", "06:05:00", "06:10:00"),
+        *("21:50:00", "21:55:00", "00:00:00", "06:00:00", "06:05:00", "06:10:00")
     ]
     assert stage.windows("4173")[2] == ("20261118000000", "20261118235959")
 
 
-@in_virtual_time
 async def test_a_closing_poll_that_fails_outside_poll_hours(stage: Stage) -> None:
     """It is tried at the next slots, three in all, and then it is quiet until the morning."""
-    stage.begin("2026-11-18 21:56")
-    async with stage.run(operation(poll_hours='"Mo-Su 06:00-22:00"')):
-        await stage.until("2026-11-18 21:58")
+    stage.begin("21:56")
+    async with stage.run(operation(poll_hours='"Mo-Su 06:00-22:00"'), until="21:58"):
         stage.api.answer = lambda seen: refusal("oops", 500)
         await stage.until("2026-11-19 06:06")
     assert stage.clock_times()[1:] == [
-        *("00:00:00", "00:05:00", "00:10:00", "06:00:00", "06:05:00"),
+        *("00:00:00", "00:05:00", "00:10:00", "06:00:00", "06:05:00")
     ]
     assert [window[1][8:] for window in stage.windows()[1:4]] == ["235959"] * 3
 
 
 @pytest.mark.parametrize("start", ["21:47:00", "21:47:35"])
-@in_virtual_time
 async def test_a_turn_that_comes_after_the_hours_is_not_taken(
     state_directory: Path, start: str
 ) -> None:
@@ -237,8 +211,7 @@ async def test_a_turn_that_comes_after_the_hours_is_not_taken(
         operation("4173 4174 4175", poll_hours=hours),
         operation("4176 4177 4178 4179", name="twin", poll_hours=hours),  # the same token
     ]
-    async with stage.run(*operations) as running:
-        await stage.until("2026-11-18 22:30")
+    async with stage.run(*operations, until="22:30") as running:
         assert len(stage.seen()) > 7
         assert max(stage.clock_times()) < "22:00:00"
         assert set(running.samples("wolkvox_up").values()) == {1}
@@ -246,66 +219,28 @@ async def test_a_turn_that_comes_after_the_hours_is_not_taken(
         assert [window[1] for window in stage.windows()[-7:]] == ["20261118235959"] * 7
 
 
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
-async def test_poll_hours_make_room_in_the_budget(stage: Stage) -> None:
-    """What is not polled at night is there for the day: the plan counts the hours."""
-    stage.begin("2026-11-18 18:00")
-    hours = '"Mo-Su 08:00-20:00"'
-    async with stage.run(
-        operation("4173 4174", poll_hours=hours, daily_requests=98, interval="15m")
-    ) as running:
-        await stage.until("2026-11-18 19:30")
-        assert running.value(IN_FORCE) == pytest.approx(900, rel=0.01)
-        await stage.until("2026-11-19 20:00")
-    assert per_day(stage)[date(2026, 11, 19)] == pytest.approx(96, abs=2)
-    assert max(per_day(stage).values()) <= 98
-
-
 @pytest.mark.parametrize("ceiling", [864, 870])
-@in_virtual_time
 async def test_a_plan_that_just_fits_is_not_said_to_be_stretched_again_and_again(
     stage: Stage, caplog: pytest.LogCaptureFixture, ceiling: int
 ) -> None:
     """Where the plan is as large as the ceiling, the log does not repeat itself."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage.begin("2026-11-18 00:00")
-    async with stage.run(operation("4173 4174 4175", daily_requests=ceiling)):
-        await stage.until("2026-11-18 03:00")
+    stage.begin("00:00")
+    await stage.live("03:00", operation("4173 4174 4175", daily_requests=ceiling))
     assert [record.message for record in caplog.records].count(STRETCHED) <= 1
 
 
-@in_virtual_time
 async def test_the_interval_in_force_outlives_a_restart(stage: Stage) -> None:
     """A restart asks no query before the stretched interval has passed, and shows it."""
-    stage.begin("2026-11-18 00:00")
+    stage.begin("00:00")
     stretched = operation(FOUR, daily_requests=200)  # 1,728 s
-    async with stage.run(stretched):
-        await stage.until("2026-11-18 00:02")
-    await stage.until("2026-11-18 00:25")
-    async with stage.run(stretched) as running:
-        await stage.until("2026-11-18 00:25:30")
+    await stage.live("00:02", stretched)
+    await stage.until("00:25")
+    async with stage.run(stretched, until="00:25:30") as running:
         assert len(stage.api.seen) == 4
         assert running.value(IN_FORCE) == pytest.approx(1728, rel=0.02)
         # Younger than three intervals in force, so restored and shown.
         assert running.value(INBOUND, skill_id="4170") == 100
-        await stage.until("2026-11-18 00:40")
+        await stage.until("00:40")
     for skill in FOUR.split():
         assert gaps(stage.seen(skill)) == pytest.approx([1740], rel=0.02)
-
-
-@in_virtual_time
-async def test_the_count_of_the_day_begins_at_midnight(stage: Stage) -> None:
-    """The used calls are those of the local day, kept over a restart, gone at its end."""
-    stage.begin("2026-11-18 23:40")
-    assert stage.zone is BOGOTA
-    async with stage.run(operation(interval="1h", stale_after="4h")):
-        await stage.until("2026-11-18 23:41")
-    async with stage.run(operation(interval="1h", stale_after="4h")) as running:
-        await stage.until("2026-11-18 23:59:50")
-        assert running.value(USED) == 1
-        assert running.value(LIMIT) is None
-        await stage.until("2026-11-19 00:00:20")
-        assert running.value(USED) == 0
-        await stage.until("2026-11-19 00:41")
-        assert running.value(USED) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,20 +10,16 @@ import httpx
 import pytest
 
 from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, operation
-from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
-
-pytest_plugins = ("tests.polling_fixtures",)
+from tests.virtual import Exporter, Seen, ok, refusal, row
 
 WHOLE_17TH = ("20261117000000", "20261117235959")
 WHOLE_18TH = ("20261118000000", "20261118235959")
 
 
-@in_virtual_time
 async def test_the_first_slot_after_midnight_closes_the_day(stage: Stage) -> None:
     """It asks for the whole finished day at no extra call; the next slot begins the new day."""
-    stage.begin("2026-11-18 23:53")
-    async with stage.run():
-        await stage.until("2026-11-19 00:14")
+    stage.begin("23:53")
+    await stage.live("2026-11-19 00:14")
     assert stage.windows() == [
         ("20261118000000", "20261118235300"),
         ("20261118000000", "20261118235800"),
@@ -36,12 +31,13 @@ async def test_the_first_slot_after_midnight_closes_the_day(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("defect", [False, True])
-@in_virtual_time
-async def test_a_failed_closing_poll_is_tried_three_times(stage: Stage, defect: bool) -> None:
+async def test_a_failed_closing_poll_is_tried_three_times(
+    stage: Stage, caplog: pytest.LogCaptureFixture, defect: bool
+) -> None:
     """It is tried again at the next slots, three in all, and a defect of the exporter too:
-    then the new day comes.
+    then the new day comes, and the log says once what is lost.
     """
-    stage.begin("2026-11-18 23:58")
+    stage.begin("23:58")
 
     def answer(seen: Seen) -> httpx.Response:
         if defect and seen.window == WHOLE_18TH:
@@ -49,8 +45,7 @@ async def test_a_failed_closing_poll_is_tried_three_times(stage: Stage, defect: 
         return refusal("oops", 500) if seen.window == WHOLE_18TH else ok(row())
 
     stage.api.answer = answer
-    async with stage.run() as running:
-        await stage.until("2026-11-19 00:24")
+    async with stage.run(until="2026-11-19 00:24") as running:
         assert running.value(INBOUND, window="yesterday") is None
         assert running.value(INBOUND, window="today") == 100
     assert stage.windows()[1:] == [
@@ -58,38 +53,18 @@ async def test_a_failed_closing_poll_is_tried_three_times(stage: Stage, defect: 
         ("20261119000000", "20261119001800"),
         ("20261119000000", "20261119002300"),
     ]
+    lost = [one for one in caplog.records if "day could not be closed" in one.message]
+    assert [str(vars(one)["fields"]["day"]) for one in lost] == ["2026-11-18"] * (not defect)
 
 
-@in_virtual_time
-async def test_a_closing_poll_that_succeeds_later_is_the_last_one(
-    stage: Stage,
-) -> None:
-    """The second try closes the day, and the new day follows."""
-    stage.begin("2026-11-18 23:58")
-    stage.api.answer = lambda seen: (
-        refusal("oops", 500) if len(stage.api.seen) == 2 else ok(row())
-    )
-    async with stage.run() as running:
-        await stage.until("2026-11-19 00:14")
-        assert running.value(INBOUND, window="yesterday") == 100
-    assert stage.windows()[1:] == [
-        WHOLE_18TH,
-        WHOLE_18TH,
-        ("20261119000000", "20261119001300"),
-    ]
-
-
-@in_virtual_time
 async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None:
     """An exporter that was away for days asks for yesterday and then goes on; a fresh query
     closes nothing, right after midnight either.
     """
     stage.begin("2026-11-14 00:01")
-    async with stage.run():
-        await stage.until("2026-11-14 00:02")
-    await stage.until("2026-11-18 09:00")
-    async with stage.run():
-        await stage.until("2026-11-18 09:06")
+    await stage.live("2026-11-14 00:02")
+    await stage.until("09:00")
+    await stage.live("09:06")
     assert stage.windows() == [
         ("20261114000000", "20261114000100"),
         WHOLE_17TH,
@@ -97,40 +72,21 @@ async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None
     ]
 
 
-@in_virtual_time
-async def test_a_restart_over_midnight_closes_the_day(stage: Stage) -> None:
-    """The day is closed by whichever process polls first after it."""
-    stage.begin("2026-11-18 23:50")
-    async with stage.run():
-        await stage.until("2026-11-18 23:52")
-    await stage.until("2026-11-19 00:30")
-    async with stage.run() as running:
-        await stage.until("2026-11-19 00:31")
-        assert running.value(INBOUND, window="yesterday") == 100
-    assert stage.windows()[1:] == [WHOLE_18TH]
-
-
-@in_virtual_time
-async def test_tries_of_a_closing_poll_are_counted_over_restarts(
-    stage: Stage,
-) -> None:
+async def test_tries_of_a_closing_poll_are_counted_over_restarts(stage: Stage) -> None:
     """A crash loop cannot ask for the finished day more than three times."""
-    stage.begin("2026-11-18 23:58")
-    async with stage.run():
-        await stage.until("2026-11-18 23:59")
+    stage.begin("23:58")
+    await stage.live("23:59")
     stage.api.answer = lambda seen: refusal("oops", 500)
     for minute in range(3, 25, 2):
-        async with stage.run():
-            await stage.until(f"2026-11-19 00:{minute:02}")
+        await stage.live(f"2026-11-19 00:{minute:02}")
     assert stage.windows()[1:4] == [WHOLE_18TH] * 3
     assert WHOLE_18TH not in stage.windows()[4:]
     assert len(stage.windows()) == 5
 
 
-@in_virtual_time
 async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
     """Connections never made are no tries: the first request that is made closes the day."""
-    stage.begin("2026-11-18 23:53")
+    stage.begin("23:53")
     down = True
 
     def answer(seen: Seen) -> httpx.Response:
@@ -139,8 +95,7 @@ async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
         return ok(row())
 
     stage.api.answer = answer
-    async with stage.run() as running:
-        await stage.until("2026-11-19 02:00")
+    async with stage.run(until="2026-11-19 02:00") as running:
         assert stage.windows()[-1] == WHOLE_18TH
         assert stage.windows().count(WHOLE_18TH) > 3
         assert running.value(USED) == 0
@@ -150,30 +105,31 @@ async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
     assert [window[1] for window in stage.windows()[-4:]].count("20261118235959") == 1
 
 
+@pytest.mark.no_cover  # for the days it lives: see LONG_RUNS
 @pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
     """`today` ends at midnight; `yesterday` lives from its closing poll to the next one."""
-    stage.begin("2026-11-18 23:58")
+    stage.begin("23:58")
 
     def answer(seen: Seen) -> httpx.Response:
         counts = {WHOLE_18TH[1]: 500, "20261118235800": 490}
         return ok(row(inbound=counts.get(seen.window[1], 7), answered=7))
 
     stage.api.answer = answer
-    async with stage.run() as running:
-        await stage.until("2026-11-18 23:59:59.9")
+    async with stage.run(until="23:59:59.9") as running:
         assert windows_of(running) == {"today": 490}
+        assert running.value(OFFERED) == 0
         await stage.until("2026-11-19 00:00:00")
         assert windows_of(running) == {}
         assert running.value("wolkvox_up") == 1
-        assert running.value(OFFERED) is not None
         await stage.until("2026-11-19 00:02:59")
         assert windows_of(running) == {}
         await stage.until("2026-11-19 00:04:00")
         assert windows_of(running) == {"yesterday": 500}
+        assert running.value(OFFERED) == 10
         await stage.until("2026-11-19 00:09:00")
         assert windows_of(running) == {"yesterday": 500, "today": 7}
+        assert running.value(OFFERED) == 17
         await stage.until("2026-11-19 23:59:59.9")
         assert windows_of(running) == {"yesterday": 500, "today": 7}
         await stage.until("2026-11-20 00:00:00")
@@ -200,7 +156,6 @@ def windows_of(running: Exporter) -> dict[str, float]:
         ("2026-04-04 23:58", "2026-04-05T03:59:59+00:00", "2026-04-05T04:00:00+00:00"),
     ],
 )
-@in_virtual_time
 async def test_the_gauges_of_days_whose_clock_changes(
     state_directory: Path, start: str, last: str, gone: str
 ) -> None:
@@ -221,40 +176,15 @@ async def until_utc(stage: Stage, text: str, minutes: int = 0) -> None:
     await asyncio.sleep((instant - stage.world.now()).total_seconds())
 
 
-@in_virtual_time
-async def test_nothing_is_lost_between_the_last_poll_and_midnight(
-    stage: Stage,
-) -> None:
-    """The counters carry on over midnight with what the closing poll found."""
-    stage.begin("2026-11-18 23:58")
-    stage.api.answer = by_window(
-        {"20261118235800": 490, "20261118235959": 500, "20261119000800": 7}
-    )
-    async with stage.run() as running:
-        await stage.until("2026-11-18 23:59")
-        assert running.value(OFFERED) == 0
-        await stage.until("2026-11-19 00:04")
-        assert running.value(OFFERED) == 10
-        await stage.until("2026-11-19 00:09")
-        assert running.value(OFFERED) == 17
-
-
-def by_window(counts: dict[str, int]) -> Callable[[Seen], httpx.Response]:
-    """Answers by the end of the window."""
-    return lambda seen: ok(row(inbound=counts[seen.window[1]], answered=counts[seen.window[1]]))
-
-
-@in_virtual_time
 async def test_a_turn_that_comes_after_midnight_closes_the_day(stage: Stage) -> None:
     """A request that waits for its token's turn over midnight asks for the finished day too."""
-    stage.begin("2026-11-18 23:54:30")
+    stage.begin("23:54:30")
     loaded = stage.configure(
         operation("4173", name="one"),
         operation("5101", name="two", port=2, token=1),
         tokens=("canary-same", "canary-same"),
     )
-    async with stage.start(loaded):
-        await stage.until("2026-11-18 23:59")
+    async with stage.start(loaded, until="23:59"):
         stage.api.seconds = 50.0
         await stage.until("2026-11-19 00:20")
     # The second one was due before midnight, and its turn came after it.

@@ -7,9 +7,9 @@ import pytest
 
 from tests.polling_support import INBOUND, OFFERED, USED, Stage, gaps, operation
 from tests.state_support import change
-from tests.virtual import Seen, in_virtual_time, ok, refusal, row
+from tests.virtual import Seen, ok, refusal, row
 
-pytest_plugins = ("tests.polling_fixtures",)
+pytestmark = pytest.mark.usefixtures("rare_wakeups")
 
 TOKEN = {
     "description": "exporter",
@@ -38,12 +38,10 @@ class Centre:
         return ok(row(inbound=int(seen.skill)))
 
 
-@in_virtual_time
 async def test_token_info_once_an_hour(stage: Stage) -> None:
     """What the platform says of the token is asked for once an hour and shown."""
     Centre(stage)
-    async with stage.run(operation(token_info="true")) as running:
-        await stage.until("2026-11-18 13:01")
+    async with stage.run(operation(token_info="true"), until="13:01") as running:
         assert running.value("wolkvox_token_limit") == 1000
         assert running.value("wolkvox_token_used_today") == 35
         assert running.value("wolkvox_token_used_today_all_tokens") == 50
@@ -56,7 +54,6 @@ async def test_token_info_once_an_hour(stage: Stage) -> None:
     assert len(stage.seen()) == 37
 
 
-@in_virtual_time
 async def test_token_info_keeps_its_hour_over_restarts(stage: Stage) -> None:
     """A crash loop asks for it no more often either."""
     Centre(stage)
@@ -66,7 +63,6 @@ async def test_token_info_keeps_its_hour_over_restarts(stage: Stage) -> None:
     assert len(stage.seen(report="token_info")) == 1
 
 
-@in_virtual_time
 async def test_token_info_that_fails_disturbs_nothing(stage: Stage) -> None:
     """skill_11 goes on at its slots; the failure is counted under its own report."""
     centre = Centre(stage)
@@ -87,14 +83,12 @@ async def test_token_info_that_fails_disturbs_nothing(stage: Stage) -> None:
     assert len(stage.seen()) == 48
 
 
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_skills_are_discovered_and_asked_at_once(stage: Stage) -> None:
     """The first answer names the queries; all of them are due right away."""
     Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         assert not running.operations.ready()
-        await stage.until("2026-11-18 10:00:10")
+        await stage.until("10:00:10")
         assert running.operations.ready()
         assert running.value(INBOUND, skill_id="4173", skill="Ventas") == 4173
         assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
@@ -102,39 +96,22 @@ async def test_skills_are_discovered_and_asked_at_once(stage: Stage) -> None:
         assert len(stage.seen(report="skills")) == 1
 
 
-@in_virtual_time
-async def test_discovered_skills_outlive_a_restart(stage: Stage) -> None:
-    """A restart polls the known skills without asking for them again before its day is over."""
-    Centre(stage)
-    async with stage.run(operation("discover")):
-        await stage.until("2026-11-18 10:01")
-    async with stage.run(operation("discover")) as running:
-        await stage.until("2026-11-18 10:02")
-        assert running.value(INBOUND, skill_id="4180", skill="Cobranza") == 4180
-        await stage.until("2026-11-18 10:11")
-    assert len(stage.seen(report="skills")) == 1
-    assert gaps(stage.seen("4180")) == pytest.approx([300.0] * 2, abs=1)
-
-
-@in_virtual_time
 async def test_a_list_of_skills_that_cannot_be_read_is_asked_for_again(stage: Stage) -> None:
     """Whatever stands in the state file, an operation has its skills an interval later."""
     Centre(stage)
     for minute, junk in enumerate(("[5]", '[[5, "x"], ["", "y"]]', "true"), start=1):
         async with stage.run(operation("discover", interval="60s")) as running:
-            await stage.until(f"2026-11-18 10:{minute:02}:30")
+            await stage.until(f"10:{minute:02}:30")
             assert running.value("wolkvox_up", skill_id="4180") == 1, junk
             assert len(stage.seen(report="skills")) == minute, junk
             change(running.storage, "UPDATE facts SET fact = ? WHERE name = 'skills'", junk)
 
 
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_skills_that_come_go_and_change_their_name(stage: Stage) -> None:
     """A day later a new skill is polled at once, a removed one and an old name are gone."""
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
-        await stage.until("2026-11-18 12:00")
+        await stage.until("12:00")
         centre.skills = {"4173": "Ventas 2", "4200": "Nueva"}
         await stage.until("2026-11-19 09:59")
         assert running.value("wolkvox_up", skill_id="4180") == 1
@@ -151,29 +128,25 @@ async def test_skills_that_come_go_and_change_their_name(stage: Stage) -> None:
         assert len(stage.seen("4180")) == asked
 
 
-@in_virtual_time
 async def test_a_discovery_that_fails_is_tried_at_its_next_slot(stage: Stage) -> None:
     """Without any skill known it is asked for again an interval later."""
     Centre(stage)
     answer, stage.api.answer = stage.api.answer, lambda seen: refusal("oops", 500)
-    async with stage.run(operation("discover")) as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run(operation("discover"), until="10:06") as running:
         assert running.value(FAILURES, report="skills", reason="http") == 2
         assert not running.operations.ready()
         assert running.operations.healthy()
         stage.api.answer = answer
-        await stage.until("2026-11-18 10:11")
+        await stage.until("10:11")
         assert running.operations.ready()
     assert gaps(stage.seen(report="skills")) == pytest.approx([300.0] * 2, abs=1)
 
 
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_an_empty_list_of_skills_is_not_believed(stage: Stage) -> None:
     """An operation does not lose all of its skills: an empty answer changes nothing."""
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
-        await stage.until("2026-11-18 12:00")
+        await stage.until("12:00")
         centre.skills = {}
         await stage.until("2026-11-19 11:30")
         assert len(stage.seen(report="skills")) == 2
@@ -183,11 +156,9 @@ async def test_an_empty_list_of_skills_is_not_believed(stage: Stage) -> None:
         assert running.value("wolkvox_up", skill_id="4173") == 1
 
 
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_a_skill_that_returns_goes_on_where_it_was(stage: Stage) -> None:
     """The counters of a skill that was gone for a day do not begin again at 0."""
-    stage.begin("2026-11-18 09:00")
+    stage.begin("09:00")
     centre = Centre(stage)
     async with stage.run(operation("discover", interval="1h", stale_after="4h")) as running:
         await stage.until("2026-11-19 08:59")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,7 @@ import pytest
 from exporter.errors import Reason
 from exporter.messages import Words
 from tests.polling_support import INBOUND, NEARLY, USED, Stage, gaps, operation
-from tests.virtual import Seen, in_virtual_time, ok, refusal, row
-
-pytest_plugins = ("tests.polling_fixtures",)
+from tests.virtual import Seen, ok, refusal, row
 
 FAILURES = "wolkvox_api_request_failures_total"
 REQUESTS = "wolkvox_api_requests_total"
@@ -66,13 +65,16 @@ def test_every_reason_is_covered() -> None:
 
 
 @pytest.mark.parametrize("reason", REACHED)
-@in_virtual_time
-async def test_a_failure_waits_for_the_next_slot(stage: Stage, reason: Reason) -> None:
-    """What may have reached the server is an attempt: the next one starts an interval later."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:02")
+async def test_a_failure_waits_for_the_next_slot(
+    stage: Stage, caplog: pytest.LogCaptureFixture, reason: Reason
+) -> None:
+    """What may have reached the server is an attempt: the next one starts an interval later.
+    Beginning and end of the failures are a line each.
+    """
+    caplog.set_level(logging.INFO, logger="exporter")
+    async with stage.run(until="10:02") as running:
         stage.api.answer = REACHED[reason]
-        await stage.until("2026-11-18 10:12")
+        await stage.until("10:12")
         assert running.value("wolkvox_up") == 0
         assert running.value("wolkvox_consecutive_failures") == 2
         assert running.value(INBOUND) == 100
@@ -81,7 +83,7 @@ async def test_a_failure_waits_for_the_next_slot(stage: Stage, reason: Reason) -
             at, abs=1e-3
         )
         stage.api.answer = lambda seen: ok(row(inbound=120))
-        await stage.until("2026-11-18 10:17")
+        await stage.until("10:17")
         assert running.value("wolkvox_up") == 1
         assert running.value("wolkvox_consecutive_failures") == 0
         assert running.value(INBOUND) == 120
@@ -95,9 +97,14 @@ async def test_a_failure_waits_for_the_next_slot(stage: Stage, reason: Reason) -
         str(each): 2 if each is reason else 0 for each in Reason
     }
     assert measured == (2 if reason is Reason.INTERNAL else 4)
+    begun, ended = caplog.records
+    if reason is not Reason.INTERNAL:
+        assert (begun.levelname, begun.message) == ("WARNING", "no answer")
+        assert vars(begun)["fields"]["reason"] == reason
+    assert (ended.levelname, ended.message) == ("INFO", "answers again")
+    assert vars(ended)["fields"]["failures"] == 2
 
 
-@in_virtual_time
 async def test_a_failing_query_leaves_the_others_fresh(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,8 +116,7 @@ async def test_a_failing_query_leaves_the_others_fresh(
         return ok(row(inbound=100 + len(stage.api.seen)))
 
     stage.api.answer = answer
-    async with stage.run(operation("4173 4174 4175")) as running:
-        await stage.until("2026-11-18 11:01")
+    async with stage.run(operation("4173 4174 4175"), until="11:01") as running:
         ups = [
             running.value("wolkvox_up", skill_id=skill) for skill in ("4173", "4174", "4175")
         ]
@@ -123,13 +129,11 @@ async def test_a_failing_query_leaves_the_others_fresh(
     assert len(tracebacks) == 1
 
 
-@in_virtual_time
 async def test_a_connection_never_made_is_tried_again_early(stage: Stage) -> None:
     """Backoff with jitter from 5 s up to the interval; counted, but not against the budget."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:02")
+    async with stage.run(until="10:02") as running:
         stage.api.answer = raising(httpx.ConnectError("refused"))
-        await stage.until("2026-11-18 10:30")
+        await stage.until("10:30")
         tries = len(stage.api.seen)
         assert running.value(USED) == 1
         assert running.value(REQUESTS) == tries
@@ -142,7 +146,7 @@ async def test_a_connection_never_made_is_tried_again_early(stage: Stage) -> Non
             least = min(300.0, 5.0 * 2**number)
             assert least <= gap <= min(300.0, 1.5 * least) + 1
         stage.api.answer = lambda seen: ok(row())
-        await stage.until("2026-11-18 10:50")
+        await stage.until("10:50")
         assert running.value(FAILURES, reason="connect") == tries - 1
         assert running.value(REQUESTS) == len(stage.api.seen)
         assert running.value(USED) == 1 + len(stage.api.seen) - tries
@@ -151,7 +155,6 @@ async def test_a_connection_never_made_is_tried_again_early(stage: Stage) -> Non
     assert min(gaps(stage.api.seen[tries:])) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_a_connection_within_the_deadline_of_a_short_interval(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,20 +162,17 @@ async def test_a_connection_within_the_deadline_of_a_short_interval(
     the log says once that Wolkvox lets no strangers in.
     """
     stage.api.answer = raising(httpx.ConnectTimeout("nobody there"))
-    async with stage.run(operation(interval="2s")):
-        await stage.until("2026-11-18 10:01")
+    await stage.live("10:01", operation(interval="2s"))
     assert set(map(round, gaps(stage.api.seen))) <= {2, 3}
     fields = [getattr(record, "fields", {}) for record in caplog.records]
     hints = [each["hint"] for each in fields if each.get("hint")]
     assert hints == [Words("en").advice("connect")]
 
 
-@in_virtual_time
 async def test_every_reason_is_there_from_the_start(state_directory: Path) -> None:
     """A report in use has every reason with 0 from the start; others have no series."""
     stage = Stage(state_directory, seconds=30.0)
-    async with stage.run(operation(token_info="true")) as running:
-        await stage.until("2026-11-18 10:00:01")
+    async with stage.run(operation(token_info="true"), until="10:00:01") as running:
         series = running.samples(FAILURES)
         assert set(series.values()) == {0}
         found = {(dict(labels)["report"], dict(labels)["reason"]) for labels in series}

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.polling_support import NEARLY, USED, Stage, gaps, operation
-from tests.virtual import Exporter, Seen, in_virtual_time, ok, refusal, row
-
-pytest_plugins = ("tests.polling_fixtures",)
+from tests.virtual import Exporter, Seen, ok, refusal, row
 
 QUOTA = refusal("TOKEN LIMIT EXCEEDED")
 WRONG_TOKEN = refusal("PLEASE VALIDATE TOKEN")
@@ -25,20 +22,18 @@ def paused(running: Exporter) -> dict[str, float]:
     return {dict(labels)["reason"]: value for labels, value in found.items()}
 
 
-@in_virtual_time
 async def test_a_used_up_quota_pauses_until_the_next_day(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One attempt an hour for the whole operation until the day ends in its zone."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage.begin("2026-11-18 19:10")
-    async with stage.run(operation("4173 4174 4175")) as running:
-        await stage.until("2026-11-18 19:12")
+    stage.begin("19:10")
+    async with stage.run(operation("4173 4174 4175"), until="19:12") as running:
         assert paused(running) == {"quota": 0, "unauthorized": 0}
         stage.api.answer = lambda seen: QUOTA
-        await stage.until("2026-11-18 19:16")
+        await stage.until("19:16")
         assert paused(running) == {"quota": 1, "unauthorized": 0}
-        await stage.until("2026-11-18 23:59:59")
+        await stage.until("23:59:59")
         hourly = stage.seen()[3:]
         assert len(hourly) == 5
         assert gaps(hourly) == pytest.approx([3600.0] * 4, abs=20)
@@ -50,18 +45,18 @@ async def test_a_used_up_quota_pauses_until_the_next_day(
         assert paused(running) == {"quota": 0, "unauthorized": 0}
         assert running.value(USED) == 3
     assert [window[1] for window in stage.windows()[8:]] == ["20261118235959"] * 3
-    assert [record.message for record in caplog.records].count("operation paused") == 1
+    said = [(record.message, vars(record)["fields"].get("reason")) for record in caplog.records]
+    for message in ("operation paused", "operation no longer paused"):
+        assert said.count((message, "quota")) == 1, message
 
 
-@in_virtual_time
 async def test_a_refusal_that_comes_after_midnight_pauses_the_day_it_was_asked_on(
     state_directory: Path,
 ) -> None:
     """The quota of the finished day says nothing about the new one: its first slot is kept."""
     stage = Stage(state_directory, "2026-11-18 23:59:50", seconds=20.0)
     stage.api.answer = lambda seen: QUOTA
-    async with stage.run() as running:
-        await stage.until("2026-11-19 00:00:05")
+    async with stage.run(until="2026-11-19 00:00:05") as running:
         stage.api.answer = lambda seen: QUOTA if len(stage.api.seen) == 1 else ok(row())
         await stage.until("2026-11-19 00:06")
         assert paused(running) == {"quota": 0, "unauthorized": 0}
@@ -69,17 +64,16 @@ async def test_a_refusal_that_comes_after_midnight_pauses_the_day_it_was_asked_o
 
 
 @pytest.mark.parametrize("status", [200, 401, 503])
-@in_virtual_time
 async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
     stage: Stage, status: int
 ) -> None:
     """Another failure is the hour's attempt too; only an answer ends the pause early."""
     stage.api.answer = lambda seen: QUOTA
     async with stage.run(operation("4173 4174 4175", token_info="true")) as running:
-        await stage.until("2026-11-18 10:30")
+        await stage.until("10:30")
         assert len(stage.seen()) == 1
         stage.api.answer = lambda seen: ok(row()) if status == 200 else httpx.Response(status)
-        await stage.until("2026-11-18 11:00:30")
+        await stage.until("11:00:30")
         if status == 200:
             assert len(stage.seen()) == 4
             assert sum(paused(running).values()) == 0
@@ -89,39 +83,21 @@ async def test_the_hourly_attempt_stays_one_whatever_comes_of_it(
             assert paused(running)["unauthorized"] == (status == 401)
 
 
-@in_virtual_time
-async def test_a_pause_that_ends_brings_no_burst(stage: Stage) -> None:
-    """After a pause every query is asked once, in turn, and then at its slots again."""
-    stage.api.answer = lambda seen: QUOTA
-    async with stage.run(operation("4173 4174 4175")):
-        await stage.until("2026-11-18 10:30")
-        stage.api.answer = lambda seen: ok(row())
-        await stage.until("2026-11-18 11:20")
-    for skill in ("4174", "4175"):
-        assert gaps(stage.seen(skill)) == pytest.approx([300.0] * 3, abs=1)
-    assert stage.api.most_in_flight == 1
-
-
-@in_virtual_time
 async def test_a_quota_pause_survives_a_restart(stage: Stage) -> None:
     """A restart neither ends the pause nor begins its hour anew."""
     stage.api.answer = lambda seen: QUOTA
-    async with stage.run(operation("4173 4174")):
-        await stage.until("2026-11-18 10:05")
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 10:20")
+    await stage.live("10:05", operation("4173 4174"))
+    async with stage.run(operation("4173 4174"), until="10:20") as running:
         assert paused(running)["quota"] == 1
-        await stage.until("2026-11-18 10:59")
+        await stage.until("10:59")
         assert len(stage.api.seen) == 1
-        await stage.until("2026-11-18 11:01")
+        await stage.until("11:01")
         assert len(stage.api.seen) == 2
     await stage.until("2026-11-19 00:10")
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-19 00:10:10")
+    async with stage.run(operation("4173 4174"), until="2026-11-19 00:10:10") as running:
         assert len(stage.api.seen) == 3
 
 
-@in_virtual_time
 async def test_token_info_does_not_disturb_a_pause(stage: Stage) -> None:
     """While paused token_info is not asked, so the hour has one attempt in all."""
 
@@ -129,19 +105,16 @@ async def test_token_info_does_not_disturb_a_pause(stage: Stage) -> None:
         return QUOTA if seen.report == "skill_11" else ok({"token_limit": "1000"})
 
     stage.api.answer = answer
-    async with stage.run(operation(token_info="true")) as running:
-        await stage.until("2026-11-18 14:30")
+    async with stage.run(operation(token_info="true"), until="14:30") as running:
         assert paused(running)["quota"] == 1
     assert [seen.report for seen in stage.api.seen].count("skill_11") == 5
     assert len(stage.api.seen) <= 6
 
 
-@in_virtual_time
 async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     """From the interval doubling to an hour, for the whole operation."""
     stage.api.answer = lambda seen: WRONG_TOKEN
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 16:00")
+    async with stage.run(operation("4173 4174"), until="16:00") as running:
         assert paused(running) == {"quota": 0, "unauthorized": 1}
         assert running.value(FAILURES, reason="unauthorized") == len(stage.api.seen)
     expected = [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
@@ -149,78 +122,33 @@ async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     assert all(gap >= least for gap, least in zip(gaps(stage.api.seen), expected, strict=True))
 
 
-@in_virtual_time
-async def test_a_401_backs_off_too_and_over_restarts(stage: Stage) -> None:
-    """The backoff goes on where the last process was."""
-    stage.api.answer = lambda seen: httpx.Response(401)
-    for minute in (1, 6, 16):
-        async with stage.run():
-            await stage.until(f"2026-11-18 10:{minute:02}")
-    assert len(stage.api.seen) == 3
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:34")
-        assert len(stage.api.seen) == 3
-        assert paused(running)["unauthorized"] == 1
-        await stage.until("2026-11-18 10:36")
-        assert len(stage.api.seen) == 4
-
-
-@in_virtual_time
 async def test_a_changed_token_ends_the_backoff_not_the_spacing(stage: Stage) -> None:
     """A new token is used as soon as a query is due, and no sooner."""
     stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 10:36")
+    async with stage.run(operation("4173 4174"), until="10:36") as running:
         assert len(stage.api.seen) == 4
         before = stage.api.seen[-1]
         stage.token_file().write_text("fresh", encoding="utf-8")
-        await stage.until("2026-11-18 10:37")
+        await stage.until("10:37")
         # The other query is due since long; this one waits for its slot.
         other = [seen for seen in stage.api.seen[4:] if seen.skill != before.skill]
         assert len(other) == 1
         assert len(stage.api.seen) == 5
         assert paused(running) == {"quota": 0, "unauthorized": 0}
-        await stage.until("2026-11-18 10:45")
+        await stage.until("10:45")
         assert {seen.token for seen in stage.api.seen[4:]} == {"fresh"}
         assert running.value("wolkvox_up", skill_id="4173") == 1
     for skill in ("4173", "4174"):
         assert min(gaps(stage.seen(skill)), default=300) >= 300 - NEARLY
 
 
-@in_virtual_time
-async def test_a_token_right_after_a_refusal_waits_for_the_interval(
-    stage: Stage,
-) -> None:
-    """A token changed a minute after its refusal is tried at the query's next slot."""
-    stage.api.answer = lambda seen: ok(row()) if seen.token == "fresh" else WRONG_TOKEN
-    async with stage.run():
-        await stage.until("2026-11-18 10:06")
-        stage.token_file().write_text("fresh", encoding="utf-8")
-        await stage.until("2026-11-18 10:11")
-    assert stage.clock_times() == ["10:00:00", "10:05:00", "10:10:00"]
-
-
-@in_virtual_time
-async def test_rotation_needs_no_restart(stage: Stage) -> None:
-    """Each request carries the token that its file holds at that moment."""
-    async with stage.run():
-        await stage.until("2026-11-18 10:06")
-        replaced = stage.token_file().with_name("replaced")
-        replaced.write_text("fresh\n", encoding="utf-8")
-        os.replace(replaced, stage.token_file())
-        await stage.until("2026-11-18 10:11")
-    assert [seen.token for seen in stage.api.seen] == ["canary", "canary", "fresh"]
-
-
-@in_virtual_time
 async def test_a_token_file_that_is_gone(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is sent without a token: `unauthorized`, and back soon after the file is."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:01")
+    async with stage.run(until="10:01") as running:
         stage.token_file().unlink()
-        await stage.until("2026-11-18 12:00")
+        await stage.until("12:00")
         assert len(stage.api.seen) == 1
         assert running.value(USED) == 1
         assert paused(running) == {"quota": 0, "unauthorized": 1}
@@ -230,36 +158,32 @@ async def test_a_token_file_that_is_gone(
         assert failures is not None
         assert failures >= 1
         stage.token_file().write_text("canary", encoding="utf-8")
-        await stage.until("2026-11-18 12:01")
+        await stage.until("12:01")
         assert len(stage.api.seen) == 2
         assert running.value("wolkvox_up") == 1
         assert paused(running) == {"quota": 0, "unauthorized": 0}
     assert "canary" not in caplog.text
 
 
-@in_virtual_time
 async def test_a_token_file_that_is_gone_for_a_moment(stage: Stage) -> None:
     """A file that is back before the next slot is not even missed; nor is the spacing lost."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:04:55")
+    async with stage.run(until="10:04:55") as running:
         stage.token_file().rename(stage.token_file().with_name("away"))
-        await stage.until("2026-11-18 10:05:10")
+        await stage.until("10:05:10")
         assert running.value("wolkvox_up") == 0
         stage.token_file().with_name("away").rename(stage.token_file())
-        await stage.until("2026-11-18 10:05:30")
+        await stage.until("10:05:30")
         assert running.value("wolkvox_up") == 1
     assert len(stage.api.seen) == 2
     assert min(gaps(stage.api.seen)) >= 300 - NEARLY
 
 
-@in_virtual_time
-async def test_a_pause_holds_only_its_own_operation(stage: Stage) -> None:
-    """Another operation with another token goes on as if nothing were."""
-    stage.api.answer = lambda seen: QUOTA if seen.skill == "4173" else ok(row())
-    two = operation("5101", name="two", port=2, token=1)
-    async with stage.run(operation("4173", name="one"), two) as running:
-        await stage.until("2026-11-18 11:01")
-        assert running.value("wolkvox_paused", operation="one", reason="quota") == 1
-        assert running.value("wolkvox_paused", operation="two", reason="quota") == 0
-    assert len(stage.seen("5101")) == 13
-    assert len(stage.seen("4173")) == 2
+async def test_a_spent_budget_is_said_once_a_day(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A ceiling that is reached stops the polling: said once, not at each look."""
+    stage.begin("23:30")
+    async with stage.run(operation("4173 4174 4175", daily_requests=1)):
+        for until, days in (("2026-11-18 23:59", 1), ("2026-11-19 02:00", 2)):
+            await stage.until(until)
+            assert caplog.text.count("daily_requests are used up") == days

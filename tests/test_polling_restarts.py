@@ -9,10 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.polling_support import INBOUND, NEARLY, OFFERED, USED, Stage, gaps, moment, operation
-from tests.virtual import Seen, in_virtual_time, ok, row
-
-pytest_plugins = ("tests.polling_fixtures",)
+from tests.polling_support import INBOUND, NEARLY, OFFERED, Stage, gaps, moment, operation
+from tests.state_support import change
+from tests.virtual import Seen, ok, row
 
 AN_HOUR = timedelta(hours=1)
 
@@ -27,57 +26,9 @@ def growing(stage: Stage) -> None:
     stage.api.answer = answer
 
 
-@pytest.mark.parametrize("seconds", [0.1, 2.0, 30.0])
-@in_virtual_time
-async def test_fifteen_kills_in_ten_seconds(state_directory: Path, seconds: float) -> None:
-    """A crash loop asks each query at most once, whether or not the answer ever comes."""
-    stage = Stage(state_directory, seconds=seconds)
-    for _ in range(15):
-        async with stage.run(operation("4173 4174")):
-            await asyncio.sleep(10 / 15)
-    assert len(stage.seen("4173")) == 1
-    assert len(stage.seen("4174")) <= 1
-    async with stage.run(operation("4173 4174")):
-        await stage.until("2026-11-18 10:10")
-    for skill in ("4173", "4174"):
-        assert len(stage.seen(skill)) == 2
-        assert gaps(stage.seen(skill))[0] >= 300 - NEARLY
-
-
-@in_virtual_time
-async def test_a_kill_in_the_middle_of_a_request(state_directory: Path) -> None:
-    """The attempt was on the disk before the request left: the next one keeps its distance."""
-    stage = Stage(state_directory, seconds=20.0)
-    async with stage.run():
-        await stage.until("2026-11-18 10:00:10")
-    assert stage.api.in_flight == {"canary": 0}
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:04:59")
-        assert len(stage.api.seen) == 1
-        assert running.value(USED) == 1
-        await stage.until("2026-11-18 10:06")
-        assert running.value("wolkvox_up") == 1
-        assert running.value(USED) == 2
-    assert stage.clock_times() == ["10:00:00", "10:05:01"]
-
-
-@in_virtual_time
-async def test_a_long_stop_makes_every_query_due(stage: Stage) -> None:
-    """After a stop longer than the interval every query is asked at once, one by one."""
-    async with stage.run(operation("4173 4174")):
-        await stage.until("2026-11-18 10:01")
-    await stage.until("2026-11-18 12:00")
-    async with stage.run(operation("4173 4174")):
-        await stage.until("2026-11-18 12:01")
-    assert stage.clock_times()[2:] == ["12:00:00", "12:00:00"]
-    assert stage.api.most_in_flight == 1
-
-
-@in_virtual_time
 async def test_a_clock_set_back_before_a_restart(stage: Stage) -> None:
     """An attempt recorded in the future delays the next one by one interval at most."""
-    async with stage.run():
-        await stage.until("2026-11-18 10:01")
+    await stage.live("10:01")
     stage.world.shift = -AN_HOUR
     restarted = asyncio.get_running_loop().time()
     async with stage.run():
@@ -89,7 +40,6 @@ async def test_a_clock_set_back_before_a_restart(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("shift", [-AN_HOUR, AN_HOUR, timedelta(days=1), timedelta(days=-1)])
-@in_virtual_time
 async def test_a_clock_set_while_running(stage: Stage, shift: timedelta) -> None:
     """Slots are kept in real seconds: a clock that is set moves none of them."""
     async with stage.run(operation("4173 4174")) as running:
@@ -105,7 +55,6 @@ async def test_a_clock_set_while_running(stage: Stage, shift: timedelta) -> None
         assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_a_suspended_laptop_and_small_steps(stage: Stage) -> None:
     """Sleep in which only the wall clock goes on, and steps of seconds, bring nothing early."""
     growing(stage)
@@ -124,7 +73,6 @@ async def test_a_suspended_laptop_and_small_steps(stage: Stage) -> None:
     assert seen == sorted(seen, key=lambda value: value or 0)
 
 
-@in_virtual_time
 async def test_a_clock_set_ahead_before_a_restart(stage: Stage) -> None:
     """A day that never was ends one interval early, and no other."""
     async with stage.run():
@@ -137,10 +85,9 @@ async def test_a_clock_set_ahead_before_a_restart(stage: Stage) -> None:
     assert min(gaps(stage.api.seen[before:])) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_a_clock_set_back_over_midnight(stage: Stage) -> None:
     """A day that is lived through twice costs no early request and no counter that falls."""
-    stage.begin("2026-11-18 23:50")
+    stage.begin("23:50")
     growing(stage)
     seen = []
     async with stage.run(operation(stale_after="1h")) as running:
@@ -153,17 +100,27 @@ async def test_a_clock_set_back_over_midnight(stage: Stage) -> None:
     assert seen == sorted(seen, key=lambda value: value or 0)
 
 
-@in_virtual_time
+async def test_an_attempt_of_another_process_moves_the_slot(stage: Stage) -> None:
+    """The next request leaves one interval after it, not one more."""
+    async with stage.run(until="10:10:00") as running:
+        asked = stage.world.now().timestamp()
+        change(running.storage, "UPDATE attempts SET at = ?", asked)
+        await stage.until("10:30")
+        assert running.value("wolkvox_up") == 1
+    later = [seen.at for seen in stage.api.seen if seen.at > asked]
+    assert 300 - NEARLY <= later[0] - asked < 302
+    assert len(later) == 3
+
+
 async def test_restored_values_are_shown_at_once(stage: Stage) -> None:
     """A restart shows what is younger than stale_after, before anything was asked."""
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:01")
+    async with stage.run(until="10:01") as running:
         before = running.page.render()
         assert running.operations.ready()
     stage.api.seconds = 30.0
     async with stage.run() as running:
         await asyncio.sleep(0)
-        await stage.until("2026-11-18 10:01:01")
+        await stage.until("10:01:01")
         assert len(stage.api.seen) == 1
         assert running.value(INBOUND) == 100
         assert running.value("wolkvox_up") == 1
@@ -172,67 +129,39 @@ async def test_restored_values_are_shown_at_once(stage: Stage) -> None:
     assert figures(after) == figures(before)
 
 
-@in_virtual_time
-async def test_restored_values_that_are_too_old_wait_for_a_success(
-    stage: Stage,
-) -> None:
+async def test_restored_values_that_are_too_old_wait_for_a_success(stage: Stage) -> None:
     """Values older than stale_after come back with the first answer only, counters included."""
     growing(stage)
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:06")
+    async with stage.run(until="10:06") as running:
         assert running.value(OFFERED) == 10
     stage.api.seconds = 30.0
-    await stage.until("2026-11-18 10:25")
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:25:10")
+    await stage.until("10:25")
+    async with stage.run(until="10:25:10") as running:
         assert running.value(INBOUND) is None
         assert running.value(OFFERED) is None
         assert running.value("wolkvox_up") is not None
-        await stage.until("2026-11-18 10:26")
+        await stage.until("10:26")
         assert running.value(INBOUND) == 130
         assert running.value(OFFERED) == 20
 
 
-@in_virtual_time
-async def test_counters_never_fall_over_restarts(state_directory: Path) -> None:
-    """Over restarts at odd moments, also within requests, each counter only rises."""
-    stage = Stage(state_directory, "2026-11-18 22:00", seconds=5.0)
-    growing(stage)
-    shown: list[float] = []
-    for number in range(40):
-        async with stage.run(operation(stale_after="1h")) as running:
-            await asyncio.sleep(37.0 * (number % 11) + 1.5)
-            value = running.value(OFFERED)
-            if value is not None or shown:
-                assert value is not None
-                shown.append(value)
-    assert shown == sorted(shown)
-    assert shown[-1] > 100
-    assert min(gaps(stage.api.seen)) >= 300 - NEARLY
-
-
-@in_virtual_time
 async def test_failures_in_a_row_are_counted_over_a_restart(stage: Stage) -> None:
     """A restart does not make a failing query look well."""
     stage.api.answer = lambda seen: httpx.Response(500)
-    async with stage.run():
-        await stage.until("2026-11-18 10:06")
-    async with stage.run() as running:
-        await stage.until("2026-11-18 10:07")
+    await stage.live("10:06")
+    async with stage.run(until="10:07") as running:
         assert running.value("wolkvox_up") == 0
         assert running.value("wolkvox_consecutive_failures") == 2
 
 
-@in_virtual_time
 async def test_readiness_waits_for_every_query(state_directory: Path) -> None:
     """Ready is when each query has an ended attempt, failed ones included."""
     stage = Stage(state_directory, seconds=10.0)
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else httpx.Response(500)
-    async with stage.run(operation("4173 4174")) as running:
-        await stage.until("2026-11-18 10:00:15")
+    async with stage.run(operation("4173 4174"), until="10:00:15") as running:
         assert not running.operations.ready()
         assert running.operations.healthy()
-        await stage.until("2026-11-18 10:00:25")
+        await stage.until("10:00:25")
         assert running.operations.ready()
 
 
@@ -241,16 +170,13 @@ def figures(page: bytes) -> list[str]:
     return [line for line in page.decode().splitlines() if line.startswith("wolkvox_skill_")]
 
 
-@in_virtual_time
 async def test_a_defect_elsewhere_ends_a_loop_that_waits(stage: Stage) -> None:
     """A loop that is cancelled while it waits, and was not told to end, does not go on; nobody
     who ends one waits for its next slot.
     """
-    async with stage.run():
-        await stage.until("2026-11-18 10:00:30")
+    await stage.live("10:00:30")
     assert stage.world.now() == moment("2026-11-18 10:00:30")
-    async with stage.run():
-        await stage.until("2026-11-18 10:01")
+    async with stage.run(until="10:01"):
         (loop,) = [one for one in asyncio.all_tasks() if one.get_name() == "poll acme"]
         loop.cancel()
         await asyncio.wait({loop})

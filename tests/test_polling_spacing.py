@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import cycle, pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,6 +14,8 @@ import httpx
 import pytest
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
+from exporter.wolkvox.windows import day_start
+from tests.days_support import changes, days_of, wall
 from tests.polling_support import (
     BOGOTA,
     INBOUND,
@@ -23,9 +26,9 @@ from tests.polling_support import (
     moment,
     operation,
 )
-from tests.virtual import Seen, VirtualWorld, configuration, exporter, in_virtual_time
+from tests.virtual import Seen, VirtualWorld, configuration, exporter
 
-pytest_plugins = ("tests.polling_fixtures",)
+pytestmark = pytest.mark.usefixtures("rare_wakeups")
 
 DAY = timedelta(days=1)
 
@@ -46,11 +49,9 @@ def expected_windows(seen: Sequence[Seen], zone: ZoneInfo) -> list[tuple[str, st
     return windows
 
 
-@pytest.mark.usefixtures("rare_wakeups")
 @pytest.mark.parametrize(
     "start", ["2026-04-04 12:00", pytest.param("2026-09-05 12:00", marks=pytest.mark.slow)]
 )
-@in_virtual_time
 async def test_two_days_over_a_clock_change(state_directory: Path, start: str) -> None:
     """Midnights that come twice or never leave spacing, windows and turns as they are."""
     stage = Stage(state_directory, start, SANTIAGO)
@@ -71,8 +72,6 @@ async def test_two_days_over_a_clock_change(state_directory: Path, start: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("rare_wakeups")
-@in_virtual_time
 async def test_three_days_against_the_simulator(state_directory: Path) -> None:
     """The look-alike of the API refuses nothing in three days and agrees on the figures."""
     start = moment("2026-04-03 12:00", SANTIAGO)
@@ -133,13 +132,11 @@ def assert_true_figures(
     assert yesterday == {truth["inbound"]["inbound"]}
 
 
-@in_virtual_time
 async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory: Path) -> None:
     """Eight skills of 50 s each lag behind their slots; afterwards there is no burst."""
     stage = Stage(state_directory, seconds=50.0)
     ids = " ".join(str(4170 + number) for number in range(8))
-    async with stage.run(operation(ids)) as running:
-        await stage.until("2026-11-18 11:00")
+    async with stage.run(operation(ids), until="11:00") as running:
         assert stage.api.most_in_flight == 1
         assert gaps(stage.seen("4173"))[1:] == pytest.approx([400.0] * 7, abs=1)
         # Each is late by what eight answers take beyond the interval.
@@ -150,19 +147,17 @@ async def test_slow_answers_never_overlap_and_are_not_caught_up(state_directory:
             assert found == pytest.approx([400.0] * len(found), abs=1)
         stage.api.seconds = 0.5
         quick = len(stage.api.seen)
-        await stage.until("2026-11-18 12:00")
+        await stage.until("12:00")
         assert running.value("wolkvox_poll_lag_seconds") == pytest.approx(0.0, abs=4)
     assert len(stage.api.seen) - quick <= 8 * 13
     for skill in ids.split():
         assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_spacing_is_what_the_server_sees(stage: Stage) -> None:
     """A slow connection before a quick one brings two requests no nearer to each other."""
     stage.api.connecting = cycle([20.0, 0.1, 5.0]).__next__
-    async with stage.run() as running:
-        await stage.until("2026-11-18 12:00:00")
+    async with stage.run(until="12:00:00") as running:
         lag = running.value("wolkvox_poll_lag_seconds")
 
     assert min(gaps(stage.seen())) >= 300 - NEARLY
@@ -170,18 +165,16 @@ async def test_spacing_is_what_the_server_sees(stage: Stage) -> None:
     assert lag < 1
 
 
-@in_virtual_time
 async def test_a_skill_with_an_interval_of_its_own(stage: Stage) -> None:
     """A slower skill keeps its own interval and does not slow the others down."""
     async with stage.run(operation("[{id: 4173}, {id: 4190, interval: 15m}]")) as running:
-        await stage.until("2026-11-18 12:01")
+        await stage.until("12:01")
         assert running.value("wolkvox_poll_interval_seconds") == 300
     assert gaps(stage.seen("4173")) == pytest.approx([300.0] * 24, abs=1)
     assert gaps(stage.seen("4190")) == pytest.approx([900.0] * 8, abs=1)
     assert min(gaps(stage.seen("4190"))) >= 900 - NEARLY
 
 
-@in_virtual_time
 async def test_operations_with_one_token_take_turns(state_directory: Path) -> None:
     """Two operations with the same token never have two requests under way at once."""
     stage = Stage(state_directory, seconds=20.0)
@@ -191,27 +184,94 @@ async def test_operations_with_one_token_take_turns(state_directory: Path) -> No
         tokens=("canary-same", "canary-same"),
     )
     async with stage.start(loaded):
-        await stage.until("2026-11-18 11:00")
+        await stage.until("11:00")
     assert stage.api.most_in_flight == 1
     for skill in ("4173", "4174", "5101", "5102"):
         assert len(stage.seen(skill)) == 12
         assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
 
 
-@in_virtual_time
 async def test_operations_with_different_tokens_do_not_wait(state_directory: Path) -> None:
     """Each operation is polled on its own: a slow one holds up nobody else."""
     stage = Stage(state_directory, seconds=40.0)
     slow = operation("4173 4174 4175", name="one")
-    async with stage.run(slow, operation("5101", name="two", port=2, token=1)):
-        await stage.until("2026-11-18 10:01")
+    await stage.live("10:01", slow, operation("5101", name="two", port=2, token=1))
     assert stage.clock_times() == ["10:00:00", "10:00:00", "10:00:40"]
 
 
-@in_virtual_time
-async def test_the_first_round_begins_at_once(stage: Stage) -> None:
-    """Queries that were never asked are due at once, one after the other."""
-    async with stage.run(operation("4173 4174 4175")):
-        await stage.until("2026-11-18 10:00:10")
-    assert len(stage.api.seen) == 3
-    assert stage.api.seen[-1].monotonic < 3
+A_DAY = timedelta(days=1)
+FAILURES = "wolkvox_api_request_failures_total"
+HOURS = "Mo-Su 06:00-22:00"
+# A change at midnight or across it, forward and back, of each zone that has one: two of them
+# in `make test`, all in `make test-slow`.
+QUICK = {("America/Havana", 3), ("America/Santiago", 4)}
+NEAR = [
+    pytest.param(
+        zone,
+        change.at,
+        id=f"{zone.key}-{change.at:%Y-%m-%d}",
+        marks=() if (zone.key, change.at.month) in QUICK else pytest.mark.slow,
+    )
+    for zone in map(
+        ZoneInfo, ("America/Santiago", "America/Havana", "Africa/Cairo", "America/Nuuk")
+    )
+    for change in changes(zone)
+    if change.at.year == 2027
+]
+
+
+@pytest.mark.parametrize(("zone", "at"), NEAR)
+async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
+    state_directory: Path, zone: ZoneInfo, at: datetime
+) -> None:
+    """16 hours are polled, the day before is closed once, and the ceiling holds each day."""
+    eve = min(days_of(next(one for one in changes(zone) if one.at == at)))
+    start, last = (day_start(eve + ahead * A_DAY, zone) for ahead in (0, 3))
+    stage = Stage(state_directory, f"{wall(start, zone)}", zone)
+    acme = operation(
+        interval="10m", timezone=zone.key, poll_hours=f'"{HOURS}"', daily_requests=100
+    )
+    async with stage.run(acme, until=f"{wall(last, zone)}") as running:
+        assert running.samples(FAILURES, reason="internal")
+        assert set(running.samples(FAILURES).values()) == {0}
+    days = by_day(stage, last)
+    assert len(days) == 3
+    for day, requests in days.items():
+        closing = [one for one in requests if one.window[1].endswith("235959")]
+        assert [one.window[0] for one in closing] == (
+            [f"{day - A_DAY:%Y%m%d}000000"] if day > eve else []
+        )
+        hours = [wall(datetime.fromtimestamp(one.at, UTC), zone).hour for one in requests]
+        assert all(6 <= hour < 22 for hour in hours[len(closing) :])
+        assert 96 <= len(requests) <= 100
+    assert min(gaps(stage.seen())) >= 600
+
+
+def by_day(stage: Stage, end: datetime) -> dict[date, list[Seen]]:
+    """The requests before `end`, by the day of the stage's zone."""
+    days: dict[date, list[Seen]] = {}
+    for seen in stage.api.seen:
+        moment = datetime.fromtimestamp(seen.at, UTC)
+        if moment < end:
+            days.setdefault(wall(moment, stage.zone).date(), []).append(seen)
+    return days
+
+
+async def test_a_repeated_hour_asks_for_no_earlier_time(state_directory: Path) -> None:
+    """Madrid shows 02:00 to 03:00 twice: the second time the end asked for stands still."""
+    madrid = ZoneInfo("Europe/Madrid")
+    stage = Stage(state_directory, "2026-10-25 02:00", madrid)
+    async with stage.run(operation(timezone="Europe/Madrid")):
+        await asyncio.sleep(90 * 60)
+    ends = [end[8:12] for _, end in stage.windows()]
+    assert ends[:12] == [f"02{minute:02}" for minute in range(0, 60, 5)]
+    assert ends[12:] == ["0255"] * 6
+    await asyncio.sleep(5 * 60)
+    async with stage.run(
+        operation(timezone="Europe/Madrid")
+    ):  # a restart has the time of the last attempt alone
+        await asyncio.sleep(40 * 60)
+    ends = [end for _, end in stage.windows()]
+    assert ends == sorted(ends)
+    assert ends[18:20] == ["20261025025959"] * 2
+    assert ends[-1] > "20261025030000"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import socket
 import ssl
-from datetime import timedelta
+import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +16,20 @@ import httpx
 import pytest
 
 from exporter.config import Configuration
-from exporter.errors import StartError, StorageError
+from exporter.errors import Reason, StartError, StorageError, WolkvoxError
 from exporter.messages import Words
-from exporter.tools.probe import Probed, as_json, probe_all, table
+from exporter.tools import recording
+from exporter.tools.probe import Finding, Probed, as_json, find_denominator, probe_all, table
 from exporter.tools.session import check_owner
-from exporter.tools.skills import Listing, list_skills
+from exporter.wolkvox.answer import read_answer
+from exporter.wolkvox.columns import ChannelFigures
+from exporter.wolkvox.report import read_report
 from tests.polling_support import Stage, operation
 from tests.tools_support import opened
-from tests.virtual import Seen, in_virtual_time, no_rows, ok, refusal, row, run_virtual
+from tests.virtual import Seen, no_rows, ok, refusal, row, run_virtual
 
 ENGLISH = Words("en")
 LISTED = {"4190": "Cobranza", "4191": "Ventas"}
-
-
-@pytest.fixture
-def stage(state_directory: Path) -> Stage:
-    """A morning in Bogotá."""
-    return Stage(state_directory)
 
 
 async def probe(stage: Stage, loaded: Configuration, *, beside: bool = False) -> list[Probed]:
@@ -61,7 +60,6 @@ def discovering(stage: Stage) -> Configuration:
     return stage.configure(operation("discover", interval="5m"))
 
 
-@in_virtual_time
 async def test_every_query_is_asked_once(stage: Stage) -> None:
     """Rows and no rows are both good; figures and strings stand in the table."""
     answers = {"4173": ok(row(), row("chat-web", 7, 6, asa="x")), "4180": no_rows()}
@@ -81,7 +79,6 @@ async def test_every_query_is_asked_once(stage: Stage) -> None:
         assert re.search(r"^acme 4180: ", text, re.MULTILINE)
 
 
-@in_virtual_time
 async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> None:
     """A second probe says how long to wait; an exporter waits too, and counts the request."""
     loaded = stage.configure(operation("4173", interval="5m"))
@@ -91,36 +88,32 @@ async def test_a_query_is_not_asked_again_within_its_interval(stage: Stage) -> N
     assert verdicts(again) == ["recent"]
     assert not good(again)
     assert again[0].verdict.wait == pytest.approx(239.5, abs=1)
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-18 10:04")
+    async with stage.start(loaded, until="10:04") as running:
         assert len(stage.seen()) == 1
-        await stage.until("2026-11-18 10:05:02")
+        await stage.until("10:05:02")
         assert len(stage.seen()) == 2
         assert running.value("wolkvox_daily_requests_used") == 2
-    await stage.until("2026-11-18 10:11")
+    await stage.until("10:11")
     assert good(await probe(stage, loaded))
     assert len(stage.seen()) == 3
 
 
-@in_virtual_time
 async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) -> None:
     """What the exporter asked a moment ago is not asked again; what failed there is told."""
     stage.api.answer = lambda seen: ok(row()) if seen.skill == "4173" else refusal("x", 500)
     loaded = stage.configure(operation("4173 4180", interval="5m"))
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-18 10:02")
+    async with stage.start(loaded, until="10:02") as running:
         result = await probe(stage, loaded, beside=True)
         assert verdicts(result) == ["known", "recent"]
         assert not good(result)
         assert result[0].report.channels[0].inbound == 100
         assert len(stage.seen()) == 2
         # The exporter keeps its slot: nobody asked in between.
-        await stage.until("2026-11-18 10:06")
+        await stage.until("10:06")
         assert len(stage.seen("4173")) == 2
         assert running.value("wolkvox_up", skill_id="4173") == 1
 
 
-@in_virtual_time
 async def test_a_failure_says_what_to_do(stage: Stage) -> None:
     """Each reason has its verdict and advice; the exit is not good."""
     loaded = stage.configure(operation("4173", interval="5m"))
@@ -177,7 +170,6 @@ def test_no_connection(state_directory: Path) -> None:
         run_virtual(unconnected(cause, verdict))
 
 
-@in_virtual_time
 async def test_a_refused_token_is_not_tried_again_and_again(stage: Stage) -> None:
     """The pause holds for probes too; another token ends the pause, not the spacing."""
     stage.api.answer = lambda seen: refusal("PLEASE VALIDATE TOKEN")
@@ -194,7 +186,6 @@ async def test_a_refused_token_is_not_tried_again_and_again(stage: Stage) -> Non
         assert await session.state.write(lambda db: db.load_fact(session.row, "pause")) is None
 
 
-@in_virtual_time
 async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:
     """The hourly attempt of a pause may be the probe's; the exporter then waits its hour."""
     stage.api.answer = lambda seen: refusal("TOKEN LIMIT EXCEEDED")
@@ -208,25 +199,10 @@ async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:
     stage.api.answer = lambda seen: refusal("broken", 500)
     assert verdicts(await probe(stage, loaded)) == ["http", "held.quota"]
     assert len(stage.seen()) == 2
-    async with stage.start(loaded):
-        await stage.until("2026-11-18 11:30")
+    async with stage.start(loaded, until="11:30"):
         assert len(stage.seen()) == 2
 
 
-@in_virtual_time
-async def test_ceiling_and_hours_hold(stage: Stage) -> None:
-    """Neither daily_requests nor poll_hours is broken for a probe."""
-    hours = operation("1", name="night", port=2, token=1, poll_hours='"22:00-23:00"')
-    loaded = stage.configure(operation("4173 4180", daily_requests=1), hours)
-    result = await probe(stage, loaded)
-    assert verdicts(result) == ["fine", "budget", "hours"]
-    assert [one.verdict.wait for one in result[1:]] == pytest.approx(
-        [14 * 3600, 12 * 3600], abs=5
-    )
-    assert len(stage.seen()) == 1
-
-
-@in_virtual_time
 async def test_a_token_file_that_is_gone(stage: Stage) -> None:
     """Nothing is sent; the verdict names the file."""
     loaded = stage.configure(operation("4173"))
@@ -237,7 +213,6 @@ async def test_a_token_file_that_is_gone(stage: Stage) -> None:
     assert not stage.seen()
 
 
-@in_virtual_time
 async def test_discovered_skills(stage: Stage) -> None:
     """Without known skills they are asked for first; later those of the state are taken."""
     loaded = discovering(stage)
@@ -247,26 +222,13 @@ async def test_discovered_skills(stage: Stage) -> None:
     assert verdicts(await probe(stage, loaded)) == ["recent", "recent"]
     # An exporter that starts after it polls the skills at once, asking for no list.
     async with stage.start(loaded):
-        await stage.until("2026-11-18 10:06")
+        await stage.until("10:06")
     assert len(stage.seen("4190")) == 2
     stage.world.shift += timedelta(hours=1)
     assert verdicts(await probe(stage, loaded)) == ["fine", "fine"]
     assert len(stage.seen(report="skills")) == 1
 
 
-@in_virtual_time
-async def test_the_list_that_was_just_read_is_probed(stage: Stage) -> None:
-    """After `skills` no list is asked for within the interval: it is known."""
-    loaded = discovering(stage)
-    async with opened(stage, loaded) as sessions:
-        assert isinstance(await list_skills(sessions["acme"]), Listing)
-    result = await probe(stage, loaded)
-    assert {one.skill.id: one.skill.name for one in result} == LISTED
-    assert verdicts(result) == ["fine", "fine"]
-    assert len(stage.seen(report="skills")) == 1
-
-
-@in_virtual_time
 async def test_an_operation_without_skills(stage: Stage) -> None:
     """It is said once for the operation instead of a query."""
     stage.api.answer = lambda seen: no_rows()
@@ -278,19 +240,16 @@ async def test_an_operation_without_skills(stage: Stage) -> None:
     assert verdicts(await probe(stage, loaded)) == ["unauthorized"]
 
 
-@in_virtual_time
 async def test_a_turn_that_comes_after_the_hours_is_not_taken(state_directory: Path) -> None:
     """A probe that waited for the token until polling closed sends nothing."""
     stage = Stage(state_directory, "2026-11-18 21:59:30", seconds=40.0)
     hours = '"Mo-Su 06:00-22:00"'
-    async with stage.run(operation(poll_hours=hours)):
-        await stage.until("2026-11-18 21:59:40")
+    async with stage.run(operation(poll_hours=hours), until="21:59:40"):
         loaded = stage.configure(operation("4174", poll_hours=hours))
         assert verdicts(await probe(stage, loaded, beside=True)) == ["hours"]
     assert stage.clock_times() == ["21:59:30"]
 
 
-@in_virtual_time
 async def test_a_quota_refused_over_midnight_is_that_of_the_day_before(
     state_directory: Path,
 ) -> None:
@@ -306,26 +265,23 @@ async def test_a_quota_refused_over_midnight_is_that_of_the_day_before(
     assert verdicts(await probe(stage, stage.configure(operation("4176")))) == ["held.quota"]
 
 
-@in_virtual_time
 async def test_the_exporter_closes_the_day_first(stage: Stage) -> None:
     """After midnight a probe waits for a running exporter, and never spoils the closing."""
     loaded = stage.configure(operation("4173", interval="5m"))
     async with stage.start(loaded):
-        await stage.until("2026-11-18 23:58")
+        await stage.until("23:58")
     await stage.until("2026-11-19 00:04")
     held = await probe(stage, loaded, beside=True)
     assert verdicts(held) == ["closing"]
     alone = await probe(stage, loaded)
     assert verdicts(alone) == ["fine"]
     assert stage.windows()[-1][0] == "20261119000000"
-    async with stage.start(loaded) as running:
-        await stage.until("2026-11-19 00:10")
+    async with stage.start(loaded, until="2026-11-19 00:10") as running:
         assert stage.windows()[-1] == ("20261118000000", "20261118235959")
         inbound = "wolkvox_skill_inbound_interactions"
         assert running.value(inbound, window="yesterday") == 100
 
 
-@in_virtual_time
 async def test_tokens_side_by_side(stage: Stage) -> None:
     """One token has one request at a time, different tokens do not wait for each other."""
     loaded = stage.configure(
@@ -341,7 +297,6 @@ async def test_tokens_side_by_side(stage: Stage) -> None:
     assert starts["3"] > starts["2"]
 
 
-@in_virtual_time
 async def test_a_state_that_goes_away(stage: Stage) -> None:
     """It is one expected error, however many tokens are asked side by side."""
 
@@ -356,7 +311,6 @@ async def test_a_state_that_goes_away(stage: Stage) -> None:
         await probe(stage, stage.configure(operation("1 2 3"), others))
 
 
-@in_virtual_time
 async def test_pause_between_calls_of_a_real_server(stage: Stage) -> None:
     """Away from loopback a second lies between two calls."""
     text = operation("1 2").replace("http://127.0.0.1:1/", "https://wv0013.wolkvox.com/")
@@ -369,7 +323,6 @@ HOSTILE = "x\x1b[2J\n[red]\u202e{name}"
 CANARY = "7b" + "feedc0de" * 6
 
 
-@in_virtual_time
 async def test_hostile_answers(stage: Stage) -> None:
     """Neither escapes nor markup reach the terminal; the token is in nothing that is made."""
     cells: dict[str, Any] = {
@@ -402,7 +355,6 @@ async def test_hostile_answers(stage: Stage) -> None:
     assert holding == ["token0"]
 
 
-@in_virtual_time
 async def test_the_json_shape(stage: Stage) -> None:
     """What scripts may rely on."""
     shares = {10: "40.30", 20: "65.67", 30: "80.60"}  # 27, 44 and 54 of 67
@@ -435,3 +387,183 @@ def test_a_state_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(StartError, match="sudo -u '#4711'"):
         check_owner(Foreign(tmp_path))
+
+
+def level_figures(inbound: int, answered: int, *levels: float | None) -> ChannelFigures:
+    """A channel with these service levels for 10, 20 and 30 s."""
+    ten, twenty, thirty = (*levels, None, None, None)[:3]
+    return ChannelFigures(
+        "inbound", inbound, answered, inbound - answered, ten, twenty, thirty, None, None, None
+    )
+
+
+def level_centre(over: str, seed: int, sizes: tuple[int, int]) -> list[ChannelFigures]:
+    """A few channels whose levels are rounded to two decimals of a percentage."""
+    rng = random.Random(seed)
+    rows = []
+    for _ in range(5):
+        inbound = rng.randint(*sizes)
+        answered = max(1, int(inbound * rng.uniform(0.7, 0.95)))
+        of = inbound if over == "inbound" else answered
+        counts = sorted(rng.randint(1, answered) for _ in range(3))
+        rows.append(level_figures(inbound, answered, *(round(n / of, 4) for n in counts)))
+    return rows
+
+
+def test_the_denominator_is_found() -> None:
+    """A few channels of ordinary size tell it; days of many thousands tell nothing."""
+    for over in ("inbound", "answered"):
+        for seed in range(20):
+            found = find_denominator(level_centre(over, seed, (20, 1500)))
+            assert (found.denominator, found.telling >= 3) == (over, True), seed
+        assert find_denominator(level_centre(over, 1, (5000, 90000))) == Finding("unknown", 0)
+
+
+def test_too_little_to_tell() -> None:
+    """Nobody lost, nobody or everybody in time, or one figure alone: no claim."""
+    for figures in (
+        level_figures(0, 0, 0.5),
+        level_figures(50, 50, 0.42, 0.5, 0.6),
+        level_figures(50, 40, 0.0, 1.0, None),
+        level_figures(67, 66, 0.6567),
+        ChannelFigures("x", None, 3, None, 0.5, 0.6, 0.7, None, None, None),
+        ChannelFigures("x", 3, None, None, 0.5, 0.6, 0.7, None, None, None),
+    ):
+        assert find_denominator([figures]).denominator == "unknown", figures
+
+
+def test_contradictions_are_told() -> None:
+    """Figures of both kinds, or of neither, agree with no one formula."""
+    mixed = [*level_centre("inbound", 3, (20, 1500)), *level_centre("answered", 3, (20, 1500))]
+    assert find_denominator(mixed).denominator == "neither"
+    wild = level_figures(101, 90, 0.1234, 0.3333, 0.5555)
+    assert find_denominator([wild]) == Finding("neither", 3)
+
+
+def test_levels_that_are_cut_off() -> None:
+    """A service level cut off after two decimals instead of rounded is understood too."""
+    assert find_denominator([level_figures(67, 61, 0.4029, 0.6567, 0.8059)]) == Finding(
+        "inbound", 3
+    )
+
+
+NAMES = '[{id: 1, name: "María Pérez"}, {id: 2, name: Ventas}, {id: all, name: all}]'
+
+
+async def recorded_answers(directory: Path, *answers: httpx.Response | Exception) -> Path:
+    """Probe one query for each answer and record them."""
+    stage = Stage(directory)
+    loaded = stage.configure(operation(NAMES, interval="5m"), tokens=[CANARY])
+    left = list(answers)
+
+    def answer(seen: Seen) -> httpx.Response:
+        one = left.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    stage.api.answer = answer
+    path = directory / "answers.json"
+    recording.write(path, "")
+    async with opened(stage, loaded) as sessions:
+        queries = await probe_all(sessions.values(), lambda text: None)
+    count = recording.save(path, queries, datetime(2026, 11, 18, 15, tzinfo=UTC))
+    assert count == sum(isinstance(one, httpx.Response) for one in answers)
+    return path
+
+
+def replay(path: Path) -> list[tuple[int, str | None, bytes]]:
+    """The answers of a recording as `read_answer` takes them."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["format"] == "wolkvox-exporter recording"
+    return [
+        (one["status"], one["content_type"], one["body"].encode(one["encoding"]))
+        for one in document["answers"]
+        if one["status"] is not None
+    ]
+
+
+async def test_a_recording_is_replayed(state_directory: Path) -> None:
+    """What was recorded gives the same rows and the same failures again."""
+    odd = row("inbound", asa="1:2", service_level_20seg="65,67 %")
+    broken = httpx.Response(
+        200, text="<html>oops</html>", headers={"content-type": "text/html"}
+    )
+    path = await recorded_answers(state_directory, ok(odd), broken, no_rows())
+    first, second, third = replay(path)
+    report = read_report(read_answer(*first))
+    assert {error.field: error.text for error in report.errors} == {
+        "asa": "1:2", "service_level_20seg": "65,67 %"
+    }  # fmt: skip
+    with pytest.raises(WolkvoxError) as refused:
+        read_answer(*second)
+    assert refused.value.reason is Reason.MALFORMED
+    assert read_answer(*third) == ()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_no_names_and_no_token(state_directory: Path) -> None:
+    """Names of operation, server, skills and whatever else names people become numbers."""
+    telling = {
+        "agent_name": "Juan Gómez",
+        "nested": [{"skill_name": "Ventas", "extra": "12:34", "pieces": 3}],
+        "echo": CANARY,
+    }
+    body = {"code": "200", "error": None, "msg": "1 record of acme", "data": [row() | telling]}
+    page = httpx.Response(
+        503,
+        text=f"127.0.0.1:1 down, says María Pérez to VENTAS with {CANARY}",
+        headers={"content-type": "text/plain; Ventas"},
+    )
+    path = await recorded_answers(
+        state_directory, httpx.Response(200, json=body), page, no_rows()
+    )
+    text = path.read_text(encoding="utf-8")
+    for secret in ("acme", "127.0.0.1:1", "Pérez", "entas", "VENTAS", "Gómez", "7bfeed"):
+        assert secret not in text
+    (_, _, first), (_, _, second), _ = replay(path)
+    (data,) = json.loads(first)["data"]
+    assert {key: data[key] for key in row()} == row()
+    assert data["agent_name"].startswith("name-")
+    assert data["nested"][0]["extra"] == "12:34"
+    assert data["nested"][0]["pieces"] == 3
+    skill = data["nested"][0]["skill_name"]
+    assert second.decode().endswith(f"to {skill} with [token]")
+
+
+def test_bytes_stay_as_they_are(state_directory: Path) -> None:
+    """Marks, other encodings and broken bytes come back exactly."""
+
+    async def recorded(directory: Path, body: bytes) -> None:
+        response = httpx.Response(200, content=body, headers={"content-type": "x"})
+        path = await recorded_answers(directory, response, no_rows(), no_rows())
+        assert replay(path)[0] == (200, "x", body)
+
+    for number, body in enumerate(
+        (
+            b'\xef\xbb\xbf{"code": 200, "msg": "0 records", "data": []}',
+            '{"code": 200, "msg": "Atención", "data": []}'.encode("latin-1"),
+            '{"code": 200, "msg": "Atención", "data": []}'.encode("utf-16"),
+            b"",
+            b"\xff\xfe\x00",
+            b'{"code": 1' + b"9" * 5000 + b"}",
+            b"[" * 3000,
+        )
+    ):
+        run_virtual(recorded(state_directory / str(number), body))
+
+
+async def test_a_query_without_an_answer(state_directory: Path) -> None:
+    """It stands in the recording with its reason, and is not replayed."""
+    lost = httpx.ReadError("reset")
+    path = await recorded_answers(state_directory, lost, ok(row()), no_rows())
+    document = json.loads(path.read_text())
+    assert [one["reason"] for one in document["answers"]] == ["interrupted", None, None]
+    assert [one["all"] for one in document["answers"]] == [False, False, True]
+    assert len(replay(path)) == 2
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """It is found before anything is asked."""
+    with pytest.raises(StartError, match="cannot be written"):
+        recording.write(tmp_path / "nowhere" / "file.json", "")

@@ -15,7 +15,6 @@ from exporter.config.model import HIDDEN, redacted
 from exporter.config.values import KEYS
 from tests.e2e_support import Run
 
-pytest_plugins = ("tests.e2e_fixtures",)
 CANARY = "canary-0123456789-abcdef"
 ENVIRON = {"ACME_TOKEN": "canary-of-another"}
 Load = Callable[[str], Configuration]

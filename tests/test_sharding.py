@@ -15,8 +15,6 @@ from tests.config_support import loaded, text_of, written
 from tests.e2e_support import Launch, Run, wait_for, write_config
 from tests.e2e_support import operation as e2e_operation
 
-pytest_plugins = ("tests.e2e_fixtures",)
-
 servers = st.from_regex(r"[0-9]{4}", fullmatch=True)
 totals = st.integers(1, 12)
 some = settings(max_examples=settings().max_examples // 2)

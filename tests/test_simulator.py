@@ -19,11 +19,9 @@ from exporter.simulator import (
     SimulatedOperation,
     SimulatedSkill,
     Simulator,
-    demo_operations,
     report_rows,
 )
 from tests.simulator_support import (
-    BOGOTA,
     INFORMATION,
     OPERATION,
     REPORTS,
@@ -316,10 +314,7 @@ async def test_a_third_request_at_once_is_refused() -> None:
         await anyio.wait_all_tasks_blocked()
         refused = await skill_11(simulator)
         gate.set()
-    assert said(refused) == (
-        403,
-        "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)",
-    )
+    assert said(refused) == (403, "EXCEEDS THE LIMIT OF SIMULTANEOUS REQUESTS PER TOKEN (2)")
     assert [answer.status_code for answer in answers] == [200] * 3
     assert (await skill_11(simulator)).status_code == 200
     assert simulator.requests()["max_in_flight"] == {"wv0013": 3, "wv0042": 1}
@@ -380,19 +375,8 @@ async def test_refused_tokens_cost_nothing_and_maintenance_does() -> None:
     assert info.json()["data"][0]["token_use_today"] == "3"
 
 
-def test_only_known_names_can_be_switched() -> None:
-    """The error lists what there is; a skill alone says too little."""
-    simulator = make_simulator(OPERATION, OTHER)
-    with pytest.raises(ValueError, match="unknown scenario 'storm'; known: healthy, coll"):
-        simulator.set_scenario("storm")
-    with pytest.raises(ValueError, match="unknown operation 'x'; known: wv0013, wv0042"):
-        simulator.set_scenario("silence", "x")
-    with pytest.raises(ValueError, match="unknown skill '5101'; known: 4173, 4190, all"):
-        simulator.set_scenario("silence", "wv0013", "5101")
-    with pytest.raises(ValueError, match="a skill needs its operation"):
-        simulator.set_scenario("silence", skill_id="4173")
-
-    # Two operations cannot answer below one path.
+def test_two_operations_cannot_answer_below_one_path() -> None:
+    """The simulator refuses names that stand twice."""
     with pytest.raises(ValueError, match="the same name"):
         make_simulator(OPERATION, OPERATION)
 
@@ -445,7 +429,7 @@ async def test_scenarios_can_be_switched_over_http() -> None:
 
 async def test_wrong_orders_are_refused_with_the_known_names() -> None:
     """Nothing is switched or taken back and nothing breaks, whatever is sent."""
-    simulator = make_simulator()
+    simulator = make_simulator(OPERATION, OTHER)
     before = (await skill_11(simulator)).json()
     one = {"operation": "wv0013", "skill_id": "4173", "type_interaction": "inbound"}
     corrections = [
@@ -455,14 +439,25 @@ async def test_wrong_orders_are_refused_with_the_known_names() -> None:
         {**one, "type_interaction": "omni-email", "interactions": "1"},
         {**one, "skill_id": "all", "interactions": "1"},
     ]
-    scenarios = [b"", b"[]", b"{", b"\xff", b"[" * 60_000, b" " * 70_000 + b"{}"]
-    scenarios += [b'{"scenario": "storm"}', b'{"scenario": "quota", "skill_id": "1"}']
-    orders = [("scenario", body) for body in scenarios]
-    orders += [("correction", json.dumps(order).encode()) for order in corrections]
-    for switch, body in orders:
+    silence = {"scenario": "silence"}
+    scenarios: list[tuple[dict[str, str], str]] = [
+        ({"scenario": "storm"}, "unknown scenario 'storm'; known: healthy, coll"),
+        ({**silence, "operation": "x"}, "unknown operation 'x'; known: wv0013, wv0042"),
+        (
+            {**silence, "operation": "wv0013", "skill_id": "5101"},
+            "unknown skill '5101'; known: 4173, 4190, all",
+        ),
+        ({**silence, "skill_id": "4173"}, "a skill needs its operation"),
+    ]
+    broken = [b"", b"[]", b"{", b"\xff", b"[" * 60_000, b" " * 70_000 + b"{}"]
+    orders = [("scenario", body, "") for body in broken]
+    orders += [("scenario", json.dumps(order).encode(), why) for order, why in scenarios]
+    orders += [("correction", json.dumps(order).encode(), "") for order in corrections]
+    for switch, body, why in orders:
         answer = await post(simulator, body, switch)
         assert answer.status_code == 400, body[:50]
         assert answer.json()["error"]
+        assert why in answer.json()["error"]
         assert answer.json()["scenarios"] == list(Scenario)
     assert (await skill_11(simulator)).json() == before
 
@@ -543,13 +538,3 @@ async def test_other_control_paths_and_methods_are_refused() -> None:
 async def post(simulator: Simulator, body: bytes, switch: str = "scenario") -> httpx.Response:
     """Send an order to a control endpoint."""
     return await ask(simulator, f"/_simulator/{switch}", method="POST", content=body)
-
-
-async def test_the_demos_operations_are_served() -> None:
-    """Both answer with their own tokens; the tokens look like tokens."""
-    operations = demo_operations(BOGOTA, ZoneInfo("America/Lima"))
-    simulator = make_simulator(*operations)
-    for one in operations:
-        assert re.fullmatch("7b[0-9a-f]{40,}", one.token)
-        path = f"/{one.name}/api/v2/reports_manager.php"
-        assert (await skill_11(simulator, "all", path=path, token=one.token)).is_success

@@ -158,10 +158,7 @@ async def test_a_month_is_the_sum_of_its_days() -> None:
 
 
 @settings(max_examples=settings().max_examples // 5)
-@given(
-    at=seconds,
-    scenarios=st.lists(st.sampled_from([*Scenario]), min_size=1, max_size=3),
-)
+@given(at=seconds, scenarios=st.lists(st.sampled_from([*Scenario]), min_size=1, max_size=3))
 def test_a_scenario_changes_nothing_before_it_begins(
     at: timedelta, scenarios: list[Scenario]
 ) -> None:
@@ -311,14 +308,6 @@ def test_a_day_has_the_shape_of_a_working_day() -> None:
     assert hours[10] > hours[13] > hours[20] > hours[3] > 0
     assert calls(MIDNIGHT, NEXT) == pytest.approx(10_000, rel=0.2)
     assert calls(MIDNIGHT + 4 * DAY, NEXT + 4 * DAY) < 0.5 * calls(MIDNIGHT, NEXT)
-
-
-def test_fewer_agents_make_longer_waits() -> None:
-    """A skill's staff factor shows in its service level."""
-    few = tuple(replace(skill, agents=0.6) for skill in OPERATION.skills)
-    thin = voice(late(replace(OPERATION, skills=few)), MIDNIGHT, NEXT)
-    enough = voice(healthy(), MIDNIGHT, NEXT)
-    assert thin.within_20 / thin.inbound < enough.within_20 / enough.inbound - 0.1
 
 
 async def test_days_of_another_length_are_whole() -> None:

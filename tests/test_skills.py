@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.config import load
 from exporter.config.yamlfile import read_yaml
 from exporter.messages import Words
 from exporter.tools.session import Verdict
 from exporter.tools.skills import Listing, as_yaml, list_skills
 from exporter.wolkvox.report import Skill, read_skills
-from tests.e2e_api import Api, Reply, Script, found, refused
+from tests.e2e_api import Reply, Script, Serve, found, refused
 from tests.e2e_support import TOKEN, Launch, operation, write_config
 from tests.polling_support import Stage
 from tests.polling_support import operation as scripted
 from tests.tools_support import opened
-from tests.virtual import in_virtual_time, no_rows, ok, refusal
+from tests.virtual import no_rows, ok, refusal
 
-pytest_plugins = ("tests.e2e_fixtures",)
-Serve = Callable[[Script], Api]
 HOSTILE = (
     'say "hola"',
     "it's: a {trap}, [really] # no comment",
@@ -63,6 +59,7 @@ def read_back(text: str) -> list[tuple[str, str]]:
     return [(str(one["id"]), one["name"]) for one in listed]
 
 
+@example([(name, name) for name in HOSTILE])
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
 def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
     """Neither a name nor a last use of the API's can break the list."""
@@ -72,6 +69,8 @@ def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
     ]
     skills = read_skills(listed)
     text = as_yaml(skills)
+    assert len(text.splitlines()) == len(skills)
+    assert all(char.isprintable() or char == "\n" for char in text)
     back = read_back(text) if skills else []
     assert back == [(skill.id, skill.name) for skill in skills]
 
@@ -85,21 +84,6 @@ def test_ids_that_yaml_would_change() -> None:
     assert read_back(text) == [("0042", "a"), ("0", "b"), ("9" * 19, "c")]
 
 
-def test_pasted_into_a_configuration(tmp_path: Path) -> None:
-    """The output stands below `skills:` as it is, a line each, whatever the names hold."""
-    skills = read_skills(rows(*HOSTILE))
-    text = as_yaml(skills)
-    assert len(text.splitlines()) == len(HOSTILE)
-    assert all(char.isprintable() or char == "\n" for char in text)
-    head = '  - name: acme\n    server: "0013"\n    token: abc\n    skills:\n'
-    path = tmp_path / "wolkvox.yml"
-    path.write_text(f"operations:\n{head}{text}", encoding="utf-8")
-    (loaded,) = load([path], {}).operations
-    assert [(one.id, one.name) for one in loaded.skills] == [
-        (skill.id, skill.name) for skill in skills
-    ]
-
-
 async def listing(stage: Stage, skills: str = "discover") -> Listing | Verdict:
     """Ask for the skills of the operation."""
     loaded = stage.configure(scripted(skills, interval="5m"))
@@ -107,7 +91,6 @@ async def listing(stage: Stage, skills: str = "discover") -> Listing | Verdict:
         return await list_skills(sessions["acme"])
 
 
-@in_virtual_time
 async def test_asked_once_an_interval(state_directory: Path) -> None:
     """Within the interval the same list is shown again, with its age, at no call."""
     stage = Stage(state_directory)
@@ -126,15 +109,13 @@ async def test_asked_once_an_interval(state_directory: Path) -> None:
     assert len(stage.seen(report="skills")) == 2
 
 
-@in_virtual_time
 async def test_what_the_exporter_asked(state_directory: Path) -> None:
     """Within the interval of an exporter's own discovery its list is shown, with its age."""
     stage = Stage(state_directory)
     stage.api.answer = lambda seen: (
         ok(*rows("Ventas")) if seen.report == "skills" else no_rows()
     )
-    async with stage.run(scripted("discover", interval="5m")):
-        await stage.until("2026-11-18 10:01")
+    async with stage.run(scripted("discover", interval="5m"), until="10:01"):
         found = await listing(stage)
     assert isinstance(found, Listing)
     assert found.skills == (Skill("4173", "Ventas", ""),)
@@ -142,7 +123,6 @@ async def test_what_the_exporter_asked(state_directory: Path) -> None:
     assert len(stage.seen(report="skills")) == 1
 
 
-@in_virtual_time
 async def test_an_empty_list_changes_nothing(state_directory: Path) -> None:
     """An operation does not lose its skills by an answer without any."""
     stage = Stage(state_directory)
@@ -155,7 +135,6 @@ async def test_an_empty_list_changes_nothing(state_directory: Path) -> None:
         assert [skill.id for skill in await sessions["acme"].known_skills()] == ["4173"]
 
 
-@in_virtual_time
 async def test_nothing_was_listed_before(state_directory: Path) -> None:
     """A failure comes back as it is; there is no list to show until the next slot."""
     stage, messages = Stage(state_directory), ["SIMULTANEOUS", "VALIDATE TOKEN"]

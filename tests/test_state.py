@@ -23,7 +23,7 @@ from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.models import Attempt, Granted, Refused, Stored
 from exporter.state.storage import FILE_NAME, Storage, ThreadedState
 from tests.state_support import OPENED_AT, change, open_state
-from tests.statuses import CHAT, DAY, VOICE, never, status
+from tests.statuses import DAY
 
 
 def attempt(at: float, **changes: object) -> Attempt:
@@ -52,21 +52,6 @@ def begin(storage: Storage, order: Attempt) -> Granted | Refused:
     """One attempt in a transaction of its own."""
     result: Granted | Refused = storage.transact([lambda s: s.begin_attempt(order)])[0]
     return result
-
-
-def test_attempt_and_memory_survive_reopening(tmp_path: Path) -> None:
-    """What was committed is there after the file was closed and opened."""
-    memory = status(VOICE, CHAT, yesterday=(VOICE,)).memory
-    first = open_state(tmp_path)
-    begin(first, attempt(1000.0))
-    first.transact([lambda s: s.save_memory(1, "4173", memory)])
-    first.close()
-
-    second = open_state(tmp_path)
-    assert second.stored(1, "4173") == Stored(1000.0)
-    assert second.memory(1, "4173") == memory
-    assert second.used((1,), DAY) == 1
-    second.close()
 
 
 def test_state_file_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -98,20 +83,6 @@ def test_only_another_processs_attempt_holds_back(storage: Storage) -> None:
     assert isinstance(begin(storage, attempt(1001.0, known_at=1000.0)), Granted)
     assert isinstance(begin(storage, attempt(500.0)), Granted)  # the clock was set back
     assert isinstance(begin(storage, attempt(800.0)), Granted)
-
-
-def test_ceiling_is_hard_and_shared(tmp_path: Path) -> None:
-    """Operations that share a token share one count, and no call goes beyond it."""
-    storage, both = open_state(tmp_path, "a", "b"), (1, 2)
-    for number in range(3):
-        order = attempt(1000.0 + number, skill_id=str(number), account=both, ceiling=3)
-        assert isinstance(begin(storage, order), Granted)
-
-    assert begin(storage, attempt(2000.0, account=both, ceiling=3)) == Refused(used=3)
-    assert storage.used((2,), DAY) == 3
-    tomorrow = attempt(2000.0, account=both, ceiling=3, day=date(2026, 11, 19))
-    assert isinstance(begin(storage, tomorrow), Granted)
-    storage.close()
 
 
 def test_take_back_restores_what_stood_there(storage: Storage) -> None:
@@ -438,17 +409,6 @@ async def test_gate_without_lock_file_is_a_storage_error(tmp_path: Path) -> None
         async with gate.hold("a"):
             raise AssertionError
     assert os.listdir(tmp_path) == ["locks"]
-
-
-def test_status_tells_up_and_settled() -> None:
-    """Up after a success, down after a failure, neither before the first attempt ended."""
-    assert status(VOICE).up
-    assert status(VOICE).settled
-    failing = status(VOICE, failures=1)
-    assert not failing.up
-    assert failing.settled
-    assert not never().up
-    assert not never().settled
 
 
 def _clock() -> Clock:

@@ -7,22 +7,14 @@ to do, so that asyncio's own sleeps and time-outs pass at once and in order.
 from __future__ import annotations
 
 import asyncio
-import functools
 import random
 import selectors
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -38,7 +30,6 @@ from exporter.state.storage import State, Storage
 from exporter.wolkvox.client import WolkvoxClient
 
 T = TypeVar("T")
-P = ParamSpec("P")
 _SHORTEST = 1e-6  # seconds; asyncio's resolution is a thousandth of it
 
 
@@ -76,16 +67,6 @@ def run_virtual(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
-
-
-def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Make a test of a coroutine function, which then lives in virtual time."""
-
-    @functools.wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        run_virtual(test(*args, **kwargs))
-
-    return run
 
 
 @dataclass(slots=True)
