@@ -65,7 +65,7 @@ $(NEWER)/prometheus:
 test-servers: $(STAMP) $(NEWER)/prometheus ## The tests against newer Prometheus and Alertmanager (Debian)
 	PATH="$(CURDIR)/$(NEWER):$$PATH" $(BIN)/python -m $(PYTEST) $(addprefix tests/,$(SERVERS))
 
-check: $(STAMP) ## Format, lint, types and the direction of imports
+check: $(STAMP) ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

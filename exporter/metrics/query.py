@@ -44,9 +44,7 @@ class QueryRenderer:
     def blocks(self, status: QueryStatus, now: float) -> dict[Scope, Block]:
         """Every scope of the query with what it shows at epoch `now` and later."""
         key, memory, live = status.key, status.memory, status.live_until
-        query = labels(
-            {"operation": key.operation, "skill_id": key.skill_id, "skill": status.skill}
-        )
+        query = query_labels(key.operation, key.skill_id, status.skill)
         blocks = dict.fromkeys(PARTS, NOTHING)
         blocks["status"] = Block(encoded(status_lines(query, status)))
         # A day's own gauges end at its midnight; yesterday's live for one day more.
@@ -64,8 +62,15 @@ class QueryRenderer:
             blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
             goals = goals_of(self.targets, query, key.skill_id, tuple(known))
             blocks["sla"] = Block(goals.lines, live)
-            blocks["sla-open"] = open_block(goals.hours, live, now)
+            if goals.hours:
+                blocks["sla-open"] = open_block(goals.hours, live, now)
         return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
+
+
+@lru_cache(maxsize=4096)
+def query_labels(operation: str, skill_id: str, skill: str) -> str:
+    """The labels of a query's own series."""
+    return labels({"operation": operation, "skill_id": skill_id, "skill": skill})
 
 
 def status_lines(query: str, status: QueryStatus) -> dict[str, str]:
@@ -119,7 +124,7 @@ class Goals:
     """The targets of a query's channels as lines; the hours of each by its labels, if any."""
 
     lines: Mapping[str, bytes]
-    hours: Sequence[tuple[str, OpenHours | None]]
+    hours: Sequence[tuple[str, OpenHours]]
 
 
 @lru_cache(maxsize=4096)
@@ -132,7 +137,10 @@ def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, .
             continue
         label, level = f'type_interaction="{channel.translate(ESCAPES)}"', target.service_level
         pair = f"{query},{label}"
-        hours.append((pair, targets.hours(target)))
+        if (open_hours := targets.hours(target)) is not None:
+            hours.append((pair, open_hours))
+        else:
+            lines["wolkvox_sla_open"] += line("wolkvox_sla_open", pair, True)
         if level:
             name = "wolkvox_sla_service_level_target_ratio"
             threshold = f'{query},threshold_seconds="{level.within}",{label}'
@@ -147,13 +155,13 @@ def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, .
     return Goals(encoded(lines), hours)
 
 
-def open_block(hours: Sequence[tuple[str, OpenHours | None]], live: float, now: float) -> Block:
-    """Whether it is opening time for each pair with a target, until that changes."""
-    if not hours or now >= live:
+def open_block(hours: Sequence[tuple[str, OpenHours]], live: float, now: float) -> Block:
+    """Whether it is opening time for each pair whose target has hours, until that changes."""
+    if now >= live:
         return NOTHING
     lines, until = "", live
     for pair, one in hours:
-        is_open, change = one.state(now) if one else (True, None)
+        is_open, change = one.state(now)
         lines += line("wolkvox_sla_open", pair, is_open)
         until = until if change is None else min(until, change)
     renew = partial(open_block, hours, live)

@@ -283,7 +283,8 @@ class Poller:
         except StorageError as error:
             self._health.refused(error)
             return None
-        self._health.accepted()
+        if not self._health.writable:
+            self._health.accepted()
         return result
 
     async def _discovered(self, found: tuple[Any, ...]) -> None:

@@ -47,22 +47,21 @@ class StorageHealth:
 
     def __init__(self, show: Callable[[bool], None]) -> None:
         self._show = show
-        self._writable = True
+        self.writable = True
 
     def refused(self, error: StorageError) -> None:
         """Note that a write failed: no request leaves until one succeeds."""
-        if self._writable:
+        if self.writable:
             message = "the state cannot be written: no request leaves until it can"
             say(log, logging.ERROR, message, error=str(error))
-            self._writable = False
+            self.writable = False
             self._show(False)
 
     def accepted(self) -> None:
-        """Note that a write succeeded."""
-        if not self._writable:
-            say(log, logging.INFO, "the state can be written again")
-            self._writable = True
-            self._show(True)
+        """Log that writing succeeds again."""
+        say(log, logging.INFO, "the state can be written again")
+        self.writable = True
+        self._show(True)
 
 
 class PollStatus:
