@@ -531,9 +531,12 @@ def test_a_name_that_hangs_holds_up_no_other(launch: Launch, tmp_path: Path, api
     wait_for(lambda: life.metrics().value("wolkvox_up", operation="acme"), "a good answer")
 
 
-def test_a_start_without_threads_is_one_line(launch: Launch, tmp_path: Path) -> None:
-    """A limit of processes that is reached is told as such, with exit code 1."""
-    prelude = NO_MORE_THREADS.replace("not thread.daemon", "True")
+@pytest.mark.parametrize("refused", ["True", "thread.name == 'heartbeat'"])
+def test_a_start_without_threads_is_one_line(
+    launch: Launch, tmp_path: Path, refused: str
+) -> None:
+    """A limit of processes is named, whichever thread reaches it, with exit code 1."""
+    prelude = NO_MORE_THREADS.replace("not thread.daemon", refused)
     life = launch.serve(write_config(tmp_path, *strangers("wv0013.invalid")), prelude=prelude)
     assert life.wait() == 1
     (line,) = [one for one in life.log().splitlines() if "level=warn" not in one]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from exporter.errors import StartError, StorageError
-from exporter.runtime import Clock
+from exporter.runtime import Clock, thread_limit
 
 HEARTBEAT = "alive"
 BEAT_SECONDS = 5.0
@@ -138,7 +138,8 @@ def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
 async def beat(directory: Path, healthy: Callable[[], bool], clock: Clock) -> None:
     """Write a sign of life every few seconds while `healthy`, until cancelled.
 
-    A thread writes it: a disk that hangs holds up no scrape.
+    A thread writes it: a disk that hangs holds up no scrape. Raises StartError where no thread
+    can be started.
     """
     moments: queue.SimpleQueue[float | None] = queue.SimpleQueue()
 
@@ -149,7 +150,10 @@ async def beat(directory: Path, healthy: Callable[[], bool], clock: Clock) -> No
             with suppress(OSError):
                 _write_over(directory, b"%012d\n" % moment)
 
-    threading.Thread(target=write, name="heartbeat", daemon=True).start()
+    try:
+        threading.Thread(target=write, name="heartbeat", daemon=True).start()
+    except RuntimeError as error:
+        raise thread_limit(error) from None
     try:
         while True:
             if healthy() and moments.empty():
