@@ -28,7 +28,7 @@ GUARDED = f"""
 basic_auth_users: {{alice: {HASH}}}
 http_server_config: {{headers: {{X-Frame-Options: deny}}}}
 """
-_STATUSES = frozenset({200, 400, 401, 403, 404, 405, 413, 429, 431, 501, 503})
+_STATUSES = frozenset({200, 400, 401, 403, 404, 405, 413, 429, 431, 501, 503, 505})
 _HEADERS = frozenset(
     {
         *("date", "content-type", "content-length", "connection", "cache-control", "vary"),
