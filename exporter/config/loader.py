@@ -7,7 +7,6 @@ and CA files are read here, and operations are compared with each other.
 from __future__ import annotations
 
 import copy
-import re
 import ssl
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from exporter.config.environment import VARIABLES, keys_of
 from exporter.config.model import (
     OWN_KEYS,
     TOKEN_KEYS,
@@ -30,29 +30,14 @@ from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.config.values import (
     Invalid,
     beside,
-    host_of,
-    is_loopback,
     kind,
     nearest,
-    server,
-    server_of,
     skill_key,
-    url,
 )
 from exporter.config.yamlfile import Document, Loc, as_yaml, is_plain_key, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.messages import terminal_language
 
-_VARIABLES = {
-    "name": "WOLKVOX_SERVER",
-    "server": "WOLKVOX_SERVER",
-    "url": "WOLKVOX_SERVER",
-    "token": "WOLKVOX_TOKEN",
-    "token_env": "WOLKVOX_TOKEN",
-    "token_file": "WOLKVOX_TOKEN_FILE",
-    "skills": "WOLKVOX_SKILLS",
-    "timezone": "WOLKVOX_TIMEZONE",
-}
 _TOP_KEYS = ("defaults", "operations")
 # Different errors of pydantic that are the same to whoever wrote the file.
 _SAME = {
@@ -83,11 +68,6 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
     return _assemble(entries, report, [str(file) for file in files])
 
 
-def in_environment(environ: Mapping[str, str]) -> bool:
-    """Return whether environment variables describe an operation, or try to."""
-    return any(environ.get(name) for name in set(_VARIABLES.values()) - {"WOLKVOX_TIMEZONE"})
-
-
 def from_environment(environ: Mapping[str, str]) -> Configuration:
     """Make one operation from WOLKVOX_SERVER, WOLKVOX_TOKEN and the like.
 
@@ -95,7 +75,7 @@ def from_environment(environ: Mapping[str, str]) -> Configuration:
     problems name the variables.
     """
     report = _Report(environ)
-    entry = _Entry(report, _from_variables(environ))
+    entry = _Entry(report, keys_of(environ))
     entry.build()
     return _assemble([entry], report, [])
 
@@ -139,7 +119,7 @@ class _Entry:
         """Return a problem at the place where a key was written, or should have been."""
         language = self.report.language
         if self.document is None:
-            return Problem(_VARIABLES[str(loc[0])], wrong.text(language, variable=True))
+            return Problem(VARIABLES[str(loc[0])], wrong.text(language, variable=True))
         own, key = self.own, loc[0]
         if key == "labels" and len(loc) > 1:  # those of the defaults are added, one by one
             own, key = self.own.get("labels", {}), loc[1]
@@ -409,33 +389,3 @@ def _warn(entry: _Entry) -> None:
         entry.warn((token.key,), odd)
     for loc, doubt in doubts_of(entry.operation):
         entry.warn(loc, doubt)
-
-
-def _from_variables(environ: Mapping[str, str]) -> dict[str, object]:
-    """Write the variables as the mapping that would stand in a file; empty ones are not set."""
-    address = environ.get("WOLKVOX_SERVER", "").strip()
-    listed = [item.strip() for item in environ.get("WOLKVOX_SKILLS", "").split(",")]
-    skills = [_skill(item) for item in listed if item]
-    keys: dict[str, object] = {
-        "url" if "/" in address else "server": address,
-        "token_env": "WOLKVOX_TOKEN" if environ.get("WOLKVOX_TOKEN") else "",
-        "token_file": environ.get("WOLKVOX_TOKEN_FILE"),
-        "timezone": environ.get("WOLKVOX_TIMEZONE"),
-        "skills": "discover" if listed == ["discover"] else skills,
-    }
-    return {"name": _name_of(address), **{key: value for key, value in keys.items() if value}}
-
-
-def _name_of(address: str) -> str:
-    try:
-        base_url = url(address) if "/" in address else server(address)
-    except Invalid:
-        return "unnamed"  # the address itself is reported as wrong
-    name, host = server_of(base_url), host_of(base_url)
-    return re.sub(r"[^a-zA-Z0-9_.-]", "-", host if is_loopback(host) or "." in name else name)
-
-
-def _skill(item: str) -> dict[str, object]:
-    """Read `4173=Ventas` or `4173`."""
-    number, equals, name = (part.strip() for part in item.partition("="))
-    return {"id": number, "name": name} if equals else {"id": number}
