@@ -239,7 +239,7 @@ class Operations:
 def operation_info(operation: Operation) -> Mapping[str, str]:
     """The labels of `wolkvox_operation_info`: the user's, and the exporter's own above them."""
     own = {"server": operation.server, "timezone": str(operation.timezone)}
-    return {**operation.labels, **own}
+    return {**operation.labels, **own, "team": operation.team or ""}
 
 
 def reports_in_use(operation: Operation) -> tuple[str, ...]:

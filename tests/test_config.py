@@ -301,6 +301,28 @@ def test_a_zone_that_counts_the_other_way_round_is_warned_about() -> None:
     assert warnings_of(written(timezone="Etc/GMT")) == []
 
 
+def test_a_team_under_labels_is_read_as_the_key() -> None:
+    """With a warning; the nearer of two teams counts, and no label of its own is left."""
+    for keys, defaults, team, warned in (
+        ({"team": "noc"}, "team: other", "noc", []),
+        (
+            {"labels": "{team: noc, a: b}"},
+            "team: other",
+            "noc",
+            ["operation acme, labels.team"],
+        ),
+        ({"labels": "{team: x}", "team": "noc"}, "", "noc", ["operation acme, labels.team"]),
+        ({"labels": "{a: b}"}, "labels: {team: noc}", "noc", ["defaults.labels.team"]),
+        ({}, "", None, []),
+    ):
+        made = configuration(written(**keys), defaults=defaults)
+        [one] = made.operations
+        assert (one.team, "team" in one.labels) == (team, False), keys
+        assert [text.split(": ")[1] for text in made.warnings] == warned, keys
+    [problem] = problems_of(text_of(written(labels="{team: 5}")))
+    assert problem.path == "labels.team"
+
+
 def test_short_intervals_are_for_loopback_only(tmp_path: Path) -> None:
     """Where no real Wolkvox can be, a second is allowed; per skill as well."""
     file = tmp_path / "local.yml"

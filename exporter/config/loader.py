@@ -120,6 +120,8 @@ class _Entry:
         language = self.report.language
         if self.document is None:
             return Problem(VARIABLES[str(loc[0])], wrong.text(language, variable=True))
+        if loc == ("team",) and "team" not in {**self.own, **self.defaults}:
+            loc = ("labels", "team")
         own, key = self.own, loc[0]
         if key == "labels" and len(loc) > 1:  # those of the defaults are added, one by one
             own, key = self.own.get("labels", {}), loc[1]
@@ -164,10 +166,12 @@ class _Entry:
 
     def build(self) -> None:
         """Make the operation, and read what its keys point to."""
-        merged = {**self.defaults, **self.own}
-        shared, own = self.defaults.get("labels"), self.own.get("labels")
-        if isinstance(shared, dict) and isinstance(own, dict):
-            merged["labels"] = {**shared, **own}
+        defaults, own = _team_apart(self.defaults), _team_apart(self.own)
+        merged = {**defaults, **own}
+        if isinstance(defaults.get("labels"), dict) and isinstance(own.get("labels"), dict):
+            merged["labels"] = {**defaults["labels"], **own["labels"]}
+        if (defaults, own) != (self.defaults, self.own):
+            self.warn(("labels", "team"), Invalid("team_label"))
         self.validate(merged)
         for loc, wrong in problems_of(self.operation, self.broken):
             self.refuse(loc, wrong)
@@ -186,6 +190,15 @@ class _Entry:
                 self.digest = token_digest(self.operation.token.read())
             except TokenUnreadable as error:
                 self.refuse((self.operation.token.key,), error.why)
+
+
+def _team_apart(keys: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take a team out of the labels: it is a key, whose label every operation has."""
+    labels = keys.get("labels")
+    if not isinstance(labels, dict) or "team" not in labels:
+        return keys
+    rest = {name: value for name, value in labels.items() if name != "team"}
+    return {"team": labels["team"], **keys, "labels": rest}
 
 
 def _expand(path: Path, report: _Report) -> list[Path]:

@@ -208,6 +208,7 @@ class Operation(Model):
     daily_requests: Least1 | None = None
     poll_hours: PollHours | None = None
     labels: dict[Annotated[str, PlainValidator(values.label_name)], Text] = {}
+    team: ShortText | None = None
     ca_file: File | None = None
     proxy: Proxy | None = None
     token_info: StrictBool = False

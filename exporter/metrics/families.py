@@ -130,7 +130,7 @@ EXPORTER_FAMILIES = (
 )  # fmt: skip
 
 INFO_FAMILIES = (
-    Family("wolkvox_operation_info", "gauge", (*OPERATION, "server", "timezone"), "Always 1; the labels tell the operation's server, its time zone and the configured labels.", "the configuration", _STATE),
+    Family("wolkvox_operation_info", "gauge", (*OPERATION, "server", "timezone", "team"), "Always 1; the labels tell the operation's server, its time zone, its team (empty where none is given) and the configured labels.", "the configuration", _STATE),
 )  # fmt: skip
 
 TABLE = (
