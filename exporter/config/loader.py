@@ -9,15 +9,15 @@ from __future__ import annotations
 import copy
 import ssl
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 
 from exporter.config.environment import VARIABLES, keys_of
+from exporter.config.mistakes import FOLLOWS, mistakes, place_of, unknown_key
 from exporter.config.model import (
     OWN_KEYS,
     TOKEN_KEYS,
@@ -27,24 +27,10 @@ from exporter.config.model import (
     problems_of,
 )
 from exporter.config.tokens import TokenUnreadable, token_digest
-from exporter.config.values import (
-    Invalid,
-    beside,
-    kind,
-    nearest,
-    skill_key,
-)
-from exporter.config.yamlfile import Document, Loc, as_yaml, is_plain_key, read_yaml
+from exporter.config.values import KEYS, Invalid, kind, skill_key
+from exporter.config.yamlfile import Document, Loc, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.messages import terminal_language
-
-_TOP_KEYS = ("defaults", "operations")
-# Different errors of pydantic that are the same to whoever wrote the file.
-_SAME = {
-    "unexpected_keyword_argument": "extra_forbidden",
-    "dataclass_type": "dict_type",
-    "model_type": "dict_type",
-}
 
 
 def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
@@ -60,7 +46,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
     entries: list[_Entry] = []
     for file in files:
         try:
-            document = read_yaml(file, report.language)
+            document = read_yaml(file, report.language, "config_missing")
         except ConfigError as error:
             report.problems |= dict.fromkeys(error.problems)
         else:
@@ -155,14 +141,15 @@ class _Entry:
                 # Neither the url nor str(error): the latter quotes what stands in the file.
                 errors = error.errors(include_url=False)
             left = copy.deepcopy(left)
-            for each in errors:
-                loc = tuple(part for part in each["loc"] if part != "[key]")
-                if each["type"] == "default_factory_not_called":  # follows from another
-                    continue
+            for loc, wrong in mistakes(errors):
                 if loc not in reported:
                     reported.add(loc)
-                    self.refuse(loc, _wrong(each, loc))
-                _drop(left, loc)
+                    self.refuse(loc, wrong)
+                    if len(loc) == 1:  # what is misspelt is not missing
+                        self.broken |= {str(wrong.details.get("nearest", ""))}
+            for each in errors:
+                if each["type"] != FOLLOWS:
+                    _drop(left, place_of(each))
 
     def build(self) -> None:
         """Make the operation, and read what its keys point to."""
@@ -229,13 +216,14 @@ def _read_document(document: Document, report: _Report) -> list[_Entry]:
         message = "file_empty" if raw is None else "file_kind"
         report.refuse_file(document.path, message, kind=kind(raw))
         return []
-    for key in [key for key in raw if key not in _TOP_KEYS]:
-        message = "key_of_operation" if key in beside(("",)) else "extra_forbidden"
-        report.refuse(document, (key,), _unknown(key, _TOP_KEYS, message))
+    unknown = {key: unknown_key(key, KEYS["File"]) for key in raw if key not in KEYS["File"]}
+    for key, wrong in unknown.items():
+        report.refuse(document, (key,), wrong)
     defaults = _read_defaults(document, raw.get("defaults", {}), report)
     listed = raw.get("operations")
     if not isinstance(listed, list) or not listed:
-        report.refuse(document, ("operations",), Invalid("operations"))
+        if "operations" not in {wrong.details.get("nearest") for wrong in unknown.values()}:
+            report.refuse(document, ("operations",), Invalid("operations"))
         return []
     entries = []
     for number, own in enumerate(listed):
@@ -278,32 +266,6 @@ def _drop(values: dict[str, Any], place: Loc) -> None:
             break
         here = here[step]
     holder.pop(last, None)
-
-
-def _wrong(error: ErrorDetails, loc: Loc) -> Invalid:
-    """Return the message for one of pydantic's errors."""
-    cause = error.get("ctx", {}).get("error")
-    message = _SAME.get(error["type"], error["type"])
-    if message == "extra_forbidden":
-        return _unknown(str(loc[-1]), beside(loc))
-    if error["input"] is None:
-        return Invalid("empty")
-    if isinstance(cause, Invalid):
-        return cause
-    key = next(part for part in reversed(loc) if isinstance(part, str))
-    example = beside((*loc[: loc.index(key)], key)).get(key, {}).get("example", "")
-    if loc[-1] != key and isinstance(example, list):
-        example = example[0]
-    details = {"kind": kind(error["input"]), "key": key, "example": as_yaml(example)}
-    return Invalid(message, **details, ge=error.get("ctx", {}).get("ge"))
-
-
-def _unknown(key: str, known: Iterable[str], message: str = "extra_forbidden") -> Invalid:
-    return (
-        Invalid(message, nearest=nearest(key, list(known)))
-        if is_plain_key(key)
-        else Invalid("key_odd")
-    )
 
 
 def _wrong_ca(path: Path) -> Invalid | None:
