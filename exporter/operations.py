@@ -243,7 +243,7 @@ def operation_info(operation: Operation) -> Mapping[str, str]:
 
 
 def reports_in_use(operation: Operation) -> tuple[str, ...]:
-    """The API reports that an operation calls: only they have series."""
+    """The API reports that an operation requests: only they have series."""
     optional = {TOKEN_INFO: operation.token_info, SKILLS: operation.discover}
     return (SKILL_11, *(report for report, used in optional.items() if used))
 

@@ -37,7 +37,7 @@ from exporter.config.values import Invalid, format_duration, may_show
 from exporter.config.yamlfile import Loc, as_yaml, write_yaml
 
 DEFAULT_MIN_INTERACTIONS = 20
-# Licences come with 1,000 calls a day each, and nobody has less than one licence.
+# Licences come with 1,000 requests a day each, and nobody has less than one licence.
 UNLICENSED_DAILY_REQUESTS = 1000
 SHORTEST_INTERVAL, SHORTEST_LOOPBACK_INTERVAL, LONGEST_INTERVAL = 300.0, 1.0, 3600.0
 SHORTEST_TIMEOUT, SHORTEST_LOOPBACK_TIMEOUT, LONGEST_TIMEOUT = 1.0, 0.1, 600.0

@@ -23,7 +23,7 @@ _POLLED = "From a poll every interval (wolkvox_poll_interval_seconds), not from 
 _DAY = f"Day total of the window (today so far, or the whole of yesterday). {_POLLED}"
 _NO_SUM = "Never add skill_id all to single skills."
 _DAYS, _SLA, _STATE = "Counters over the days", "Targets", "State of the polling"
-_API, _SELF = "Calls to the API", "The exporter"
+_API, _SELF = "Requests to the API", "The exporter"
 
 
 @dataclass(frozen=True, slots=True)
