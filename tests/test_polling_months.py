@@ -208,6 +208,12 @@ async def test_a_month_without_an_answer_changes_nothing_of_the_day(stage: Stage
             assert running.value(name, reason=reason, **own) == 1, reason
             assert running.value("wolkvox_up", **own) == (not paused), reason
             assert running.value("wolkvox_paused", reason=reason, **own) == (paused or None)
+            (status,) = (
+                one
+                for key, one in running.operations.statuses.items()
+                if key.operation == reason
+            )
+            assert status.month_error == ("" if paused else reason)
             changed = {
                 one.split("{")[0]
                 for one in before

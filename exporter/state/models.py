@@ -375,6 +375,12 @@ class QueryStatus:
         return self.memory.failures == 0 and self.memory.last_success_at is not None
 
     @property
+    def month_error(self) -> str:
+        """Why the last try for a month had no answer, a `Reason`; empty where it had one."""
+        tries = self.memory.last_month.tries or self.memory.month.tries
+        return tries.reason if tries else ""
+
+    @property
     def settled(self) -> bool:
         """Whether an attempt ended or a result was restored: what readiness waits for."""
         return self.memory.failures > 0 or self.memory.last_success_at is not None
