@@ -86,7 +86,7 @@ def run(
     settings: Settings,
     configuration: Configuration,
     *,
-    beside: Callable[[], Sequence[HttpServer]] = list,
+    beside: Callable[[Operations], Sequence[HttpServer]] = lambda operations: (),
     announce: Callable[[tuple[str, ...]], None] = lambda addresses: None,
 ) -> int:
     """Run until a signal ends it; returns the exit code.
@@ -194,7 +194,7 @@ class _Process:
         self,
         configuration: Configuration,
         sockets: list[socket.socket],
-        beside: Callable[[], Sequence[HttpServer]],
+        beside: Callable[[Operations], Sequence[HttpServer]],
     ) -> int:
         """Run until stopped; 0 then, 1 where a part died."""
         clock, settings = self._clock, self._settings
@@ -211,7 +211,7 @@ class _Process:
                     page=self._page,
                     storage_writable=self._telemetry.storage,
                 )
-                self._servers = [self._server(sockets), *beside()]
+                self._servers = [self._server(sockets), *beside(operations)]
                 with signals(self._stop, hangup):
                     alive = beat(settings.storage, operations.healthy, clock)
                     beating = group.create_task(alive)
