@@ -50,8 +50,8 @@ endif
 demo: $(DEMO)/.installed ## Simulator and exporter on loopback, nothing to set up
 	@exec $(DEMO)/bin/python -m exporter demo
 
-demo-stack: $(STAMP) ## The demo with Prometheus, Alertmanager and the shipped rules, where installed
-	@exec $(BIN)/python deploy/demo-stack/demo_stack.py
+demo-stack: $(DEMO)/.installed ## The demo with Prometheus, Alertmanager and the rules, where installed
+	@PYTHONPATH=. exec $(DEMO)/bin/python deploy/demo-stack/demo_stack.py
 
 # More than there are cores: many tests wait. A file stays with one of them, for its fixtures.
 PYTEST := pytest -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
