@@ -230,6 +230,11 @@ class Operations:
         waiting = [running.poller.restored.wait() for running in self._running.values()]
         await asyncio.gather(*waiting)
 
+    async def resume(self) -> None:
+        """End every pause."""
+        for running in [*self._running.values()]:
+            await running.poller.resume()
+
     def overview(self) -> tuple[OperationView, ...]:
         """Each operation as its loop stands at this moment, for the status page."""
         running = self._running.values()

@@ -347,10 +347,15 @@ class Poller:
         """End the pause if its reason is gone; what was not sent is due at once."""
         today = local_day(self._clock.now(), self.operation.timezone)
         if pause.over(today, self._source.digest()):
-            await self._set_pause(None)
+            await self.resume()
             for task in self._tasks.by_id.values():
                 if task.unsent:
                     task.slot = self._clock.monotonic()
+
+    async def resume(self) -> None:
+        """End a pause, whatever its reason: a simulator's quota comes back by a switch."""
+        if self._pause is not None:
+            await self._set_pause(None)
 
     async def _set_pause(self, pause: Pause | None) -> None:
         self._status.paused(self._pause, pause)
