@@ -224,7 +224,7 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
 def _check(
     configuration: Configuration, planned: Plan, shard: Shard, web_config: Path | None
 ) -> None:
-    """Read what a start would read, and print the plan of the day's calls."""
+    """Read what a start would read, and print the plan of the day's requests."""
     from exporter.operations import connect  # noqa: PLC0415 - for the check only
 
     web_warnings: tuple[str, ...] = ()

@@ -244,11 +244,11 @@ class Operations:
 def operation_info(operation: Operation) -> Mapping[str, str]:
     """The labels of `wolkvox_operation_info`: the user's, and the exporter's own above them."""
     own = {"server": operation.server, "timezone": str(operation.timezone)}
-    return {**operation.labels, **own}
+    return {**operation.labels, **own, "team": operation.team or ""}
 
 
 def reports_in_use(operation: Operation) -> tuple[str, ...]:
-    """The API reports that an operation calls: only they have series."""
+    """The API reports that an operation requests: only they have series."""
     optional = {TOKEN_INFO: operation.token_info, SKILLS: operation.discover}
     return (SKILL_11, *(report for report, used in optional.items() if used))
 

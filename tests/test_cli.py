@@ -261,7 +261,7 @@ def test_every_flag_has_a_twin_in_the_environment(
     assert life.stop() == 0
     check = launch(env={twin("--config.file"): "one.yml", twin("--config.check"): "yes"})
     assert check.wait() == 0
-    assert "calls/day" in check.output()
+    assert "requests/day" in check.output()
 
 
 def test_a_flag_beats_the_environment(launch: Launch, good: str) -> None:

@@ -301,6 +301,28 @@ def test_a_zone_that_counts_the_other_way_round_is_warned_about() -> None:
     assert warnings_of(written(timezone="Etc/GMT")) == []
 
 
+def test_a_team_under_labels_is_read_as_the_key() -> None:
+    """With a warning; the nearer of two teams counts, and no label of its own is left."""
+    for keys, defaults, team, warned in (
+        ({"team": "noc"}, "team: other", "noc", []),
+        (
+            {"labels": "{team: noc, a: b}"},
+            "team: other",
+            "noc",
+            ["operation acme, labels.team"],
+        ),
+        ({"labels": "{team: x}", "team": "noc"}, "", "noc", ["operation acme, labels.team"]),
+        ({"labels": "{a: b}"}, "labels: {team: noc}", "noc", ["defaults.labels.team"]),
+        ({}, "", None, []),
+    ):
+        made = configuration(written(**keys), defaults=defaults)
+        [one] = made.operations
+        assert (one.team, "team" in one.labels) == (team, False), keys
+        assert [text.split(": ")[1] for text in made.warnings] == warned, keys
+    [problem] = problems_of(text_of(written(labels="{team: 5}")))
+    assert problem.path == "labels.team"
+
+
 def test_short_intervals_are_for_loopback_only(tmp_path: Path) -> None:
     """Where no real Wolkvox can be, a second is allowed; per skill as well."""
     file = tmp_path / "local.yml"
@@ -426,38 +448,29 @@ def test_an_environment_without_variables_describes_nothing() -> None:
 
 FILES = Path(__file__).parent / "data" / "config"
 
-RULES: dict[str, list[str]] = json.loads((FILES / "messages.json").read_text(encoding="utf-8"))
-
-
-def problems_of_file(name: str, environ: Mapping[str, str]) -> tuple[Problem, ...]:
-    """Load a bad file and return its problems."""
-    with pytest.raises(ConfigError) as caught:
-        load([FILES / f"{name}.bad.yml"], environ)
-    return caught.value.problems
+RULES: dict[str, dict[str, list[str]]] = json.loads(
+    (FILES / "messages.json").read_text(encoding="utf-8")
+)
 
 
 def test_each_rule_says_what_to_write_instead() -> None:
     """A file that breaks a rule is refused in exactly these words, and none is forgotten.
 
-    The words are ours, one line each, and repeat neither a token nor a password.
+    The words are ours, one line for each problem, in English and Spanish, and repeat neither a
+    token nor a password.
     """
     files = {path.name.removesuffix(".bad.yml") for path in FILES.glob("*.bad.yml")}
     assert files == RULES.keys()
-    for name, lines in RULES.items():
-        found = problems_of_file(name, {"ACME_TOKEN": "canary-0123456789"})
-        told = "\n".join(map(str, found)).replace(f"{FILES}/", "")
-        assert told.replace(str(FILES), "{files}") == "\n".join(lines), name
-        assert not re.search("canary|7b2263616e6172|Input should|valid", told), name
-
-
-def test_messages_in_spanish_name_the_same_places() -> None:
-    """Each rule is reported in Spanish as well, at the same line and key."""
-    for name, english in RULES.items():
-        found = problems_of_file(name, {"ACME_TOKEN": "canary-01", "LANG": "es"})
-        places = [f"{one}".removesuffix(one.reason).replace(f"{FILES}/", "") for one in found]
-        for place, line in zip(places, english, strict=True):
-            assert line.startswith(place), name
-        assert not {one.reason for one in found} & {line.split(": ", 3)[-1] for line in english}
+    for name, languages in RULES.items():
+        file = FILES / f"{name}.bad.yml"
+        for language, lines in languages.items():
+            environ = {"ACME_TOKEN": "canary-0123456789", "LC_MESSAGES": language}
+            told = "\n".join(map(str, refused(file, environ=environ)))
+            told = told.replace(f"{FILES}/", "").replace(str(FILES), "{files}")
+            assert told == "\n".join(f"{file.name}{line}" for line in lines), name
+            assert not re.search("canary|7b2263616e6172|Input should|valid(?!o)", told), name
+        english, spanish = languages.values()
+        assert not {one.split(": ", 3)[-1] for one in english} & set(spanish), name
 
 
 def test_every_message_is_used() -> None:

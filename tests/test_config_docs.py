@@ -8,13 +8,18 @@ import re
 import runpy
 import shutil
 import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from exporter.config import load
 from exporter.config.model import (
+    TOKEN_KEYS,
     Abandonment,
     Asa,
     Operation,
@@ -75,6 +80,42 @@ def properties(part: Any) -> list[dict[str, Any]]:
     return own + [found for item in part.values() for found in properties(item)]
 
 
+KINDS = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
+
+
+def fits(value: Any, part: dict[str, Any]) -> bool:
+    """Whether a value has the form that a part of the schema asks for."""
+    if "$ref" in part:
+        return fits(value, schema()["$defs"][part["$ref"].rpartition("/")[2]])
+    kind = KINDS.get(part.get("type", ""), object)
+    if not isinstance(value, kind) or (kind is int and value is True):
+        return False
+    rules: list[object] = [
+        value in part.get("enum", [value]),
+        value == part.get("const", value),
+        all(fits(value, one) for one in part.get("allOf", [])),
+        "anyOf" not in part or any(fits(value, one) for one in part["anyOf"]),
+        "oneOf" not in part or sum(fits(value, one) for one in part["oneOf"]) == 1,
+    ]
+    if isinstance(value, str):
+        rules += [re.search(part.get("pattern", ""), value)]
+        rules += [part.get("minLength", 0) <= len(value) <= part.get("maxLength", len(value))]
+    elif isinstance(value, int):
+        rules += [value >= part.get("minimum", value)]
+    elif isinstance(value, list):
+        rules += [len(value) >= part.get("minItems", 0)]
+        rules += [fits(item, part.get("items", {})) for item in value]
+    elif isinstance(value, dict):
+        known, other = part.get("properties", {}), part.get("additionalProperties", {})
+        rules += [set(part.get("required", [])) <= value.keys()]
+        rules += [fits(key, part.get("propertyNames", {})) for key in value]
+        rules += [
+            fits(one, known[key]) if key in known else other is not False and fits(one, other)
+            for key, one in value.items()
+        ]
+    return all(rules)
+
+
 def test_the_schema_helps_editors() -> None:
     """Every key is described, its examples are right, and no object is open."""
     made = schema()
@@ -119,7 +160,11 @@ def test_the_example_is_right(example: Path) -> None:
         "client": "globex-bank",
         "site": "lima",
     }
-    assert len(globex.sla) == 2
+    assert [entry.channels for entry in globex.sla] == [
+        None,
+        ("inbound",),
+        ("chat-web", "chat-whatsapp"),
+    ]
 
 
 def test_the_example_shows_every_key() -> None:
@@ -139,3 +184,47 @@ def test_the_smallest_example_of_the_page_is_right(tmp_path: Path) -> None:
         file = tmp_path / "page.yml"
         file.write_text(block.replace("/run/secrets/acme", "token"), encoding="utf-8")
         assert load([file], {}).operations
+
+
+def examples() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Find every configuration in the documentation and among what is shipped."""
+    root = DOCS.parent
+    texts = []
+    for file in (*root.glob("*.md"), *DOCS.rglob("*.md")):
+        found = re.findall(
+            r"^ *```yaml\n(.*?)```", file.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        )
+        texts += [(file, text) for text in found]
+    files = [*DOCS.glob("*.yml"), *(root / "deploy").rglob("*.y*ml")]
+    texts += [(file, file.read_text("utf-8")) for file in files]
+    for file, text in texts:
+        with suppress(yaml.YAMLError):  # a template
+            for document in filter(None, yaml.safe_load_all(textwrap.dedent(text))):
+                inner = document.get("data", document) if isinstance(document, dict) else {}
+                held = inner.get("wolkvox.yml", inner.get("config", document))
+                made = yaml.safe_load(held) if isinstance(held, str) else held
+                if isinstance(made, dict) and made.get("operations"):
+                    for one in made["operations"]:
+                        if not one.keys() & set(TOKEN_KEYS):  # the chart adds it
+                            assert "config" in inner, file
+                            one["token_file"] = "acme"
+                    yield file, made
+
+
+def test_the_schema_takes_every_example() -> None:
+    """An editor finds no fault with what is documented or shipped, and faults elsewhere."""
+    found = list(examples())
+    assert len({file for file, _ in found}) > 9
+    for file, made in found:
+        assert fits(made, schema()), file
+    good = found[0][1]
+    for wrong in ("[{}]", "[{name: a b}]", "[{name: a, server: '13', token: t}]", "[1]", "1"):
+        assert not fits({**good, "operations": yaml.safe_load(wrong)}, schema()), wrong
+    for wrong in (
+        "{interval: 5}",
+        "{skills: []}",
+        "{shard: true}",
+        "{name: a}",
+        "{labels: {'': x}}",
+    ):
+        assert not fits({**good, "defaults": yaml.safe_load(wrong)}, schema()), wrong

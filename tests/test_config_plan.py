@@ -106,7 +106,7 @@ def test_the_plan_is_a_readable_table() -> None:
     table = render_plan(plan(made, NOW))
     assert len({line.find("America/") for line in table.splitlines()[1:-1]}) == 1
     assert [" ".join(line.split()) for line in table.splitlines()] == [
-        "operation server zone queries interval calls/day budget",
+        "operation server zone queries interval requests/day budget",
         "acme wv0013 America/Bogota 1 5m 288 1000 fits",
         "big wv0014 America/Bogota 10 5m 2880 1000 stretched to 14m24s",
         "bigger wv0015 America/Bogota 10 5m 2880 - over 1000, no ceiling is set",
@@ -116,6 +116,6 @@ def test_the_plan_is_a_readable_table() -> None:
         "one wv0019 America/Bogota 1 5m (some differ) 96 2000"
         " one, two share a token: 384 together; fits",
         "two wv0020 America/Bogota 1 5m 288 2000 one, two share a token: 384 together; fits",
-        "warning: bigger: 2880 calls a day are planned, and a licence allows 1000:"
+        "warning: bigger: 2880 requests a day are planned, and a licence allows 1000:"
         " set daily_requests to what yours allow",
     ]

@@ -61,7 +61,7 @@ def test_every_key_and_item_has_its_line(tmp_path: Path) -> None:
     """What is not written has the line of what holds it; of a key that stands twice, each."""
     document = parsed(tmp_path, "a:\n  - b: 1\n    c: {d: 2}\n\n  - x\na: 3\n")
     places = [(), ("a", 0), ("a", 0, "b"), ("a", 0, "c", "d", "e"), ("a", 1, "none"), ("z",)]
-    assert [document.line(loc) for loc in places] == [0, 2, 2, 3, 5, 0]
+    assert [document.line(loc) for loc in places] == [1, 2, 2, 3, 5, 1]
     assert document.duplicates == ((("a",), 6),)
 
 

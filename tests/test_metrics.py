@@ -62,7 +62,12 @@ class Page:
         self.snapshot: dict[QueryKey, QueryStatus] = {}
         self.exporter = ExporterTelemetry(self.exposition, "1.2.3", "abc", NOW - 3600)
         self.acme = OperationTelemetry("acme", self.exposition, self.snapshot)
-        info = {"server": "wv0013", "timezone": "America/Bogota", "client": "acme-bank"}
+        info = {
+            "server": "wv0013",
+            "timezone": "America/Bogota",
+            "team": "",
+            "client": "acme-bank",
+        }
         self.acme.configure(info, reports, RENDERER, ALWAYS)
 
     def show(self, *statuses: QueryStatus) -> Page:

@@ -72,3 +72,10 @@ def test_no_proxy_names_hosts_networks_and_ports() -> None:
     ):
         found = chosen({"HTTPS_PROXY": PROXY, "NO_PROXY": no_proxy}, url)
         assert (found is None) is bypassed, no_proxy
+
+
+def test_every_entry_that_cannot_be_read_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Those behind the entry that decides as well, in one warning."""
+    chosen({"HTTPS_PROXY": PROXY, "NO_PROXY": "a*b,fd00::/201,wolkvox.com,10.0.0.0/98"}, URL)
+    [record] = caplog.records
+    assert vars(record)["fields"] == {"entries": "a*b, fd00::/201, 10.0.0.0/98"}

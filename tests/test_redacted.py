@@ -33,6 +33,7 @@ operations:
     daily_requests: 1000
     poll_hours: "Mo-Sa 06:00-22:00"
     labels: {client: acme-bank}
+    team: voice-noc
     ca_file: CERTIFICATES
     proxy: http://proxy.example:3128
     token_info: true

@@ -78,11 +78,17 @@ def test_later_entry_overrides_indicator_by_indicator() -> None:
         assert (*found, one.hours, one.country) == expected, (skill, channel)
 
 
-def test_entry_with_hours_alone_makes_no_target() -> None:
-    """Hours, country and minimum belong to indicators; without one there is no target."""
-    of = targets(f"{HOURS}, min_interactions: 5")
+def test_an_entry_may_hold_hours_alone() -> None:
+    """It says when the pairs that it reaches are open; a minimum needs an indicator."""
+    page = Page(
+        targets("channels: [inbound], min_interactions: 5, hours: 'Mo-Fr 07:00-11:00'"),
+        status(VOICE, CHAT),
+        status(VOICE, skill_id="all"),
+    )
 
-    assert of.of("4173", "inbound") is None
+    assert page.values("wolkvox_sla_open") == {("4173", "inbound"): 0.0}
+    assert not page.values("wolkvox_sla_min_interactions")
+    assert targets("min_interactions: 5, country: CO").of("4173", "inbound") is None
 
 
 def test_minimum_is_twenty_unless_said() -> None:

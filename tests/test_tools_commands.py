@@ -106,7 +106,7 @@ def test_a_real_prometheus_answers(launch: Launch, tmp_path: Path, simulator: Li
     config_for(where, tmp_path)
     life = launch("backfill", *span(3, 3), "--pace", "0s")
     assert life.wait() == 0, life.log()
-    assert "2 calls, one every 0s" in life.log()
+    assert "2 requests, one every 0s" in life.log()
     assert "promtool tsdb create-blocks-from openmetrics out.om" in life.output()
     assert [*calls(where).values()] == [1, 1]
     start = datetime.combine(past(2), time.min, UTC).timestamp()
@@ -170,8 +170,8 @@ def test_a_terminal_is_asked(nursery: Nursery, tmp_path: Path, api: Api) -> None
     argv = ("backfill", *span(3, 2), "--pace", "0s")
     with terminal(nursery, tmp_path, *argv) as screen:
         text = screen.until(lambda text: "Begin?" in text)
-        assert "2 calls, one every 0s" in text
-        assert "0 of today's 1000 calls are used" in text
+        assert "2 requests, one every 0s" in text
+        assert "0 of today's 1000 requests are used" in text
         screen.type("n\n")
         screen.read()
         assert screen.life.code == 1

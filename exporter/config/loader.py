@@ -7,17 +7,17 @@ and CA files are read here, and operations are compared with each other.
 from __future__ import annotations
 
 import copy
-import re
 import ssl
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 
+from exporter.config.environment import VARIABLES, keys_of
+from exporter.config.mistakes import FOLLOWS, mistakes, place_of, unknown_key
 from exporter.config.model import (
     OWN_KEYS,
     TOKEN_KEYS,
@@ -27,39 +27,10 @@ from exporter.config.model import (
     problems_of,
 )
 from exporter.config.tokens import TokenUnreadable, token_digest
-from exporter.config.values import (
-    Invalid,
-    beside,
-    host_of,
-    is_loopback,
-    kind,
-    nearest,
-    server,
-    server_of,
-    skill_key,
-    url,
-)
-from exporter.config.yamlfile import Document, Loc, as_yaml, is_plain_key, read_yaml
+from exporter.config.values import KEYS, Invalid, kind, skill_key
+from exporter.config.yamlfile import Document, Loc, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.messages import terminal_language
-
-_VARIABLES = {
-    "name": "WOLKVOX_SERVER",
-    "server": "WOLKVOX_SERVER",
-    "url": "WOLKVOX_SERVER",
-    "token": "WOLKVOX_TOKEN",
-    "token_env": "WOLKVOX_TOKEN",
-    "token_file": "WOLKVOX_TOKEN_FILE",
-    "skills": "WOLKVOX_SKILLS",
-    "timezone": "WOLKVOX_TIMEZONE",
-}
-_TOP_KEYS = ("defaults", "operations")
-# Different errors of pydantic that are the same to whoever wrote the file.
-_SAME = {
-    "unexpected_keyword_argument": "extra_forbidden",
-    "dataclass_type": "dict_type",
-    "model_type": "dict_type",
-}
 
 
 def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
@@ -75,17 +46,12 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
     entries: list[_Entry] = []
     for file in files:
         try:
-            document = read_yaml(file, report.language)
+            document = read_yaml(file, report.language, "config_missing")
         except ConfigError as error:
             report.problems |= dict.fromkeys(error.problems)
         else:
             entries += _read_document(document, report)
     return _assemble(entries, report, [str(file) for file in files])
-
-
-def in_environment(environ: Mapping[str, str]) -> bool:
-    """Return whether environment variables describe an operation, or try to."""
-    return any(environ.get(name) for name in set(_VARIABLES.values()) - {"WOLKVOX_TIMEZONE"})
 
 
 def from_environment(environ: Mapping[str, str]) -> Configuration:
@@ -95,7 +61,7 @@ def from_environment(environ: Mapping[str, str]) -> Configuration:
     problems name the variables.
     """
     report = _Report(environ)
-    entry = _Entry(report, _from_variables(environ))
+    entry = _Entry(report, keys_of(environ))
     entry.build()
     return _assemble([entry], report, [])
 
@@ -139,7 +105,9 @@ class _Entry:
         """Return a problem at the place where a key was written, or should have been."""
         language = self.report.language
         if self.document is None:
-            return Problem(_VARIABLES[str(loc[0])], wrong.text(language, variable=True))
+            return Problem(VARIABLES[str(loc[0])], wrong.text(language, variable=True))
+        if loc == ("team",) and "team" not in {**self.own, **self.defaults}:
+            loc = ("labels", "team")
         own, key = self.own, loc[0]
         if key == "labels" and len(loc) > 1:  # those of the defaults are added, one by one
             own, key = self.own.get("labels", {}), loc[1]
@@ -173,21 +141,24 @@ class _Entry:
                 # Neither the url nor str(error): the latter quotes what stands in the file.
                 errors = error.errors(include_url=False)
             left = copy.deepcopy(left)
-            for each in errors:
-                loc = tuple(part for part in each["loc"] if part != "[key]")
-                if each["type"] == "default_factory_not_called":  # follows from another
-                    continue
+            for loc, wrong in mistakes(errors):
                 if loc not in reported:
                     reported.add(loc)
-                    self.refuse(loc, _wrong(each, loc))
-                _drop(left, loc)
+                    self.refuse(loc, wrong)
+                    if len(loc) == 1:  # what is misspelt is not missing
+                        self.broken |= {str(wrong.details.get("nearest", ""))}
+            for each in errors:
+                if each["type"] != FOLLOWS:
+                    _drop(left, place_of(each))
 
     def build(self) -> None:
         """Make the operation, and read what its keys point to."""
-        merged = {**self.defaults, **self.own}
-        shared, own = self.defaults.get("labels"), self.own.get("labels")
-        if isinstance(shared, dict) and isinstance(own, dict):
-            merged["labels"] = {**shared, **own}
+        defaults, own = _team_apart(self.defaults), _team_apart(self.own)
+        merged = {**defaults, **own}
+        if isinstance(defaults.get("labels"), dict) and isinstance(own.get("labels"), dict):
+            merged["labels"] = {**defaults["labels"], **own["labels"]}
+        if (defaults, own) != (self.defaults, self.own):
+            self.warn(("labels", "team"), Invalid("team_label"))
         self.validate(merged)
         for loc, wrong in problems_of(self.operation, self.broken):
             self.refuse(loc, wrong)
@@ -206,6 +177,15 @@ class _Entry:
                 self.digest = token_digest(self.operation.token.read())
             except TokenUnreadable as error:
                 self.refuse((self.operation.token.key,), error.why)
+
+
+def _team_apart(keys: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take a team out of the labels: it is a key, whose label every operation has."""
+    labels = keys.get("labels")
+    if not isinstance(labels, dict) or "team" not in labels:
+        return keys
+    rest = {name: value for name, value in labels.items() if name != "team"}
+    return {"team": labels["team"], **keys, "labels": rest}
 
 
 def _expand(path: Path, report: _Report) -> list[Path]:
@@ -236,13 +216,14 @@ def _read_document(document: Document, report: _Report) -> list[_Entry]:
         message = "file_empty" if raw is None else "file_kind"
         report.refuse_file(document.path, message, kind=kind(raw))
         return []
-    for key in [key for key in raw if key not in _TOP_KEYS]:
-        message = "key_of_operation" if key in beside(("",)) else "extra_forbidden"
-        report.refuse(document, (key,), _unknown(key, _TOP_KEYS, message))
+    unknown = {key: unknown_key(key, KEYS["File"]) for key in raw if key not in KEYS["File"]}
+    for key, wrong in unknown.items():
+        report.refuse(document, (key,), wrong)
     defaults = _read_defaults(document, raw.get("defaults", {}), report)
     listed = raw.get("operations")
     if not isinstance(listed, list) or not listed:
-        report.refuse(document, ("operations",), Invalid("operations"))
+        if "operations" not in {wrong.details.get("nearest") for wrong in unknown.values()}:
+            report.refuse(document, ("operations",), Invalid("operations"))
         return []
     entries = []
     for number, own in enumerate(listed):
@@ -285,32 +266,6 @@ def _drop(values: dict[str, Any], place: Loc) -> None:
             break
         here = here[step]
     holder.pop(last, None)
-
-
-def _wrong(error: ErrorDetails, loc: Loc) -> Invalid:
-    """Return the message for one of pydantic's errors."""
-    cause = error.get("ctx", {}).get("error")
-    message = _SAME.get(error["type"], error["type"])
-    if message == "extra_forbidden":
-        return _unknown(str(loc[-1]), beside(loc))
-    if error["input"] is None:
-        return Invalid("empty")
-    if isinstance(cause, Invalid):
-        return cause
-    key = next(part for part in reversed(loc) if isinstance(part, str))
-    example = beside((*loc[: loc.index(key)], key)).get(key, {}).get("example", "")
-    if loc[-1] != key and isinstance(example, list):
-        example = example[0]
-    details = {"kind": kind(error["input"]), "key": key, "example": as_yaml(example)}
-    return Invalid(message, **details, ge=error.get("ctx", {}).get("ge"))
-
-
-def _unknown(key: str, known: Iterable[str], message: str = "extra_forbidden") -> Invalid:
-    return (
-        Invalid(message, nearest=nearest(key, list(known)))
-        if is_plain_key(key)
-        else Invalid("key_odd")
-    )
 
 
 def _wrong_ca(path: Path) -> Invalid | None:
@@ -409,33 +364,3 @@ def _warn(entry: _Entry) -> None:
         entry.warn((token.key,), odd)
     for loc, doubt in doubts_of(entry.operation):
         entry.warn(loc, doubt)
-
-
-def _from_variables(environ: Mapping[str, str]) -> dict[str, object]:
-    """Write the variables as the mapping that would stand in a file; empty ones are not set."""
-    address = environ.get("WOLKVOX_SERVER", "").strip()
-    listed = [item.strip() for item in environ.get("WOLKVOX_SKILLS", "").split(",")]
-    skills = [_skill(item) for item in listed if item]
-    keys: dict[str, object] = {
-        "url" if "/" in address else "server": address,
-        "token_env": "WOLKVOX_TOKEN" if environ.get("WOLKVOX_TOKEN") else "",
-        "token_file": environ.get("WOLKVOX_TOKEN_FILE"),
-        "timezone": environ.get("WOLKVOX_TIMEZONE"),
-        "skills": "discover" if listed == ["discover"] else skills,
-    }
-    return {"name": _name_of(address), **{key: value for key, value in keys.items() if value}}
-
-
-def _name_of(address: str) -> str:
-    try:
-        base_url = url(address) if "/" in address else server(address)
-    except Invalid:
-        return "unnamed"  # the address itself is reported as wrong
-    name, host = server_of(base_url), host_of(base_url)
-    return re.sub(r"[^a-zA-Z0-9_.-]", "-", host if is_loopback(host) or "." in name else name)
-
-
-def _skill(item: str) -> dict[str, object]:
-    """Read `4173=Ventas` or `4173`."""
-    number, equals, name = (part.strip() for part in item.partition("="))
-    return {"id": number, "name": name} if equals else {"id": number}

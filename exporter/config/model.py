@@ -8,7 +8,7 @@ mean together, `doubts_of` what is probably not meant. keys.toml says what each 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,11 +33,11 @@ from pydantic import (
 from exporter.config import values
 from exporter.config.hours import country, hours, names_holidays, poll_hours
 from exporter.config.tokens import TokenSource, clean_token
-from exporter.config.values import Invalid, format_duration, may_show, nearest
-from exporter.config.yamlfile import Loc, write_yaml
+from exporter.config.values import Invalid, format_duration, may_show
+from exporter.config.yamlfile import Loc, as_yaml, write_yaml
 
 DEFAULT_MIN_INTERACTIONS = 20
-# Licences come with 1,000 calls a day each, and nobody has less than one licence.
+# Licences come with 1,000 requests a day each, and nobody has less than one licence.
 UNLICENSED_DAILY_REQUESTS = 1000
 SHORTEST_INTERVAL, SHORTEST_LOOPBACK_INTERVAL, LONGEST_INTERVAL = 300.0, 1.0, 3600.0
 SHORTEST_TIMEOUT, SHORTEST_LOOPBACK_TIMEOUT, LONGEST_TIMEOUT = 1.0, 0.1, 600.0
@@ -46,19 +46,9 @@ TOKEN_KEYS = ("token_file", "token_env", "token")
 OWN_KEYS = ("name", *ADDRESS_KEYS, *TOKEN_KEYS)
 """The keys that `defaults` may not hold."""
 HIDDEN = "<hidden>"
-# The 16 channels that Wolkvox documents for skill_11; those of mail and social networks, where
-# an answer takes hours, apart.
-SLOW_CHANNELS = tuple(
-    ["chat-email", "omni-email", "omni-facebook_page", "omni-instagram", "omni-twitter"]
-)
-CHANNELS = (
-    *("inbound", "internalcall_que", "out_pre", "chat-configurationbox", "chat-facebook"),
-    *("chat-instagram", "chat-line", "chat-telegram", "chat-transferSkill", "chat-web"),
-    *("chat-whatsapp", *SLOW_CHANNELS),
-)
-_MEANT_CHANNELS = {one: one for one in CHANNELS} | dict.fromkeys(
-    ("voz", "voice", "llamada", "llamadas", "call", "calls", "phone", "telefono"), "inbound"
-)
+# Mail and social networks, where an answer takes hours, and a target that is too quick there.
+SLOW_CHANNELS = {one for one in values.CHANNELS if one.startswith("omni-")} | {"chat-email"}
+QUICK_SECONDS = 60
 
 Found = Iterator[tuple[Loc, Invalid]]
 
@@ -68,11 +58,40 @@ Found = Iterator[tuple[Loc, Invalid]]
 
 def _skills(value: object) -> object:
     """Read `discover` as no skill at all: a list of skills is never empty."""
-    if isinstance(value, str) and value != "discover":
-        raise Invalid("skills_word")
-    if value in ([], ["discover"]):
-        raise Invalid("skills_in_list" if value else "too_short")
-    return () if value == "discover" else value
+    if value == "discover":
+        return ()
+    if value == []:
+        raise Invalid("too_short")
+    if isinstance(value, list):
+        if "discover" in value or {"id": "discover"} in value:
+            raise Invalid("skills_in_list")
+        return value
+    listed: Iterable[tuple[object, object]] = [(value, None)]
+    if isinstance(value, str):
+        listed = [_halves(one) for one in value.split(",")]
+    elif isinstance(value, dict):
+        listed = [(value["id"], value.get("name"))] if "id" in value else value.items()
+    meant = [values.skill_meant(*one) for one in listed]
+    example = meant if all(meant) else values.KEYS["Operation"]["skills"]["example"]
+    raise Invalid("skills_word", example=as_yaml(example))
+
+
+def _skill(value: object) -> object:
+    """Refuse the short forms of a skill, and say how it is written."""
+    number, name = value, None
+    if isinstance(value, str):
+        number, name = _halves(value)
+    elif isinstance(value, dict) and len(value) == 1:
+        [(number, name)] = value.items()
+    if meant := values.skill_meant(number, name):
+        raise Invalid("skill_form", example=as_yaml(meant))
+    return value
+
+
+def _halves(text: str) -> tuple[str, str]:
+    """Split `4173=Ventas`, as the environment has it."""
+    number, _, name = text.partition("=")
+    return number, name
 
 
 def _file(value: object, info: ValidationInfo) -> Path:
@@ -86,7 +105,7 @@ def _shown_file(file: Path) -> str:
     return str(file if may_show(file.name) else file.parent / HIDDEN)
 
 
-Text = Annotated[str, PlainValidator(values.text)]
+Text = Annotated[str, PlainValidator(values.any_text)]
 ShortText = Annotated[str, PlainValidator(values.short_text)]
 Duration = Annotated[float, PlainValidator(values.duration), PlainSerializer(format_duration)]
 Percent = Annotated[
@@ -100,7 +119,7 @@ Zone = Annotated[ZoneInfo, PlainValidator(values.timezone), PlainSerializer(str)
 SkillId = Annotated[
     str,
     PlainValidator(values.skill_id),
-    PlainSerializer(lambda one: int(one) if re.fullmatch("0|[1-9][0-9]*", one) else one),
+    PlainSerializer(values.skill_number),
 ]
 Server = Annotated[
     str,
@@ -115,7 +134,7 @@ Variable = Annotated[
 ]
 Token = Annotated[
     SecretStr,
-    PlainValidator(lambda value: SecretStr(clean_token(values.text(value)))),
+    PlainValidator(lambda value: SecretStr(clean_token(values.any_text(value)))),
     PlainSerializer(lambda _: HIDDEN),
 ]
 Proxy = Annotated[
@@ -208,12 +227,16 @@ class Operation(Model):
     daily_requests: Least1 | None = None
     poll_hours: PollHours | None = None
     labels: dict[Annotated[str, PlainValidator(values.label_name)], Text] = {}
+    team: ShortText | None = None
     ca_file: File | None = None
     proxy: Proxy | None = None
     token_info: StrictBool = False
     month: StrictBool = True
     shard: Least0 | None = None
-    skills: Annotated[tuple[Skill, ...], BeforeValidator(_skills)] = ()
+    skills: Annotated[
+        tuple[Annotated[Skill, BeforeValidator(_skill)], ...],
+        BeforeValidator(_skills),
+    ] = ()
     sla: tuple[SlaEntry, ...] = ()
 
     @property
@@ -336,17 +359,16 @@ def _times(operation: Operation, broken: frozenset[str]) -> Found:
 
 def doubts_of(operation: Operation) -> Found:
     """Yield what is allowed in an operation, but probably not meant."""
-    address = operation.base_url
-    if ".wolkvox.com/" in address and not address.endswith("/api/v2/"):
+    if not (operation.loopback or operation.base_url.endswith("/api/v2/")):
         yield ("url",), Invalid("url_path")
     if offset := re.fullmatch(r"Etc/GMT([-+])([1-9][0-9]*)", operation.timezone.key):
         sign = "-" if offset[1] == "+" else "+"
         yield ("timezone",), Invalid("timezone_etc", offset=f"UTC{sign}{offset[2]}")
     for index, entry in enumerate(operation.sla):
         for number, channel in enumerate(entry.channels or ()):
-            if channel not in (*CHANNELS, "unknown"):  # the exporter's own, for an empty one
-                hint = nearest(channel, _MEANT_CHANNELS)
+            if channel not in {*values.CHANNELS, "unknown"}:  # our own, for an empty one
                 loc = ("sla", index, "channels", number)
+                hint = values.channel_meant(channel)
                 yield loc, Invalid("channel", quoted=channel, nearest=hint)
         if _reaches_slow_channels(operation, index):
             yield ("sla", index), Invalid("channels_missing")
@@ -355,11 +377,15 @@ def doubts_of(operation: Operation) -> Found:
 def _reaches_slow_channels(operation: Operation, index: int) -> bool:
     """Return whether a target in seconds holds for mail, which is hardly meant."""
     entry = operation.sla[index]
-    if entry.service_level is None or entry.channels is not None:
-        return False
-    return not any(
-        later.service_level is not None
-        and (later.skills is None or later.skills == entry.skills)
-        and (later.channels is None or set(SLOW_CHANNELS) <= set(later.channels))
-        for later in operation.sla[index + 1 :]
+    asa = entry.asa_max is not None and entry.asa_max <= QUICK_SECONDS
+    quick = {"service_level": entry.service_level is not None, "asa": asa}
+    return entry.channels is None and any(
+        is_quick
+        and not any(
+            getattr(later, indicator) is not None
+            and (later.skills is None or later.skills == entry.skills)
+            and (later.channels is None or set(later.channels) >= SLOW_CHANNELS)
+            for later in operation.sla[index + 1 :]
+        )
+        for indicator, is_quick in quick.items()
     )

@@ -1,4 +1,4 @@
-"""How many calls a full day costs, and how far to stretch so that it fits; makes no call.
+"""How many requests a full day costs, and how far to stretch so that it fits; sends none.
 
 Pure: the clock is an argument. The poller uses the same arithmetic for what is left of a
 day as `plan` does for a whole one.
@@ -32,8 +32,8 @@ class Load:
 class OperationPlan:
     """One operation's share of a full day at the intervals that are configured.
 
-    `fixed` counts the calls that are no poll; `per_skill` is what each skill found adds where
-    the skills are not known yet, else 0.
+    `fixed` counts the requests that are no poll; `per_skill` is what each skill found adds
+    where the skills are not known yet, else 0.
     """
 
     operation: Operation
@@ -43,7 +43,7 @@ class OperationPlan:
 
     @property
     def calls(self) -> int:
-        """All calls of the day."""
+        """All requests of the day."""
         return calls_of(self.loads) + self.fixed
 
 
@@ -75,13 +75,13 @@ Plan = tuple[TokenPlan, ...]
 
 
 def calls_of(loads: Sequence[Load], shortest: float = 0.0) -> int:
-    """Count the calls of queries, none of which is polled more often than every `shortest`."""
+    """Count the requests of queries, none of which is polled oftener than every `shortest`."""
     total = sum(load.seconds / max(load.interval, shortest) for load in loads)
-    return math.ceil(total - 1e-6)  # what rounding adds is no call
+    return math.ceil(total - 1e-6)  # what rounding adds is no request
 
 
 def stretch(loads: Sequence[Load], fixed_calls: int, ceiling: int) -> float | None:
-    """Return the shortest interval m with which the calls of a day keep under the ceiling.
+    """Return the shortest interval m with which the requests of a day keep under the ceiling.
 
     That is the smallest m with sum(seconds / max(interval, m)) + fixed_calls <= ceiling.
     Where all fits, m is the shortest interval (0 without queries); where nothing fits, it is
@@ -122,14 +122,14 @@ def _busiest_day(operation: Operation, now: datetime) -> tuple[float, bool]:
 
 
 def other_calls(operation: Operation) -> int:
-    """Return the calls of a full day that are no query: token_info each hour, skills once."""
+    """Return the requests of a day that are no query: token_info each hour, skills once."""
     return 24 * operation.token_info + operation.discover
 
 
 def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
-    """Count one operation's calls of a full day: its queries, token_info and skills.
+    """Count one operation's requests of a full day: its queries, token_info and skills.
 
-    The call that closes a day takes the place of the first poll of the next one; only where
+    The request that closes a day takes the place of the first poll of the next one; only where
     poll_hours leave no poll at midnight it comes on top.
     """
     seconds, closing = _busiest_day(operation, now)
@@ -165,7 +165,7 @@ def _plan_token(operations: Sequence[OperationPlan]) -> TokenPlan:
 def plan_warnings(tokens: Plan) -> list[str]:
     """Return one sentence for each token that is likely to be too costly."""
     return [
-        f"{token.names}: {token.calls} calls a day are planned, and a licence allows"
+        f"{token.names}: {token.calls} requests a day are planned, and a licence allows"
         f" {UNLICENSED_DAILY_REQUESTS}: set daily_requests to what yours allow"
         for token in tokens
         if token.doubtful
@@ -174,7 +174,16 @@ def plan_warnings(tokens: Plan) -> list[str]:
 
 def render_plan(tokens: Plan) -> str:
     """Lay the plan out as a table for a terminal, with the warnings below."""
-    header = ("operation", "server", "zone", "queries", "interval", "calls/day", "budget", "")
+    header = (
+        "operation",
+        "server",
+        "zone",
+        "queries",
+        "interval",
+        "requests/day",
+        "budget",
+        "",
+    )
     rows = [header, *(_row(token, one) for token in tokens for one in token.operations)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

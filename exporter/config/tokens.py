@@ -140,7 +140,8 @@ def _content(path: Path) -> str:
             marked = content.startswith(b"\xef\xbb\xbf")
             return content.decode("utf-8-sig" if marked else "latin-1", "replace")
     except FileNotFoundError:
-        raise Invalid("token_not_there") from None
+        shell = re.search("[~$]", str(path))
+        raise Invalid("token_shell_path" if shell else "token_not_there") from None
     except OSError as error:
         raise Invalid("unreadable", why=error.strerror) from None
     except ValueError:

@@ -24,8 +24,10 @@ from exporter.messages import catalogue
 KEYS: dict[str, dict[str, dict[str, Any]]] = tomllib.loads(
     Path(__file__).with_name("keys.toml").read_text(encoding="utf-8")
 )
-"""What keys.toml says of each key, by the model that holds it."""
-TYPES = KEYS.pop("types")
+"""What keys.toml says of each key, by the model that holds it; channels, and what is meant."""
+TYPES, CHANNELS = KEYS.pop("types"), KEYS.pop("channels")
+MEANT_KEYS: Mapping[str, Any] = KEYS.pop("meant_keys")
+MEANT_CHANNELS: Mapping[str, Any] = KEYS.pop("meant_channels")
 ALL_SKILLS = "all"
 _TAKEN_LABELS = frozenset({"operation", "server", "timezone", "job", "instance"})
 _NUMBERS = ("number", "float")
@@ -117,19 +119,19 @@ def nearest(
     return meant[names[close[0]]] if close else ""
 
 
+def channel_meant(word: str) -> str:
+    """Return the channels that a word may mean, as a hint names them; often there is one."""
+    folded = word.casefold().replace("_", "-").replace(" ", "-")
+    if folded in MEANT_CHANNELS:
+        return '", "'.join(MEANT_CHANNELS[folded].split())
+    holding = [one for one in CHANNELS if len(folded) > 3 and folded in one.casefold()]
+    return '", "'.join(holding) or nearest(word, CHANNELS)
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Return ` (did you mean "x"?)` for the nearest candidate, or nothing."""
     found = nearest(word, candidates)
     return f' (did you mean "{found}"?)' if found else ""
-
-
-def beside(loc: tuple[int | str, ...]) -> dict[str, dict[str, Any]]:
-    """Return the keys that may stand where a place of an operation is."""
-    model = "Operation"
-    for part in loc[:-1]:
-        held = KEYS[model].get(str(part), {}).get("type", "").strip("[]")
-        model = held if held in KEYS else model
-    return KEYS[model]
 
 
 # Texts and numbers -----------------------------------------------------------------------
@@ -142,10 +144,11 @@ def given(value: object) -> object:
     return value
 
 
-def text(value: object, longest: int = 1000) -> str:
-    """Take printable text of at most so many characters."""
+def text(value: object, longest: int = 1000, *, quotable: bool = False) -> str:
+    """Take printable text of at most so many characters; `quotable`: a number may be meant."""
     if not isinstance(value, str):
-        raise Invalid("text_number" if kind(value) in _NUMBERS else "text", kind=kind(value))
+        quotes = quotable and isinstance(value, (int, float))
+        raise Invalid("text_quotes" if quotes else "text", kind=kind(value))
     if not value.strip():
         raise Invalid("text_empty")
     if len(value) > longest:
@@ -155,7 +158,9 @@ def text(value: object, longest: int = 1000) -> str:
     return str(value)
 
 
-short_text = functools.partial(text, longest=128)
+any_text = functools.partial(text, quotable=True)
+"""Take text that may look like a number."""
+short_text = functools.partial(any_text, longest=128)
 """Take a name for people, or a channel."""
 
 
@@ -166,7 +171,7 @@ def matches(kind_: str, value: str) -> bool:
 
 def _matching(kind_: str, value: object) -> str:
     """Take text that has the pattern of a type; the message is called like the type."""
-    name = text(value)
+    name = text(value, quotable=kind_ == "name")
     if not matches(kind_, name):
         raise Invalid(kind_, quoted=name)
     return name
@@ -194,6 +199,20 @@ def skill_id(value: object) -> str:
     if not isinstance(value, str) or not matches("skill_id", value):
         raise Invalid("skill_id")
     return value
+
+
+def skill_number(skill: str) -> int | str:
+    """Return an id as it would be written in a file."""
+    return int(skill) if re.fullmatch("0|[1-9][0-9]*", skill) else skill
+
+
+def skill_meant(number: object, name: object = None) -> dict[str, object] | None:
+    """Return a skill as a file would name it; None where these are no id and no name."""
+    found = str(number).strip()
+    if not matches("skill_id", found) or not may_show(str(name)):
+        return None
+    named = {"name": name.strip()} if isinstance(name, str) and name.strip() else {}
+    return {"id": skill_number(found), **named}
 
 
 def skill_key(skill: str) -> str:
@@ -257,7 +276,7 @@ def timezone(value: object) -> ZoneInfo:
     An offset names no place, so that the advice cannot know its changes of the clock; `Etc`
     counts the other way round and is never advised.
     """
-    name = text(value)
+    name = text(str(value) if kind(value) in _NUMBERS else value)
     if name in _zones():
         return ZoneInfo(name)
     if _OFFSET.fullmatch(name.strip()):
@@ -279,6 +298,8 @@ def server(value: object) -> str:
         raise Invalid("server_number", written=written)
     name = text(value)
     if not matches("server", name):
+        if found := re.search(r"\bwv[0-9]{4}\.wolkvox\.com", name, re.ASCII | re.IGNORECASE):
+            raise Invalid("server_in_address", server=found[0][:6].lower())
         raise Invalid("server_address" if "." in name or "/" in name else "server")
     return f"https://wv{name[-4:]}.wolkvox.com/api/v2/"
 
@@ -306,7 +327,7 @@ def _parsed(address: str) -> re.Match[str] | None:
 def _why_no_url(address: str) -> str:
     """Name the message about what keeps an address from being a base URL."""
     if not re.match(TYPES["url"]["pattern"], address):
-        return "url_scheme"
+        return "url_server" if matches("server", address) else "url_scheme"
     if "@" in address:
         return "url_user"
     return "url_query" if "?" in address or "#" in address else "url"

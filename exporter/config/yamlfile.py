@@ -58,7 +58,7 @@ class Document:
         """Return the line of the innermost part of a place that was written."""
         while loc and loc not in self.lines:
             loc = loc[:-1]
-        return self.lines.get(loc, 0)
+        return self.lines.get(loc, 1)
 
     def problem(self, loc: Loc, reason: str, line: int = 0) -> Problem:
         """Return a problem at a place of this file; inside of an operation it is named."""
@@ -87,13 +87,18 @@ def is_plain_key(key: str) -> bool:
     return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,31}", key) is not None and may_show(key)
 
 
-def read_yaml(path: Path, language: str = "en") -> Document:
-    """Read one file; raise ConfigError with one problem where it is no YAML document."""
+def read_yaml(path: Path, language: str = "en", missing: str = "file_missing") -> Document:
+    """Read one file; raise ConfigError with one problem where it is no YAML document.
+
+    `missing` is the name of the message where there is no such file.
+    """
     try:
         text = _content(path)
         composer = _Composer(text)
         value = composer.document()
         return Document(path, value, composer.lines, tuple(composer.duplicates))
+    except FileNotFoundError:
+        wrong = Invalid(missing)
     except Invalid as error:
         wrong = error
     except yaml.MarkedYAMLError as error:
@@ -107,7 +112,7 @@ def _content(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise Invalid("file_missing") from None
+        raise
     except OSError as error:
         raise Invalid("file_unreadable", why=error.strerror) from None
     except ValueError:
@@ -167,6 +172,8 @@ class _Composer:
             return self._unfolded(event)
         if isinstance(event, yaml.ScalarEvent):
             value = _scalar(event)
+            if value is None and event.anchor is not None:
+                raise _at("yaml_sign", event.start_mark)
         elif event.tag is not None:
             raise _at("yaml_tag", event.start_mark)
         elif len(loc) >= MAX_DEPTH:

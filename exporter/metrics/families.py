@@ -24,7 +24,7 @@ _DAY = f"Total of the window: today so far, yesterday, the month to the end of y
 _NO_SUM = "Never add skill_id all to single skills."
 _WINDOWS = "Figures of the day and the month"
 _DAYS, _SLA, _STATE = "Counters over the days", "Targets", "State of the polling"
-_API, _SELF = "Calls to the API", "The exporter"
+_API, _SELF = "Requests to the API", "The exporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ EXPORTER_FAMILIES = (
 )  # fmt: skip
 
 INFO_FAMILIES = (
-    Family("wolkvox_operation_info", "gauge", (*OPERATION, "server", "timezone"), "Always 1; the labels tell the operation's server, its time zone and the configured labels.", "the configuration", _STATE),
+    Family("wolkvox_operation_info", "gauge", (*OPERATION, "server", "timezone", "team"), "Always 1; the labels tell the operation's server, its time zone, its team (empty where none is given) and the configured labels.", "the configuration", _STATE),
 )  # fmt: skip
 
 TABLE = (

@@ -159,7 +159,7 @@ class OperationTelemetry:
         self._changed()
 
     def budget(self, used: int, limit: int | None) -> None:
-        """Take over the calls of the day."""
+        """Take over the requests of the day."""
         self._values |= {"daily_requests_used": used, "daily_requests_limit": limit}
         self._changed()
 

@@ -14,7 +14,7 @@ Generated from `exporter/metrics/families.py` by `make docs`; do not edit.
 
 Ratios are 0 to 1, times are seconds, no sample carries a timestamp. The values come from a
 poll every interval (5 minutes unless configured otherwise), not from the scrape: scraping
-more often shows nothing new and costs no API call.
+more often shows nothing new and costs no API request.
 
 ## Labels
 

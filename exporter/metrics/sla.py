@@ -35,7 +35,7 @@ class Targets:
         self.of = lru_cache(maxsize=1024)(self._of)  # no answer changes what is asked of a pair
 
     def _of(self, skill_id: str, channel: str) -> SlaEntry | None:
-        """All that is asked of a pair in one entry; None where no indicator is set for it."""
+        """All that is asked of a pair in one entry; None without an indicator and hours."""
         found: dict[str, Any] = {}
         for entry in self._entries:
             if entry.skills is not None:
@@ -44,9 +44,13 @@ class Targets:
                 applies = skill_id != ALL_SKILLS or not self._single_skills
             if applies and (entry.channels is None or channel in entry.channels):
                 found |= {key: value for key, value in entry if value is not None}
-        if not found.keys() & _INDICATORS:
+        if found.keys() & _INDICATORS:
+            found.setdefault("min_interactions", DEFAULT_MIN_INTERACTIONS)
+        elif "hours" in found:
+            found.pop("min_interactions", None)
+        else:
             return None
-        return SlaEntry(min_interactions=DEFAULT_MIN_INTERACTIONS).model_copy(update=found)
+        return SlaEntry().model_copy(update=found)
 
     def hours(self, target: SlaEntry) -> OpenHours | None:
         """When a target holds; None: always."""

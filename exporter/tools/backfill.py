@@ -71,7 +71,7 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
     default="300s",
     show_default=True,
     metavar="DURATION",
-    help="Time between two calls; less than 300s only where the operation is on loopback.",
+    help="Time between two requests; less than 300s only where the operation is on loopback.",
 )
 @click.option("--job", default="wolkvox", show_default=True, help="The label job.")
 @click.option(
@@ -102,8 +102,8 @@ def backfill(
 ) -> None:
     """Write past days for `promtool tsdb create-blocks-from openmetrics`.
 
-    One call for each skill and day. Ctrl-C ends it after the call under way; the same
-    command goes on where it ended, without repeating a call.
+    One request for each skill and day. Ctrl-C ends it after the request under way; the same
+    command goes on where it ended, without repeating a request.
     """
     configuration = flags.configuration_of(context, config_files)
     chosen = flags.operation_of(configuration, operation)
@@ -136,7 +136,7 @@ def _checked(operation: Operation, first: date, last: date, pace: str, today: da
     except ValueError as error:
         problems.append(Problem("--pace", str(error)))
     if seconds < DEFAULT_PACE and not operation.loopback:
-        text = "must be 300s or more: Wolkvox advises one call per five minutes"
+        text = "must be 300s or more: Wolkvox advises one request per five minutes"
         problems.append(Problem("--pace", text))
     if problems:
         raise ConfigError(problems)
@@ -171,7 +171,7 @@ async def _fill(
     if job.why is not None:
         _say(f"{job.session.operation.name}: {job.why.sentence(_ENGLISH)}")
     elif job.pending:
-        _say(f"stopped: {len(job.pending)} calls are left; the same command goes on")
+        _say(f"stopped: {len(job.pending)} requests are left; the same command goes on")
         return 1
     if job.skills:
         _write(job, output, target)
@@ -190,14 +190,15 @@ async def _agreed(job: Backfill, *, yes: bool) -> bool:
     room = calls if ceiling is None else max(0, ceiling - used)
     fits = calls_today(calls, pace, next_day - now) <= room
     _say(
-        f"{calls} calls, one every {format_duration(pace)}: {_ENGLISH.span((calls - 1) * pace)}"
+        f"{calls} requests, one every {format_duration(pace)}:"
+        f" {_ENGLISH.span((calls - 1) * pace)}"
     )
     if ceiling is None:
-        _say(f"{used} calls were made today; no daily_requests are configured")
+        _say(f"{used} requests were sent today; no daily_requests are configured")
     else:
-        _say(f"{used} of today's {ceiling} calls are used")
+        _say(f"{used} of today's {ceiling} requests are used")
     if session.exporter_runs():
-        _say("an exporter runs beside: each call takes the place of one of its polls")
+        _say("an exporter runs beside: each request takes the place of one of its polls")
     if not fits:
         local = next_day.astimezone(session.operation.timezone)
         _say(

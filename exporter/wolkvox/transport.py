@@ -170,7 +170,7 @@ def environment_proxy(url: httpx.URL, proxies: Mapping[str, str]) -> tuple[str, 
     without, unread = False, []
     for entry in proxies.get("no", "").replace(",", " ").split():
         try:
-            without = without or _names(entry, url)
+            without = _names(entry, url) or without
         except ValueError:
             unread.append(entry)
     if unread:

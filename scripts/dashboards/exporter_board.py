@@ -37,7 +37,7 @@ def exporter() -> Board:
     return Board(
         name="exporter",
         title="Wolkvox · Exporter",
-        description="Whether the figures can be trusted: polling, calls, budget, process.",
+        description="Whether the figures can be trusted: polling, requests, budget, process.",
         panels=[*_stats(), *_polling(), *_calls(), *_timing(), *process(), *checks()],
         by_skill=False,
     )
@@ -183,8 +183,8 @@ def _calls() -> list[Any]:
         ),
         columns(
             About(
-                "API calls an hour by outcome",
-                "Calls sent to the API, as a rate per hour: answered, and failed.",
+                "API requests an hour by outcome",
+                "Requests sent to the API, as a rate per hour: answered, and failed.",
                 (8, 12, 8, 8),
                 "none",
             ),
@@ -196,7 +196,7 @@ def _calls() -> list[Any]:
         columns(
             About(
                 "Failures an hour by reason",
-                "Failed calls by reason, as a rate per hour. `connect`: the address may not "
+                "Failed requests by reason, as a rate per hour. `connect`: the address may not "
                 "be on Wolkvox's allow list; `quota` and `unauthorized` pause the operation.",
                 (16, 12, 8, 8),
                 "none",
@@ -219,8 +219,8 @@ def _timing() -> list[Any]:
         lines(
             About(
                 "API latency",
-                "How long calls took: half of them, and 95 % of them, were faster. Failed ones "
-                "count.",
+                "How long requests took: half of them, and 95 % of them, were faster. Failed "
+                "ones count.",
                 (0, 20, 7, 8),
                 "s",
             ),
@@ -252,7 +252,7 @@ def _timing() -> list[Any]:
             About(
                 "Operations",
                 "Each operation: server, time zone, whether it may poll now, why it is paused, "
-                "and the day's calls by the platform's own count where `token_info` is on.",
+                "and the day's requests by the platform's own count where `token_info` is on.",
                 (14, 20, 10, 8),
                 "none",
             ),

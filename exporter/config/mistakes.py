@@ -1,0 +1,105 @@
+"""What the form of an operation lacks, as pydantic finds it -> what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from exporter.config.model import OWN_KEYS
+from exporter.config.values import KEYS, MEANT_KEYS, Invalid, kind, nearest
+from exporter.config.yamlfile import Loc, as_yaml, is_plain_key
+
+# The type of an error that only follows from another.
+FOLLOWS = "default_factory_not_called"
+# Different errors that are the same to whoever wrote the file.
+_SAME = {
+    "unexpected_keyword_argument": "extra_forbidden",
+    "dataclass_type": "dict_type",
+    "model_type": "dict_type",
+}
+_HOMES = {"File": "key_of_file", "Operation": "key_of_operation"}
+_UNDER = {"Skill": "skills", "SlaEntry": "sla", "ServiceLevel": "service_level"}
+_PLAIN_LISTS = ("[short]", "[skill_id]")
+_CURLY = ("“", "”", "„", "«", "‘", "’")
+
+
+def mistakes(errors: Sequence[ErrorDetails]) -> Iterator[tuple[Loc, Invalid]]:
+    """Yield what is wrong with the keys of an operation; what only follows is left out.
+
+    Without its wrong items a list may be empty, and a key that is misspelt is missing.
+    """
+    places = [place_of(error) for error in errors]
+    holders = {place[:end] for place in places for end in range(len(place))}
+    meant = set[Loc]()
+    found = []
+    for place, error in zip(places, errors, strict=True):
+        if error["type"] != FOLLOWS and place not in holders:
+            wrong = _wrong(error, place)
+            meant.add((*place[:-1], str(wrong.details.get("nearest"))))
+            found.append((place, wrong))
+    yield from (one for one in found if one[1].message != "missing" or one[0] not in meant)
+
+
+def place_of(error: ErrorDetails) -> Loc:
+    """Return where in the operation an error is."""
+    return tuple(part for part in error["loc"] if part != "[key]")
+
+
+def _wrong(error: ErrorDetails, place: Loc) -> Invalid:
+    """Return the message for one of pydantic's errors."""
+    message, value = _SAME.get(error["type"], error["type"]), error["input"]
+    if message == "extra_forbidden":
+        return unknown_key(str(place[-1]), _beside(place), value)
+    key = next(part for part in reversed(place) if isinstance(part, str))
+    said = _beside((*place[: place.index(key)], key)).get(key, {})
+    example = said.get("example")
+    if place[-1] != key and isinstance(example, list):
+        example = example[0]
+    elif message == "tuple_type" and said["type"] in _PLAIN_LISTS and _is_plain(value):
+        example = [value]
+    details = {
+        "kind": kind(value),
+        "key": key,
+        "example": "" if example is None else as_yaml(example),
+    }
+    if value is None:
+        needed = place[-1] != key or said.get("default", "").startswith(("required", "one of"))
+        return Invalid("empty_needed" if needed else "empty", **details)
+    if isinstance(value, str) and value.startswith(_CURLY):
+        return Invalid("quotes_curly")
+    if isinstance(cause := error.get("ctx", {}).get("error"), Invalid):
+        return Invalid(cause.message, **details | cause.details)
+    return Invalid(message, **details, ge=error.get("ctx", {}).get("ge"))
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, (str, int)) and is_plain_key(f"_{value}")
+
+
+def _beside(place: Loc) -> dict[str, dict[str, Any]]:
+    """Return the keys that may stand where a place of an operation is."""
+    model = "Operation"
+    for part in place[:-1]:
+        held = KEYS[model].get(str(part), {}).get("type", "").strip("[]")
+        model = held if held in KEYS else model
+    return KEYS[model]
+
+
+def unknown_key(key: str, known: Mapping[str, object], value: object = "") -> Invalid:
+    """Say of a key that is none which one was meant, or where it belongs."""
+    if not is_plain_key(key):
+        return Invalid("key_odd")
+    hint = MEANT_KEYS.get(key.casefold(), "")
+    if hint not in known:
+        hint = next(iter(known)) if len(known) == 1 else nearest(key, known.keys())
+    homes = [model for model, keys in KEYS.items() if key in keys]
+    if len(homes) == 1 or (homes and known is KEYS["File"]):
+        message = _HOMES.get(homes[0], "key_under")
+        if key in OWN_KEYS:
+            message = "key_of_one"
+        return Invalid(message, nearest=hint, under=_UNDER.get(homes[0]))
+    return Invalid(
+        "key_comma" if value is None and not hint else "extra_forbidden", nearest=hint
+    )
