@@ -35,11 +35,23 @@ install-newest: ## The same with the newest release of each dependency, without 
 	$(BIN)/python -m pip install --quiet --upgrade --editable . --group tests --group boards
 	touch $(STAMP)
 
-demo: $(STAMP) ## Simulator and exporter on loopback, nothing to set up
-	@exec $(BIN)/wolkvox-exporter demo
+# What the exporter needs to run and nothing else: no package of the tests, no build.
+DEMO := build/demo
+$(DEMO)/.installed: requirements.lock
+ifdef UV
+	test -x $(DEMO)/bin/python || uv venv --quiet --python $(PYTHON) $(DEMO)
+	uv pip install --quiet --python $(DEMO)/bin/python --require-hashes -r requirements.lock
+else
+	test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
+endif
+	touch $@
 
-demo-stack: $(STAMP) ## The demo with Prometheus, Alertmanager and the shipped rules, where installed
-	@exec $(BIN)/python deploy/demo-stack/demo_stack.py
+demo: $(DEMO)/.installed ## Simulator and exporter on loopback, nothing to set up
+	@exec $(DEMO)/bin/python -m exporter demo
+
+demo-stack: $(DEMO)/.installed ## The demo with Prometheus, Alertmanager and the rules, where installed
+	@PYTHONPATH=. exec $(DEMO)/bin/python deploy/demo-stack/demo_stack.py
 
 # More than there are cores: many tests wait. A file stays with one of them, for its fixtures.
 PYTEST := pytest -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -57,7 +69,7 @@ test-all: test test-slow ## All tests
 
 NEWER := build/newer/usr/bin
 SERVERS := test_rules.py test_rules_alertmanager.py test_rules_corrections.py test_rules_day.py \
-  test_rules_e2e.py test_prometheus.py test_tools_commands.py \
+  test_alert_messages.py test_rules_e2e.py test_prometheus.py test_tools_commands.py \
   test_dashboards_queries.py test_dashboards_prometheus.py test_end_to_end_level.py test_metrics.py
 $(NEWER)/prometheus:
 	scripts/newer-servers.sh

@@ -68,7 +68,19 @@ class Commands(click.Group):
     "Validate the configuration, print the poll plan and exit; makes no request.",
     is_flag=True,
 )
+@flags.option(
+    "--config.auto-reload-interval",
+    "Look at the configuration files that often, such as 30s, and reload what changed.  "
+    "[default: off]",
+    type=flags.interval,
+    metavar="DURATION",
+)
 @flags.listen(":19655")
+@flags.option(
+    "--web.systemd-socket",
+    "Serve on the socket that systemd hands over, instead of opening --web.listen-address.",
+    is_flag=True,
+)
 @flags.option(
     "--web.telemetry-path", "Path of the metrics.", default="/metrics", metavar="PATH"
 )
@@ -123,7 +135,9 @@ def command(
     context: click.Context,
     config_files: tuple[str, ...],
     config_check: bool,
+    config_auto_reload_interval: float | None,
     listen: tuple[str, ...],
+    web_systemd_socket: bool,
     web_telemetry_path: str,
     web_config_file: Path | None,
     web_enable_lifecycle: bool,
@@ -149,12 +163,14 @@ def command(
         return
     shard = read_shard(shard_index, shard_total)
     configured = flags.reader(config_files, shard)
+    look = flags.looker(config_files)
+    seen = look()  # before the files are read, so that no change goes by
     configuration = configured()
     planned = plan(configuration, system_clock().now())
     if config_check:
         return _check(configuration, planned, shard, web_config_file)
     # --help loads no server.
-    from exporter.service import Settings, run  # noqa: PLC0415
+    from exporter.service import Settings, Watched, run  # noqa: PLC0415
 
     for text in (*configuration.warnings, *plan_warnings(planned)):
         log.warning("%s", text)
@@ -168,6 +184,8 @@ def command(
         process_metrics=not web_disable_exporter_metrics,
         web_config=web_config_file,
         shard=shard,
+        from_systemd=web_systemd_socket,
+        watched=Watched(config_auto_reload_interval or 0.0, look, seen),
     )
     context.exit(run(settings, configuration))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
@@ -14,14 +16,19 @@ import click
 
 from exporter import flags
 from exporter.config import load
+from exporter.errors import StartError
+from exporter.messages import Words, terminal_language
+from exporter.operations import Operations
 from exporter.runtime import block_signals, system_clock
 from exporter.service import Settings, run, serve_alone, usage_error
 from exporter.service import listen as open_sockets
-from exporter.simulator import SimulatedOperation, Simulator, demo_operations
+from exporter.simulator import Scenario, SimulatedOperation, Simulator, demo_operations
+from exporter.web.asgi import Receive, Scope, Send
 from exporter.web.listen import address_of
 from exporter.web.server import HttpServer, Limits
 
 INTERVAL = "5s"
+SIMULATOR_ADDRESS = "127.0.0.1:19656"
 WITH_BODIES = Limits(keep_bodies=True)  # a scenario is switched by a JSON body
 SEED = 20
 # Where it is day when Latin America sleeps: the demo always shows a busy centre.
@@ -63,7 +70,7 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
     simulator = Simulator(operations, seed=SEED, now=clock.now, sleep=clock.sleep)
     # Signals are held back until the directory is gone again.
     with (
-        closing(open_sockets(("127.0.0.1:0",))[0]) as api,
+        closing(_socket_of_simulator()) as api,
         block_signals(),
         TemporaryDirectory(prefix="wolkvox-demo-") as name,
     ):
@@ -79,10 +86,29 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
         code = run(
             settings,
             settings.load(),
-            beside=lambda: [HttpServer(simulator.app, [api], limits=WITH_BODIES)],
+            beside=lambda operations: [_server(simulator, operations, api)],
             announce=lambda opened: click.echo(_greeting(opened[0], base, operations)),
         )
     context.exit(code)
+
+
+def _socket_of_simulator() -> socket.socket:
+    """Where it always is; where that is taken, any free port."""
+    try:
+        return open_sockets((SIMULATOR_ADDRESS,))[0]
+    except StartError:
+        return open_sockets(("127.0.0.1:0",))[0]
+
+
+def _server(simulator: Simulator, exporter: Operations, listener: socket.socket) -> HttpServer:
+    """The simulator's; after a switch the exporter waits no hour for a quota that is back."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await simulator.app(scope, receive, send)
+        if scope.get("method") == "POST":
+            await exporter.resume()
+
+    return HttpServer(app, [listener], limits=WITH_BODIES)
 
 
 def _write_configuration(
@@ -109,19 +135,18 @@ def _write_configuration(
 
 
 def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation]) -> str:
+    """What there is to see, and what can be made to happen, in the terminal's language."""
+    words = Words(terminal_language(os.environ))
     zones = ", ".join(str(operation.timezone) for operation in operations)
-    return f"""\
-wolkvox-exporter demo: two simulated operations, five skills, six channels
-  status    http://{address}/
-  metrics   http://{address}/metrics
-  simulator {base}/   (its clock is this machine's, in {zones})
-  polled every {INTERVAL}; a real operation is polled every 5 minutes at most
-  break it: curl -X POST {base}/_simulator/scenario -d '{{"scenario": "collapse"}}'
-Ctrl-C ends it."""
+    scenarios = "\n".join(
+        f"    {one:<13} {words.text(f'demo.scenario.{one}')}" for one in Scenario
+    )
+    places = {"address": address, "base": base, "zones": zones, "interval": INTERVAL}
+    return words.text("demo.greeting", **places, scenarios=scenarios)
 
 
 @click.command()
-@flags.listen("127.0.0.1:19656")
+@flags.listen(SIMULATOR_ADDRESS)
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Which contact centre.")
 @click.option(
     "--timezone",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from exporter.config import Configuration, Operation, from_environment, in_environment, load
+from exporter.config.values import duration
 from exporter.errors import ConfigError, Problem
 from exporter.messages import LANGUAGES, terminal_language
 from exporter.sharding import Shard, own_part, read_shard
@@ -34,6 +36,15 @@ def option(name: str, text: str, argument: str = "", **settings: Any) -> Callabl
     settings |= {"envvar": f"WOLKVOX_EXPORTER_{own.upper()}", "show_envvar": True}
     settings["show_default"] = "default" in settings
     return click.option(name, argument or own, help=text, **settings)
+
+
+def interval(text: str) -> float:
+    """Read a Prometheus duration of a second or more as seconds; `off` is 0."""
+    with suppress(ValueError):
+        seconds = 0.0 if text in ("off", "0") else duration(text)
+        if not 0 < seconds < 1:
+            return seconds
+    raise click.BadParameter(f"{text!r} is no duration of a second or more, such as 30s")
 
 
 def listen(default: str) -> Callable[[F], F]:
@@ -81,6 +92,21 @@ def reader(
         return lambda: own_part(from_environment(variables), shard)
     paths = [Path(name) for name in files or (DEFAULT_CONFIG,)]
     return lambda: own_part(load(paths, variables), shard)
+
+
+def looker(files: tuple[str, ...]) -> Callable[[], object]:
+    """Return the function whose result differs once a configuration file has changed."""
+
+    def look() -> object:
+        seen = {}
+        for path in map(Path, files or (DEFAULT_CONFIG,)):
+            for file in path.glob("*.yml") if path.is_dir() else (path,):
+                with suppress(OSError):
+                    found = file.stat()
+                    seen[file] = (found.st_ino, found.st_size, found.st_mtime_ns)
+        return seen
+
+    return look
 
 
 def configuration_of(

@@ -230,6 +230,11 @@ class Operations:
         waiting = [running.poller.restored.wait() for running in self._running.values()]
         await asyncio.gather(*waiting)
 
+    async def resume(self) -> None:
+        """End every pause."""
+        for running in [*self._running.values()]:
+            await running.poller.resume()
+
     def overview(self) -> tuple[OperationView, ...]:
         """Each operation as its loop stands at this moment, for the status page."""
         running = self._running.values()
@@ -252,4 +257,4 @@ def query_renderer(operation: Operation) -> QueryRenderer:
     """What turns the operation's results into lines: its zone and its targets."""
     single = operation.discover or any(skill.id != "all" for skill in operation.skills)
     targets = Targets(operation.sla, operation.timezone, single_skills=single)
-    return QueryRenderer(operation.timezone, targets)
+    return QueryRenderer(operation.timezone, targets, operation.month)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from exporter import __version__, runtime
 from exporter.config import Configuration
@@ -39,16 +39,26 @@ from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate, beat
 from exporter.state.storage import Storage, ThreadedState
 from exporter.web.app import App, check_telemetry_path
-from exporter.web.listen import address_of, bind, parse_listen_address
+from exporter.web.listen import address_of, bind, handed_over, parse_listen_address
 from exporter.web.server import HttpServer
 from exporter.web.status import StatusPage
 
 if TYPE_CHECKING:
     from exporter.web.access import LiveConfig
-    from exporter.web.access_config import WebConfig
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 RESTORING_SECONDS = 2.0
+SETTLING_SECONDS = 1.0  # a file that changed is read once it rests
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the configuration files look like, and how often to look again (0: never)."""
+
+    every: float = 0.0
+    look: Callable[[], object] = object
+    seen: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +78,15 @@ class Settings:
     web_config: Path | None = None
     shard: Shard = WHOLE
     hangup_ends: bool = False
+    from_systemd: bool = False
+    watched: Watched = Watched()
 
 
 def run(
     settings: Settings,
     configuration: Configuration,
     *,
-    beside: Callable[[], Sequence[HttpServer]] = list,
+    beside: Callable[[Operations], Sequence[HttpServer]] = lambda operations: (),
     announce: Callable[[tuple[str, ...]], None] = lambda addresses: None,
 ) -> int:
     """Run until a signal ends it; returns the exit code.
@@ -89,7 +101,7 @@ def run(
         raise usage_error("--web.telemetry-path", str(error)) from error
     clock = runtime.system_clock()
     door = _door(settings.web_config, clock)
-    sockets = listen(settings.listen)
+    sockets = _activated() if settings.from_systemd else listen(settings.listen)
     collect_garbage_less_often()
     try:
         with (
@@ -115,6 +127,13 @@ def listen(addresses: Sequence[str]) -> list[socket.socket]:
         return bind([parse_listen_address(address) for address in addresses])
     except ValueError as error:
         raise usage_error("--web.listen-address", str(error)) from error
+
+
+def _activated() -> list[socket.socket]:
+    try:
+        return handed_over(os.environ)
+    except ValueError as error:
+        raise usage_error("--web.systemd-socket", str(error)) from error
 
 
 def usage_error(flag: str, reason: str) -> ConfigError:
@@ -175,7 +194,7 @@ class _Process:
         self,
         configuration: Configuration,
         sockets: list[socket.socket],
-        beside: Callable[[], Sequence[HttpServer]],
+        beside: Callable[[Operations], Sequence[HttpServer]],
     ) -> int:
         """Run until stopped; 0 then, 1 where a part died."""
         clock, settings = self._clock, self._settings
@@ -192,7 +211,7 @@ class _Process:
                     page=self._page,
                     storage_writable=self._telemetry.storage,
                 )
-                self._servers = [self._server(sockets), *beside()]
+                self._servers = [self._server(sockets), *beside(operations)]
                 with signals(self._stop, hangup):
                     alive = beat(settings.storage, operations.healthy, clock)
                     beating = group.create_task(alive)
@@ -205,9 +224,10 @@ class _Process:
                     watch = group.create_task(
                         self._manager.watch(operations.healthy, clock.sleep)
                     )
+                    reloading = group.create_task(self._reload_changes())
                     await asyncio.wait(serving)
-                    watch.cancel()
-                    beating.cancel()
+                    for task in (watch, beating, reloading):
+                        task.cancel()
         except BaseExceptionGroup as crash:
             return self._crashed(crash)
         finally:
@@ -276,9 +296,12 @@ class _Process:
 
     async def _reload(self) -> str | None:
         """Take over the files as they are now, whole; else say why nothing changed."""
+        load, door = self._settings.load, self._door
         async with self._reloading:
             try:
-                configuration, web = await self._loaded()
+                configuration, web = await self._aside(
+                    lambda: (load(), door.load() if door is not None else None)
+                )
                 await self._operations.apply(configuration)
             except (ConfigError, StartError, StorageError) as error:
                 reason = str(error)
@@ -286,8 +309,8 @@ class _Process:
                 message = "configuration not reloaded, the old one stays in force"
                 say(log, logging.ERROR, message, reason=reason.replace("\n", "; "))
                 return reason
-            if self._door is not None and web is not None:
-                self._door.use(web)
+            if door is not None and web is not None:
+                door.use(web)
             self._telemetry.reloaded(self._clock.epoch())
             for warning in configuration.warnings:
                 log.warning("%s", warning)
@@ -295,13 +318,25 @@ class _Process:
             say(log, logging.INFO, "configuration reloaded", operations=count)
             return None
 
-    async def _loaded(self) -> tuple[Configuration, WebConfig | None]:
-        """Load in a thread; raises StartError where none can be started."""
-        load, door = self._settings.load, self._door
+    async def _reload_changes(self) -> None:
+        """Reload when the files changed; each change is taken up, or refused, once."""
+        watched = self._settings.watched
+        taken = before = watched.seen
+        while watched.every:
+            pause = watched.every if before == taken else SETTLING_SECONDS
+            await self._clock.sleep(min(pause, watched.every))
+            now = before
+            with suppress(StartError):  # no thread for it: the next look tells
+                now = await self._aside(watched.look)
+            if now == before != taken:
+                taken = now
+                await self._reload()
+            before = now
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """Work in a thread; raises StartError where none can be started."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._loader, lambda: (load(), door.load() if door is not None else None)
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._loader, work)
         except RuntimeError as error:
             self._loader = thread_pool("reload", 1)  # the old one would load once more
             raise thread_limit(error) from None

@@ -40,6 +40,10 @@ FLAGS = (
     "--storage.path",
     "--log.level",
     "--log.format",
+    "--shard.index",
+    "--shard.total",
+    "--config.auto-reload-interval",
+    "--web.systemd-socket",
 )
 # An address that no name server knows, so that nothing can ever be asked there.
 NOWHERE = "https://wolkvox.invalid/api/v2/"
@@ -103,6 +107,8 @@ def test_wrong_usage(run: Run) -> None:
         (["--log.format", "xml"], "Invalid value for '--log.format'"),
         (["--web.max-requests", "-1"], "Invalid value for '--web.max-requests'"),
         (["simulate", "--seed", "x"], "Invalid value for '--seed'"),
+        (["--config.auto-reload-interval", "30"], "'30' is no duration of a second or more"),
+        (["--config.auto-reload-interval", "999ms"], "no duration of a second or more"),
     ):
         assert message in complaints(run(*argv), 2)[-1], argv
     for flag, value in (("--web.max-requests", "many"), ("--config.check", "perhaps")):
@@ -235,6 +241,10 @@ def test_every_flag_has_a_twin_in_the_environment(
         "--storage.path": "state",
         "--log.level": "debug",
         "--log.format": "json",
+        "--shard.index": "exporter-0",
+        "--shard.total": "1",
+        "--config.auto-reload-interval": "off",
+        "--web.systemd-socket": "false",
     }
     life = launch(env={twin(flag): value for flag, value in values.items()})
     first, second = life.addresses
@@ -270,6 +280,36 @@ def test_a_flag_beats_the_environment(launch: Launch, good: str) -> None:
     assert life.log().startswith("ts=")
     made = {path.name for path in launch.directory.iterdir() if path.is_dir()}
     assert made == {"flag"}
+
+
+HANDED_OVER = """
+import os, socket
+one = socket.{made}.detach()
+os.dup2(one, 3)
+os.environ["LISTEN_FDS"], os.environ["LISTEN_PID"] = "{count}", str(os.getpid() + {other})
+"""
+
+
+def test_the_socket_of_systemd(launch: Launch, good: str) -> None:
+    """It is served on; where none is handed over, or another kind of file, one line says so."""
+
+    def start(made: str, count: int = 1, other: int = 0) -> Life:
+        prelude = HANDED_OVER.format(made=made, count=count, other=other)
+        return launch("--config.file", good, "--web.systemd-socket", prelude=prelude)
+
+    life = start('create_server(("127.0.0.1", 0))')
+    assert life.get("/-/healthy").status == 200
+    assert life.stop() == 0
+    listening = 'create_server(("127.0.0.1", 0))'
+    for wrong, message in (
+        (launch("--config.file", good, "--web.systemd-socket"), "hands over no socket"),
+        (start(listening, other=1), "hands over no socket"),
+        (start(listening, count=2), "file 4 that systemd hands over is no listening TCP"),
+        (start("socket(socket.AF_UNIX)"), "is no listening TCP socket"),
+    ):
+        (line,) = complaints(wrong, 2)
+        assert line.startswith("error: --web.systemd-socket: "), line
+        assert message in line
 
 
 def test_state_directory_of_systemd(launch: Launch, good: str) -> None:

@@ -225,14 +225,15 @@ def test_the_alerts_on_shards_say_what_they_should() -> None:
 
 
 def test_each_alert_on_shards_has_its_page() -> None:
-    """The runbook has a heading for each alert, which its address names."""
-    page = (ROOT / "docs" / "runbooks" / "shards.md").read_text(encoding="utf-8")
+    """The runbook has a heading for each alert, which its address names, in both languages."""
+    folder = ROOT / "docs" / "runbooks"
     for group in read(DEPLOY / "prometheus" / "wolkvox-shards.rules.yml")["groups"]:
-        for rule in group["rules"]:
-            if "alert" in rule:
-                assert f"\n## {rule['alert']}\n" in page
-                address = rule["annotations"]["runbook_url"]
-                assert address.endswith(f"/shards.md#{rule['alert'].lower()}")
+        for rule in (one for one in group["rules"] if "alert" in one):
+            for page in ("shards.md", "shards.es.md"):
+                text = (folder / page).read_text(encoding="utf-8")
+                assert f"\n## {rule['alert']}\n" in text, page
+            address = rule["annotations"]["runbook_url"]
+            assert address.endswith(f"/shards.md#{rule['alert'].lower()}")
 
 
 def test_alertmanager_takes_its_configurations() -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.demo import demo_zones
+from exporter.simulator import Scenario
 from tests.e2e_support import LOOPBACK, Launch, Life, Samples, fetch, signalled, wait_for
 
 COUNTS = "wolkvox_skill_inbound_interactions"
@@ -77,6 +78,30 @@ def test_demo_shows_figures_and_leaves_cleanly(launch: Launch) -> None:
     assert "Traceback" not in life.log() + life.output()
     assert not list(temporary.iterdir())
     assert [path for path in launch.directory.iterdir() if path.is_dir()] == [temporary]
+
+
+@pytest.mark.e2e
+def test_every_scenario_of_the_demo_can_be_left(launch: Launch) -> None:
+    """Also that after which a real operation waits for an hour; the banner names all."""
+    prelude = "import exporter.polling.poll as poll; poll.LONGEST_IDLE = 1.0"
+    life = launch("demo", *LOOPBACK, env={"LC_ALL": "es_CO.UTF-8"}, prelude=prelude)
+    text = announced(life, "Ctrl-C lo termina.")
+    exporter, simulator = re.findall(r"(?:estado|simulador) +http://([^/\s]+)/", text)
+    assert re.findall(r"^    ([a-z]+)  ", text, re.MULTILINE) == list(Scenario)
+    command = re.findall(r"curl -X POST http://[^/]+(\S+) -d '(.+)'", text)
+
+    def switch(scenario: str) -> None:
+        ((path, body),) = command
+        order = body.replace("collapse", scenario)
+        assert fetch(simulator, path, "POST", body=order).status == 200
+
+    def pauses() -> float:
+        return sum(Samples(fetch(exporter, "/metrics").text).of("wolkvox_paused").values())
+
+    switch("quota")
+    wait_for(lambda: pauses() == 2, "both operations to pause")
+    switch("healthy")
+    wait_for(lambda: figures(exporter), "data of every skill")
 
 
 @pytest.mark.e2e

@@ -406,6 +406,25 @@ def test_reload_by_request(launch: Launch, tmp_path: Path, api: Api) -> None:
     assert at > loaded
 
 
+def test_reload_by_itself(launch: Launch, tmp_path: Path, api: Api) -> None:
+    """A changed file is taken up; a broken one is told once, and the old one goes on."""
+    config = write_config(tmp_path, operation(api.url(), "4173"))
+    life = launch.serve(config, "--config.auto-reload-interval", "1s")
+    wait_for(lambda: life.get("/-/ready").status == 200, "the first poll")
+    whole = config.read_text(encoding="utf-8")
+    config.write_text(whole.replace("4173", "all")[:-9], encoding="utf-8")
+    wait_for(lambda: "not reloaded" in life.log(), "the log to say so")
+    asked = len(api.asked)
+    wait_for(lambda: len(api.asked) > asked + 2, "the old configuration to go on")
+    assert {one.skill for one in api.asked} == {"4173"}
+    assert life.log().count("not reloaded") == 1
+    config.write_text(whole.replace("4173", "all"), encoding="utf-8")
+    wait_for(lambda: life.metrics().distinct("wolkvox_up", "skill_id") == {"all"}, "the new")
+    assert reloads(life)[0] == 1
+    assert life.log().count("configuration reloaded") == 1
+    assert life.stop() == 0
+
+
 PAIR = r'[a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^\s"=\\]+)'
 
 

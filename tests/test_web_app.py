@@ -45,6 +45,26 @@ async def test_negotiation_reaches_the_pages() -> None:
     assert answer.headers["content-encoding"] == "gzip"
 
 
+async def test_the_escaping_that_is_asked_for_is_told() -> None:
+    """Prometheus 3 names one; what is not named or not known is not answered."""
+    form = "application/openmetrics-text"
+    openmetrics, text = f"{form}; version=1.0.0", "text/plain; version=0.0.4"
+    async with running() as server:
+        for accept, expected in (
+            (f"{form};version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.1", "allow-utf-8"),
+            (f"{form}; escaping=underscores; version=1.0.0", "underscores"),
+            (f'{form};version=1.0.0;ESCAPING="Dots"', "dots"),
+            ("text/plain;version=0.0.4;escaping=values", "values"),
+            (f"{form};version=1.0.0;escaping=unknown", ""),
+            (f"{form};version=1.0.0", ""),
+        ):
+            answer = await (await server.connect()).get("/metrics", f"Accept: {accept}")
+            added = f"; escaping={expected}" if expected else ""
+            kind = openmetrics if accept.startswith(form) else text
+            told = answer.headers["content-type"]
+            assert told == f"{kind}; charset=utf-8{added}", accept
+
+
 async def test_odd_headers_never_hurt() -> None:
     """A header that cannot be read is answered like none."""
     async with running() as server:

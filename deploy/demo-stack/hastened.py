@@ -51,7 +51,10 @@ def prometheus_config(speed: float, exporter: str, alertmanager: str) -> dict[st
 
 
 def alertmanager_config(speed: float, sink: str) -> dict[str, Any]:
-    """The shipped configuration of Alertmanager, always on duty, all messages to a sink."""
+    """The shipped configuration of Alertmanager, always on duty, all messages to a sink.
+
+    A receiver by e-mail becomes a webhook: what is staged is who is told, and when.
+    """
     config = _read(DEPLOY / "alertmanager/alertmanager.yml")
     config["global"]["resolve_timeout"] = shorter(config["global"]["resolve_timeout"], speed)
     config["templates"] = [str(DEPLOY / "alertmanager" / name) for name in config["templates"]]
@@ -68,6 +71,8 @@ def alertmanager_config(speed: float, sink: str) -> dict[str, Any]:
         for one in receiver.get("pagerduty_configs", ()):
             one.pop("routing_key_file")
             one |= {"routing_key": "demo", "url": url}
+        if receiver.pop("email_configs", None):
+            receiver["webhook_configs"] = [{}]
         for one in receiver.get("webhook_configs", ()):
             one["url"] = url
     return config

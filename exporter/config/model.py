@@ -231,6 +231,7 @@ class Operation(Model):
     ca_file: File | None = None
     proxy: Proxy | None = None
     token_info: StrictBool = False
+    month: StrictBool = True
     shard: Least0 | None = None
     skills: Annotated[
         tuple[Annotated[Skill, BeforeValidator(_skill)], ...],

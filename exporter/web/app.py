@@ -15,6 +15,7 @@ from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.logs import SECRETS
 from exporter.web.asgi import (
+    ESCAPING,
     Format,
     Headers,
     Receive,
@@ -118,11 +119,15 @@ class App:
         return await handler(scope)
 
     async def _metrics(self, scope: Scope) -> Reply:
-        form = choose_format(request_header(scope, b"accept"))
+        accept = request_header(scope, b"accept")
+        form = choose_format(accept)
+        # Prometheus 3 says how it wants names written; ours are the same in every way.
+        escaping = ESCAPING.search(accept)
+        content_type = form.value + (f"; escaping={escaping[1].lower()}" if escaping else "")
         gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
         body = self.metrics(form is Format.OPENMETRICS, gzip)
         vary = (b"vary", b"Accept, Accept-Encoding")
-        headers: Headers = ((b"content-type", form.value.encode()), vary)
+        headers: Headers = ((b"content-type", content_type.encode()), vary)
         return Reply(200, body, (*headers, (b"content-encoding", b"gzip")) if gzip else headers)
 
     async def _status(self, scope: Scope) -> Reply:

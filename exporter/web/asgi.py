@@ -74,6 +74,9 @@ _LONGEST_HEADER: Final = 2048
 # and reads 1.0.0 with the same parser.
 _OPENMETRICS_VERSIONS = frozenset({"", "0.0.1", "1.0.0"})
 _TEXT_VERSIONS = frozenset({"", "0.0.4"})
+ESCAPING: Final = re.compile(
+    r';\s*escaping="?(allow-utf-8|underscores|dots|values)"?\s*(?=[;,]|$)', re.IGNORECASE
+)
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _UNNAMED: Final = 0.0005  # liked less than anything named, but not forbidden
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 import resource
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exporter.errors import StartError
@@ -22,6 +23,7 @@ _REASONS = {
 }
 # Files that the exporter itself needs beside its connections: state, API clients, log.
 _OWN_FILES = 128
+_FIRST_HANDED_OVER = 3  # sd_listen_fds(3)
 
 
 def parse_listen_address(text: str) -> tuple[str | None, int]:
@@ -44,6 +46,32 @@ def bind(addresses: Sequence[tuple[str | None, int]]) -> list[socket.socket]:
     with contextlib.ExitStack() as opened:
         sockets = [opened.enter_context(_open(host, port)) for host, port in addresses]
         opened.pop_all()
+    return sockets
+
+
+def handed_over(environ: Mapping[str, str]) -> list[socket.socket]:
+    """The listening sockets that systemd hands over; ValueError with a sentence without any."""
+    count = environ.get("LISTEN_FDS", "")
+    if environ.get("LISTEN_PID") != str(os.getpid()) or not re.fullmatch("[1-9][0-9]?", count):
+        raise ValueError(
+            "systemd hands over no socket (LISTEN_FDS and LISTEN_PID): it does so to a"
+            " service that has a .socket unit of its name"
+        )
+    sockets = []
+    for number in range(_FIRST_HANDED_OVER, _FIRST_HANDED_OVER + int(count)):
+        try:
+            one = socket.socket(fileno=number)
+            internet = one.family in (socket.AF_INET, socket.AF_INET6)
+            listens = internet and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        except OSError:
+            listens = False
+        if not listens or one.proto != socket.IPPROTO_TCP:
+            raise ValueError(
+                f"file {number} that systemd hands over is no listening TCP socket:"
+                " the .socket unit says ListenStream=19655"
+            )
+        one.set_inheritable(False)
+        sockets.append(one)
     return sockets
 
 

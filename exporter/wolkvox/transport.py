@@ -60,7 +60,6 @@ def connector(
         whose, address = f"a proxy of the environment ({found[0]})", found[1]
     return functools.partial(
         httpx.AsyncClient,
-        base_url=url,
         headers=_HEADERS,
         cookies=_NO_COOKIES,
         verify=tls,

@@ -50,7 +50,7 @@ stand_in_root() { # NAME SUITE PACKAGES: a tarball of a small Debian, made once
   debootstrap --variant=minbase --include="$packages" "$suite" "$root" "$mirror" >"$WORK/$name.log"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
   # The certificates of this machine: whatever stands between it and PyPI.
-  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+  install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   tar -C "$root" -cf "$CACHE/$name.tar.part" . && mv "$CACHE/$name.tar.part" "$CACHE/$name.tar"
   rm -rf "$root"
 }
