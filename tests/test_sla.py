@@ -78,11 +78,13 @@ def test_later_entry_overrides_indicator_by_indicator() -> None:
         assert (*found, one.hours, one.country) == expected, (skill, channel)
 
 
-def test_entry_with_hours_alone_makes_no_target() -> None:
-    """Hours, country and minimum belong to indicators; without one there is no target."""
-    of = targets(f"{HOURS}, min_interactions: 5")
+def test_entry_with_hours_alone_says_when_it_is_open() -> None:
+    """Hours without an indicator make no target, and no minimum for one."""
+    page = Page(targets(f"{HOURS}, min_interactions: 5"), status(VOICE))
 
-    assert of.of("4173", "inbound") is None
+    assert page.values("wolkvox_sla_open") == {("4173", "inbound"): 1.0}
+    assert not page.values("wolkvox_sla_min_interactions")
+    assert targets("min_interactions: 5").of("4173", "inbound") is None
 
 
 def test_minimum_is_twenty_unless_said() -> None:
