@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from exporter.config.doubts import doubts_of
 from exporter.config.environment import VARIABLES, keys_of
 from exporter.config.mistakes import FOLLOWS, meant_keys, mistakes, place_of, unknown_key
 from exporter.config.model import (
@@ -23,7 +24,6 @@ from exporter.config.model import (
     TOKEN_KEYS,
     Configuration,
     Operation,
-    doubts_of,
     problems_of,
 )
 from exporter.config.tokens import TokenUnreadable, token_digest

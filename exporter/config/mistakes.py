@@ -21,7 +21,7 @@ _SAME = {
 }
 _HOMES = {"File": "key_of_file", "Operation": "key_of_operation"}
 _UNDER = {"Skill": "skills", "SlaEntry": "sla", "ServiceLevel": "service_level"}
-_PLAIN_LISTS = ("[short]", "[skill_id]")
+_PLAIN_LISTS = ("[short]", "[skill_id]", "[date]")
 _CURLY = ("“", "”", "„", "«", "‘", "’")
 
 
