@@ -38,7 +38,7 @@ _MEANT = {
 
 _MONTH, _DAY = rf"(?:{'|'.join(MONTHS)})\b", rf"(?:{'|'.join(DAYS)})\b"
 _YEAR, _TIME = "[1-9][0-9]{3}", "[0-9]{1,2}:[0-9]{2}"
-_DATE = rf"(?:{_YEAR} +)?{_MONTH}(?: +[0-9]{{1,2}})?"
+_DATE = rf"(?:{_YEAR} +)?{_MONTH}(?: +[0-9]{{1,2}}\b(?!:))?"
 _DATES = rf"(?:{_DATE}(?:-{_DATE}|-[0-9]{{1,2}})?|{_YEAR}(?:-{_YEAR}|\+)?)"
 _NAMED = rf"(?:PH|{_DAY}(?:-{_DAY}|\[-?[1-5](?:,-?[1-5])*\])?)"
 _SPAN = rf"{_TIME} *- *{_TIME}"
@@ -190,9 +190,10 @@ def _rule(written: str, *, added: bool) -> Rule:
     tight = re.sub("(?<!:[0-9]{2}), +", ",", written)
     if tight != written and _RULE.fullmatch(tight):
         raise Invalid("hours_comma", quoted=written, written=tight)
-    found = _RULE.match(written)
-    rest = written[found.end() :] if found else written
-    if not found or rest or not written:
+    found = _RULE.fullmatch(written)
+    if not found or not written:
+        begun = _RULE.match(written)
+        rest = written[begun.end() if begun else 0 :]
         raise Invalid("hours_at", quoted=rest[:20]) if rest else Invalid("hours")
     written = written.removesuffix('""').rstrip()
     dates, days, times = found["dates"], found["days"], found["times"]
@@ -356,9 +357,9 @@ class OpenHours:
         self._rules = read(expression or "24/7")
         self._zone = zone
         self._is_holiday = is_holiday
-        self.of = lru_cache(maxsize=512)(self._of)
+        self.beginning_on = lru_cache(maxsize=512)(self._beginning_on)
 
-    def _of(self, day: date) -> tuple[Span, ...]:
+    def _beginning_on(self, day: date) -> tuple[Span, ...]:
         """The spans that begin on a day, in order."""
         found: tuple[Span, ...] = ()
         for rule in self._rules:
@@ -421,7 +422,7 @@ class OpenHours:
         day = start.date() - A_DAY  # a span of the day before may reach into this one
         while day <= end.date():
             midnight = datetime.combine(day, time.min)
-            for span in self.of(day):
+            for span in self.beginning_on(day):
                 begin, stop = (midnight + timedelta(minutes=minutes) for minutes in span)
                 begin, stop = max(begin, start), min(stop, end)
                 if begin < stop:
