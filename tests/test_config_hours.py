@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.config import Operation
 from exporter.config.holidays import country, holiday_test
-from exporter.config.hours import OpenHours, hours, write_spans
+from exporter.config.hours import OpenHours
 from exporter.config.model import sla_hours
+from exporter.config.notation import hours, write_spans
 from exporter.config.plan import plan, plan_warnings
 from exporter.config.understood import render_hours
 from exporter.config.values import Invalid
@@ -69,10 +72,45 @@ def test_the_order_of_rules_is_refused_only_where_one_is_lost() -> None:
         ("2026 Dec 24 off; Dec 24 08:00-12:00", "2026 Dec 24 off"),
         ("Sa[1] 08:00-12:00; Sa 08:00-18:00", "Sa[1] 08:00-12:00"),
         ("12:00-13:00 off; Mo-Su 08:00-18:00", "12:00-13:00 off"),
+        ("Mo-Fr 08:00-18:00; 12:00-13:00 off; Fr 08:00-16:00", "12:00-13:00 off"),
     ):
         with pytest.raises(Invalid, match="write") as caught:
             hours(expression)
         assert f'"{lost}"' in str(caught.value), expression
+
+
+PIECES = (
+    *(
+        "Mo",
+        "Fr",
+        "Mo-Fr",
+        "Sa[1]",
+        "Su[-1]",
+        "PH",
+        "SH",
+        "lunes",
+        "mar",
+        "week",
+        "Dec",
+        "-Jan",
+    ),
+    *(" 24", "24-31", "2026", "2026-2027", "2027+", "9999", "08:00", "08:00-12:00", "24/7"),
+    *("22:00-06:00", "23:00-48:00", "off", "open", *'+-,;":[]', " ", ", ", "; "),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_every_text_is_read_or_refused(expression: str) -> None:
+    """Whatever is typed, the answer is a schedule with its next change, or what to write."""
+    try:
+        found = OpenHours(hours(expression), BOGOTA)
+    except Invalid as wrong:
+        told = {wrong.text("en"), wrong.text("es")}
+    else:
+        _, until = found.state(NOW.timestamp())
+        told = {str(until)}
+        assert until is None or until > NOW.timestamp()
+    assert told
 
 
 def test_an_unknown_country_or_state_lists_the_known() -> None:

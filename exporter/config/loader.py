@@ -333,8 +333,8 @@ def _shared_tokens(entries: Sequence[_Entry]) -> tuple[tuple[str, ...], ...]:
         first = group[0].operation
         for position, entry in enumerate(group):
             if entry.operation.daily_requests != first.daily_requests:
-                ceiling = first.daily_requests or "none"
-                wrong = Invalid("ceilings", name=first.name, ceiling=ceiling)
+                message = "ceilings" if first.daily_requests else "ceilings_none"
+                wrong = Invalid(message, name=first.name, ceiling=first.daily_requests)
                 entry.refuse(("daily_requests",), wrong)
             for other in group[:position]:
                 if entry.operation.base_url == other.operation.base_url:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -70,7 +71,7 @@ def _wrong(error: ErrorDetails, place: Loc) -> Invalid:
         "example": "" if example is None else as_yaml(example),
     }
     if value is None:
-        needed = place[-1] != key or said.get("default", "").startswith(("required", "one of"))
+        needed = place[-1] != key or said.get("default") == "required" or place[0] in OWN_KEYS
         return Invalid("empty_needed" if needed else "empty", **details)
     if isinstance(value, str) and value.startswith(_CURLY):
         return Invalid("quotes_curly")
@@ -95,7 +96,7 @@ def _beside(place: Loc) -> dict[str, dict[str, Any]]:
 def unknown_key(key: str, known: Mapping[str, object], value: object = "") -> Invalid:
     """Say of a key that is none which one was meant, or where it belongs."""
     if not is_plain_key(key):
-        begin = key.partition(":")[0]
+        begin = re.split("[:=]", key)[0].strip()
         return Invalid("key_odd", nearest=begin if begin in known else "")
     hint = MEANT_KEYS.get(key.casefold(), "")
     if hint not in known:

@@ -8,8 +8,9 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 from exporter.config.holidays import UNCHANGED, Change, holiday_test, holidays_from
-from exporter.config.hours import DAYS, OpenHours, write_spans
+from exporter.config.hours import OpenHours
 from exporter.config.model import Configuration, sla_hours
+from exporter.config.notation import DAYS, write_spans
 from exporter.messages import catalogue
 from exporter.wolkvox.windows import local_day
 

@@ -150,13 +150,14 @@ def text(value: object, longest: int = 1000, *, quotable: bool = False) -> str:
     if not isinstance(value, str):
         quotes = quotable and isinstance(value, (int, float))
         raise Invalid("text_quotes" if quotes else "text", kind=kind(value))
-    if not value.strip():
+    value = value.strip()
+    if not value:
         raise Invalid("text_empty")
     if len(value) > longest:
         raise Invalid("text_long", limit=f"{longest:,}")
     if not value.isprintable():
         raise Invalid("text_control")
-    return str(value)
+    return value
 
 
 any_text = functools.partial(text, quotable=True)
