@@ -255,6 +255,5 @@ def reports_in_use(operation: Operation) -> tuple[str, ...]:
 
 def query_renderer(operation: Operation) -> QueryRenderer:
     """What turns the operation's results into lines: its zone and its targets."""
-    single = operation.discover or any(skill.id != "all" for skill in operation.skills)
-    targets = Targets(operation.sla, operation.timezone, single_skills=single)
+    targets = Targets(operation.sla, operation.timezone, single_skills=operation.single_skills)
     return QueryRenderer(operation.timezone, targets, operation.month)

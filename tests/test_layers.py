@@ -21,7 +21,7 @@ DOORS = {
     "h11": ("wolkvox/",),
     "pydantic": ("config/", "state/", "web/access_config.py"),
     "yaml": ("config/",),
-    "opening_hours": ("config/hours.py",),
+    "holidays": ("config/holidays.py",),
     "sqlite3": ("state/",),
     "prometheus_client": ("metrics/",),
     "isal": ("metrics/page.py",),

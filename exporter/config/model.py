@@ -8,8 +8,10 @@ mean together, `doubts_of` what is probably not meant. keys.toml says what each 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -31,7 +33,8 @@ from pydantic import (
 )
 
 from exporter.config import values
-from exporter.config.hours import country, hours, names_holidays, poll_hours
+from exporter.config.holidays import Change, country
+from exporter.config.hours import hours, names_holidays, poll_hours
 from exporter.config.tokens import TokenSource, clean_token
 from exporter.config.values import Invalid, format_duration, may_show
 from exporter.config.yamlfile import Loc, as_yaml, write_yaml
@@ -114,6 +117,7 @@ Percent = Annotated[
 Hours = Annotated[str, PlainValidator(hours)]
 PollHours = Annotated[str, PlainValidator(poll_hours)]
 Country = Annotated[str, PlainValidator(country)]
+Date = Annotated[date, PlainValidator(values.calendar_date)]
 Threshold = Annotated[int, PlainValidator(values.threshold), PlainSerializer(format_duration)]
 Zone = Annotated[ZoneInfo, PlainValidator(values.timezone), PlainSerializer(str)]
 SkillId = Annotated[
@@ -188,6 +192,13 @@ class Asa(Model):
     max: Duration
 
 
+class Holidays(Model):
+    """Days that are public holidays as well, and public holidays that are ordinary days."""
+
+    add: tuple[Date, ...] = ()
+    remove: tuple[Date, ...] = ()
+
+
 class SlaEntry(Model):
     """Targets for some channels and skills; later entries override earlier ones, key by key."""
 
@@ -199,6 +210,13 @@ class SlaEntry(Model):
     min_interactions: Least0 | None = None
     hours: Hours | None = None
     country: Country | None = None
+    holidays: Holidays | None = None
+
+    @property
+    def holiday_change(self) -> Change:
+        """Which days it makes public holidays, and which ordinary days."""
+        changed = self.holidays or Holidays()
+        return frozenset(changed.add), frozenset(changed.remove)
 
     @property
     def abandonment_max(self) -> float | None:
@@ -260,6 +278,11 @@ class Operation(Model):
         return TokenSource(self.token_file, self.token_env, self.token_value)
 
     @property
+    def single_skills(self) -> bool:
+        """Whether single skills are polled, alone or beside `all`."""
+        return self.discover or any(skill.id != values.ALL_SKILLS for skill in self.skills)
+
+    @property
     def discover(self) -> bool:
         """Whether its skills are those that Wolkvox lists."""
         return not self.skills
@@ -300,6 +323,42 @@ def redacted(configuration: Configuration) -> str:
     return write_yaml({"operations": operations})
 
 
+def sla_of(
+    entries: Sequence[SlaEntry], skill_id: str, channel: str, *, single_skills: bool
+) -> SlaEntry:
+    """Return what holds for a skill and channel: later entries override earlier, key by key.
+
+    Where single skills are polled too, `all` has the entries that name it alone: the others
+    would alert twice.
+    """
+    found: dict[str, Any] = {}
+    for entry in entries:
+        if entry.skills is not None:
+            applies = skill_id in entry.skills
+        else:
+            applies = skill_id != values.ALL_SKILLS or not single_skills
+        if applies and (entry.channels is None or channel in entry.channels):
+            found |= {key: value for key, value in entry if value is not None}
+    return SlaEntry.model_construct(**found)
+
+
+def sla_hours(operation: Operation) -> set[tuple[str, str | None, Change]]:
+    """Return the hours that are in force somewhere, with their country and its changes."""
+    if not any(entry.hours for entry in operation.sla):
+        return set()
+    # The empty name stands for every skill or channel that no entry names.
+    named = {skill for entry in operation.sla for skill in entry.skills or ()}
+    skills = {
+        one.id if one.id in {*named, values.ALL_SKILLS} else "" for one in operation.skills
+    }
+    channels = {one for entry in operation.sla for one in entry.channels or ()} | {""}
+    found = [
+        sla_of(operation.sla, skill, channel, single_skills=operation.single_skills)
+        for skill, channel in product(skills or {*named, ""}, channels)
+    ]
+    return {(one.hours, one.country, one.holiday_change) for one in found if one.hours}
+
+
 def problems_of(operation: Operation, broken: frozenset[str]) -> Found:
     """Yield what is wrong with keys that are right one by one.
 
@@ -325,11 +384,12 @@ def _lists(operation: Operation, broken: frozenset[str]) -> Found:
         if before != index:
             yield ("skills", index, "id"), Invalid("skill_twice", skill=skill.id, first=before)
     if "sla" not in broken:
-        known = any(entry.country for entry in operation.sla)
+        in_force = sla_hours(operation)
+        homeless = {one[0] for one in in_force if one[1] is None and names_holidays(one[0])}
         for index, entry in enumerate(operation.sla):
             if not entry.model_fields_set - {"channels", "skills"}:
                 yield ("sla", index), Invalid("sla_nothing")
-            if entry.hours is not None and not known and names_holidays(entry.hours):
+            if entry.hours in homeless:
                 yield ("sla", index, "hours"), Invalid("sla_holidays")
 
 

@@ -13,6 +13,7 @@ import re
 import tomllib
 import zoneinfo
 from collections.abc import Iterable, Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -265,6 +266,17 @@ def percent(value: object) -> float:
 def format_percent(ratio: float) -> str:
     """Write a ratio as a percentage."""
     return f"{100 * ratio:.6f}".rstrip("0").rstrip(".") + "%"
+
+
+def calendar_date(value: object) -> date:
+    """Take a day such as 2026-12-24."""
+    name = text(value)
+    try:
+        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", name):
+            return date.fromisoformat(name)
+    except ValueError:
+        pass
+    raise Invalid("date", quoted=name)
 
 
 _zones = functools.cache(zoneinfo.available_timezones)

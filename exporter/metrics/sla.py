@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from exporter.config import DEFAULT_MIN_INTERACTIONS, SlaEntry
+from exporter.config.holidays import Change, holiday_test
 from exporter.config.hours import OpenHours
-from exporter.config.values import ALL_SKILLS
+from exporter.config.model import sla_of
 
 _INDICATORS = {"service_level", "abandonment", "asa"}
 
@@ -21,9 +21,7 @@ _INDICATORS = {"service_level", "abandonment", "asa"}
 class Targets:
     """The `sla` section of one operation.
 
-    Entries apply in their order, a later one overriding an earlier one indicator by
-    indicator. Where single skills are polled too, `all` has the targets of entries that name
-    it alone: the others would alert twice.
+    An entry without an indicator gives hours alone; with one, `min_interactions` has a value.
     """
 
     def __init__(
@@ -35,28 +33,23 @@ class Targets:
         self.of = lru_cache(maxsize=1024)(self._of)  # no answer changes what is asked of a pair
 
     def _of(self, skill_id: str, channel: str) -> SlaEntry | None:
-        """All that is asked of a pair in one entry; None without an indicator and hours."""
-        found: dict[str, Any] = {}
-        for entry in self._entries:
-            if entry.skills is not None:
-                applies = skill_id in entry.skills
-            else:
-                applies = skill_id != ALL_SKILLS or not self._single_skills
-            if applies and (entry.channels is None or channel in entry.channels):
-                found |= {key: value for key, value in entry if value is not None}
-        if found.keys() & _INDICATORS:
-            found.setdefault("min_interactions", DEFAULT_MIN_INTERACTIONS)
-        elif "hours" in found:
-            found.pop("min_interactions", None)
-        else:
-            return None
-        return SlaEntry().model_copy(update=found)
+        """All that is asked of a pair in one entry; None where that is nothing."""
+        found = sla_of(self._entries, skill_id, channel, single_skills=self._single_skills)
+        if found.model_fields_set & _INDICATORS:
+            least = found.min_interactions
+            least = DEFAULT_MIN_INTERACTIONS if least is None else least
+            return found.model_copy(update={"min_interactions": least})
+        return found.model_copy(update={"min_interactions": None}) if found.hours else None
 
     def hours(self, target: SlaEntry) -> OpenHours | None:
         """When a target holds; None: always."""
         if target.hours is None:
             return None
-        return _open_hours(target.hours, self._zone, target.country)
+        return _open_hours(target.hours, self._zone, target.country, target.holiday_change)
 
 
-_open_hours = lru_cache(maxsize=1024)(OpenHours)
+@lru_cache(maxsize=1024)
+def _open_hours(
+    expression: str, zone: ZoneInfo, country: str | None, change: Change
+) -> OpenHours:
+    return OpenHours(expression, zone, holiday_test(country, change))
