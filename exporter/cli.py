@@ -23,6 +23,7 @@ from exporter.config.model import redacted
 from exporter.config.plan import Plan, plan, plan_warnings, render_plan
 from exporter.config.reference import schema_text
 from exporter.errors import ConfigError, ExporterError, OutputError
+from exporter.messages import terminal_language
 from exporter.runtime import exit_on_signal, system_clock, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 from exporter.state.locks import ask_health
@@ -224,7 +225,8 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
 def _check(
     configuration: Configuration, planned: Plan, shard: Shard, web_config: Path | None
 ) -> None:
-    """Read what a start would read, and print the plan of the day's requests."""
+    """Read what a start would read, and print the plan of the day's requests and the hours."""
+    from exporter.config.understood import render_hours  # noqa: PLC0415 - for the check only
     from exporter.operations import connect  # noqa: PLC0415 - for the check only
 
     web_warnings: tuple[str, ...] = ()
@@ -240,7 +242,9 @@ def _check(
     if shard.total > 1:
         names = ", ".join(one.name for one in configuration.operations)
         click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
-    click.echo(render_plan(planned), nl=False)
+    language = terminal_language(os.environ)
+    click.echo(render_plan(planned, language), nl=False)
+    click.echo(render_hours(configuration, system_clock().now(), language), nl=False)
 
 
 class _Output(io.TextIOWrapper):

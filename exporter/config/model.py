@@ -34,7 +34,7 @@ from pydantic import (
 
 from exporter.config import values
 from exporter.config.holidays import Change, country
-from exporter.config.hours import hours, names_holidays, poll_hours
+from exporter.config.notation import hours, names_holidays, poll_hours
 from exporter.config.tokens import TokenSource, clean_token
 from exporter.config.values import Invalid, format_duration, may_show
 from exporter.config.yamlfile import Loc, as_yaml, write_yaml

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from exporter.config.hours import OpenHours
 from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation
-from exporter.config.values import format_duration
+from exporter.config.values import Invalid, format_duration
 from exporter.wolkvox.windows import day_start, local_day
 
 DAY = 86_400.0
@@ -32,14 +32,15 @@ class Load:
 class OperationPlan:
     """One operation's share of a full day at the intervals that are configured.
 
-    `fixed` counts the requests that are no poll; `per_skill` is what each skill found adds
-    where the skills are not known yet, else 0.
+    `fixed` counts the requests that are no poll; `per_skill` is what each skill found adds where
+    the skills are not known yet, else 0. `closed`: poll_hours do not open any more.
     """
 
     operation: Operation
     loads: tuple[Load, ...]
     fixed: int
     per_skill: int
+    closed: bool = False
 
     @property
     def calls(self) -> int:
@@ -106,14 +107,11 @@ def stretch(loads: Sequence[Load], fixed_calls: int, ceiling: int) -> float | No
     return None
 
 
-def _busiest_day(operation: Operation, now: datetime) -> tuple[float, bool]:
+def _busiest_day(operation: Operation, hours: OpenHours, now: datetime) -> tuple[float, bool]:
     """Return the polling time of the busiest of the coming seven local days, in seconds.
 
     Also whether polling is closed at its first moment.
     """
-    if operation.poll_hours is None:
-        return DAY, False
-    hours = OpenHours(operation.poll_hours, operation.timezone)
     today = local_day(now, operation.timezone)
     days = [day_start(today + timedelta(days=ahead), operation.timezone) for ahead in range(8)]
     return max(
@@ -132,7 +130,9 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     The request that closes a day takes the place of the first poll of the next one; only where
     poll_hours leave no poll at midnight it comes on top.
     """
-    seconds, closing = _busiest_day(operation, now)
+    hours = OpenHours(operation.poll_hours, operation.timezone)
+    always = operation.poll_hours is None
+    seconds, closing = (DAY, False) if always else _busiest_day(operation, hours, now)
     loads = [Load(skill.interval or operation.interval, seconds) for skill in operation.skills]
     one = calls_of([Load(operation.interval, seconds)]) + closing
     return OperationPlan(
@@ -140,6 +140,7 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
         tuple(loads),
         fixed=closing * len(loads) + other_calls(operation),
         per_skill=one if operation.discover else 0,
+        closed=hours.state(now.timestamp()) == (False, None),
     )
 
 
@@ -162,17 +163,23 @@ def _plan_token(operations: Sequence[OperationPlan]) -> TokenPlan:
     return TokenPlan(tuple(operations), calls_of(loads) + fixed, ceiling, stretched)
 
 
-def plan_warnings(tokens: Plan) -> list[str]:
-    """Return one sentence for each token that is likely to be too costly."""
-    return [
+def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
+    """Return a sentence for each token that is likely to be too costly, or is never used."""
+    costly = [
         f"{token.names}: {token.calls} requests a day are planned, and a licence allows"
         f" {UNLICENSED_DAILY_REQUESTS}: set daily_requests to what yours allow"
         for token in tokens
         if token.doubtful
     ]
+    return costly + [
+        Invalid("poll_hours_never", name=one.operation.name).text(language)
+        for token in tokens
+        for one in token.operations
+        if one.closed
+    ]
 
 
-def render_plan(tokens: Plan) -> str:
+def render_plan(tokens: Plan, language: str = "en") -> str:
     """Lay the plan out as a table for a terminal, with the warnings below."""
     header = (
         "operation",
@@ -187,7 +194,7 @@ def render_plan(tokens: Plan) -> str:
     rows = [header, *(_row(token, one) for token in tokens for one in token.operations)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    lines += (f"warning: {warning}" for warning in plan_warnings(tokens))
+    lines += (f"warning: {warning}" for warning in plan_warnings(tokens, language))
     return "\n".join(lines) + "\n"
 
 
