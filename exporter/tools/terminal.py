@@ -90,7 +90,7 @@ def progress(total: int | None, *, lines: bool) -> Iterator[Callable[[str, int],
 
 
 Row = tuple[dict[str, Any], str, Sequence[str]]
-"""A line of a table: its style, its name, its cells."""
+"""A line of a table: its style, its name, its cells; without any text in them a heading."""
 
 
 def align(rows: Sequence[Row], width: int | None) -> list[str]:
@@ -101,13 +101,14 @@ def align(rows: Sequence[Row], width: int | None) -> list[str]:
     gap = 2 if width is None else 1
     columns = zip(*(cells for _, _, cells in rows), strict=True)
     sizes = [max(map(len, column)) + gap for column in columns]
-    names = max((len(name) for _, name, _ in rows), default=0)
+    names = max((len(name) for _, name, cells in rows if any(cells)), default=0)
     if width is not None:  # the names have the room that the figures leave
         names = max(_NARROWEST, min(names, width - sum(sizes)))
     lines = []
     for style, name, cells in rows:
         aligned = (cell.rjust(size) for cell, size in zip(cells, sizes, strict=True))
-        line = name[:names].ljust(names) + "".join(aligned)
+        line = name[:names].ljust(names) + "".join(aligned) if any(cells) else name[:width]
+        line = line.rstrip()
         lines.append(line if width is None else click.style(line, **style))
     return lines
 
