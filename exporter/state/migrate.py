@@ -124,7 +124,7 @@ def copy_in_memory(path: Path) -> sqlite3.Connection:
         copy.close()
         if isinstance(error, StartError):
             raise
-        why = error.strerror if isinstance(error, OSError) else error
+        why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         text = f"the state file {path} cannot be read ({why}); is --storage.path right?"
         raise StorageError(text) from error
     return copy

@@ -125,6 +125,7 @@ def as_html(groups: Sequence[Group], words: Words) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     template, w = environment.get_template("report.html"), Words(words.language, "\u00a0")
     return template.render(groups=groups, columns=COLUMNS, w=w, t=catalogue(words.language))
