@@ -289,11 +289,11 @@ def test_what_is_missing_is_said_and_never_0(desk: Desk) -> None:
     off = operation(SKILLS, month="false", sla=SLA)
     cases: Iterable[tuple[str, str, str, str]] = (
         (ACME, "2026-11-19 09:00", "yesterday",
-         "no answer; the state holds an older one, up to 2026-11-17"),
+         "no answer; the state holds one up to 2026-11-17"),
         (ACME, "2026-12-01 09:00", "month", "begins today"),
         (ACME, "2026-12-01 09:00", "last_month", "no answer yet"),
         (ACME, "2026-12-02 09:00", "month",
-         "no answer; the state holds an older one, up to 2026-11-17"),
+         "no answer; the state holds one up to 2026-11-17"),
         (off, "2026-11-18 09:00", "month", "not asked for (month: false)"),
         (off, "2026-11-18 09:00", "last_month", "not asked for (month: false)"),
         (operation("discover", name="new", token=1), "2026-11-18 09:00", "yesterday",
