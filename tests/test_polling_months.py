@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
 from tests.polling_support import BOGOTA, INBOUND, NEARLY, OFFERED, USED, Stage, gaps, operation
 from tests.virtual import Exporter, Seen, no_rows, ok, refusal, row
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("rare_wakeups")]
 
+LEVEL = "wolkvox_skill_service_level_ratio"
 END = "wolkvox_skill_window_end_timestamp_seconds"
 REFUSED = "no answer for a month; the figures of the day go on"
 HOURLY = operation(month="true", interval="1h")
@@ -106,6 +108,23 @@ async def test_the_month_follows_the_closed_day_and_the_first_answer_of_the_new_
     per_day = Counter(datetime.fromtimestamp(one.at, BOGOTA).date() for one in stage.seen())
     assert per_day[date(2026, 11, 19)] == 96
     assert min(gaps(stage.seen())) >= 900 - NEARLY
+
+
+async def test_a_correction_of_a_past_day_reaches_the_month_alone(stage: Stage) -> None:
+    """Wolkvox takes back what it counted days ago: no counter moves, nothing is held back."""
+    taken = 0
+
+    def answer(seen: Seen) -> httpx.Response:
+        return ok(row(inbound=500 - taken if is_long(seen) else 20))
+
+    stage.api.answer = answer
+    async with stage.run(HOURLY, until="12:00") as running:
+        assert shown(running) == {"today": 20, "month": 500}
+        taken = 30
+        await stage.until("2026-11-19 05:00")
+        assert shown(running)["month"] == 470
+        assert running.value(OFFERED) == 20
+        assert running.value("wolkvox_held_answers_total") == 0
 
 
 @pytest.mark.parametrize(
@@ -208,6 +227,12 @@ async def test_a_month_without_an_answer_changes_nothing_of_the_day(stage: Stage
             assert running.value(name, reason=reason, **own) == 1, reason
             assert running.value("wolkvox_up", **own) == (not paused), reason
             assert running.value("wolkvox_paused", reason=reason, **own) == (paused or None)
+            (status,) = (
+                one
+                for key, one in running.operations.statuses.items()
+                if key.operation == reason
+            )
+            assert status.month_error == ("" if paused else reason)
             changed = {
                 one.split("{")[0]
                 for one in before
@@ -344,3 +369,54 @@ async def test_without_the_month_nothing_asks_for_it_or_shows_it(stage: Stage) -
         assert set(shown(running)) == {"yesterday", "today"}
         assert set(ends(running, stage)) == {"yesterday"}
     assert len(months(stage)) == 1
+
+
+@pytest.mark.slow
+async def test_a_month_of_three_skills_agrees_with_what_happened(stage: Stage) -> None:
+    """The simulator's truth within its rounding, corrections of closed days included; a plan
+    of just the day's ceiling is kept, one request at a time, each query at its interval.
+    """
+    skills = tuple(
+        SimulatedSkill(str(number), f"skill {number}", {"inbound": 40, "chat-web": 15})
+        for number in (1, 2, 3)
+    )
+    centre = SimulatedOperation("wv0013", "canary", BOGOTA, skills, daily_limit=1000)
+    simulator = Simulator([centre], seed=3, now=stage.world.now, sleep=asyncio.sleep)
+
+    async def answer(seen: Seen) -> httpx.Response:
+        reply = await simulator.answer(seen.url.path, seen.params, seen.token)
+        return httpx.Response(reply.status, content=reply.body)
+
+    stage.api.answer, stage.api.seconds = answer, 0.0
+    stage.begin("2026-10-31 20:10")
+    polled = operation("1 2 3", month="true", interval="1h", daily_requests=72)
+    for day, until in enumerate(("2026-11-09 00:30", "2026-11-20 13:00", "2026-12-02 12:00")):
+        async with stage.run(polled, until=until) as running:
+            today = datetime.fromisoformat(until).replace(hour=0, minute=0, tzinfo=BOGOTA)
+            month = today.replace(day=1)
+            last = (month - timedelta(days=1)).replace(day=1)
+            windows = {"month": (month, today), "last_month": (last, month)}
+            if day == 0:
+                simulator.take_back("wv0013", "1", "inbound", 3)
+                windows["month"] = month, today - timedelta(days=1)  # before the new day's
+            for window, (start, end) in windows.items():
+                for skill in skills:
+                    own = {"skill_id": skill.id, "window": window}
+                    truth = simulator.truth("wv0013", skill.id, start, end)
+                    found = running.samples(INBOUND, **own)
+                    assert len(found) == len(truth), (until, own)
+                    for channel, figures in truth.items():
+                        pair = {**own, "type_interaction": channel}
+                        assert running.value(INBOUND, **pair) == figures["inbound"], until
+                        level = running.value(LEVEL, threshold_seconds="20", **pair)
+                        exact = figures["within_20"] / figures["inbound"]
+                        assert level == pytest.approx(exact, abs=0.00005001), until
+            assert running.value("wolkvox_consecutive_failures", skill_id="1") == 0
+    per_day = Counter(datetime.fromtimestamp(one.at, BOGOTA).date() for one in stage.seen())
+    assert 71 <= max(per_day.values()) <= 72
+    assert stage.api.most_in_flight == 1
+    for skill in skills:
+        assert min(gaps(stage.seen(skill.id))) >= 3600 - NEARLY
+        asked = [one[:5] for one in months(stage, skill.id)]
+        assert asked == sorted({*asked}), "once a day"
+        assert len(asked) == 33

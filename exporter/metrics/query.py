@@ -215,8 +215,9 @@ def history(
     queries: Sequence[QueryHistory],
     stamps: Callable[[date], Sequence[int]],
     target: Mapping[str, str],
+    window: str = "yesterday",
 ) -> Iterator[bytes]:
-    """The `yesterday` gauges of each day at each of its moments (epoch seconds).
+    """The gauges of a window by its last day, at each of that day's moments (epoch seconds).
 
     Grouped by family and series with rising timestamps, as OpenMetrics demands; `target`
     are the labels that a scrape would add (job, instance). A piece is one series of a day.
@@ -227,7 +228,7 @@ def history(
             own = labels({**target, **dict(zip(QUERY, query.labels, strict=True))})
             series = defaultdict[bytes, list[tuple[bytes, date]]](list)
             for day, rows in query.days:
-                lines = day_lines(own, "yesterday", rows)[family.name]
+                lines = day_lines(own, window, rows)[family.name]
                 for sample in lines.encode("utf-8", "replace").splitlines():
                     series[sample.rpartition(b" ")[0]].append((sample, day))
             for name in sorted(series):

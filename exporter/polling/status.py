@@ -209,10 +209,11 @@ class PollStatus:
         )
 
     def not_closed(self, task: PollTask) -> None:
-        """Log that the last try to close a finished day failed."""
-        if task.stored.closing_tries >= CLOSING_TRIES:
+        """Log once that the tries in a row to close a finished day failed."""
+        if task.stored.closing_tries == CLOSING_TRIES:
             message = (
-                "a finished day could not be closed: what came after its last poll is lost"
+                "a finished day could not be closed: it is tried once an hour until noon, else"
+                " what came after its last poll is lost"
             )
             self._log(logging.WARNING, message, task, day=task.stored.closing_day)
 
