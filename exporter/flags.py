@@ -73,7 +73,7 @@ LANGUAGE = click.option(
     "--language",
     type=click.Choice(tuple(LANGUAGES)),
     default=lambda: terminal_language(os.environ),
-    help="Language of the verdicts.  [default: that of LC_ALL or LANG]",
+    help="Language of the texts.  [default: that of LC_ALL or LANG]",
 )
 OPERATION = click.option(
     "--operation", metavar="NAME", help="Which operation, where several are configured."

@@ -32,8 +32,8 @@ class Load:
 class OperationPlan:
     """One operation's share of a full day at the intervals that are configured.
 
-    `fixed` counts the requests that are no poll; `per_skill` is what each skill found adds where
-    the skills are not known yet, else 0. `closed`: poll_hours do not open any more.
+    `fixed` counts the requests that are no poll; `per_skill` is what each skill found adds
+    where the skills are not known yet, else 0. `closed`: poll_hours do not open any more.
     """
 
     operation: Operation
