@@ -23,13 +23,14 @@ class Targets:
 
     Entries apply in their order, a later one overriding an earlier one indicator by
     indicator. Where single skills are polled too, `all` has the targets of entries that name
-    it alone: the others would alert twice.
+    it alone: the others would alert twice. `channels` are those that entries name.
     """
 
     def __init__(
         self, entries: Sequence[SlaEntry], zone: ZoneInfo, *, single_skills: bool
     ) -> None:
         self._entries = entries
+        self.channels = frozenset(one for entry in entries for one in entry.channels or ())
         self._zone = zone
         self._single_skills = single_skills
         self.of = lru_cache(maxsize=1024)(self._of)  # no answer changes what is asked of a pair

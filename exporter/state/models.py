@@ -19,6 +19,7 @@ from exporter.state.counters import (
     known_channels,
     observe,
 )
+from exporter.state.recent import Sample
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport
 from exporter.wolkvox.text import printable
@@ -269,7 +270,7 @@ class QueryStatus:
 
     Times are epoch seconds. `interval` is the one in force, in seconds. `live_until` is the
     moment at which the values are too old to be shown (None: never succeeded); `error` the
-    last failure with its text for people.
+    last failure with its text for people; `recent` the counters of the last half hour.
     """
 
     key: QueryKey
@@ -280,6 +281,7 @@ class QueryStatus:
     interval: float | None = None
     live_until: float | None = None
     error: tuple[str, str] | None = None
+    recent: tuple[Sample, ...] = ()
 
     @cached_property
     def figures(self) -> tuple[ChannelFigures, ...]:
