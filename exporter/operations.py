@@ -252,4 +252,4 @@ def query_renderer(operation: Operation) -> QueryRenderer:
     """What turns the operation's results into lines: its zone and its targets."""
     single = operation.discover or any(skill.id != "all" for skill in operation.skills)
     targets = Targets(operation.sla, operation.timezone, single_skills=single)
-    return QueryRenderer(operation.timezone, targets)
+    return QueryRenderer(operation.timezone, targets, operation.month)

@@ -157,7 +157,8 @@ class Centre(httpx.AsyncBaseTransport):
             self._in_flight[name] -= 1
         status, body = reply.status, reply.body
         found.statuses[str(status)] = found.statuses.get(str(status), 0) + 1
-        if query["api"] == "skill_11" and status in (200, 404):
+        day = query.get("date_ini", "")[:8] == query.get("date_end", "")[:8]  # no month
+        if query["api"] == "skill_11" and day and status in (200, 404):
             if member.kind is RENAMED:
                 body = body.replace(
                     b'"chat-web"', b'"chat-%b"' % query["date_ini"][4:8].encode()
@@ -189,6 +190,8 @@ class Centre(httpx.AsyncBaseTransport):
             # What was there at the first observation counts nothing.
             nothing = (day, total if observed not in self._answered else 0, 0)
             last, highest, grown = self.grown.get(pair, nothing)
+            if day < last:  # the month on its second day
+                continue
             if last != day:
                 highest = 0
             rose = max(0, total - highest)

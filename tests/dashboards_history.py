@@ -21,7 +21,7 @@ from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
 from exporter.operations import operation_info, query_renderer, reports_in_use
-from exporter.polling.limits import day_to_close
+from exporter.polling.choice import day_to_close
 from exporter.polling.request import SKILL_11, TOKEN_INFO
 from exporter.polling.status import Timing
 from exporter.simulator import Figures, Simulator, demo_operations, report_rows

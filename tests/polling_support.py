@@ -41,13 +41,17 @@ def moment(text: str, zone: ZoneInfo = BOGOTA) -> datetime:
 def operation(
     skills: str = "4173", *, name: str = "acme", port: int = 1, token: int = 0, **keys: object
 ) -> str:
-    """One operation in YAML; `skills` are ids with blanks between, a YAML list, or discover."""
+    """One operation in YAML; `skills` are ids with blanks between, a YAML list, or discover.
+
+    It asks for no month: `month="true"` does.
+    """
     if skills != "discover" and not skills.startswith("["):
         skills = f"[{', '.join(f'{{id: {skill}}}' for skill in skills.split())}]"
     lines = {
         "url": f"http://127.0.0.1:{port}/api/v2/",
         "token_file": f"{{token{token}}}",
         "skills": skills,
+        "month": "false",
         **keys,
     }
     return "\n".join(

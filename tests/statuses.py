@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime
 from exporter.state import counters
 from exporter.state.counters import Counters, QueryLedger
 from exporter.state.models import (
+    NO_MONTH,
+    MonthMemory,
     QueryKey,
     QueryMemory,
     QueryStatus,
@@ -33,8 +35,12 @@ def status(
     failures: int = 0,
     stale_after: float = 900.0,
     yesterday: tuple[ChannelFigures, ...] | None = None,
+    month: tuple[ChannelFigures, ...] | None = None,
 ) -> QueryStatus:
-    """A query whose last good answer came a minute ago; without rows, an empty answer."""
+    """A query whose last good answer came a minute ago; without rows, an empty answer.
+
+    `month` are the rows of this month and of the last one.
+    """
     ledger = counters.observe(None, DAY, ())
     ledger = counters.observe(ledger, DAY, rows)
     ledger = counters.observe(ledger, DAY, rows)  # the second time shows what joined
@@ -45,6 +51,10 @@ def status(
         today=Result(DAY, rows, NOW - 60),
         yesterday=None if yesterday is None else Result(before, yesterday, NOW - 40_000),
         ledger=ledger,
+        month=NO_MONTH if month is None else MonthMemory(Result(before, month, NOW - 39_000)),
+        last_month=NO_MONTH
+        if month is None
+        else MonthMemory(Result(date(2026, 10, 31), month, NOW - 1_500_000)),
     )
     return QueryStatus(
         key=QueryKey(operation, skill_id),

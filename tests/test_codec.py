@@ -41,7 +41,14 @@ from exporter.state.counters import (
     known_channels,
 )
 from exporter.state.migrate import memory_1_to_2
-from exporter.state.models import QueryMemory, Result, read_memory, write_memory
+from exporter.state.models import (
+    MonthMemory,
+    MonthTries,
+    QueryMemory,
+    Result,
+    read_memory,
+    write_memory,
+)
 from exporter.wolkvox.columns import ChannelFigures
 from tests.statuses import CHAT, VOICE, status
 
@@ -95,6 +102,22 @@ MEMORY: dict[str, Any] = {
             }
         },
     },
+    "month": {
+        "result": {"day": "2026-11-17", "at": 1795064700.5, "rows": [ROW]},
+        "tries": None,
+    },
+    "last_month": {
+        "result": None,
+        "tries": {
+            "month": "2026-10-01",
+            "day": "2026-11-18",
+            "at": 1795096500.5,
+            "count": 3,
+            "days": 2,
+            "reason": "timeout",
+        },
+    },
+    "months_with_rows": ["2026-10-01", "2026-11-01"],
 }
 FIGURES = (17, 34, 50, 66, 792.0, 1)
 REMEMBERED = QueryMemory(
@@ -122,6 +145,17 @@ REMEMBERED = QueryMemory(
             )
         },
     ),
+    month=MonthMemory(
+        Result(
+            date(2026, 11, 17),
+            (ChannelFigures("inbound", 67, 66, 1, 0.25, 0.5, 0.75, 0.0149, 12.0, None),),
+            1795064700.5,
+        )
+    ),
+    last_month=MonthMemory(
+        tries=MonthTries(date(2026, 10, 1), DAY, 1795096500.5, 3, 2, "timeout")
+    ),
+    months_with_rows=(date(2026, 10, 1), date(2026, 11, 1)),
 )
 
 

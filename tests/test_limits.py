@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
+from exporter.polling.choice import day_to_close
 from exporter.polling.limits import (
     HOUR,
     Budget,
@@ -20,7 +21,6 @@ from exporter.polling.limits import (
     Ready,
     Wait,
     Why,
-    day_to_close,
     early_retry,
     may_ask,
     pause_after,

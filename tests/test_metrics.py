@@ -92,7 +92,7 @@ def filled() -> Page:
     page.acme.paused(Reason.QUOTA)
     page.acme.budget(17, 1000)
     page.acme.token_info(TokenInfo(8000.0, 12.0, 40.0, 7960.0))
-    page.show(status(VOICE, CHAT, yesterday=(VOICE,)), never())
+    page.show(status(VOICE, CHAT, yesterday=(VOICE,), month=(VOICE,)), never())
     return page
 
 

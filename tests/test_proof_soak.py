@@ -42,7 +42,7 @@ def test_an_exporter_that_asks_too_early_is_found(
 
 def test_what_grows_is_named() -> None:
     """Memory and the state by their slopes, files by their level."""
-    days = Days(scenarios=[""] * 7, blocks=[200_000] * 30, state=[4_000_000] * 30)
+    days = Days(scenarios=[""] * 8, blocks=[200_000] * 30, state=[4_000_000] * 30)
     assert soak_days.judge(days, 30, 50) == []
     days.blocks = [200_000 + 2000 * day for day in range(30)]
     days.state = [4_000_000 + 90_000 * day for day in range(30)]

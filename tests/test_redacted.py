@@ -105,6 +105,7 @@ def test_every_default_is_written_out(load_text: Load) -> None:
         "timeout": "1m",
         "stale_after": "15m",
         "token_info": False,
+        "month": True,
         "skills": [{"id": 7, "name": "7"}],
     }
 

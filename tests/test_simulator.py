@@ -156,6 +156,15 @@ async def test_a_month_is_the_longest_window() -> None:
         assert said(answer)[0] == expected
 
 
+async def test_a_server_may_refuse_long_ranges() -> None:
+    """In the scenario `short-ranges` a day is answered, and two are refused."""
+    simulator = make_simulator()
+    simulator.set_scenario("short-ranges", "wv0013", "4190")
+    for skill, first, expected in (("4190", 18, 200), ("4190", 17, 400), ("4173", 17, 200)):
+        answer = await skill_11(simulator, skill, f"202611{first}000000")
+        assert said(answer)[0] == expected, (skill, first)
+
+
 def test_figures_are_written_as_the_vendor_does() -> None:
     """Two decimals, a blank and a sign; plain counts; an average over nobody is empty."""
     for figures, expected in (

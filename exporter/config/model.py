@@ -211,6 +211,7 @@ class Operation(Model):
     ca_file: File | None = None
     proxy: Proxy | None = None
     token_info: StrictBool = False
+    month: StrictBool = True
     shard: Least0 | None = None
     skills: Annotated[tuple[Skill, ...], BeforeValidator(_skills)] = ()
     sla: tuple[SlaEntry, ...] = ()

@@ -20,8 +20,9 @@ WINDOW = (*PAIR, "window")
 REPORT = ("operation", "report")
 
 _POLLED = "From a poll every interval (wolkvox_poll_interval_seconds), not from the scrape."
-_DAY = f"Day total of the window (today so far, or the whole of yesterday). {_POLLED}"
+_DAY = f"Total of the window: today so far, yesterday, the month to the end of yesterday, or last_month. {_POLLED}"
 _NO_SUM = "Never add skill_id all to single skills."
+_WINDOWS = "Figures of the day and the month"
 _DAYS, _SLA, _STATE = "Counters over the days", "Targets", "State of the polling"
 _API, _SELF = "Calls to the API", "The exporter"
 
@@ -58,7 +59,7 @@ def _skill(columns: Sequence[Column]) -> Family:
         WINDOW if first.within is None else (*WINDOW, "threshold_seconds"),
         f"{first.help} (skill_11 field {names}).{more} {_DAY}",
         ", ".join(f"`{column.field}`" for column in columns),
-        "Figures of the day",
+        _WINDOWS,
     )
 
 
@@ -69,6 +70,8 @@ def _own(name: str, kind: str, labels: tuple[str, ...], text: str, group: str) -
 SKILL_FAMILIES = tuple(
     _skill([*columns]) for _, columns in groupby(COLUMNS, attrgetter("family"))
 )
+
+WINDOW_END = Family("wolkvox_skill_window_end_timestamp_seconds", "gauge", (*QUERY, "window"), "Midnight that ends what window yesterday, month or last_month covers, as a Unix time.", "the window of the request", _WINDOWS)  # fmt: skip
 
 COUNTER_FAMILIES = (
     Family("wolkvox_skill_offered_interactions_total", "counter", PAIR, f"Interactions that came in (skill_11 field inbound_calls), accumulated over the days from the differences between polls. {_NO_SUM} {_POLLED}", "`inbound_calls`, accumulated", _DAYS),
@@ -135,6 +138,7 @@ INFO_FAMILIES = (
 
 TABLE = (
     *SKILL_FAMILIES,
+    WINDOW_END,
     *COUNTER_FAMILIES,
     *SLA_FAMILIES,
     *QUERY_FAMILIES,

@@ -1,10 +1,12 @@
 """A query's status as the lines of its families; pure: the moment is an argument.
 
-Six scopes a query, since they change or vanish on their own:
+Eight scopes a query, since they change or vanish on their own:
 
     status      the wolkvox_up family                    always
     today       gauges of the running day                until stale or local midnight
     yesterday   gauges of the finished day               until stale or the next midnight
+    month       gauges of the month to yesterday         three days, or the month's end
+    last_month  gauges of the month before               three days, or the next month's
     counters    what was accumulated over the days       until stale
     sla         targets of the pairs                     until stale
     sla-open    whether it is opening time               until that changes, or stale
@@ -22,24 +24,38 @@ from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
 from exporter.config.hours import OpenHours
-from exporter.metrics.families import COUNTER_FAMILIES, QUERY, SKILL_FAMILIES
+from exporter.metrics.families import COUNTER_FAMILIES, QUERY, SKILL_FAMILIES, WINDOW_END
 from exporter.metrics.page import ESCAPES, Block, Scope, encoded, header, labels, line
 from exporter.metrics.sla import Targets
 from exporter.state.counters import Counters, exposed, known_channels
-from exporter.state.models import QueryStatus, complete
+from exporter.state.models import QueryStatus, Result, complete
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
-from exporter.wolkvox.windows import day_start
+from exporter.wolkvox.windows import LAST_MONTH, MONTH, day_start, month_after
 
-PARTS = ("status", "today", "yesterday", "counters", "sla", "sla-open")
+PARTS = ("status", "today", "yesterday", MONTH, LAST_MONTH, "counters", "sla", "sla-open")
+MONTHS_LIVE = timedelta(days=3)  # without a success
+DAY = timedelta(days=1)
+ENDS: Mapping[str, Callable[[date], date]] = {
+    "today": lambda day: day + DAY,
+    "yesterday": lambda day: day + 2 * DAY,
+    MONTH: month_after,
+    # Until the next one's first answer, which may be some days late.
+    LAST_MONTH: lambda day: month_after(month_after(day)) + MONTHS_LIVE,
+}
+"""The local day with which the gauges of a window end, by the last day that it covers."""
 NOTHING = Block({})
 
 
 @dataclass(frozen=True, slots=True)
 class QueryRenderer:
-    """Renders the queries of one operation, whose time zone says when its days end."""
+    """Renders the queries of one operation, whose time zone says when its days end.
+
+    `months`: whether it asks for them.
+    """
 
     zone: ZoneInfo
     targets: Targets
+    months: bool = True
 
     def blocks(self, status: QueryStatus, now: float) -> dict[Scope, Block]:
         """Every scope of the query with what it shows at epoch `now` and later."""
@@ -47,15 +63,15 @@ class QueryRenderer:
         query = query_labels(key.operation, key.skill_id, status.skill)
         blocks = dict.fromkeys(PARTS, NOTHING)
         blocks["status"] = Block(encoded(status_lines(query, status)))
-        # A day's own gauges end at its midnight; yesterday's live for one day more.
-        days = (("today", memory.today, 1), ("yesterday", memory.yesterday, 2))
+        for window, result, rows, until in self._windows(status):
+            lines = day_lines(query, window, rows)
+            if window != "today":
+                ended = day_start(result.day + DAY, self.zone).timestamp()
+                own = f'{query},window="{window}"'
+                lines[WINDOW_END.name] = line(WINDOW_END.name, own, ended)
+            ends = day_start(ENDS[window](result.day), self.zone).timestamp()
+            blocks[window] = Block(encoded(lines), min(until, ends))
         ledger = memory.ledger
-        for window, result, age in days:
-            if live is not None and result is not None:
-                ends = day_start(result.day + timedelta(days=age), self.zone).timestamp()
-                rows = status.figures if window == "today" else complete(result, ledger)
-                lines = day_lines(query, window, rows)
-                blocks[window] = Block(encoded(lines), min(live, ends))
         if live is not None and ledger is not None:
             known = known_channels(ledger, ledger.day)
             counters = {name: exposed(one) for name, one in known.items()}
@@ -65,6 +81,22 @@ class QueryRenderer:
             if goals.hours:
                 blocks["sla-open"] = open_block(goals.hours, live, now)
         return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
+
+    def _windows(
+        self, status: QueryStatus
+    ) -> Iterator[tuple[str, Result, Sequence[ChannelFigures], float]]:
+        """Each window with an answer, its rows, and until when they are fresh enough."""
+        memory, live = status.memory, status.live_until
+        if live is not None and memory.today is not None:
+            yield "today", memory.today, status.figures, live
+        if live is not None and memory.yesterday is not None:
+            rows = complete(memory.yesterday, memory.ledger)
+            yield "yesterday", memory.yesterday, rows, live
+        if self.months and memory.last_success_at is not None:
+            live = memory.last_success_at + MONTHS_LIVE.total_seconds()
+            for window, one in ((MONTH, memory.month), (LAST_MONTH, memory.last_month)):
+                if one.result is not None:
+                    yield window, one.result, one.result.rows, live
 
 
 @lru_cache(maxsize=4096)

@@ -25,12 +25,10 @@ from zoneinfo import ZoneInfo
 from exporter.config.hours import OpenHours
 from exporter.config.plan import DAY, Load, calls_of, stretch
 from exporter.errors import ExporterError, Reason, WolkvoxError
-from exporter.state.models import QueryMemory, Stored
 from exporter.wolkvox.windows import day_start, next_day_start
 
 HOUR = 3600.0
 SOONEST_RETRY = 5.0
-CLOSING_TRIES = 3
 RESTART_GRACE = 1.0
 PAUSING = (Reason.QUOTA, Reason.UNAUTHORIZED)
 
@@ -174,27 +172,6 @@ def early_retry(failures: int, interval: float, jitter: float) -> float:
 def token_backoff(failures: int, interval: float) -> float:
     """Seconds an operation waits after its token was refused: from the interval to 1 h."""
     return float(min(max(HOUR, interval), interval * 2.0 ** min(failures - 1, 30)))
-
-
-def day_to_close(
-    stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo
-) -> date | None:
-    """The finished day that a query must ask for as a whole next, if there is one.
-
-    Without an attempt there is nothing to close; after several midnights only yesterday is
-    closed; after three tries the new day goes first.
-    """
-    # A probe may have asked since midnight: the last answer then tells of the day before.
-    moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
-    if not moments:
-        return None
-    last = datetime.fromtimestamp(min(moments), zone).date()
-    yesterday = now.astimezone(zone).date() - timedelta(days=1)
-    tries = stored.closing_tries if stored.closing_day == yesterday else 0
-    closed = memory.closed is not None and memory.closed >= yesterday
-    if closed or tries >= CLOSING_TRIES or (last > yesterday and not tries):
-        return None
-    return yesterday
 
 
 # Pauses ---------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ from exporter.state.models import (
     apply_report,
     failed,
     limit_channels,
+    refused_month,
+    tried_month,
 )
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
@@ -135,6 +137,7 @@ class Poller:
                     token,
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
+                    memory=self._try_month(task, window, now),
                 )
                 self._begun(task, request)
                 answer = await self.requests.fetch(request, token, CALLS[task.report])
@@ -153,7 +156,8 @@ class Poller:
         """Return the window to ask for now; raises HeldBack where nothing may be asked."""
         self._stretch(now, task)
         zone, monotonic = self.operation.timezone, self._clock.monotonic()
-        window = task.window(now, zone)
+        months = self.operation.month and self._pause is None
+        window = task.window(now, zone, months=months)
         facts = limits.Facts(
             interval=task.interval,
             age=None if task.started is None else monotonic - task.started,
@@ -209,13 +213,19 @@ class Poller:
 
     # The attempt -------------------------------------------------------------------------
 
+    def _try_month(self, task: PollTask, window: Window, now: datetime) -> QueryMemory | None:
+        """Note a try for a month, which is written with its attempt."""
+        local = now.astimezone(self.operation.timezone)
+        return tried_month(task.memory, window, local) if window.month else None
+
     def _begun(self, task: PollTask, request: Request) -> None:
         """Record the attempt once it is on the disk, before the request leaves: no await."""
         started = request.started
         task.lag = max(0.0, started - task.slot)
         task.before, task.started = task.started, started
         task.tried_at, task.stored, task.unsent = request.attempt.at, request.stored, False
-        if not request.window.closing:
+        task.memory = request.attempt.memory or task.memory
+        if not request.window.closing and not request.window.month:
             task.asked = request.window.end
         self._stretch(request.asked_at, task)  # one request less is left
         task.slot = task.limits.slot(started, task.interval, started)
@@ -228,7 +238,8 @@ class Poller:
         task.slot += request.started - (task.started or request.started)  # it left that late
         task.started = request.started
         name = self.operation.name
-        self.budget.taken[name, task.skill_id] = Load(task.interval, request.seconds)
+        if not request.window.month:  # which once a day may take long
+            self.budget.taken[name, task.skill_id] = Load(task.interval, request.seconds)
         if task.is_query:
             self._status.timing(task, request.started)
 
@@ -243,6 +254,11 @@ class Poller:
             wait = limits.early_retry(task.unmade, interval, self._rng.random())
             task.slot = self._clock.monotonic() + wait
         await self._pause_after(task, error, request.asked_at, request.attempt.token)
+        if request.window.month and error.reason not in limits.PAUSING:
+            # It says nothing about the day's figures, and may be the fault of the long range.
+            self._status.month_refused(task, request.window, error)
+            await self._save(task, refused_month(task.memory, request.window, error.reason))
+            return
         await self._save_failure(task, error)
         if request.window.closing and error.reached:
             self._status.not_closed(task)

@@ -14,15 +14,16 @@ from datetime import datetime
 from typing import TypeVar
 
 from exporter.config.tokens import TokenSource, TokenUnreadable, token_digest
-from exporter.errors import StorageError, WolkvoxError
+from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import SECRETS
 from exporter.polling.limits import Budget, HeldBack, Wait, Why
 from exporter.runtime import Clock
 from exporter.state.identity import Identity
 from exporter.state.locks import TokenGate
-from exporter.state.models import Attempt, Refused, Stored
+from exporter.state.models import Attempt, QueryMemory, Refused, Stored
 from exporter.state.storage import State
 from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, next_day_start
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
@@ -74,10 +75,16 @@ class Request:
     ended_at: float = 0.0
 
 
+async def _skill_11(client: WolkvoxClient, token: str, request: Request) -> SkillReport:
+    report = await client.skill_11(token, request.attempt.skill_id, request.window)
+    if request.window.rows_seen and not report.channels:
+        text = "no rows of a month that had some: the range may be refused"
+        raise WolkvoxError(Reason.NOT_FOUND, text)
+    return report
+
+
 CALLS: Mapping[str, Callable[[WolkvoxClient, str, Request], Awaitable[object]]] = {
-    SKILL_11: lambda client, token, request: client.skill_11(
-        token, request.attempt.skill_id, request.window
-    ),
+    SKILL_11: _skill_11,
     TOKEN_INFO: lambda client, token, _: client.token_info(token),
     SKILLS: lambda client, token, _: client.skills(token),
 }
@@ -104,11 +111,13 @@ class Requests:
         *,
         gap: float,
         known_at: float | None = None,
+        memory: QueryMemory | None = None,
     ) -> Request:
         """Write the attempt of `now` and count it, right before the request leaves.
 
-        `known_at` is the last attempt of the query that was judged already. Raises HeldBack
-        where the state says no, and StorageError; then no request may leave.
+        `known_at` is the last attempt of the query that was judged already; `memory` is written
+        with this one. Raises HeldBack where the state says no, and StorageError; then no
+        request may leave.
         """
         attempt = Attempt(
             operation=self.identity.id,
@@ -121,6 +130,7 @@ class Requests:
             ceiling=self.budget.ceiling,
             token=token.digest,
             closing=window.day if window.closing else None,
+            memory=memory,
         )
         granted = await self.state.write(lambda storage: storage.begin_attempt(attempt))
         if granted.used is not None:

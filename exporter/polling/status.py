@@ -13,18 +13,14 @@ from exporter.config.hours import OpenHours
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import say
 from exporter.messages import Words
-from exporter.polling.limits import (
-    CLOSING_TRIES,
-    Budget,
-    Limits,
-    Pause,
-)
+from exporter.polling.choice import CLOSING_TRIES
+from exporter.polling.limits import Budget, Limits, Pause
 from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
 from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
-from exporter.state.models import OperationStatus, QueryKey, QueryStatus
+from exporter.state.models import OperationStatus, QueryKey, QueryStatus, month_of
 from exporter.wolkvox.report import SkillReport, TokenInfo
-from exporter.wolkvox.windows import next_day_start
+from exporter.wolkvox.windows import Window, next_day_start
 
 if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows its operation
     from exporter.metrics.operation import OperationTelemetry
@@ -219,6 +215,19 @@ class PollStatus:
                 "a finished day could not be closed: what came after its last poll is lost"
             )
             self._log(logging.WARNING, message, task, day=task.stored.closing_day)
+
+    def month_refused(self, task: PollTask, window: Window, error: WolkvoxError) -> None:
+        """Log once why there is no answer for a month; the tries after it at debug."""
+        tries = month_of(task.memory, window).tries
+        self._log(
+            logging.DEBUG if tries and tries.reason else logging.WARNING,
+            "no answer for a month; the figures of the day go on",
+            task,
+            date_ini=window.start,
+            date_end=window.end,
+            reason=str(error.reason),
+            detail=error.detail,
+        )
 
     def defect(self, task: PollTask) -> None:
         """Log, inside of `except`, that the exporter itself is at fault: one traceback."""

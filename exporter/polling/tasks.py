@@ -12,14 +12,15 @@ from zoneinfo import ZoneInfo
 from exporter.config import Operation, Skill
 from exporter.config.plan import DAY
 from exporter.logs import say
-from exporter.polling.limits import HOUR, NO_LIMITS, Limits, day_to_close, started_before
+from exporter.polling.choice import choose_window
+from exporter.polling.limits import HOUR, NO_LIMITS, Limits, started_before
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
 from exporter.wolkvox.report import Skill as FoundSkill
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import Window, day_so_far, latest_end, whole_day
+from exporter.wolkvox.windows import Window, day_so_far, latest_end
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,11 @@ class PollTask:
     def __post_init__(self) -> None:
         self.is_query = self.report == SKILL_11
 
-    def window(self, now: datetime, zone: ZoneInfo) -> Window:
-        """The day so far, or the whole of a finished day if it is its turn."""
-        closing = self.is_query and day_to_close(self.stored, self.memory, now, zone)
-        return whole_day(closing) if closing else day_so_far(now, zone, self.asked)
+    def window(self, now: datetime, zone: ZoneInfo, *, months: bool) -> Window:
+        """What to ask for now; a call that is no query has no use for it."""
+        if not self.is_query:
+            return day_so_far(now, zone)
+        return choose_window(self.stored, self.memory, now, zone, self.asked, months=months)
 
 
 class TaskList:

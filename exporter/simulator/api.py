@@ -19,7 +19,7 @@ from exporter.simulator.centre import ALL, Centre, Figures, Scenario, SimulatedO
 
 _SIMULTANEOUS = 2
 _SLOW = 30.0
-_LONGEST = timedelta(days=31)
+_DAY, _LONGEST = timedelta(days=1), timedelta(days=31)
 _KEPT_REQUESTS = 10_000
 _CONTROL = "/_simulator/"
 _PATH = re.compile(r"(?:/([^/]+))?/api/v2/(reports_manager\.php|information\.php)")
@@ -244,7 +244,8 @@ class Simulator:
             case _, None:
                 return _MISSING_PARAMETERS
             case "reports_manager.php", "skill_11":
-                return self._skill_11(centre, query)
+                longest = _DAY if fault is Scenario.SHORT_RANGES else _LONGEST
+                return await self._skill_11(centre, query, longest)
             case "information.php", "skills":
                 return self._skills(centre, query.get("skill", ALL))
             case "information.php", "token_info":
@@ -269,16 +270,21 @@ class Simulator:
     def _today(self, operation: SimulatedOperation) -> tuple[str, date]:
         return operation.name, self._now().astimezone(operation.timezone).date()
 
-    def _skill_11(self, centre: Centre, query: Query) -> Reply:
+    async def _skill_11(self, centre: Centre, query: Query, longest: timedelta) -> Reply:
         if not all(query.get(name) for name in ("skill_id", "date_ini", "date_end")):
             return _MISSING_PARAMETERS
         window = _window(query, centre.operation.timezone)
         if window is None:
             return _NO_ROWS
         start, last = window
-        if last - start > _LONGEST:
+        if last - start > longest:
             return _TOO_LONG
-        end = last.timestamp() + 1
+        end = min(last.timestamp() + 1, self._now().timestamp())
+        skills = centre.operation.select(query["skill_id"].lower())
+        for _ in centre.draw_days(
+            skills, start.timestamp(), end
+        ):  # a month takes a second: others have their turn meanwhile
+            await self._sleep(0)
         return _found(
             report_rows(self._figures(centre, query["skill_id"], start.timestamp(), end))
         )

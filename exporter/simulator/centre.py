@@ -42,6 +42,7 @@ class Scenario(StrEnum):
     QUOTA = "quota"
     SLOW = "slow"
     UNAUTHORIZED = "unauthorized"
+    SHORT_RANGES = "short-ranges"  # refuses what is longer than a day
 
     @property
     def is_fault(self) -> bool:
@@ -176,6 +177,17 @@ class Centre:
                     if found.inbound:
                         sums[channel] = Figures(*map(add, sums.get(channel, Figures()), found))
         return dict(sorted(sums.items()))
+
+    def draw_days(
+        self, skills: Iterable[SimulatedSkill], start: float, end: float
+    ) -> Iterator[None]:
+        """Draw the whole days of [start, end) ahead, one channel at a time."""
+        day, last = self._day(start), self._day(end)
+        while (day := day + timedelta(1)) < last:
+            for skill in skills:
+                for channel in skill.channels:
+                    self._total(skill, channel, day)
+                    yield
 
     def last_use(self, skill: SimulatedSkill, before: float) -> float | None:
         """Return when a wait last ended in a skill, today or yesterday."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Final
@@ -23,7 +23,7 @@ from exporter.state.recent import Sample
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import Window
+from exporter.wolkvox.windows import LAST_MONTH, Window
 
 # Epoch seconds up to the year 5138: far from where dates and time zones end.
 Moment = Annotated[float, Field(ge=0, le=1e11)]
@@ -39,11 +39,38 @@ class QueryKey:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The day totals of one good answer, whole `at` that moment."""
+    """The totals of one good answer, whole `at` that moment; `day` is its window's last."""
 
     day: Day
     rows: tuple[ChannelFigures, ...]
     at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class MonthTries:
+    """The tries for a month since its last answer: `count` of them on `day`, the last `at`.
+
+    `month` is its first day, `days` on how many days it was tried; `reason` says why the last
+    try had no answer.
+    """
+
+    month: Day
+    day: Day
+    at: Moment
+    count: Count = 1
+    days: Count = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthMemory:
+    """The last answer for the window of a month, and the tries since that had none."""
+
+    result: Result | None = None
+    tries: MonthTries | None = None
+
+
+NO_MONTH = MonthMemory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +79,8 @@ class QueryMemory:
 
     `failures` counts failed attempts in a row; `doubted` is true while an answer without
     rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
+    `month` and `last_month` are the windows of those names; `months_with_rows` holds the first
+    days of the two months in which rows were seen last.
     """
 
     last_success_at: Moment | None = None
@@ -61,6 +90,9 @@ class QueryMemory:
     doubted: bool = False
     closed: Day | None = None
     ledger: QueryLedger | None = None
+    month: MonthMemory = NO_MONTH
+    last_month: MonthMemory = NO_MONTH
+    months_with_rows: tuple[Day, ...] = ()
 
 
 # What an answer changes ------------------------------------------------------------------
@@ -74,8 +106,11 @@ def apply_report(
     An answer without rows after rows of the same day is doubtful, since a day's totals do
     not vanish: the first such answer is a success that changes no value, a second in a row
     is believed: its channels count as zeros. A closing answer fills `yesterday` and closes
-    its day.
+    its day. One for a month fills its window and changes nothing else.
     """
+    if window.month:
+        answered = MonthMemory(Result(window.day, report.channels, completed_at))
+        return _with_month(memory, window, answered)
     succeeded = replace(memory, last_success_at=completed_at, failures=0)
     last = memory.today
     had_rows = last is not None and last.day == window.day and bool(last.rows)
@@ -83,10 +118,55 @@ def apply_report(
         return replace(succeeded, doubted=True)
     result = Result(window.day, report.channels, completed_at)
     ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
-    kept = replace(succeeded, doubted=False, ledger=ledger)
+    months = _months_with_rows(memory, result)
+    kept = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months)
     if window.closing:
         return replace(kept, yesterday=result, closed=window.day)
     return replace(kept, today=result)
+
+
+def _months_with_rows(memory: QueryMemory, result: Result) -> tuple[date, ...]:
+    """The two months in which rows were seen last, the latest one behind."""
+    months = [*memory.months_with_rows]
+    if not months:  # a file of an earlier version: its channels tell
+        channels = memory.ledger.channels.values() if memory.ledger else ()
+        months = sorted({one.day.replace(day=1) for one in channels})
+    if result.rows:
+        month = result.day.replace(day=1)
+        months = [*(one for one in months if one != month), month]
+    return tuple(months[-2:])
+
+
+def month_of(memory: QueryMemory, window: Window) -> MonthMemory:
+    """What is known of the window of a month."""
+    return memory.last_month if window.month == LAST_MONTH else memory.month
+
+
+def _with_month(memory: QueryMemory, window: Window, month: MonthMemory) -> QueryMemory:
+    if window.month == LAST_MONTH:
+        return replace(memory, last_month=month)
+    return replace(memory, month=month)
+
+
+def tried_month(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory:
+    """Return the memory with one more try for the window of a month, at a local moment."""
+    held = month_of(memory, window)
+    first, today = window.day.replace(day=1), at.date()
+    tries, before = MonthTries(first, today, at.timestamp()), held.tries
+    if before is not None and before.month == first:
+        again = before.day == today
+        count, days = before.count + 1 if again else 1, before.days + (not again)
+        tries = replace(tries, count=count, days=days, reason=before.reason)
+    return _with_month(memory, window, replace(held, tries=tries))
+
+
+def refused_month(memory: QueryMemory, window: Window, reason: Reason) -> QueryMemory:
+    """Return the memory after a try for a month that had no answer."""
+    held = month_of(memory, window)
+    if held.tries is None:
+        return memory
+    tries = replace(held.tries, reason=str(reason))
+    return _with_month(memory, window, replace(held, tries=tries))
 
 
 def limit_channels(report: SkillReport, ledger: QueryLedger | None) -> SkillReport:
@@ -144,7 +224,8 @@ def read_memory(text: str) -> QueryMemory:
 
 
 def _check_rows(memory: QueryMemory) -> None:
-    for result in filter(None, (memory.today, memory.yesterday)):
+    months = (memory.month.result, memory.last_month.result)
+    for result in filter(None, (memory.today, memory.yesterday, *months)):
         for row in result.rows:
             _check_channel(row.channel)
             if not all(
@@ -184,6 +265,7 @@ class Attempt:
     `known_at` is the last attempt this process knows of; a newer one on disk was made by
     another process, and `gap` seconds must have passed since. `account` are the rows that
     share the token's count of requests; `ceiling` is its daily limit, where there is one.
+    `memory` is what the query remembers from this attempt on, where that is something new.
     """
 
     operation: int
@@ -196,6 +278,7 @@ class Attempt:
     ceiling: int | None
     token: str | None = None
     closing: date | None = None
+    memory: QueryMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +375,12 @@ class QueryStatus:
     def up(self) -> bool:
         """Whether the last attempt succeeded; false before the first one ended."""
         return self.memory.failures == 0 and self.memory.last_success_at is not None
+
+    @property
+    def month_error(self) -> str:
+        """Why the last try for a month had no answer, a `Reason`; empty where it had one."""
+        tries = self.memory.last_month.tries or self.memory.month.tries
+        return tries.reason if tries else ""
 
     @property
     def settled(self) -> bool:

@@ -250,6 +250,8 @@ class Storage:
             closing_day = attempt.closing
         after = Stored(attempt.at, closing_day, tries)
         self._write(attempt, after, used + 1)
+        if attempt.memory is not None:
+            self.save_memory(attempt.operation, attempt.skill_id, attempt.memory)
         return Granted(used + 1, before, after, rotated)
 
     def take_back(self, attempt: Attempt, before: Stored) -> int:

@@ -22,7 +22,8 @@ from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.operations import connect
 from exporter.polling import limits
-from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why, day_to_close
+from exporter.polling.choice import day_to_close
+from exporter.polling.limits import Budget, Facts, HeldBack, Pause, Wait, Why
 from exporter.polling.request import Request, Requests, Token, read_token
 from exporter.polling.tasks import remembered_skills
 from exporter.runtime import Clock

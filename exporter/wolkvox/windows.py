@@ -12,15 +12,23 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+MONTH, LAST_MONTH = "month", "last_month"
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One span of one day, as the API wants it; `closing` asks for a finished day."""
+    """One span of time, as the API wants it; `day` is its last one.
+
+    `closing` asks for a finished day. `month` names a window of a month (MONTH, LAST_MONTH);
+    it is empty for a day. `rows_seen`: an answer without rows cannot be true.
+    """
 
     day: date
     start: str
     end: str
     closing: bool
+    month: str = ""
+    rows_seen: bool = False
 
 
 def local_day(now: datetime, zone: ZoneInfo) -> date:
@@ -57,6 +65,17 @@ def latest_end(at: datetime, zone: ZoneInfo) -> str:
 def whole_day(day: date) -> Window:
     """The whole of a finished day, to its last second."""
     return Window(day, f"{day:%Y%m%d}000000", f"{day:%Y%m%d}235959", closing=True)
+
+
+def month_to(last: date, name: str, *, rows_seen: bool = False) -> Window:
+    """From the first of a month to the end of its day `last`."""
+    start, end = f"{last:%Y%m}01000000", f"{last:%Y%m%d}235959"
+    return Window(last, start, end, closing=False, month=name, rows_seen=rows_seen)
+
+
+def month_after(day: date) -> date:
+    """The first of the month after that of a day."""
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,115 @@
+"""What a query asks for at its slot: a finished day, today or a month; pure arithmetic.
+
+A month takes the place of one poll, so that it costs no request more. It is asked for once a
+day, after the day's first answer: last month as a whole while its rows were seen and its answer
+is not held, else this month up to the end of yesterday. One without an answer is tried three
+times a day, an hour apart, and after three such days once a week.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from exporter.state.models import MonthMemory, QueryMemory, Stored
+from exporter.wolkvox.windows import (
+    LAST_MONTH,
+    MONTH,
+    Window,
+    day_so_far,
+    local_day,
+    month_to,
+    whole_day,
+)
+
+CLOSING_TRIES = 3
+MONTH_TRIES = 3
+MONTH_DAYS = 3
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+def choose_window(
+    stored: Stored,
+    memory: QueryMemory,
+    now: datetime,
+    zone: ZoneInfo,
+    asked: str,
+    *,
+    months: bool,
+) -> Window:
+    """The window to ask for now; `asked` is the end of the last one of a day so far."""
+    closing = day_to_close(stored, memory, now, zone)
+    if closing is not None:
+        return whole_day(closing)
+    month = month_to_ask(memory, now.astimezone(zone)) if months else None
+    return month or day_so_far(now, zone, asked)
+
+
+def day_to_close(
+    stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo
+) -> date | None:
+    """The finished day that a query must ask for as a whole next, if there is one.
+
+    Without an attempt there is nothing to close; after several midnights only yesterday is
+    closed; after three tries the new day goes first.
+    """
+    # A probe may have asked since midnight: the last answer then tells of the day before.
+    moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
+    if not moments:
+        return None
+    last = datetime.fromtimestamp(min(moments), zone).date()
+    yesterday = local_day(now, zone) - _DAY
+    tries = stored.closing_tries if stored.closing_day == yesterday else 0
+    closed = memory.closed is not None and memory.closed >= yesterday
+    if closed or tries >= CLOSING_TRIES or (last > yesterday and not tries):
+        return None
+    return yesterday
+
+
+def month_to_ask(memory: QueryMemory, now: datetime) -> Window | None:
+    """The window of a month that a query must ask for at a local moment, if there is one."""
+    today, polled = now.date(), memory.today
+    if memory.failures or polled is None or polled.day != today:
+        return None  # an answer of today comes first
+    first, yesterday = today.replace(day=1), today - _DAY
+    before, month = first - _DAY, memory.last_month
+    wanted = before.replace(day=1) in memory.months_with_rows
+    if wanted and not _holds(month, before) and _is_due(month, before, now):
+        return month_to(before, LAST_MONTH, rows_seen=True)
+    month = memory.month
+    if (
+        today == first
+        or _asked_on(memory.last_month, now)
+        or _holds(month, yesterday)
+        or not _is_due(month, yesterday, now)
+    ):
+        return None
+    # On the second the day before is all there is, and may be known to be empty.
+    known = memory.yesterday
+    empty = yesterday == first and known is not None and known.day == first and not known.rows
+    return month_to(yesterday, MONTH, rows_seen=first in memory.months_with_rows and not empty)
+
+
+def _holds(month: MonthMemory, last: date) -> bool:
+    return month.result is not None and month.result.day == last
+
+
+def _asked_on(month: MonthMemory, now: datetime) -> bool:
+    """Whether a month was asked for on the day of a moment, with an answer or without."""
+    answered, tries = month.result, month.tries
+    return (tries is not None and tries.day == now.date()) or (
+        answered is not None
+        and datetime.fromtimestamp(answered.at, now.tzinfo).date() == now.date()
+    )
+
+
+def _is_due(month: MonthMemory, last: date, now: datetime) -> bool:
+    """Whether its tries without an answer allow one more; a clock set back holds up none."""
+    tries = month.tries
+    if tries is None or tries.month != last.replace(day=1):
+        return True
+    if tries.day == now.date():
+        since = timedelta(seconds=now.timestamp() - tries.at)
+        few = tries.days <= MONTH_DAYS and tries.count < MONTH_TRIES
+        return few and not timedelta(0) <= since < _HOUR
+    return tries.days < MONTH_DAYS or not _DAY <= now.date() - tries.day < 7 * _DAY
