@@ -88,6 +88,10 @@ class Element:
             found += child.all(tag, **attributes)
         return found
 
+    def rows(self) -> list[Element]:
+        """The rows of figures in it."""
+        return [row for row in self.all("tr") if row.all("th", scope="row")]
+
     def everything(self) -> list[Element]:
         """Every element in it, in the order of the page."""
         return [found for child in self.inside for found in (child, *child.everything())]

@@ -31,6 +31,7 @@ class OperationView:
     """One operation: its configuration, and its poll loop as it stands.
 
     `interval` is as written, in seconds. `skills`: their ids in the order of the configuration.
+    `months`: whether it asks for the month.
     """
 
     name: str
@@ -41,6 +42,7 @@ class OperationView:
     targets: Targets
     skills: tuple[str, ...]
     status: OperationStatus
+    months: bool = True
 
     @property
     def spent(self) -> bool:
@@ -54,15 +56,17 @@ _COUNTS: Final = tuple(one for one in COLUMNS if one.kind is Kind.COUNT)
 _OTHERS: Final = tuple(one for one in COLUMNS if one.weight and one.within is None)
 HEADS: Final = (
     *(one.attribute for one in _COUNTS),
-    *("threshold", "recent", "today"),
+    *("recent", "today", "month"),
     *(one.attribute for one in _OTHERS),
 )
-"""The columns of the table; its service levels are those of each pair's own threshold."""
+"""The columns of the table."""
 _THRESHOLD: Final = 20  # seconds, where no target names one
 _SLACK: Final = 300.0  # seconds by which a window may differ from half an hour unsaid
 _LONG: Final = 24  # an operation with more lines has the whole width
 _TABLE: Final = 16  # lines of each of its tables
-_FINE: Final = (True, 1.0)
+_LISTED: Final = 12  # channels that the list of what is wrong names
+_ORDER: Final = {"recent": 0, "month": 2}
+_FINE: Final = (3, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +95,20 @@ class Cell:
 class Row:
     """One channel: its figures in the order of HEADS, and those of them that miss a target.
 
-    `number` is its place among the query's. `stuck`: its figures make no sense to the counters,
-    which hold still. `rank`: a bad half hour goes first, then what is the farthest from its
-    target.
+    `number` is its place among the query's. Its service levels are those `within` so many
+    seconds, and `goal` is their target. `stuck`: its figures make no sense to the counters,
+    which hold still. `rank`: a bad half hour goes first and a bad month last, and what is the
+    farthest from its target before the others.
     """
 
     number: int
     channel: str
+    within: int
+    goal: float | None
     cells: Sequence[Cell]
     missed: Sequence[Cell]
     stuck: bool
-    rank: tuple[bool, float]
+    rank: tuple[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,8 @@ class Query:
 
     `reason` is the verdict where it needs attention. `channels` is the number of its channels,
     None where there are no current figures; `rows` are those that are shown, `wrong` those of
-    them that need attention, `unseen` the channels that have a target and no figures.
+    them that need attention, `unseen` the channels that have a target and no figures. `busy`:
+    something came in today. `month_error`: why there was no answer for the month, a verdict.
     """
 
     name: str
@@ -125,6 +133,7 @@ class Query:
     wrong: Sequence[Row]
     unseen: Sequence[str]
     busy: bool
+    month_error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +163,7 @@ def build_page(
     """What the template shows at a moment; a query of another operation is left out.
 
     `zone` is that of every operation, or UTC where they are in several. `pairs` are the
-    channels that need attention, the worst first.
+    channels that need attention the most, the worst first.
     """
     found = defaultdict[str, list[QueryStatus]](list)
     for status in statuses:
@@ -169,13 +178,16 @@ def build_page(
         queries = [_query(status, view, now, places) for status in ordered]
         parts.append(_part(view, queries, alone=len(operations) == 1))
         pairs += [(view, query, row) for query in queries for row in query.wrong]
+    worst = sorted(pairs, key=lambda pair: pair[2].rank)[:_LISTED]
     zones = {str(view.zone): view.zone for view in operations}
     return {
         "now": now,
         "iso": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
         "zone": UTC if len(zones) != 1 else zones.popitem()[1],
         "parts": sorted(parts, key=lambda part: not part.counts["wrong"]),
-        "pairs": sorted(pairs, key=lambda pair: pair[2].rank),
+        "pairs": worst,
+        "unlisted": len(pairs) - len(worst),
+        "listed": {(view.name, query.skill_id, row.number) for view, query, row in worst},
         "counts": sum((part.counts for part in parts), Counter[str]()),
     }
 
@@ -235,8 +247,13 @@ def _query(
         figures = status.figures
         others = view.targets.channels.difference(one.channel for one in figures)
         unseen = [one for one in sorted(others) if view.targets.of(skill_id, one)]
+    month = status.memory.month.result if view.months else None
+    of_this_month = month is not None and month.day.replace(day=1) == today.replace(day=1)
+    months = {one.channel: one for one in month.rows} if month and of_this_month else {}
     shown = enumerate(zip(figures or (), places, strict=False), 1)
-    rows = [_row(number, one, status, view) for number, (one, _) in shown]
+    rows = [
+        _row(number, one, months.get(one.channel), status, view) for number, (one, _) in shown
+    ]
     state, reason = _state(status, view, live), None
     if state in _TROUBLE:
         reason = error[0] if error else state
@@ -254,6 +271,7 @@ def _query(
         rows=rows,
         wrong=[row for row in rows if row.stuck or row.missed],
         unseen=unseen,
+        month_error=status.month_error if view.months else "",
         busy=len(rows) < len(figures or ()) or any(row.cells[0].value != 0 for row in rows),
     )
 
@@ -291,7 +309,13 @@ def _wait(status: QueryStatus, view: OperationView, now: float) -> float | None:
     return max((at - now for at in moments if at is not None), default=None)
 
 
-def _row(number: int, figures: ChannelFigures, status: QueryStatus, view: OperationView) -> Row:
+def _row(
+    number: int,
+    figures: ChannelFigures,
+    of_month: ChannelFigures | None,
+    status: QueryStatus,
+    view: OperationView,
+) -> Row:
     """The figures of a channel, each judged by the target of its pair."""
     channel, ledger = figures.channel, status.memory.ledger
     target = view.targets.of(status.key.skill_id, channel)
@@ -299,12 +323,14 @@ def _row(number: int, figures: ChannelFigures, status: QueryStatus, view: Operat
     within, goal = (level.within, level.target) if level else (_THRESHOLD, None)
     limits = {"abandonment": target.abandonment_max, "asa": target.asa_max} if target else {}
     recent = _recent(status.recent, channel, within, target)
-    today = getattr(figures, f"service_level_{within}")
+    today, month = (
+        getattr(one, f"service_level_{within}", None) for one in (figures, of_month)
+    )
     cells = [
         *(Cell(one.attribute, one.kind, getattr(figures, one.attribute)) for one in _COUNTS),
-        Cell("threshold", Kind.SECONDS, within, goal, least=True),
         recent,
         _judged("today", Kind.RATIO, today, goal, least=True),
+        _judged("month", Kind.RATIO, month, goal, least=True),
         *(
             _judged(name, one.kind, getattr(figures, name), limits.get(name))
             for one in _OTHERS
@@ -316,10 +342,15 @@ def _row(number: int, figures: ChannelFigures, status: QueryStatus, view: Operat
     return Row(
         number=number,
         channel=_line(channel),
+        within=within,
+        goal=goal,
         cells=cells,
         missed=missed,
         stuck=known is not None and known.unmoved >= STUCK_ANSWERS,
-        rank=(not recent.missed, -max((cell.gap for cell in missed), default=0.0)),
+        rank=(
+            min((_ORDER.get(cell.head, 1) for cell in missed), default=2),
+            -max((cell.gap for cell in missed), default=0.0),
+        ),
     )
 
 

@@ -34,7 +34,7 @@ def style() -> str:
     """
     sheet = (_TEMPLATES / "status.css").read_text(encoding="utf-8")
     labels = "".join(
-        f"  :lang({language}) .row td:nth-child({number})::before "
+        f"  :lang({language}) tr:not([class]) td:nth-child({number})::before "
         f'{{ content: "{catalogue(language)[f"column.{head}"]}"; }}\n'
         for language in LANGUAGES
         for number, head in enumerate(HEADS, 2)
