@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from exporter.state import counters
-from exporter.state.counters import Counters, QueryLedger
+from exporter.state.counters import Counters, QueryLedger, Sample
 from exporter.state.models import (
     NO_MONTH,
     MonthMemory,
@@ -17,7 +17,6 @@ from exporter.state.models import (
     read_memory,
     write_memory,
 )
-from exporter.state.recent import Sample
 from exporter.wolkvox.columns import ChannelFigures
 
 DAY = date(2026, 11, 18)

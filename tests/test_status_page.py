@@ -18,8 +18,8 @@ from exporter.logs import SECRETS
 from exporter.messages import Words
 from exporter.runtime import Clock
 from exporter.state import counters
+from exporter.state.counters import Sample
 from exporter.state.models import MonthMemory, MonthTries, QueryKey, QueryMemory, QueryStatus
-from exporter.state.recent import Sample
 from exporter.web.status import OperationView
 from exporter.web.status_page import StatusPage
 from exporter.wolkvox.columns import ChannelFigures

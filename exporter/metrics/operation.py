@@ -19,8 +19,8 @@ from exporter.metrics.page import Block, MetricsPage, encoded, labels, line
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.polling.limits import PAUSING
 from exporter.polling.status import Timing
+from exporter.state.counters import remember
 from exporter.state.models import QueryKey, QueryStatus
-from exporter.state.recent import remember
 from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.report import SkillReport, TokenInfo
 

@@ -16,10 +16,10 @@ from exporter.state.counters import (
     Count,
     Day,
     QueryLedger,
+    Sample,
     known_channels,
     observe,
 )
-from exporter.state.recent import Sample
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport
 from exporter.wolkvox.text import printable

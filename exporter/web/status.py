@@ -16,9 +16,8 @@ from zoneinfo import ZoneInfo
 from exporter.config import SlaEntry
 from exporter.config.values import ALL_SKILLS
 from exporter.metrics.sla import Targets
-from exporter.state.counters import STUCK_ANSWERS
+from exporter.state.counters import NO_COUNTERS, STUCK_ANSWERS, WINDOW, Sample
 from exporter.state.models import OperationStatus, QueryStatus
-from exporter.state.recent import WINDOW, Sample, grown
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line
 
@@ -358,11 +357,15 @@ def _recent(
     samples: Sequence[Sample], channel: str, within: int, target: SlaEntry | None
 ) -> Cell:
     """The service level of the last half hour, or of as much as is known of it."""
-    offered = in_time = 0
-    if len(samples) > 1:
-        offered, in_time = grown(samples, channel, "offered", f"within_{within}")
+    first, last = (
+        samples[at].channels.get(channel, NO_COUNTERS) if len(samples) > 1 else NO_COUNTERS
+        for at in (0, -1)
+    )
+    offered = last.offered - first.offered
     if offered <= 0:
         return Cell("recent", Kind.RATIO, None)
+    name = f"within_{within}"
+    level = min(1.0, (getattr(last, name) - getattr(first, name)) / offered)
     goal, few = None, None
     if target is not None and target.service_level is not None:
         if offered < (target.min_interactions or 0):
@@ -371,7 +374,7 @@ def _recent(
             goal = target.service_level.target
     since = samples[0].at
     usual = abs(samples[-1].at - since - WINDOW) <= _SLACK
-    cell = _judged("recent", Kind.RATIO, min(1.0, in_time / offered), goal, least=True)
+    cell = _judged("recent", Kind.RATIO, level, goal, least=True)
     return replace(cell, since=None if usual else since, few=few)
 
 
