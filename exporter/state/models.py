@@ -16,6 +16,7 @@ from exporter.state.counters import (
     Count,
     Day,
     QueryLedger,
+    Sample,
     known_channels,
     observe,
 )
@@ -358,7 +359,7 @@ class QueryStatus:
 
     Times are epoch seconds. `interval` is the one in force, in seconds. `live_until` is the
     moment at which the values are too old to be shown (None: never succeeded); `error` the
-    last failure with its text for people.
+    last failure with its text for people; `recent` the counters of the last half hour.
     """
 
     key: QueryKey
@@ -369,6 +370,7 @@ class QueryStatus:
     interval: float | None = None
     live_until: float | None = None
     error: tuple[str, str] | None = None
+    recent: tuple[Sample, ...] = ()
 
     @cached_property
     def figures(self) -> tuple[ChannelFigures, ...]:
