@@ -137,6 +137,42 @@ def test_the_chart_renders(path: Path, tmp_path: Path) -> None:
     run("kubernetes-validate", "--strict", "-k", "1.34", file)
 
 
+def test_openshift_gives_the_pod_its_user() -> None:
+    """No user is named, DNS may be asked on 5353, a page for people has its way in."""
+    objects = render(values_of(CHART / "ci" / "openshift-values.yaml"))
+    (workload,) = of_kind(objects, "StatefulSet")
+    pod = workload["spec"]["template"]["spec"]
+    assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(pod["securityContext"])
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    assert {one["port"] for one in policy["spec"]["egress"][0]["ports"]} == {53, 5353}
+    (ingress,) = of_kind(objects, "Ingress")
+    (rule,) = ingress["spec"]["rules"]
+    (service,) = of_kind(objects, "Service")
+    assert service["spec"]["type"] == "ClusterIP"
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert backend == {"name": service["metadata"]["name"], "port": {"name": "http"}}
+
+
+def test_the_kubelet_can_ask_whatever_is_served() -> None:
+    """By pages, by the command where users or TLS stand before them, or as it is told."""
+    web = {"webConfig": {"basic_auth_users": {"a": "b"}}}
+    for values, expected in (
+        ({}, "httpGet"),
+        (web, "exec"),
+        ({"probes": {"type": "exec"}}, "exec"),
+        ({**web, "probes": {"type": "http", "scheme": "HTTPS"}}, "httpGet"),
+    ):
+        (workload,) = of_kind(render({**ONE, **values}), "StatefulSet")
+        container = workload["spec"]["template"]["spec"]["containers"][0]
+        assert expected in container["livenessProbe"], values
+        assert expected in container["startupProbe"], values
+        assert ("readinessProbe" in container) == (expected == "httpGet"), values
+        scheme = container["livenessProbe"].get("httpGet", {}).get("scheme", "")
+        wanted = values.get("probes", {}).get("scheme", "HTTP")
+        assert scheme == (wanted if expected == "httpGet" else ""), values
+
+
 def test_the_chart_brings_rules_and_dashboards_whole() -> None:
     """What Prometheus and Grafana get is what lies in the repository, templates' braces too."""
     shown = {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
@@ -216,6 +252,9 @@ def test_the_schema_refuses() -> None:
         {**ONE, "config": {"operations": [{"name": "a", "server": 13}]}},
         {**ONE, "config": {"operations": [{"name": "a", "server": "0013", "token": "7b"}]}},
         {**ONE, "image": {"digest": "sha256:1"}},
+        {**ONE, "service": {"type": "ExternalName"}},
+        {**ONE, "probes": {"type": "tcp"}},
+        {**ONE, "ingress": {"enabled": True, "hosts": [{"path": "/"}]}},
     ):
         pytest.importorskip("helm_python", reason="make deploy-check")
         with pytest.raises(Exception, match="- at '"):
