@@ -29,6 +29,7 @@ CHART = DEPLOY / "helm" / "wolkvox-exporter"
 COMPOSE = DEPLOY / "compose"
 UNIT = DEPLOY / "systemd" / "wolkvox-exporter.service"
 MANIFESTS = DEPLOY / "kubernetes" / "wolkvox-exporter.yaml"
+FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -351,6 +352,38 @@ def test_workflows_are_pinned_and_may_little() -> None:
         for job in document["jobs"].values():
             for step in job["steps"]:
                 assert "${{" not in step.get("run", ""), path
+
+
+def test_changes_are_looked_at_from_outside() -> None:
+    """The code, what a change brings along, the image and our habits; actions stay new."""
+    document = read(ROOT / ".github" / "workflows" / "security.yml")
+    assert {"pull_request", "schedule"} <= set(document[True])  # YAML 1.1 reads `on` as yes
+    used = [
+        step["uses"].partition("@")[0]
+        for job in document["jobs"].values()
+        for step in job["steps"]
+        if "uses" in step
+    ]
+    wanted = {
+        "github/codeql-action/analyze",
+        "actions/dependency-review-action",
+        "anchore/scan-action",
+        "ossf/scorecard-action",
+    }
+    assert wanted <= set(used)
+    updated = read(ROOT / ".github" / "dependabot.yml")["updates"]
+    assert {one["package-ecosystem"] for one in updated} == {"github-actions", "docker"}
+
+
+def test_issues_ask_for_answers_without_secrets() -> None:
+    """Each form warns of tokens; that of an odd answer asks for what `probe --record` keeps."""
+    forms = {path.stem: path.read_text("utf-8") for path in sorted(FORMS.glob("*.yml"))}
+    assert set(forms) == {"answer", "bug", "config"}
+    assert "probe --record" in forms["answer"]
+    for name in ("answer", "bug"):
+        form = yaml.safe_load(forms[name])
+        assert {"name", "description", "body"} <= set(form), name
+        assert "token" in form["body"][0]["attributes"]["value"].lower(), name
 
 
 def test_the_matrix_is_that_of_the_package() -> None:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 CHART = ROOT / "deploy" / "helm" / "wolkvox-exporter"
 COMPOSE = ROOT / "deploy" / "compose"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-WORKFLOWS = ROOT / ".github" / "workflows"
+GITHUB = ROOT / ".github"
 TABLE = sorted((CHART / "ci").glob("*-values.yaml"))
 ONE: dict[str, Any] = {
     "config": {"operations": [{"name": "acme", "server": "0013", "skills": [{"id": 1}]}]},
@@ -71,19 +71,19 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 
 def test_zizmor_has_nothing_to_say() -> None:
-    """The workflows have no known weakness."""
-    run("zizmor", "--offline", "--quiet", WORKFLOWS)
+    """Workflows and Dependabot have no known weakness."""
+    run("zizmor", "--offline", "--quiet", GITHUB)
 
 
 def test_files_fulfil_their_published_schema() -> None:
-    """check-jsonschema knows the schemas of compose files and workflows."""
+    """check-jsonschema knows the schemas of compose files, workflows and Dependabot."""
     for schema, path in (
         ("vendor.compose-spec", "deploy/compose/compose.yml"),
-        ("vendor.github-workflows", ".github/workflows/ci.yml"),
-        ("vendor.github-workflows", ".github/workflows/release.yml"),
-        ("vendor.github-workflows", ".github/workflows/dependencies.yml"),
+        ("vendor.github-workflows", ".github/workflows/*.yml"),
+        ("vendor.dependabot", ".github/dependabot.yml"),
     ):
-        run("check-jsonschema", "--builtin-schema", schema, path)
+        for found in sorted(ROOT.glob(path)):
+            run("check-jsonschema", "--builtin-schema", schema, found)
 
 
 def test_compose_reads_both_projects(tmp_path: Path) -> None:
@@ -156,20 +156,21 @@ def test_openshift_gives_the_pod_its_user() -> None:
 
 def test_the_kubelet_can_ask_whatever_is_served() -> None:
     """By pages, by the command where users or TLS stand before them, or as it is told."""
-    web = {"webConfig": {"basic_auth_users": {"a": "b"}}}
-    for values, expected in (
-        ({}, "httpGet"),
-        (web, "exec"),
-        ({"probes": {"type": "exec"}}, "exec"),
-        ({**web, "probes": {"type": "http", "scheme": "HTTPS"}}, "httpGet"),
+    web = {"basic_auth_users": {"a": "b"}}
+    for config, probes, expected in (
+        ({}, {}, "httpGet"),
+        (web, {}, "exec"),
+        ({}, {"type": "exec"}, "exec"),
+        (web, {"type": "http", "scheme": "HTTPS"}, "httpGet"),
     ):
+        values = {"webConfig": config, "probes": probes}
         (workload,) = of_kind(render({**ONE, **values}), "StatefulSet")
         container = workload["spec"]["template"]["spec"]["containers"][0]
         assert expected in container["livenessProbe"], values
         assert expected in container["startupProbe"], values
         assert ("readinessProbe" in container) == (expected == "httpGet"), values
         scheme = container["livenessProbe"].get("httpGet", {}).get("scheme", "")
-        wanted = values.get("probes", {}).get("scheme", "HTTP")
+        wanted = probes.get("scheme", "HTTP")
         assert scheme == (wanted if expected == "httpGet" else ""), values
 
 
