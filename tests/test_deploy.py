@@ -254,12 +254,25 @@ def unit(tmp_path: Path) -> Path:
     text = text.replace("/opt/wolkvox-exporter/bin/wolkvox-exporter", sys.executable)
     path = tmp_path / UNIT.name
     path.write_text(text, encoding="utf-8")
+    shutil.copy(UNIT.with_suffix(".socket"), tmp_path)
     return path
 
 
 def test_systemd_knows_every_key(unit: Path) -> None:
-    """`systemd-analyze verify` has nothing to say, unknown keys included."""
-    assert run("systemd-analyze", "verify", "--recursive-errors=yes", unit) == ""
+    """`systemd-analyze verify` has nothing to say of service and socket, nor of their keys."""
+    both = (unit, unit.with_suffix(".socket"))
+    assert run("systemd-analyze", "verify", "--recursive-errors=yes", *both) == ""
+
+
+def test_the_service_has_the_user_that_is_made_for_it() -> None:
+    """The unit names the user of the sysusers file, and docs/install.md installs every file."""
+    (user,) = re.findall(r"^User=(.+)$", UNIT.read_text("utf-8"), re.MULTILINE)
+    made = UNIT.with_suffix(".sysusers").read_text("utf-8")
+    assert re.search(rf"^u {user} ", made, re.MULTILINE)
+    page = (ROOT / "docs" / "install.md").read_text("utf-8")
+    for file in sorted(UNIT.parent.iterdir()):
+        assert f" deploy/systemd/{file.name} " in page, file.name
+    assert f"-m 640 -g {user} /dev/stdin" in page
 
 
 def test_systemd_calls_the_unit_safe(unit: Path) -> None:
