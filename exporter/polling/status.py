@@ -213,7 +213,7 @@ class PollStatus:
             task,
             reason=str(error.reason),
             detail=error.detail,
-            hint=None if error.kind in self._hinted else _WORDS.advice(error.kind),
+            hint=None if known or error.kind in self._hinted else _WORDS.advice(error.kind),
             failures=task.memory.failures + 1,
         )
         self._hinted.add(error.kind)
