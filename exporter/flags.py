@@ -100,8 +100,8 @@ def looker(files: tuple[str, ...]) -> Callable[[], object]:
     def look() -> object:
         seen = {}
         for path in map(Path, files or (DEFAULT_CONFIG,)):
-            for file in path.glob("*.yml") if path.is_dir() else (path,):
-                with suppress(OSError):
+            with suppress(OSError):  # gone for a moment, or for good
+                for file in path.glob("*.yml") if path.is_dir() else (path,):
                     found = file.stat()
                     seen[file] = (found.st_ino, found.st_size, found.st_mtime_ns)
         return seen

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 CHART = ROOT / "deploy" / "helm" / "wolkvox-exporter"
 COMPOSE = ROOT / "deploy" / "compose"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-WORKFLOWS = ROOT / ".github" / "workflows"
+GITHUB = ROOT / ".github"
 TABLE = sorted((CHART / "ci").glob("*-values.yaml"))
 ONE: dict[str, Any] = {
     "config": {"operations": [{"name": "acme", "server": "0013", "skills": [{"id": 1}]}]},
@@ -71,19 +71,19 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 
 def test_zizmor_has_nothing_to_say() -> None:
-    """The workflows have no known weakness."""
-    run("zizmor", "--offline", "--quiet", WORKFLOWS)
+    """Workflows and Dependabot have no known weakness."""
+    run("zizmor", "--offline", "--quiet", GITHUB)
 
 
 def test_files_fulfil_their_published_schema() -> None:
-    """check-jsonschema knows the schemas of compose files and workflows."""
+    """check-jsonschema knows the schemas of compose files, workflows and Dependabot."""
     for schema, path in (
         ("vendor.compose-spec", "deploy/compose/compose.yml"),
-        ("vendor.github-workflows", ".github/workflows/ci.yml"),
-        ("vendor.github-workflows", ".github/workflows/release.yml"),
-        ("vendor.github-workflows", ".github/workflows/dependencies.yml"),
+        ("vendor.github-workflows", ".github/workflows/*.yml"),
+        ("vendor.dependabot", ".github/dependabot.yml"),
     ):
-        run("check-jsonschema", "--builtin-schema", schema, path)
+        for found in sorted(ROOT.glob(path)):
+            run("check-jsonschema", "--builtin-schema", schema, found)
 
 
 def test_compose_reads_both_projects(tmp_path: Path) -> None:
@@ -135,6 +135,43 @@ def test_the_chart_renders(path: Path, tmp_path: Path) -> None:
     file = tmp_path / "objects.yaml"
     file.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
     run("kubernetes-validate", "--strict", "-k", "1.34", file)
+
+
+def test_openshift_gives_the_pod_its_user() -> None:
+    """No user is named, DNS may be asked on 5353, a page for people has its way in."""
+    objects = render(values_of(CHART / "ci" / "openshift-values.yaml"))
+    (workload,) = of_kind(objects, "StatefulSet")
+    pod = workload["spec"]["template"]["spec"]
+    assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(pod["securityContext"])
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    assert {one["port"] for one in policy["spec"]["egress"][0]["ports"]} == {53, 5353}
+    (ingress,) = of_kind(objects, "Ingress")
+    (rule,) = ingress["spec"]["rules"]
+    (service,) = of_kind(objects, "Service")
+    assert service["spec"]["type"] == "ClusterIP"
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert backend == {"name": service["metadata"]["name"], "port": {"name": "http"}}
+
+
+def test_the_kubelet_can_ask_whatever_is_served() -> None:
+    """By pages, by the command where users or TLS stand before them, or as it is told."""
+    web = {"basic_auth_users": {"a": "b"}}
+    for config, probes, expected in (
+        ({}, {}, "httpGet"),
+        (web, {}, "exec"),
+        ({}, {"type": "exec"}, "exec"),
+        (web, {"type": "http", "scheme": "HTTPS"}, "httpGet"),
+    ):
+        values = {"webConfig": config, "probes": probes}
+        (workload,) = of_kind(render({**ONE, **values}), "StatefulSet")
+        container = workload["spec"]["template"]["spec"]["containers"][0]
+        assert expected in container["livenessProbe"], values
+        assert expected in container["startupProbe"], values
+        assert ("readinessProbe" in container) == (expected == "httpGet"), values
+        scheme = container["livenessProbe"].get("httpGet", {}).get("scheme", "")
+        wanted = probes.get("scheme", "HTTP")
+        assert scheme == (wanted if expected == "httpGet" else ""), values
 
 
 def test_the_chart_brings_rules_and_dashboards_whole() -> None:
@@ -216,6 +253,9 @@ def test_the_schema_refuses() -> None:
         {**ONE, "config": {"operations": [{"name": "a", "server": 13}]}},
         {**ONE, "config": {"operations": [{"name": "a", "server": "0013", "token": "7b"}]}},
         {**ONE, "image": {"digest": "sha256:1"}},
+        {**ONE, "service": {"type": "ExternalName"}},
+        {**ONE, "probes": {"type": "tcp"}},
+        {**ONE, "ingress": {"enabled": True, "hosts": [{"path": "/"}]}},
     ):
         pytest.importorskip("helm_python", reason="make deploy-check")
         with pytest.raises(Exception, match="- at '"):
