@@ -73,7 +73,7 @@ def firing(name: str, body: Mapping[str, Any], **more: str) -> dict[str, Any]:
     if "target" in notes:
         sent["target"] = "79.5 %"
     if "operation" in labels:
-        sent["local_time"] = "14:05"
+        sent["since"] = "14:05"
     return {"labels": labels, "annotations": sent, "startsAt": stamp(-65 * 60)}
 
 
@@ -216,7 +216,7 @@ def test_every_message_says_what_it_must(
                 for language in LANGUAGES
             )
             where = f"{kind} {name}\n{english}\n{spanish}"
-            for key in ("value", "target", "local_time", "description", "runbook_url"):
+            for key in ("value", "target", "since", "description", "runbook_url"):
                 text = notes.get(key, "")
                 text = text.replace('"', "'") if kind == "whatsapp" else text
                 assert text in english, where
@@ -224,7 +224,7 @@ def test_every_message_says_what_it_must(
                 where
             )
             assert notes.get("target", "").replace(".", ",") in spanish, where
-            since = notes.get("local_time", "UTC")
+            since = notes.get("since", "UTC")
             assert re.search(rf"desde las (\d\d:\d\d )?{since}", spanish), where
             assert labels.get("type_interaction", "") in spanish, where
             spanish_page = page.replace("README.md", "es.md").replace(
