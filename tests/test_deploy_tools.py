@@ -164,6 +164,16 @@ def test_the_chart_brings_rules_and_dashboards_whole() -> None:
     assert all(len(json.dumps(board)) < 900_000 for board in boards)
 
 
+def test_the_chart_puts_the_addresses_into_the_links() -> None:
+    """With them no link is left to Prometheus's external labels."""
+    urls = {"grafana_url": "https://g.test/", "runbook_url": "https://r.test/wolkvox"}
+    objects = render({**ONE, "prometheusRule": {"enabled": True, **urls}})
+    text = json.dumps(of_kind(objects, "PrometheusRule"))
+    assert '"https://r.test/wolkvox/README.md#wolkvoxdatastale"' in text
+    assert '"https://g.test/d/wolkvox-exporter"' in text
+    assert "$externalLabels" not in text
+
+
 def test_every_shard_has_its_number_and_its_volume() -> None:
     """As many replicas as shards, and each takes its number from its name."""
     (found,) = of_kind(render({**ONE, "shards": 3}), "StatefulSet")
