@@ -214,6 +214,22 @@ def test_prometheus_takes_its_configurations() -> None:
     assert "wolkvox.rules.yml" in whole
 
 
+def test_links_lead_where_the_user_says() -> None:
+    """Their addresses are external labels, which no alert carries on; no file makes one up."""
+    for path in sorted(DEPLOY.glob("*/prometheus*.yml")):
+        config = read(path)
+        assert set(config["global"]["external_labels"]) == {"grafana_url", "runbook_url"}
+        (relabel,) = config["alerting"]["alert_relabel_configs"]
+        assert relabel == {"action": "labeldrop", "regex": "grafana_url|runbook_url"}, path
+    environment = services()["prometheus"]["environment"]
+    labels = read(COMPOSE / "prometheus.yml")["global"]["external_labels"]
+    assert {f"${{{name}}}" for name in environment} == set(labels.values())
+    for path in sorted(DEPLOY.rglob("*.*")):
+        if path.is_file() and path.parent != CHART / "ci" and path.suffix != ".pyc":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"example\.(com|org|net)", text), path
+
+
 def test_prometheus_takes_the_rules() -> None:
     """`promtool check rules` finds nothing to lint."""
     for path in sorted(DEPLOY.rglob("*.rules.yml")):

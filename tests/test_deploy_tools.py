@@ -101,6 +101,22 @@ def test_compose_reads_both_projects(tmp_path: Path) -> None:
     assert not any("demo" in volume["source"] for volume in exporter["volumes"])
 
 
+def test_compose_lets_grafana_alert_alone() -> None:
+    """No Alertmanager and no rules beside it: else all would be told twice."""
+    files = [
+        f"--file={COMPOSE / name}" for name in ("compose.yml", "compose.grafana-alerts.yml")
+    ]
+    made = json.loads(run("docker-compose", *files, "config", "--format", "json"))["services"]
+    assert "alertmanager" not in made
+    assert not any("rules" in one["target"] for one in made["prometheus"]["volumes"])
+    mounted = {one["target"]: Path(one["source"]) for one in made["grafana"]["volumes"][:-1]}
+    folder = made["grafana"]["volumes"][-1]
+    assert Path(folder["source"]) == ROOT / "deploy" / "grafana" / "alerting"
+    # A mount into a read-only one needs a directory that is there.
+    inside = Path(folder["target"]).relative_to("/etc/grafana/provisioning")
+    assert (mounted["/etc/grafana/provisioning"] / inside).is_dir()
+
+
 def test_manifests_are_what_the_chart_renders() -> None:
     """deploy/kubernetes is not behind the chart: else `make manifests`."""
     pytest.importorskip("helm_python", reason="make deploy-check")
@@ -199,6 +215,16 @@ def test_the_chart_brings_rules_and_dashboards_whole() -> None:
     ]
     assert sorted(boards, key=str) == sorted(shipped, key=str)
     assert all(len(json.dumps(board)) < 900_000 for board in boards)
+
+
+def test_the_chart_puts_the_addresses_into_the_links() -> None:
+    """With them no link is left to Prometheus's external labels."""
+    urls = {"grafana_url": "https://g.test/", "runbook_url": "https://r.test/wolkvox"}
+    objects = render({**ONE, "prometheusRule": {"enabled": True, **urls}})
+    text = json.dumps(of_kind(objects, "PrometheusRule"))
+    assert '"https://r.test/wolkvox/README.md#wolkvoxdatastale"' in text
+    assert '"https://g.test/d/wolkvox-exporter"' in text
+    assert "$externalLabels" not in text
 
 
 def test_every_shard_has_its_number_and_its_volume() -> None:
