@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import click
 from exporter import __version__, flags, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
-from exporter.config.plan import Plan, plan, plan_warnings, render_plan
+from exporter.config.plan import plan, plan_warnings, render_plan
 from exporter.config.reference import schema_text
 from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.messages import terminal_language
@@ -168,16 +169,15 @@ def command(
     look = flags.looker(config_files)
     seen = look()  # before the files are read, so that no change goes by
     configuration = configured()
-    planned = plan(configuration, system_clock().now())
     if config_check:
-        return _check(configuration, planned, shard, web_config_file)
+        return _check(configuration, shard, web_config_file)
     # --help loads no server.
     from exporter.service import Settings, Watched, run  # noqa: PLC0415
 
-    for text in (*configuration.warnings, *plan_warnings(planned)):
+    for text in _foreseen(configuration).warnings:
         log.warning("%s", text)
     settings = Settings(
-        load=configured,
+        load=lambda: _foreseen(configured()),
         listen=listen,
         telemetry_path=web_telemetry_path,
         storage=flags.directory_of(context, storage),
@@ -223,9 +223,14 @@ def healthcheck(context: click.Context, storage: str | None) -> None:
     context.exit(0 if problem is None else 1)
 
 
-def _check(
-    configuration: Configuration, planned: Plan, shard: Shard, web_config: Path | None
-) -> None:
+def _foreseen(configuration: Configuration) -> Configuration:
+    """Add what its plan of the day warns of."""
+    planned = plan(configuration, system_clock().now())
+    warned = plan_warnings(planned, terminal_language(os.environ))
+    return replace(configuration, warnings=(*configuration.warnings, *warned))
+
+
+def _check(configuration: Configuration, shard: Shard, web_config: Path | None) -> None:
     """Read what a start would read, and print the plan of the day's requests and the hours."""
     from exporter.config.understood import render_hours  # noqa: PLC0415 - for the check only
     from exporter.operations import connect  # noqa: PLC0415 - for the check only
@@ -243,9 +248,9 @@ def _check(
     if shard.total > 1:
         names = ", ".join(one.name for one in configuration.operations)
         click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
-    language = terminal_language(os.environ)
-    click.echo(render_plan(planned, language), nl=False)
-    click.echo(render_hours(configuration, system_clock().now(), language), nl=False)
+    language, now = terminal_language(os.environ), system_clock().now()
+    click.echo(render_plan(plan(configuration, now), language), nl=False)
+    click.echo(render_hours(configuration, now, language), nl=False)
 
 
 class _Output(io.TextIOWrapper):

@@ -252,25 +252,40 @@ def warnings_of(*operations: str) -> list[tuple[str, str]]:
 
 
 def test_what_is_likely_a_mistake_is_warned_about() -> None:
-    """A plain token and an odd path."""
-    text = written(
-        "a", server=None, url="'https://wv0013.wolkvox.com'", token_env=None, token="c"
-    )
-    assert [place for place, _ in warnings_of(text)] == [
-        "operation a, token",
-        "operation a, url",
-    ]
+    """A plain token, and an address without the path below which Wolkvox answers."""
+    for address, odd in (
+        ("https://wv0013.wolkvox.com", True),
+        ("https://gateway.example/wolkvox/", True),
+        ("https://gateway.example/wolkvox/api/v2", False),
+        ("http://127.0.0.1:8080/", False),
+    ):
+        text = written("a", server=None, url=f"'{address}'", token_env=None, token="c")
+        told = ["operation a, token", *(["operation a, url"] if odd else [])]
+        assert [place for place, _ in warnings_of(text)] == told, address
 
 
 def test_a_channel_that_wolkvox_does_not_document_is_warned_about() -> None:
     """With the channel that was meant; `unknown` is the exporter's own."""
-    text = written(sla="[{channels: [voz, whatsapp, inbound, unknown, xyz], asa: {max: 30s}}]")
-    voice, chat, odd = warnings_of(text)
-    assert voice[0] == "operation acme, sla.0.channels.0"
-    assert '"inbound"' in voice[1]
-    assert '"chat-whatsapp"' in chat[1]
-    assert "xyz" in odd[1]
-    assert "did you mean" not in odd[1]
+    meant = {
+        "voz": "inbound",
+        "Inbound": "inbound",
+        "teléfono": "inbound",
+        "outbound": "out_pre",
+        "whatsapp": "chat-whatsapp",
+        "chat_whatsapp": "chat-whatsapp",
+        "chat-transferskill": "chat-transferSkill",
+        "instagram": 'chat-instagram", "omni-instagram',
+        "correo": 'omni-email", "chat-email',
+        "xyz": "",
+        "all": "",
+    }
+    text = written(sla=f"[{{channels: [{', '.join(meant)}, inbound, unknown], hours: 24/7}}]")
+    for number, ((word, hint), (place, reason)) in enumerate(
+        zip(meant.items(), warnings_of(text), strict=True)
+    ):
+        assert place == f"operation acme, sla.0.channels.{number}"
+        shown = f' (did you mean "{hint}"?)' if hint else ""
+        assert f'"{word}" is not a channel that Wolkvox documents{shown}: ' in reason
 
 
 def test_seconds_that_hold_for_mail_are_warned_about() -> None:
@@ -285,6 +300,8 @@ def test_seconds_that_hold_for_mail_are_warned_about() -> None:
             True,
         ),
         ("{abandonment: {max: 5%}, asa: {max: 1h}}", False),
+        ("{asa: {max: 30s}}", True),
+        (f"{{asa: {{max: 30s}}}}, {{channels: [{slow}], asa: {{max: 8h}}}}", False),
         (f"{target}, {target.replace('{', f'{{channels: [{slow}], ', 1)}", False),
         (f"{target}, {target.replace('{', '{channels: [omni-email], ', 1)}", True),
     ):

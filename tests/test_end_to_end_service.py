@@ -379,6 +379,26 @@ def test_reload_by_signal(launch: Launch, tmp_path: Path, api: Api) -> None:
     assert reloads(life)[0] == 1
 
 
+def test_warnings_are_logged_at_the_start_and_at_a_reload(
+    launch: Launch, tmp_path: Path, api: Api
+) -> None:
+    """Those of a key and those of the day's plan, in the language of the terminal."""
+    targets = "[{channels: [voz], asa: {max: 30s}}]"
+    config = write_config(
+        tmp_path, operation(api.url(), sla=targets, poll_hours="'2020 Mo-Fr 08:00-18:00'")
+    )
+    life = launch.serve(config, env={"LC_MESSAGES": "es"})
+    wait_for(lambda: life.get("/-/ready").status == 200, "the start")
+    life.send(signal.SIGHUP)
+    wait_for(lambda: "configuration reloaded" in life.log(), "the reload")
+    for warning in (
+        "wolkvox.yml:2: operation acme, sla.0.channels.0: ",
+        "acme: poll_hours no abre en los próximos 400 días",
+    ):
+        assert life.log().count(warning) == 2, warning
+    assert life.stop() == 0
+
+
 def test_reload_by_request(launch: Launch, tmp_path: Path, api: Api) -> None:
     """A bad file is 500 with its reasons and changes nothing; a good one is 200."""
     config = write_config(tmp_path, operation(api.url(), "4173"))

@@ -16,14 +16,14 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from exporter.config.doubts import doubts_of
 from exporter.config.environment import VARIABLES, keys_of
-from exporter.config.mistakes import FOLLOWS, mistakes, place_of, unknown_key
+from exporter.config.mistakes import FOLLOWS, meant_keys, mistakes, place_of, unknown_key
 from exporter.config.model import (
     OWN_KEYS,
     TOKEN_KEYS,
     Configuration,
     Operation,
-    doubts_of,
     problems_of,
 )
 from exporter.config.tokens import TokenUnreadable, token_digest
@@ -146,7 +146,7 @@ class _Entry:
                     reported.add(loc)
                     self.refuse(loc, wrong)
                     if len(loc) == 1:  # what is misspelt is not missing
-                        self.broken |= {str(wrong.details.get("nearest", ""))}
+                        self.broken |= meant_keys(wrong)
             for each in errors:
                 if each["type"] != FOLLOWS:
                     _drop(left, place_of(each))

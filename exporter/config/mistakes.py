@@ -21,7 +21,7 @@ _SAME = {
 }
 _HOMES = {"File": "key_of_file", "Operation": "key_of_operation"}
 _UNDER = {"Skill": "skills", "SlaEntry": "sla", "ServiceLevel": "service_level"}
-_PLAIN_LISTS = ("[short]", "[skill_id]")
+_PLAIN_LISTS = ("[short]", "[skill_id]", "[date]")
 _CURLY = ("“", "”", "„", "«", "‘", "’")
 
 
@@ -37,9 +37,14 @@ def mistakes(errors: Sequence[ErrorDetails]) -> Iterator[tuple[Loc, Invalid]]:
     for place, error in zip(places, errors, strict=True):
         if error["type"] != FOLLOWS and place not in holders:
             wrong = _wrong(error, place)
-            meant.add((*place[:-1], str(wrong.details.get("nearest"))))
+            meant |= {(*place[:-1], one) for one in meant_keys(wrong)}
             found.append((place, wrong))
     yield from (one for one in found if one[1].message != "missing" or one[0] not in meant)
+
+
+def meant_keys(wrong: Invalid) -> set[str]:
+    """Return the keys that somebody meant by one that is none."""
+    return {str(wrong.details.get(one)) for one in ("nearest", "under")}
 
 
 def place_of(error: ErrorDetails) -> Loc:
@@ -90,7 +95,8 @@ def _beside(place: Loc) -> dict[str, dict[str, Any]]:
 def unknown_key(key: str, known: Mapping[str, object], value: object = "") -> Invalid:
     """Say of a key that is none which one was meant, or where it belongs."""
     if not is_plain_key(key):
-        return Invalid("key_odd")
+        begin = key.partition(":")[0]
+        return Invalid("key_odd", nearest=begin if begin in known else "")
     hint = MEANT_KEYS.get(key.casefold(), "")
     if hint not in known:
         hint = next(iter(known)) if len(known) == 1 else nearest(key, known.keys())

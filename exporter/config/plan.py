@@ -166,8 +166,7 @@ def _plan_token(operations: Sequence[OperationPlan]) -> TokenPlan:
 def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
     """Return a sentence for each token that is likely to be too costly, or is never used."""
     costly = [
-        f"{token.names}: {token.calls} requests a day are planned, and a licence allows"
-        f" {UNLICENSED_DAILY_REQUESTS}: set daily_requests to what yours allow"
+        Invalid("plan_costly", name=token.names, requests=token.calls).text(language)
         for token in tokens
         if token.doubtful
     ]

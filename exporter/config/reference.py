@@ -14,14 +14,14 @@ from typing import Any
 
 from exporter.config import model
 from exporter.config.model import ADDRESS_KEYS, OWN_KEYS, TOKEN_KEYS
-from exporter.config.values import KEYS, TYPES
+from exporter.config.values import CHANNELS, KEYS, TYPES
 from exporter.config.yamlfile import as_yaml, plain
 
 BEGIN, END = "<!-- keys: begin (generated) -->\n", "<!-- keys: end -->\n"
 
 
 def tables() -> str:
-    """Return the reference as Markdown: a table of key, default and meaning for each model."""
+    """Return the reference as Markdown: a table of keys for each model, and the channels."""
     own = {key: KEYS["Operation"][key] for key in OWN_KEYS}
     shared = {key: one for key, one in KEYS["Operation"].items() if key not in OWN_KEYS}
     nested = {
@@ -29,7 +29,8 @@ def tables() -> str:
         for key, one in KEYS["SlaEntry"].items()
         for inner, row in KEYS.get(one["type"], {}).items()
     }
-    return "\n".join(
+    channels = "".join(f"| `{name}` | {what} |\n" for name, what in CHANNELS.items())
+    keys = "\n".join(
         _table(title, rows)
         for title, rows in (
             ("The file", KEYS["File"]),
@@ -39,6 +40,7 @@ def tables() -> str:
             ("`sla[]`", {**KEYS["SlaEntry"], **nested}),
         )
     )
+    return f"{keys}\n### Channels\n\n| channel | what it is |\n|---|---|\n{channels}"
 
 
 def _table(title: str, rows: dict[str, dict[str, Any]]) -> str:
