@@ -90,6 +90,7 @@ docs: $(STAMP) ## Generate the reference pages and the schema from the code
 	$(BIN)/python -m exporter.metrics.reference > docs/metrics.md
 	$(BIN)/python -m exporter.config.reference docs/configuration.md docs/wolkvox.schema.json
 	$(BIN)/python -m scripts.dashboards
+	$(BIN)/python -m scripts.grafana_templates
 
 pictures: $(STAMP) ## Draw the boards anew for the documentation (needs Debian's prometheus)
 	$(BIN)/python -m tests.dashboards_pictures

@@ -34,6 +34,7 @@ MODULES = {
     "backfill": "exporter.tools.backfill",
     "demo": "exporter.demo",
     "probe": "exporter.tools.probe",
+    "report": "exporter.tools.report",
     "simulate": "exporter.demo",
     "skills": "exporter.tools.skills",
 }

@@ -73,7 +73,7 @@ LANGUAGE = click.option(
     "--language",
     type=click.Choice(tuple(LANGUAGES)),
     default=lambda: terminal_language(os.environ),
-    help="Language of the verdicts.  [default: that of LC_ALL or LANG]",
+    help="Language of the texts.  [default: that of LC_ALL or LANG]",
 )
 OPERATION = click.option(
     "--operation", metavar="NAME", help="Which operation, where several are configured."
@@ -100,8 +100,8 @@ def looker(files: tuple[str, ...]) -> Callable[[], object]:
     def look() -> object:
         seen = {}
         for path in map(Path, files or (DEFAULT_CONFIG,)):
-            for file in path.glob("*.yml") if path.is_dir() else (path,):
-                with suppress(OSError):
+            with suppress(OSError):  # gone for a moment, or for good
+                for file in path.glob("*.yml") if path.is_dir() else (path,):
                     found = file.stat()
                     seen[file] = (found.st_ino, found.st_size, found.st_mtime_ns)
         return seen

@@ -61,6 +61,11 @@ class Words:
         key = f"advice.{verdict}"
         return self.text(key, **values) if key in catalogue(self.language) else ""
 
+    def channel(self, name: str) -> str:
+        """`inbound (voice)`: a channel as the API names it, with what people call it."""
+        known = catalogue(self.language).get(f"channel.{name}")
+        return f"{name} ({known})" if known else name
+
     def count(self, number: int) -> str:
         """`15 233`: neither comma nor dot, which the two languages swap."""
         return f"{number:,}".replace(",", "\u202f")

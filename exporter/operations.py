@@ -175,6 +175,7 @@ class Operations:
             targets=renderer.targets,
             skills=tuple(skill.id for skill in operation.skills),
             status=poller.standing,
+            months=operation.month,
         )
         return _Running(poller, telemetry, renderer, view)
 

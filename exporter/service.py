@@ -41,7 +41,7 @@ from exporter.state.storage import Storage, ThreadedState
 from exporter.web.app import App, check_telemetry_path
 from exporter.web.listen import address_of, bind, handed_over, parse_listen_address
 from exporter.web.server import HttpServer
-from exporter.web.status import StatusPage
+from exporter.web.status_page import StatusPage
 
 if TYPE_CHECKING:
     from exporter.web.access import LiveConfig

@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests import needs
 from tests.dashboards_history import END, MIDNIGHT, SCRAPE, Weeks
 from tests.dashboards_openmetrics import write_openmetrics
@@ -75,6 +77,20 @@ def targets(*names: str) -> list[Target]:
         for panel in board(name)["panels"]
         for target in panel.get("targets", ())
     ]
+
+
+def alert_queries() -> dict[str, dict[str, str]]:
+    """The PromQL of each of Grafana's own alert rules, by its title and refId."""
+    path = FOLDER.parent / "deploy/grafana/alerting/rules.yml"
+    (group,) = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    return {
+        rule["title"]: {
+            one["refId"]: one["model"]["expr"]
+            for one in rule["data"]
+            if one["datasourceUid"] != "__expr__"
+        }
+        for rule in group["rules"]
+    }
 
 
 # Grafana's variables ----------------------------------------------------------------------

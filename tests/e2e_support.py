@@ -322,9 +322,9 @@ class Samples:
 def operation(
     url: str, *skills: str, name: str = "acme", token: str = TOKEN, **keys: str
 ) -> str:
-    """One operation in flow style; `keys` are further YAML keys."""
+    """One operation in flow style that asks for no month; `keys` are further YAML keys."""
     listed = ", ".join(f"{{id: {skill}}}" for skill in skills or ("4173",))
-    fields = {"timezone": "UTC", "interval": "1s"} | keys
+    fields = {"timezone": "UTC", "interval": "1s", "month": "false"} | keys
     more = "".join(f", {key}: {value}" for key, value in fields.items())
     return f"  - {{name: {name}, url: '{url}', token: {token}, skills: [{listed}]{more}}}\n"
 

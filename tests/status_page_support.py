@@ -14,7 +14,8 @@ from exporter.metrics.page import MetricsPage
 from exporter.metrics.sla import Targets
 from exporter.runtime import Clock
 from exporter.state.models import OperationStatus, QueryStatus
-from exporter.web.status import OperationView, StatusPage
+from exporter.web.status import OperationView
+from exporter.web.status_page import StatusPage
 from tests.config_support import sla
 from tests.statuses import NOW
 
@@ -59,12 +60,13 @@ def html(
     operations: Iterable[OperationView] = (OPERATION,),
     exporter: ExporterTelemetry | None = None,
     language: str = "en",
+    **more: str,
 ) -> bytes:
     """The page as it is served, at the moment of `tests.statuses`."""
     clock = Clock(lambda: datetime.fromtimestamp(NOW, UTC), lambda: 0.0, _sleep)
     return StatusPage(
         clock, statuses, lambda: tuple(operations), exporter or telemetry(), "/metrics"
-    ).html(language)
+    ).html(language, **more)
 
 
 @dataclass
@@ -85,6 +87,10 @@ class Element:
                 found.append(child)
             found += child.all(tag, **attributes)
         return found
+
+    def rows(self) -> list[Element]:
+        """The rows of figures in it."""
+        return [row for row in self.all("tr") if row.all("th", scope="row")]
 
     def everything(self) -> list[Element]:
         """Every element in it, in the order of the page."""

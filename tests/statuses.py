@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from exporter.state import counters
-from exporter.state.counters import QueryLedger
+from exporter.state.counters import Counters, QueryLedger, Sample
 from exporter.state.models import (
     NO_MONTH,
     MonthMemory,
@@ -64,6 +64,12 @@ def status(
         interval=300.0,
         live_until=NOW - 60 + stale_after,
     )
+
+
+def half_hour(query: QueryStatus, channel: str, offered: int, **in_time: int) -> QueryStatus:
+    """The query with so many interactions of a channel in the half hour before its answer."""
+    grown = {channel: Counters(offered=offered, **in_time)}
+    return replace(query, recent=(Sample(NOW - 1860, {}), Sample(NOW - 60, grown)))
 
 
 def restored(ledger: QueryLedger) -> QueryLedger:

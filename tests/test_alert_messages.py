@@ -73,7 +73,7 @@ def firing(name: str, body: Mapping[str, Any], **more: str) -> dict[str, Any]:
     if "target" in notes:
         sent["target"] = "79.5 %"
     if "operation" in labels:
-        sent["local_time"] = "14:05"
+        sent["since"] = "14:05"
     return {"labels": labels, "annotations": sent, "startsAt": stamp(-65 * 60)}
 
 
@@ -216,7 +216,7 @@ def test_every_message_says_what_it_must(
                 for language in LANGUAGES
             )
             where = f"{kind} {name}\n{english}\n{spanish}"
-            for key in ("value", "target", "local_time", "description", "runbook_url"):
+            for key in ("value", "target", "since", "description", "runbook_url"):
                 text = notes.get(key, "")
                 text = text.replace('"', "'") if kind == "whatsapp" else text
                 assert text in english, where
@@ -224,14 +224,15 @@ def test_every_message_says_what_it_must(
                 where
             )
             assert notes.get("target", "").replace(".", ",") in spanish, where
-            since = notes.get("local_time", "UTC")
+            since = notes.get("since", "UTC")
             assert re.search(rf"desde las (\d\d:\d\d )?{since}", spanish), where
             assert labels.get("type_interaction", "") in spanish, where
             spanish_page = page.replace("README.md", "es.md").replace(
                 "shards.md", "shards.es.md"
             )
             assert spanish_page in spanish, where
-            assert not re.search(r"\b(of|since|target|within|lasted|more)\b", spanish), where
+            foreign = r"\b(of|since|target|limit|last|within|lasted|more)\b"
+            assert not re.search(foreign, spanish), where
             for text in (english, spanish):
                 assert not re.search(r"no value|Inf|%!|\bValor\b|\bValue\b", text), where
 
@@ -308,6 +309,23 @@ def test_a_message_does_without_what_is_missing() -> None:
         text = rendered(["slack.text"], alert, language)
         assert since in text
         assert not re.search(r"Inf|md|Grafana|\||no value", text), text
+
+
+def test_what_a_figure_is_compared_with_has_its_own_name() -> None:
+    """A target of the service level, a limit of waits and abandonment, last week of traffic."""
+    for name, english, spanish in (
+        (
+            "WolkvoxServiceLevelBelowTarget",
+            "(target 79.5 % within 20 s)",
+            "(meta 79,5 % en 20 s)",
+        ),
+        ("WolkvoxAbandonmentHigh", "(limit 79.5 %)", "(límite 79,5 %)"),
+        ("WolkvoxAnswerSlow", "(limit 79.5 %)", "(límite 79,5 %)"),
+        ("WolkvoxTrafficVanished", "(last week 79.5 %)", "(la semana pasada 79,5 %)"),
+    ):
+        alert = firing(name, every_alert()[name]) | {"status": "firing"}
+        assert english in rendered(["slack.text"], alert, "en")
+        assert spanish in rendered(["slack.text"], alert, "es")
 
 
 def rendered(names: list[str], alert: Mapping[str, Any], language: str) -> str:

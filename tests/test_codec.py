@@ -118,6 +118,7 @@ MEMORY: dict[str, Any] = {
         },
     },
     "months_with_rows": ["2026-10-01", "2026-11-01"],
+    "closing_at": 1795064400.5,
 }
 FIGURES = (17, 34, 50, 66, 792.0, 1)
 REMEMBERED = QueryMemory(
@@ -156,6 +157,7 @@ REMEMBERED = QueryMemory(
         tries=MonthTries(date(2026, 10, 1), DAY, 1795096500.5, 3, 2, "timeout")
     ),
     months_with_rows=(date(2026, 10, 1), date(2026, 11, 1)),
+    closing_at=1795064400.5,
 )
 
 

@@ -21,6 +21,7 @@ from tests.dashboards_support import (
     NAMES,
     ONE,
     Choice,
+    alert_queries,
     answer,
     board,
     interpolated,
@@ -330,3 +331,18 @@ def test_a_picture_of_a_board_can_be_drawn(history: History) -> None:
 
     assert drawn.startswith(b"\x89PNG")
     assert 20_000 < len(drawn) < 300_000
+
+
+def test_grafanas_own_alerts_name_the_skill_in_trouble(history: History) -> None:
+    """Of all that the exporter showed in five weeks, only the skill that collapsed."""
+    for title, queries in alert_queries().items():
+        answered = history.store.query(queries["A"], END.timestamp())
+        found = {
+            (one.get("operation"), one.get("skill_id"), one.get("skill"))
+            for one in map(dict, answered)
+        }
+        if title.startswith("WolkvoxServiceLevel"):
+            assert found == {COLLAPSED}, title
+        elif title != "WolkvoxAbandonmentHigh":
+            assert not found, title
+        assert found <= {COLLAPSED}, title

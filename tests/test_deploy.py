@@ -29,6 +29,7 @@ CHART = DEPLOY / "helm" / "wolkvox-exporter"
 COMPOSE = DEPLOY / "compose"
 UNIT = DEPLOY / "systemd" / "wolkvox-exporter.service"
 MANIFESTS = DEPLOY / "kubernetes" / "wolkvox-exporter.yaml"
+FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -213,6 +214,22 @@ def test_prometheus_takes_its_configurations() -> None:
     assert "wolkvox.rules.yml" in whole
 
 
+def test_links_lead_where_the_user_says() -> None:
+    """Their addresses are external labels, which no alert carries on; no file makes one up."""
+    for path in sorted(DEPLOY.glob("*/prometheus*.yml")):
+        config = read(path)
+        assert set(config["global"]["external_labels"]) == {"grafana_url", "runbook_url"}
+        (relabel,) = config["alerting"]["alert_relabel_configs"]
+        assert relabel == {"action": "labeldrop", "regex": "grafana_url|runbook_url"}, path
+    environment = services()["prometheus"]["environment"]
+    labels = read(COMPOSE / "prometheus.yml")["global"]["external_labels"]
+    assert {f"${{{name}}}" for name in environment} == set(labels.values())
+    for path in sorted(DEPLOY.rglob("*.*")):
+        if path.is_file() and path.parent != CHART / "ci" and path.suffix != ".pyc":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"example\.(com|org|net)", text), path
+
+
 def test_prometheus_takes_the_rules() -> None:
     """`promtool check rules` finds nothing to lint."""
     for path in sorted(DEPLOY.rglob("*.rules.yml")):
@@ -254,12 +271,25 @@ def unit(tmp_path: Path) -> Path:
     text = text.replace("/opt/wolkvox-exporter/bin/wolkvox-exporter", sys.executable)
     path = tmp_path / UNIT.name
     path.write_text(text, encoding="utf-8")
+    shutil.copy(UNIT.with_suffix(".socket"), tmp_path)
     return path
 
 
 def test_systemd_knows_every_key(unit: Path) -> None:
-    """`systemd-analyze verify` has nothing to say, unknown keys included."""
-    assert run("systemd-analyze", "verify", "--recursive-errors=yes", unit) == ""
+    """`systemd-analyze verify` has nothing to say of service and socket, nor of their keys."""
+    both = (unit, unit.with_suffix(".socket"))
+    assert run("systemd-analyze", "verify", "--recursive-errors=yes", *both) == ""
+
+
+def test_the_service_has_the_user_that_is_made_for_it() -> None:
+    """The unit names the user of the sysusers file, and docs/install.md installs every file."""
+    (user,) = re.findall(r"^User=(.+)$", UNIT.read_text("utf-8"), re.MULTILINE)
+    made = UNIT.with_suffix(".sysusers").read_text("utf-8")
+    assert re.search(rf"^u {user} ", made, re.MULTILINE)
+    page = (ROOT / "docs" / "install.md").read_text("utf-8")
+    for file in sorted(UNIT.parent.iterdir()):
+        assert f" deploy/systemd/{file.name} " in page, file.name
+    assert f"-m 640 -g {user} /dev/stdin" in page
 
 
 def test_systemd_calls_the_unit_safe(unit: Path) -> None:
@@ -352,6 +382,38 @@ def test_workflows_are_pinned_and_may_little() -> None:
         for job in document["jobs"].values():
             for step in job["steps"]:
                 assert "${{" not in step.get("run", ""), path
+
+
+def test_changes_are_looked_at_from_outside() -> None:
+    """The code, what a change brings along, the image and our habits; actions stay new."""
+    document = read(ROOT / ".github" / "workflows" / "security.yml")
+    assert {"pull_request", "schedule"} <= set(document[True])  # YAML 1.1 reads `on` as yes
+    used = [
+        step["uses"].partition("@")[0]
+        for job in document["jobs"].values()
+        for step in job["steps"]
+        if "uses" in step
+    ]
+    wanted = {
+        "github/codeql-action/analyze",
+        "actions/dependency-review-action",
+        "anchore/scan-action",
+        "ossf/scorecard-action",
+    }
+    assert wanted <= set(used)
+    updated = read(ROOT / ".github" / "dependabot.yml")["updates"]
+    assert {one["package-ecosystem"] for one in updated} == {"github-actions", "docker"}
+
+
+def test_issues_ask_for_answers_without_secrets() -> None:
+    """Each form warns of tokens; that of an odd answer asks for what `probe --record` keeps."""
+    forms = {path.stem: path.read_text("utf-8") for path in sorted(FORMS.glob("*.yml"))}
+    assert set(forms) == {"answer", "bug", "config"}
+    assert "probe --record" in forms["answer"]
+    for name in ("answer", "bug"):
+        form = yaml.safe_load(forms[name])
+        assert {"name", "description", "body"} <= set(form), name
+        assert "token" in form["body"][0]["attributes"]["value"].lower(), name
 
 
 def test_the_matrix_is_that_of_the_package() -> None:

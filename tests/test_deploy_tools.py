@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 CHART = ROOT / "deploy" / "helm" / "wolkvox-exporter"
 COMPOSE = ROOT / "deploy" / "compose"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-WORKFLOWS = ROOT / ".github" / "workflows"
+GITHUB = ROOT / ".github"
 TABLE = sorted((CHART / "ci").glob("*-values.yaml"))
 ONE: dict[str, Any] = {
     "config": {"operations": [{"name": "acme", "server": "0013", "skills": [{"id": 1}]}]},
@@ -71,19 +71,19 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 
 def test_zizmor_has_nothing_to_say() -> None:
-    """The workflows have no known weakness."""
-    run("zizmor", "--offline", "--quiet", WORKFLOWS)
+    """Workflows and Dependabot have no known weakness."""
+    run("zizmor", "--offline", "--quiet", GITHUB)
 
 
 def test_files_fulfil_their_published_schema() -> None:
-    """check-jsonschema knows the schemas of compose files and workflows."""
+    """check-jsonschema knows the schemas of compose files, workflows and Dependabot."""
     for schema, path in (
         ("vendor.compose-spec", "deploy/compose/compose.yml"),
-        ("vendor.github-workflows", ".github/workflows/ci.yml"),
-        ("vendor.github-workflows", ".github/workflows/release.yml"),
-        ("vendor.github-workflows", ".github/workflows/dependencies.yml"),
+        ("vendor.github-workflows", ".github/workflows/*.yml"),
+        ("vendor.dependabot", ".github/dependabot.yml"),
     ):
-        run("check-jsonschema", "--builtin-schema", schema, path)
+        for found in sorted(ROOT.glob(path)):
+            run("check-jsonschema", "--builtin-schema", schema, found)
 
 
 def test_compose_reads_both_projects(tmp_path: Path) -> None:
@@ -99,6 +99,22 @@ def test_compose_reads_both_projects(tmp_path: Path) -> None:
     assert [secret["source"] for secret in exporter["secrets"]] == ["acme"]
     assert [port["published"] for port in exporter["ports"]] == ["19655"]
     assert not any("demo" in volume["source"] for volume in exporter["volumes"])
+
+
+def test_compose_lets_grafana_alert_alone() -> None:
+    """No Alertmanager and no rules beside it: else all would be told twice."""
+    files = [
+        f"--file={COMPOSE / name}" for name in ("compose.yml", "compose.grafana-alerts.yml")
+    ]
+    made = json.loads(run("docker-compose", *files, "config", "--format", "json"))["services"]
+    assert "alertmanager" not in made
+    assert not any("rules" in one["target"] for one in made["prometheus"]["volumes"])
+    mounted = {one["target"]: Path(one["source"]) for one in made["grafana"]["volumes"][:-1]}
+    folder = made["grafana"]["volumes"][-1]
+    assert Path(folder["source"]) == ROOT / "deploy" / "grafana" / "alerting"
+    # A mount into a read-only one needs a directory that is there.
+    inside = Path(folder["target"]).relative_to("/etc/grafana/provisioning")
+    assert (mounted["/etc/grafana/provisioning"] / inside).is_dir()
 
 
 def test_manifests_are_what_the_chart_renders() -> None:
@@ -137,6 +153,43 @@ def test_the_chart_renders(path: Path, tmp_path: Path) -> None:
     run("kubernetes-validate", "--strict", "-k", "1.34", file)
 
 
+def test_openshift_gives_the_pod_its_user() -> None:
+    """No user is named, DNS may be asked on 5353, a page for people has its way in."""
+    objects = render(values_of(CHART / "ci" / "openshift-values.yaml"))
+    (workload,) = of_kind(objects, "StatefulSet")
+    pod = workload["spec"]["template"]["spec"]
+    assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(pod["securityContext"])
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    assert {one["port"] for one in policy["spec"]["egress"][0]["ports"]} == {53, 5353}
+    (ingress,) = of_kind(objects, "Ingress")
+    (rule,) = ingress["spec"]["rules"]
+    (service,) = of_kind(objects, "Service")
+    assert service["spec"]["type"] == "ClusterIP"
+    backend = rule["http"]["paths"][0]["backend"]["service"]
+    assert backend == {"name": service["metadata"]["name"], "port": {"name": "http"}}
+
+
+def test_the_kubelet_can_ask_whatever_is_served() -> None:
+    """By pages, by the command where users or TLS stand before them, or as it is told."""
+    web = {"basic_auth_users": {"a": "b"}}
+    for config, probes, expected in (
+        ({}, {}, "httpGet"),
+        (web, {}, "exec"),
+        ({}, {"type": "exec"}, "exec"),
+        (web, {"type": "http", "scheme": "HTTPS"}, "httpGet"),
+    ):
+        values = {"webConfig": config, "probes": probes}
+        (workload,) = of_kind(render({**ONE, **values}), "StatefulSet")
+        container = workload["spec"]["template"]["spec"]["containers"][0]
+        assert expected in container["livenessProbe"], values
+        assert expected in container["startupProbe"], values
+        assert ("readinessProbe" in container) == (expected == "httpGet"), values
+        scheme = container["livenessProbe"].get("httpGet", {}).get("scheme", "")
+        wanted = probes.get("scheme", "HTTP")
+        assert scheme == (wanted if expected == "httpGet" else ""), values
+
+
 def test_the_chart_brings_rules_and_dashboards_whole() -> None:
     """What Prometheus and Grafana get is what lies in the repository, templates' braces too."""
     shown = {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
@@ -162,6 +215,16 @@ def test_the_chart_brings_rules_and_dashboards_whole() -> None:
     ]
     assert sorted(boards, key=str) == sorted(shipped, key=str)
     assert all(len(json.dumps(board)) < 900_000 for board in boards)
+
+
+def test_the_chart_puts_the_addresses_into_the_links() -> None:
+    """With them no link is left to Prometheus's external labels."""
+    urls = {"grafana_url": "https://g.test/", "runbook_url": "https://r.test/wolkvox"}
+    objects = render({**ONE, "prometheusRule": {"enabled": True, **urls}})
+    text = json.dumps(of_kind(objects, "PrometheusRule"))
+    assert '"https://r.test/wolkvox/README.md#wolkvoxdatastale"' in text
+    assert '"https://g.test/d/wolkvox-exporter"' in text
+    assert "$externalLabels" not in text
 
 
 def test_every_shard_has_its_number_and_its_volume() -> None:
@@ -216,6 +279,9 @@ def test_the_schema_refuses() -> None:
         {**ONE, "config": {"operations": [{"name": "a", "server": 13}]}},
         {**ONE, "config": {"operations": [{"name": "a", "server": "0013", "token": "7b"}]}},
         {**ONE, "image": {"digest": "sha256:1"}},
+        {**ONE, "service": {"type": "ExternalName"}},
+        {**ONE, "probes": {"type": "tcp"}},
+        {**ONE, "ingress": {"enabled": True, "hosts": [{"path": "/"}]}},
     ):
         pytest.importorskip("helm_python", reason="make deploy-check")
         with pytest.raises(Exception, match="- at '"):

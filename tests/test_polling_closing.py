@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, operation
-from tests.virtual import Exporter, Seen, ok, refusal, row
+from tests.virtual import Exporter, Seen, no_rows, ok, refusal, row
 
 WHOLE_17TH = ("20261117000000", "20261117235959")
 WHOLE_18TH = ("20261118000000", "20261118235959")
@@ -55,6 +55,50 @@ async def test_a_failed_closing_poll_is_tried_three_times(
     ]
     lost = [one for one in caplog.records if "day could not be closed" in one.message]
     assert [str(vars(one)["fields"]["day"]) for one in lost] == ["2026-11-18"] * (not defect)
+
+
+async def test_a_day_that_is_not_closed_is_tried_once_an_hour_until_noon(stage: Stage) -> None:
+    """After the new day's first answer, in the place of a poll, over restarts too; an empty
+    answer then closes nothing, and one with rows ends it.
+    """
+    stage.begin("23:58")
+
+    def answer(seen: Seen) -> httpx.Response:
+        if seen.window != WHOLE_18TH:
+            return ok(row())
+        hour = datetime.fromtimestamp(seen.at, stage.zone).hour
+        return no_rows() if hour == 3 else refusal("oops", 500)
+
+    stage.api.answer = answer
+    for until in ("2026-11-19 02:30", "2026-11-19 03:30", "2026-11-19 06:30"):
+        async with stage.run(until=until) as running:
+            assert running.value(INBOUND, window="yesterday") is None
+            assert running.value(INBOUND, window="today") == 100
+    assert [one[:2] for one in tries_for_the_18th(stage)] == [
+        *["00"] * 3, "01", "02", "03", "04", "05", "06"
+    ]  # fmt: skip
+    stage.api.answer = lambda seen: ok(row())
+    async with stage.run(until="2026-11-19 08:00") as running:
+        assert running.value(INBOUND, window="yesterday") == 100
+    assert [one[:2] for one in tries_for_the_18th(stage)][9:] == ["07"]
+
+
+async def test_nothing_is_closed_after_noon(stage: Stage) -> None:
+    """What was not closed by then is lost."""
+    stage.begin("23:58")
+
+    def answer(seen: Seen) -> httpx.Response:
+        return refusal("oops", 500) if seen.window == WHOLE_18TH else ok(row())
+
+    stage.api.answer = answer
+    await stage.live("2026-11-19 14:00", operation(interval="30m"))
+    assert tries_for_the_18th(stage)[-1][:2] == "11"
+
+
+def tries_for_the_18th(stage: Stage) -> list[str]:
+    """When the whole of the 18th was asked for."""
+    asked = zip(stage.clock_times(), stage.windows(), strict=True)
+    return [at for at, window in asked if window == WHOLE_18TH]
 
 
 async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None:

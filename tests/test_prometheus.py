@@ -48,7 +48,7 @@ def exporter(
     skills = ", ".join(f"{{id: {key}, name: {name}}}" for key, name in NAMES.items())
     (directory / "wolkvox.yml").write_text(
         f"operations: [{{name: acme, url: '{stage.url}', token: {TOKEN}, interval: 1s,"
-        f" timezone: {stage.zone.key}, token_info: true, daily_requests: 500000,"
+        f" month: false, timezone: {stage.zone.key}, token_info: true, daily_requests: 500000,"
         f" labels: {{client: bank}}, skills: [{skills}]}}]"
     )
     launch = Launch(nursery, directory)

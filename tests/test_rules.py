@@ -56,8 +56,8 @@ SPEAK_FOR_THEMSELVES = {
     "WolkvoxTokenRejected", "WolkvoxQuotaExhausted", "WolkvoxConfigReloadFailed",
     "WolkvoxWatchdog",
 }  # fmt: skip
-RUNBOOK = "https://runbooks.example.com/wolkvox/README.md#"
-BOARD = re.compile(r"https://grafana\.example\.com/d/(wolkvox-\w+)(\?\S.*)?")
+RUNBOOK = "{{ $externalLabels.runbook_url }}/README.md#"
+BOARD = re.compile(r"\{\{ \$externalLabels\.grafana_url \}\}/d/(wolkvox-\w+)(\?\S.*)?")
 
 
 def test_messages_read_as_they_should() -> None:

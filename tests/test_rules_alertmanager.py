@@ -33,7 +33,7 @@ PAIR = {**SKILL, "type_interaction": "inbound"}
 # Labels of alerts as the routes see them, where the rule file does not say it.
 OTHERS = {
     "WolkvoxOperationStale": {"severity": "critical", "sli": "data"},
-    "WolkvoxOperationTrafficVanished": {"severity": "critical", "sli": "traffic"},
+    "WolkvoxOperationTrafficVanished": {"severity": "warning", "sli": "traffic"},
     "WolkvoxTrafficLost": {"severity": "warning", "sli": "traffic"},
     "WolkvoxBudgetBurn": {"severity": "warning", "sli": "service_level", "route": "ticket"},
     "KubeNodeNotReady": {"severity": "critical", "sli": "service_level"},
@@ -65,7 +65,7 @@ def test_routes() -> None:
         ("WolkvoxExporterDown", "", "pager,platform-chat"),
         ("WolkvoxWatchdog", "", "dead-mans-switch"),
         ("WolkvoxOperationStale", "operation=acme", "pager,platform-chat"),
-        ("WolkvoxOperationTrafficVanished", "operation=acme", "pager,acme-chat"),
+        ("WolkvoxOperationTrafficVanished", "operation=acme", "acme-chat"),
         ("WolkvoxBudgetBurn", "operation=acme", "ticket"),
         ("WolkvoxAnswerSlow", "operation=acme team=voice-noc", "voice-noc-chat"),
         ("WolkvoxServiceLevelCollapse", "operation=x team=voice-noc", "pager,voice-noc-chat"),

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
 
+from exporter.errors import Reason
 from exporter.messages import Words
+from exporter.state.models import QueryStatus
+from exporter.wolkvox.columns import ChannelFigures
 from tests.chromium import Tab, chromium
 from tests.e2e_api import Api, Asked, Reply, found, refused, row
 from tests.e2e_support import Launch, Nursery, fetch, operation, wait_for, write_config
+from tests.status_page_support import OPERATION, html, targets
+from tests.statuses import VOICE, half_hour, status
 
 pytest_plugins = ("tests.e2e_fixtures",)
 pytestmark = pytest.mark.e2e
 Open = Callable[..., Tab]
 
 SIZES = [(320, 640), (360, 800), (768, 1024), (1024, 768), (1280, 800), (1920, 1080)]
+FIGURE = "tbody tr:not([class]) td"
 HOSTILE = "<img src=//evil.invalid/x onerror=alert(1)>" + "w" * 100
 SLA = "[{service_level: {within: 20s, target: 80%}, abandonment: {max: 50%}, asa: {max: 5s}}]"
 
@@ -97,6 +105,12 @@ JSON.stringify([...document.querySelectorAll('body, body *')]
 """
 
 
+LEFTS = """
+JSON.stringify([...document.querySelectorAll('.tables table')]
+  .map(one => Math.round(one.getBoundingClientRect().left)))
+"""
+
+
 @pytest.mark.parametrize("which", ["demo", "trouble"])
 @pytest.mark.parametrize("language", ["en", "es"])
 def test_the_page_fits(look: Open, which: str, language: str) -> None:
@@ -112,12 +126,63 @@ def test_the_page_fits(look: Open, which: str, language: str) -> None:
         assert page.run("document.scripts.length + document.images.length") == 0
         if which == "trouble":
             sizes = page.run(
-                "JSON.stringify([...document.querySelectorAll('.row td, .row td small, thead th"
-                ", .clock, dd')].map(one => parseFloat(getComputedStyle(one).fontSize)))"
+                f"JSON.stringify([...document.querySelectorAll('{FIGURE}, {FIGURE} small"
+                ", thead th, .clock, dd')]"
+                ".map(one => parseFloat(getComputedStyle(one).fontSize)))"
             )
             assert min(json.loads(sizes)) >= 11
-            figure = "parseFloat(getComputedStyle(document.querySelector('.row td')).fontSize)"
+            figure = (
+                f"parseFloat(getComputedStyle(document.querySelector('{FIGURE}')).fontSize)"
+            )
             assert page.run(figure) >= 16
+
+
+def centre(skills: int) -> list[QueryStatus]:
+    """Skills of six channels: some are quiet, some late, some collapse."""
+    six = ("chat-facebook", "chat-instagram", "chat-web", "chat-whatsapp", "inbound", "out_pre")
+    made = []
+    for number in range(skills):
+        rows = [
+            replace(VOICE, channel=name, inbound=1234, service_level_20=0.8) for name in six
+        ]
+        if number % 7 == 6:
+            rows = [ChannelFigures(name, 0, 0, 0) for name in six]
+        late = number % 9 == 8
+        query = status(
+            *rows,
+            skill_id=str(4000 + number),
+            skill=f"Atención al cliente {number}",
+            failures=late,
+            month=tuple(rows),
+        )
+        query = replace(
+            query, error=(Reason.TIMEOUT, "no answer within 60 s") if late else None
+        )
+        collapsed = number % 5 == 3
+        made.append(half_hour(query, "inbound", 40, within_20=4 if collapsed else 36))
+    return made
+
+
+@pytest.mark.slow
+def test_the_page_has_its_order_at_every_size(tab: Tab, tmp_path: Path) -> None:
+    """1, 5, 60 and 200 skills, on a phone, a desk and a wall, in both themes and languages."""
+    operation = replace(OPERATION, targets=targets("{channels: [inbound], " + SLA[2:-1]))
+    for skills in (1, 5, 60, 200):
+        for width, columns, language in ((390, 1, "es"), (1440, 1, "en"), (1920, 2, "en")):
+            file = tmp_path / "page.html"
+            file.write_bytes(html(*centre(skills), operations=[operation], language=language))
+            for dark in (False, True) if skills == 5 else (False,):
+                tab.open(file.as_uri(), width, 900, dark=dark)
+                case = f"{skills} skills, {width} px, dark: {dark}"
+
+                assert tab.run("document.documentElement.scrollWidth") <= width, case
+                assert json.loads(tab.run(STICKS_OUT)) == [], case
+                lefts = json.loads(tab.run(LEFTS))
+                assert len(set(lefts)) == (columns if skills > 1 else 1), case
+                if skills == 5:
+                    assert json.loads(tab.run(TOO_FAINT))[1] == [], case
+            states = re.findall(r'class="chip (\w+)"', file.read_text())
+            assert states == sorted(states, key=lambda state: state != "late"), skills
 
 
 # Each text with less contrast than WCAG AA asks for, against what really lies behind it.
@@ -183,17 +248,17 @@ def test_what_a_screen_reader_is_told(look: Open) -> None:
 
         assert {"main", "banner", "contentinfo", "navigation"} <= told.keys()
         assert {"wolkvox-exporter", "acme", "globex", "initech"} <= set(told["heading"])
-        assert sorted(told["region"]) == ["acme", "globex", "initech"]
+        assert sorted(told["region"]) == ["What is wrong", "acme", "globex", "initech"]
         assert "Today's figures by skill and channel: acme" in told["table"]
         assert any(name.startswith("Ventas 1") for name in told["rowheader"])
-        assert "inbound" in told["rowheader"]
+        assert any(name.startswith("inbound (voice)") for name in told["rowheader"])
         if width == 1920:
-            assert {"Inbound", "SL 20 s", "ATA"} <= set(told["columnheader"])
+            assert {"Inbound", "SL today", "SL month", "ATA"} <= set(told["columnheader"])
 
 
 def test_a_phone_shows_the_head_of_a_column_beside_each_figure(look: Open) -> None:
     """Where there is no room for columns; in the language of the page."""
-    label = "getComputedStyle(document.querySelector('.row td'), '::before').content"
+    label = f"getComputedStyle(document.querySelector('{FIGURE}'), '::before').content"
     assert "Inbound" in look("trouble", 360, 800).run(label)
     assert "Entrantes" in look("trouble", 360, 800, language="es").run(label)
     assert look("trouble", 1920, 1080).run(label) == "none"

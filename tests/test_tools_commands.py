@@ -71,13 +71,15 @@ def calls(where: str) -> Counter[tuple[str, str]]:
     return Counter((one["skill_id"], one["date_ini"][:8]) for one in answer["requests"])
 
 
-def truth(where: str, skill_id: str, day: date) -> dict[str, dict[str, float]]:
-    """What really happened on a day, by channel."""
+def truth(
+    where: str, skill_id: str, day: date, last: date | None = None
+) -> dict[str, dict[str, float]]:
+    """What really happened on a day, or to the end of another, by channel."""
     asked = {
         "operation": "wv0013",
         "skill_id": skill_id,
         "date_ini": f"{day:%Y%m%d}000000",
-        "date_end": f"{day:%Y%m%d}235959",
+        "date_end": f"{last or day:%Y%m%d}235959",
     }
     answer: Any = json.loads(fetch(where, f"/_simulator/truth?{urlencode(asked)}").text)
     return dict(answer)
@@ -273,6 +275,48 @@ def test_wrong_usage(launch: Launch, tmp_path: Path) -> None:
         for message in messages:
             assert message in life.log()
     assert not (tmp_path / "out.om.progress").exists()
+
+
+def test_whole_months(launch: Launch, tmp_path: Path, simulator: Life) -> None:
+    """One call a skill and month, named and priced before it begins; a second run asks nothing
+    again, and days do not go on where months ended.
+    """
+    where = address(simulator)
+    config_for(where, tmp_path)
+    # Not the last one, whose figures would be those of the last hours on a first of the month.
+    last = (past(0).replace(day=1) - timedelta(days=1)).replace(day=1) - timedelta(days=1)
+    first = last.replace(day=1)
+    # Any day of a month means the month.
+    asked = ("--from", f"{first:%Y-%m}-03", "--to", f"{first:%Y-%m}-15", "--output", "out.om")
+    life = launch("backfill", "--months", *asked, "--pace", "0s")
+    assert life.wait() == 0, life.log()
+    assert "2 calls, one every 0s" in life.log()
+    assert f"4173 {first:%Y-%m} fine" in life.log()
+    assert calls(where) == {(skill, f"{first:%Y%m%d}"): 1 for skill in ("4173", "all")}
+    lines = (tmp_path / "out.om").read_text(encoding="utf-8").splitlines()
+    midnight = datetime.combine(last + timedelta(days=1), time.min, UTC).timestamp()
+    inbound = {
+        (
+            re.findall('skill_id="(.+?)"', one)[0],
+            re.findall('type_interaction="(.+?)"', one)[0],
+        ): float(one.split()[-2])
+        for one in lines
+        if one.startswith("wolkvox_skill_inbound") and one.endswith(f" {midnight:.0f}")
+    }
+    assert all('window="month"' in one for one in lines if one.startswith("wolkvox_"))
+    for skill in ("4173", "all"):
+        real = truth(where, skill, first, last)
+        found = {one: value for (each, one), value in inbound.items() if each == skill}
+        assert found == {one: figures["inbound"] for one, figures in real.items()}
+    again = launch("backfill", "--months", *asked, "--pace", "0s")
+    assert again.wait() == 0
+    assert "everything was asked before" in again.log()
+    days = launch("backfill", *span(3, 3), "--pace", "0s")
+    assert days.wait() == 1
+    assert "choose another --output" in days.log()
+    running = launch("backfill", "--months", *span(400, 0))
+    assert running.wait() == 2
+    assert "is not over yet" in running.log()
 
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -49,8 +49,8 @@ class FakePages:
         self.asked.append(("openmetrics" if openmetrics else "text") + " gzip" * gzip)
         return self.body
 
-    def landing(self, accept_language: str | None) -> bytes:
-        return f"<html lang={accept_language}>".encode()
+    def landing(self, accept_language: str | None, asked: str, operation: str) -> bytes:
+        return f"<html lang={asked or accept_language}>{operation}".encode()
 
     async def reload(self) -> str | None:
         self.reloads += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
 
@@ -19,6 +19,7 @@ from exporter.metrics.page import Block, MetricsPage, encoded, labels, line
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.polling.limits import PAUSING
 from exporter.polling.status import Timing
+from exporter.state.counters import remember
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import FIELDS
 from exporter.wolkvox.report import SkillReport, TokenInfo
@@ -87,7 +88,14 @@ class OperationTelemetry:
 
     def publish(self, status: QueryStatus, now: float) -> None:
         """Render a query's new status, as it is shown from epoch `now` on, and swap it in."""
-        self._snapshot[status.key] = status
+        before, memory = self._snapshot.get(status.key), status.memory
+        recent = remember(
+            before.recent if before else (),
+            memory.last_success_at,
+            memory.ledger,
+            status.interval or 0.0,
+        )
+        status = self._snapshot[status.key] = replace(status, recent=recent)
         if self._renderer is not None:
             for scope, block in self._renderer.blocks(status, now).items():
                 self._page.put(scope, block)

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import lru_cache, partial
+from functools import partial
+from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from exporter.config.hours import OpenHours
@@ -44,18 +45,20 @@ ENDS: Mapping[str, Callable[[date], date]] = {
 }
 """The local day with which the gauges of a window end, by the last day that it covers."""
 NOTHING = Block({})
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class QueryRenderer:
     """Renders the queries of one operation, whose time zone says when its days end.
 
-    `months`: whether it asks for them.
+    `months`: whether it asks for them. What no answer changed is not rendered again.
     """
 
     zone: ZoneInfo
     targets: Targets
     months: bool = True
+    _kept: dict[Scope, tuple[object, Any]] = field(default_factory=dict)
 
     def blocks(self, status: QueryStatus, now: float) -> dict[Scope, Block]:
         """Every scope of the query with what it shows at epoch `now` and later."""
@@ -64,19 +67,17 @@ class QueryRenderer:
         blocks = dict.fromkeys(PARTS, NOTHING)
         blocks["status"] = Block(encoded(status_lines(query, status)))
         for window, result, rows, until in self._windows(status):
-            lines = day_lines(query, window, rows)
-            if window != "today":
-                ended = day_start(result.day + DAY, self.zone).timestamp()
-                own = f'{query},window="{window}"'
-                lines[WINDOW_END.name] = line(WINDOW_END.name, own, ended)
+            scope = (key.operation, key.skill_id, window)
+            lines = self._once(scope, self._window_lines, query, window, result.day, rows)
             ends = day_start(ENDS[window](result.day), self.zone).timestamp()
-            blocks[window] = Block(encoded(lines), min(until, ends))
+            blocks[window] = Block(lines, min(until, ends))
         ledger = memory.ledger
         if live is not None and ledger is not None:
             known = known_channels(ledger, ledger.day)
             counters = {name: exposed(one) for name, one in known.items()}
             blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
-            goals = goals_of(self.targets, query, key.skill_id, tuple(known))
+            scope = (key.operation, key.skill_id, "sla")
+            goals = self._once(scope, goals_of, self.targets, query, key.skill_id, tuple(known))
             blocks["sla"] = Block(goals.lines, live)
             if goals.hours:
                 blocks["sla-open"] = open_block(goals.hours, live, now)
@@ -98,8 +99,23 @@ class QueryRenderer:
                 if one.result is not None:
                     yield window, one.result, one.result.rows, live
 
+    def _window_lines(
+        self, query: str, window: str, day: date, rows: Sequence[ChannelFigures]
+    ) -> dict[str, bytes]:
+        lines = day_lines(query, window, rows)
+        if window != "today":
+            ended = day_start(day + DAY, self.zone).timestamp()
+            lines[WINDOW_END.name] = line(WINDOW_END.name, f'{query},window="{window}"', ended)
+        return encoded(lines)
 
-@lru_cache(maxsize=4096)
+    def _once(self, scope: Scope, make: Callable[..., T], *facts: object) -> T:
+        """What was made of the same facts the last time, else what is made of these."""
+        made = self._kept.get(scope)
+        if made is None or made[0] != facts:
+            made = self._kept[scope] = facts, make(*facts)
+        return cast("T", made[1])
+
+
 def query_labels(operation: str, skill_id: str, skill: str) -> str:
     """The labels of a query's own series."""
     return labels({"operation": operation, "skill_id": skill_id, "skill": skill})
@@ -159,9 +175,8 @@ class Goals:
     hours: Sequence[tuple[str, OpenHours]]
 
 
-@lru_cache(maxsize=4096)
 def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, ...]) -> Goals:
-    """The targets of some channels; rendered once, since no answer changes them."""
+    """The targets of some channels."""
     lines, hours = defaultdict[str, str](str), []
     for channel in channels:
         target = targets.of(skill_id, channel)
@@ -215,8 +230,9 @@ def history(
     queries: Sequence[QueryHistory],
     stamps: Callable[[date], Sequence[int]],
     target: Mapping[str, str],
+    window: str = "yesterday",
 ) -> Iterator[bytes]:
-    """The `yesterday` gauges of each day at each of its moments (epoch seconds).
+    """The gauges of a window by its last day, at each of that day's moments (epoch seconds).
 
     Grouped by family and series with rising timestamps, as OpenMetrics demands; `target`
     are the labels that a scrape would add (job, instance). A piece is one series of a day.
@@ -227,7 +243,7 @@ def history(
             own = labels({**target, **dict(zip(QUERY, query.labels, strict=True))})
             series = defaultdict[bytes, list[tuple[bytes, date]]](list)
             for day, rows in query.days:
-                lines = day_lines(own, "yesterday", rows)[family.name]
+                lines = day_lines(own, window, rows)[family.name]
                 for sample in lines.encode("utf-8", "replace").splitlines():
                     series[sample.rpartition(b" ")[0]].append((sample, day))
             for name in sorted(series):

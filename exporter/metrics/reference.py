@@ -24,7 +24,7 @@ more often shows nothing new and costs no API request.
 | `skill_id` | the numeric id of the skill, or `all` for the operation as a whole |
 | `skill` | the name of the skill, its id where it has none |
 | `type_interaction` | the channel as the API names it: `inbound`, `chat-whatsapp`, …; `unknown` where it is empty |
-| `window` | `today`: the day so far; `yesterday`: the whole day before, from its closing poll to the next midnight |
+| `window` | `today`: the day so far; `yesterday`: the whole day before, from its closing poll to the next midnight; `month`: the first of the month to the end of yesterday; `last_month`: the whole month before |
 | `threshold_seconds` | `10`, `20` or `30` |
 | `report` | the API report: `skill_11`, `token_info`, `skills` |
 | `reason` | of a failure: {reasons}; of a pause: `quota`, `unauthorized` |
@@ -39,8 +39,14 @@ is 0 and `time() - wolkvox_last_success_timestamp_seconds` grows. Expired: no su
 report never looks like a quiet day; the `wolkvox_up` family stays. At local midnight the
 `today` gauges vanish, and `yesterday` appears with the poll that closes the day.
 
-A channel seen in the last 8 days and missing in an answer has counts of 0 and no ratios and
-averages: the API leaves out channels without traffic.
+`month` and `last_month` are Wolkvox's own figures, asked for once a day in the place of a poll
+(`month: false` turns it off), the finished month as soon as it is over. They outlive
+`stale_after`, but not three days without a success; `month` ends with its month, `last_month`
+with the answer for the next one. Where Wolkvox refuses the long range, or takes too long, the
+last answer stays and `wolkvox_skill_window_end_timestamp_seconds` tells how old it is.
+
+A channel seen in the last 8 days and missing in a day's answer has counts of 0 and no ratios
+and averages: the API leaves out channels without traffic.
 """
 
 

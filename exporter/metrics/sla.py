@@ -22,12 +22,14 @@ class Targets:
     """The `sla` section of one operation.
 
     An entry without an indicator gives hours alone; with one, `min_interactions` has a value.
+    `channels` are those that entries name.
     """
 
     def __init__(
         self, entries: Sequence[SlaEntry], zone: ZoneInfo, *, single_skills: bool
     ) -> None:
         self._entries = entries
+        self.channels = frozenset(one for entry in entries for one in entry.channels or ())
         self._zone = zone
         self._single_skills = single_skills
         self.of = lru_cache(maxsize=1024)(self._of)  # no answer changes what is asked of a pair

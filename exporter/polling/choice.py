@@ -25,7 +25,9 @@ from exporter.wolkvox.windows import (
 CLOSING_TRIES = 3
 MONTH_TRIES = 3
 MONTH_DAYS = 3
-_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+NOON = 12
+HOUR = 3600.0
+_DAY = timedelta(days=1)
 
 
 def choose_window(
@@ -51,7 +53,7 @@ def day_to_close(
     """The finished day that a query must ask for as a whole next, if there is one.
 
     Without an attempt there is nothing to close; after several midnights only yesterday is
-    closed; after three tries the new day goes first.
+    closed; after three tries the new day goes first, and then one comes an hour until noon.
     """
     # A probe may have asked since midnight: the last answer then tells of the day before.
     moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
@@ -61,9 +63,17 @@ def day_to_close(
     yesterday = local_day(now, zone) - _DAY
     tries = stored.closing_tries if stored.closing_day == yesterday else 0
     closed = memory.closed is not None and memory.closed >= yesterday
-    if closed or tries >= CLOSING_TRIES or (last > yesterday and not tries):
+    if closed or (last > yesterday and not tries):
         return None
-    return yesterday
+    return yesterday if tries < CLOSING_TRIES or _late(memory, now.astimezone(zone)) else None
+
+
+def _late(memory: QueryMemory, now: datetime) -> bool:
+    """Whether the hour of a late try to close the day before has come, at a local moment."""
+    polled, tried = memory.today, memory.closing_at
+    if now.hour >= NOON or polled is None or polled.day != now.date():
+        return False
+    return tried is None or not 0 <= now.timestamp() - tried < HOUR
 
 
 def month_to_ask(memory: QueryMemory, now: datetime) -> Window | None:
@@ -109,7 +119,6 @@ def _is_due(month: MonthMemory, last: date, now: datetime) -> bool:
     if tries is None or tries.month != last.replace(day=1):
         return True
     if tries.day == now.date():
-        since = timedelta(seconds=now.timestamp() - tries.at)
         few = tries.days <= MONTH_DAYS and tries.count < MONTH_TRIES
-        return few and not timedelta(0) <= since < _HOUR
+        return few and not 0 <= now.timestamp() - tries.at < HOUR
     return tries.days < MONTH_DAYS or not _DAY <= now.date() - tries.day < 7 * _DAY

@@ -38,7 +38,7 @@ from exporter.state.models import (
     failed,
     limit_channels,
     refused_month,
-    tried_month,
+    tried,
 )
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
@@ -137,7 +137,7 @@ class Poller:
                     token,
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
-                    memory=self._try_month(task, window, now),
+                    memory=self._note_try(task, window, now),
                 )
                 self._begun(task, request)
                 answer = await self.requests.fetch(request, token, CALLS[task.report])
@@ -213,10 +213,10 @@ class Poller:
 
     # The attempt -------------------------------------------------------------------------
 
-    def _try_month(self, task: PollTask, window: Window, now: datetime) -> QueryMemory | None:
-        """Note a try for a month, which is written with its attempt."""
-        local = now.astimezone(self.operation.timezone)
-        return tried_month(task.memory, window, local) if window.month else None
+    def _note_try(self, task: PollTask, window: Window, now: datetime) -> QueryMemory | None:
+        """Note a try for a finished day or a month, to be written with its attempt."""
+        local, special = now.astimezone(self.operation.timezone), window.closing or window.month
+        return tried(task.memory, window, local) if special else None
 
     def _begun(self, task: PollTask, request: Request) -> None:
         """Record the attempt once it is on the disk, before the request leaves: no await."""

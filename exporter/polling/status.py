@@ -76,6 +76,7 @@ class PollStatus:
         self._stretched_on: date | None = None
         self._spent_on: date | None = None
         self._unreadable: set[str] = set()
+        self._hinted: set[str] = set()
 
     def look(self, pause: Pause | None, hours: OpenHours) -> OperationStatus:
         """How the operation stands; show the requests of the day where they changed."""
@@ -176,6 +177,7 @@ class PollStatus:
 
         What cannot be read or believed is counted, and logged once for each field or channel.
         """
+        self._hinted.clear()
         if task.memory.failures:
             self._log(logging.INFO, "answers again", task, failures=task.memory.failures)
         if isinstance(answer, TokenInfo):
@@ -196,7 +198,10 @@ class PollStatus:
                 self._log(logging.WARNING, message, task, **fields)
 
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
-        """Log why there is no answer; the same reason again at debug."""
+        """Log why there is no answer; the same reason again at debug.
+
+        What to do about it is said once for all queries, until one is answered.
+        """
         known = task.error is not None and task.error[0] == error.kind
         self._log(
             logging.DEBUG if known else logging.WARNING,
@@ -204,15 +209,17 @@ class PollStatus:
             task,
             reason=str(error.reason),
             detail=error.detail,
-            hint=None if known else _WORDS.advice(error.kind),
+            hint=None if known or error.kind in self._hinted else _WORDS.advice(error.kind),
             failures=task.memory.failures + 1,
         )
+        self._hinted.add(error.kind)
 
     def not_closed(self, task: PollTask) -> None:
-        """Log that the last try to close a finished day failed."""
-        if task.stored.closing_tries >= CLOSING_TRIES:
+        """Log once that the tries in a row to close a finished day failed."""
+        if task.stored.closing_tries == CLOSING_TRIES:
             message = (
-                "a finished day could not be closed: what came after its last poll is lost"
+                "a finished day could not be closed: it is tried once an hour until noon, else"
+                " what came after its last poll is lost"
             )
             self._log(logging.WARNING, message, task, day=task.stored.closing_day)
 

@@ -34,6 +34,11 @@ STUCK_ANSWERS = 3  # after so many answers counters that do not move are no chan
 LARGEST_FIGURE = 1_000_000_000
 ROUNDED = 10_000  # interactions a day from which two decimals no longer give a count back
 
+# The totals of a day hide a bad half hour in the afternoon; differences of counters do not.
+WINDOW = 1800.0  # seconds
+_POLLS = 4  # a window of fewer says little: where polls are slow, it is longer
+_STEPS = 12  # samples of a window at most, however often the demo polls
+
 # What the state file may hold. Above 2**53 a float, which is what Prometheus keeps, skips
 # integers; around these years a day before, or a time zone, stays within the calendar.
 LARGEST_COUNT = 2**53
@@ -309,3 +314,34 @@ def _wait_sum(count: int | None, average: float | None) -> float | None:
     if count == 0:
         return 0.0
     return None if count is None or average is None else float(count * average)
+
+
+# The last half hour ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The counters of each channel of a query after the answer that was whole `at` a moment."""
+
+    at: float
+    channels: Mapping[str, Counters]
+
+
+def remember(
+    samples: Sequence[Sample], at: float | None, ledger: QueryLedger | None, interval: float
+) -> tuple[Sample, ...]:
+    """Return the samples of the window that ends with the answer `at` a moment.
+
+    The first one is where the window begins: half an interval around its length, or later
+    where nothing older is known. After a longer gap the window begins anew.
+    """
+    if at is None or ledger is None or (samples and samples[-1].at == at):
+        return tuple(samples)
+    window = max(WINDOW, _POLLS * interval)
+    kept = [one for one in samples if 0 < at - one.at <= 2 * window]
+    if len(kept) > 1 and kept[-1].at - kept[-2].at < window / _STEPS:
+        del kept[-1]
+    while len(kept) > 1 and at - kept[1].at >= window - interval / 2:
+        del kept[0]
+    counters = {name: one.counters for name, one in ledger.channels.items()}
+    return (*kept, Sample(at, counters))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from exporter.errors import StartError
+from exporter.errors import StartError, StorageError
 
 VERSION = 2
 SCHEMA = """
@@ -77,8 +79,12 @@ FIGURES_1 = (
 def bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables of a new file, or read those of an earlier version into them.
 
-    Raises StartError where a newer exporter wrote the file.
+    Raises sqlite3.DatabaseError where the file is damaged, StartError where a newer exporter
+    wrote it.
     """
+    problem = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if problem is not None and problem[0] != "ok":
+        raise sqlite3.DatabaseError(str(problem[0]))
     connection.execute("BEGIN IMMEDIATE")  # also proves that the file can be written
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
@@ -98,6 +104,30 @@ def bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
+
+
+def copy_in_memory(path: Path) -> sqlite3.Connection:
+    """Return a copy of a file, brought to this version; the file itself is only read.
+
+    Raises StorageError where it cannot be read, StartError where a newer exporter wrote it.
+    """
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        os.stat(path)
+        # Without a write-ahead log nobody writes to it, and SQLite would leave one behind.
+        how = "mode=ro" if os.path.exists(f"{path}-wal") else "immutable=1"
+        uri = f"{path.absolute().as_uri()}?{how}"
+        with closing(sqlite3.connect(uri, uri=True)) as file:
+            file.backup(copy)
+        bring_to_version(copy, path)
+    except (OSError, sqlite3.Error, StartError) as error:
+        copy.close()
+        if isinstance(error, StartError):
+            raise
+        why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        text = f"the state file {path} cannot be read ({why}); is --storage.path right?"
+        raise StorageError(text) from error
+    return copy
 
 
 def memory_1_to_2(text: str) -> str:

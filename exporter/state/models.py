@@ -16,6 +16,7 @@ from exporter.state.counters import (
     Count,
     Day,
     QueryLedger,
+    Sample,
     known_channels,
     observe,
 )
@@ -79,7 +80,8 @@ class QueryMemory:
     `failures` counts failed attempts in a row; `doubted` is true while an answer without
     rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
     `month` and `last_month` are the windows of those names; `months_with_rows` holds the first
-    days of the two months in which rows were seen last.
+    days of the two months in which rows were seen last; `closing_at` is when a finished day
+    was last asked for.
     """
 
     last_success_at: Moment | None = None
@@ -92,6 +94,7 @@ class QueryMemory:
     month: MonthMemory = NO_MONTH
     last_month: MonthMemory = NO_MONTH
     months_with_rows: tuple[Day, ...] = ()
+    closing_at: Moment | None = None
 
 
 # What an answer changes ------------------------------------------------------------------
@@ -115,6 +118,8 @@ def apply_report(
     had_rows = last is not None and last.day == window.day and bool(last.rows)
     if had_rows and not report.channels and not memory.doubted:
         return replace(succeeded, doubted=True)
+    if window.closing and last is not None and last.day > window.day and not report.channels:
+        return succeeded  # come late: nothing tells any more whether the day had rows
     result = Result(window.day, report.channels, completed_at)
     ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
     months = _months_with_rows(memory, result)
@@ -147,8 +152,10 @@ def _with_month(memory: QueryMemory, window: Window, month: MonthMemory) -> Quer
     return replace(memory, month=month)
 
 
-def tried_month(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory:
-    """Return the memory with one more try for the window of a month, at a local moment."""
+def tried(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory:
+    """Return the memory with one more try for a finished day or a month, at a local moment."""
+    if window.closing:
+        return replace(memory, closing_at=at.timestamp())
     held = month_of(memory, window)
     first, today = window.day.replace(day=1), at.date()
     tries, before = MonthTries(first, today, at.timestamp()), held.tries
@@ -352,7 +359,7 @@ class QueryStatus:
 
     Times are epoch seconds. `interval` is the one in force, in seconds. `live_until` is the
     moment at which the values are too old to be shown (None: never succeeded); `error` the
-    last failure with its text for people.
+    last failure with its text for people; `recent` the counters of the last half hour.
     """
 
     key: QueryKey
@@ -363,6 +370,7 @@ class QueryStatus:
     interval: float | None = None
     live_until: float | None = None
     error: tuple[str, str] | None = None
+    recent: tuple[Sample, ...] = ()
 
     @cached_property
     def figures(self) -> tuple[ChannelFigures, ...]:

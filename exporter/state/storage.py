@@ -28,7 +28,7 @@ from typing import Any, Self, TypeVar
 from exporter.errors import StorageError
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, claim_rows
 from exporter.state.locks import unwritable
-from exporter.state.migrate import bring_to_version
+from exporter.state.migrate import bring_to_version, copy_in_memory
 from exporter.state.models import (
     Attempt,
     Granted,
@@ -79,6 +79,16 @@ class Storage:
                 storage._note_loss()
         except (OSError, sqlite3.Error) as error:
             raise unwritable(directory, error) from error
+        return storage
+
+    @classmethod
+    def copy(cls, directory: Path, now: Callable[[], float]) -> Self:
+        """Take a copy in memory, beside an exporter or without one: no step reaches the file.
+
+        Raises StorageError where it cannot be read, StartError where it is a newer one's.
+        """
+        storage = cls(directory / FILE_NAME, now)
+        storage._take(copy_in_memory(storage.path))
         return storage
 
     def close(self) -> None:
@@ -135,17 +145,18 @@ class Storage:
         try:
             for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 connection.execute(f"PRAGMA {setting}")
-            problem = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if problem is not None and problem[0] != "ok":
-                raise sqlite3.DatabaseError(str(problem[0]))  # noqa: TRY301 - as SQLite itself would
             bring_to_version(connection, self.path)
-            settings = dict(connection.execute("SELECT name, value FROM settings"))
             found = os.stat(self.path)
+            self._take(connection)
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
         self._file = (found.st_dev, found.st_ino)
+
+    def _take(self, connection: sqlite3.Connection) -> None:
+        """Work with a database of this version from now on."""
+        settings = dict(connection.execute("SELECT name, value FROM settings"))
+        self._connection = connection
         self._salt: str = settings["salt"]
         lost_at = settings.get("lost_at")
         self._lost_at = float(lost_at) if lost_at is not None else None

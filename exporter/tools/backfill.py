@@ -1,6 +1,6 @@
-"""`backfill`: past days of one operation as OpenMetrics, one request per skill and day.
+"""`backfill`: past days or months of one operation, one request per skill and each of them.
 
-A request for a past day is an attempt of its query like any other: at least the interval lies
+A request for the past is an attempt of its query like any other: at least the interval lies
 between it and the exporter's own polls of that skill. Beside a running exporter it takes
 the place of one poll, and the exporter has the next turn of that skill; so the day costs no
 more requests than the exporter's plan, and no skill misses two polls in a row.
@@ -41,7 +41,15 @@ from exporter.tools.backfill_files import (
 from exporter.tools.session import Session, Verdict, sessions
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import ask, progress, run
-from exporter.wolkvox.windows import local_day, next_day_start, whole_day
+from exporter.wolkvox.windows import (
+    MONTH,
+    Window,
+    local_day,
+    month_after,
+    month_to,
+    next_day_start,
+    whole_day,
+)
 
 DEFAULT_PACE = 300.0
 TRIES = 3
@@ -59,6 +67,12 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 @flags.OPERATION
 @_DAY("--from", "first", help="First day, in the operation's time zone.")
 @_DAY("--to", "last", help="Last day, yesterday at the latest.")
+@click.option(
+    "--months",
+    is_flag=True,
+    help="Whole months instead of days, from that of --from to that of --to: one call for each"
+    " skill and month.",
+)
 @click.option(
     "--output",
     required=True,
@@ -94,30 +108,38 @@ def backfill(
     operation: str | None,
     first: datetime,
     last: datetime,
+    months: bool,
     output: Path,
     pace: str,
     job: str,
     instance: str,
     yes: bool,
 ) -> None:
-    """Write past days for `promtool tsdb create-blocks-from openmetrics`.
+    """Write past days or months for `promtool tsdb create-blocks-from openmetrics`.
 
-    One request for each skill and day. Ctrl-C ends it after the request under way; the same
-    command goes on where it ended, without repeating a request.
+    One request for each skill and day or month. Ctrl-C ends it after the request under way;
+    the same command goes on where it ended, without repeating a request.
     """
     configuration = flags.configuration_of(context, config_files)
     chosen = flags.operation_of(configuration, operation)
     directory, clock = flags.directory_of(context, storage), system_clock()
     today = local_day(clock.now(), chosen.timezone)
-    seconds = _checked(chosen, first.date(), last.date(), pace, today)
-    days = days_between(first.date(), last.date())
+    begin, end = first.date(), last.date()
+    if months:
+        begin, end = begin.replace(day=1), month_after(end) - timedelta(days=1)
+    seconds = _checked(chosen, begin, end, pace, today)
+    days = days_between(begin, end)
+    owner, window_of = chosen.base_url, whole_day
+    if months:
+        days = [day for day in days if month_after(day) == day + timedelta(days=1)]
+        owner, window_of = f"{owner}#month", partial(month_to, name=MONTH)
     target, stopping = {"job": job, "instance": instance}, asyncio.Event()
 
     async def fill() -> int:
-        with open_progress(output, chosen.base_url) as kept:
+        with open_progress(output, owner) as kept:
             async with sessions(configuration, directory, clock) as opened:
-                beside = [*opened.values()]
-                filling = Backfill(opened[chosen.name], beside, kept, days, seconds)
+                own, beside = opened[chosen.name], [*opened.values()]
+                filling = Backfill(own, beside, kept, days, seconds, window_of)
                 return await _fill(filling, output, target, stopping, yes=yes)
 
     context.exit(run(fill(), stopping))
@@ -222,16 +244,19 @@ def calls_today(calls: int, pace: float, left: timedelta) -> int:
 def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     """Write the file, and name the calls without an answer."""
     for call in job.missing:
-        _say(f"no answer: skill {call.skill.id} on {call.day}")
+        _say(f"no answer: skill {call.skill.id} on {call.name}")
     if not job.complete:
         _say("not complete: the same command asks for the rest")
     operation, done = job.session.operation, job.kept.done
     queries = []
+    month = job.window_of(job.days[0]).month
     for skill in job.skills:
-        days = completed([(day, done.get((skill.id, day), ())) for day in job.days])
+        answers = [(day, done.get((skill.id, day), ())) for day in job.days]
+        # A channel that a day lacks counts as 0 there; in a month it is not known to be one.
+        days = answers if month else completed(answers)
         queries.append(QueryHistory((operation.name, skill.id, skill.name), days))
     moments = partial(stamps, operation.timezone, job.session.clock.now())
-    samples, size = write_openmetrics(output, queries, moments, target)
+    samples, size = write_openmetrics(output, queries, moments, target, month or "yesterday")
     click.echo(f"{output}: {samples} samples, {size / 1e6:.1f} MB; import it with")
     click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
 
@@ -240,18 +265,24 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
 
 
 class Call(NamedTuple):
-    """One skill on one day."""
+    """One skill on one day, or in the month that ends with it."""
 
     skill: Skill
     day: date
+    window: Window
+
+    @property
+    def name(self) -> str:
+        """The day or the month, for people."""
+        return f"{self.day:%Y-%m}" if self.window.month else f"{self.day}"
 
 
 @dataclass(slots=True)
 class Backfill:
     """Past days of an operation: calls that are still to be made, and why it ended early.
 
-    `beside` are the sessions that may share its budget; `missing` calls had no answer in
-    three tries.
+    `window_of` gives what to ask for by its last day. `beside` are the sessions that may share
+    its budget; `missing` calls had no answer in three tries.
     """
 
     session: Session
@@ -259,6 +290,7 @@ class Backfill:
     kept: Progress
     days: Sequence[date]
     pace: float
+    window_of: Callable[[date], Window] = whole_day
     skills: tuple[Skill, ...] = ()
     pending: list[Call] = field(default_factory=list)
     missing: list[Call] = field(default_factory=list)
@@ -283,7 +315,8 @@ class Backfill:
             self.why = skills
             return
         self.skills = skills
-        calls = [Call(skill, day) for day in self.days for skill in skills]
+        windows = [(day, self.window_of(day)) for day in self.days]
+        calls = [Call(skill, day, window) for day, window in windows for skill in skills]
         self.pending = [one for one in calls if (one.skill.id, one.day) not in self.kept.done]
         for one in self.beside:
             operation, known = one.operation, await one.known_skills()
@@ -346,7 +379,7 @@ class Backfill:
 
     async def _request(self, call: Call, moment: float) -> tuple[str, float]:
         """Make a call at its moment; returns the outcome, and the seconds to wait after it."""
-        skill_id, window = call.skill.id, whole_day(call.day)
+        skill_id, window = call.skill.id, call.window
         reply = await self.session.ask(
             skill_id,
             self._gap(call.skill),
@@ -369,7 +402,7 @@ class Backfill:
             self._failed_in_a_row = 0
             self.kept.add(skill_id, call.day, requested_at, reply.answer.channels)
             return (
-                f"{skill_id} {call.day} {'fine' if reply.answer.channels else 'no rows'}",
+                f"{skill_id} {call.name} {'fine' if reply.answer.channels else 'no rows'}",
                 0.0,
             )
         self._failed_in_a_row += 1
@@ -377,4 +410,4 @@ class Backfill:
         (self.pending if self._tries[call] < TRIES else self.missing).append(call)
         if verdict.reason in PAUSING or self._failed_in_a_row >= FAILURES_IN_A_ROW:
             self.why = verdict
-        return f"{skill_id} {call.day} {verdict.reason}", 0.0
+        return f"{skill_id} {call.name} {verdict.reason}", 0.0

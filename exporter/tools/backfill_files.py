@@ -86,7 +86,10 @@ class Progress:
             text = f"{self.path} was written by another version: move it away to begin again"
             raise StartError(text)
         if not own:
-            text = f"{self.path} belongs to another operation: choose another --output"
+            text = (
+                f"{self.path} belongs to another operation, or to days where this is for months"
+                " (or the reverse): choose another --output"
+            )
             raise StartError(text)
 
     def _append(self, line: object) -> None:
@@ -131,6 +134,7 @@ def write_openmetrics(
     queries: Sequence[QueryHistory],
     stamps: Callable[[date], Sequence[int]],
     target: Mapping[str, str],
+    window: str = "yesterday",
 ) -> tuple[int, int]:
     """Write the file whole, or leave the one that is there; returns its samples and bytes.
 
@@ -140,7 +144,7 @@ def write_openmetrics(
     samples = 0
     try:
         with part.open("wb") as file:
-            for piece in history(queries, stamps, target):
+            for piece in history(queries, stamps, target, window):
                 file.write(piece)
                 samples += sum(not line.startswith(b"#") for line in piece.splitlines())
             file.flush()

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import Any, NamedTuple
 
 import click
@@ -33,7 +31,7 @@ from exporter.runtime import system_clock
 from exporter.tools import recording
 from exporter.tools.session import Session, Verdict, sessions, shown
 from exporter.tools.skills import skills_of
-from exporter.tools.terminal import progress, run
+from exporter.tools.terminal import Row, align, progress, run, short_heads, show
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
@@ -45,7 +43,7 @@ PAUSE = 1.0  # seconds between two requests with one token; none on loopback
 # Reasons for which every further request of the operation fails too.
 _HOPELESS = (Reason.CONNECT, Reason.UNAUTHORIZED, Reason.QUOTA)
 SHAPE = 1
-_CELL, _NARROWEST = 40, 8
+_CELL = 40
 
 
 @click.command()
@@ -83,7 +81,7 @@ def probe(
     if record is not None:
         recording.write(record, "")  # an answer that cannot be kept costs a request
 
-    async def show() -> int:
+    async def ask() -> int:
         clock = system_clock()
         async with sessions(configuration, directory, clock) as opened:
             known = [await session.known_skills() for session in opened.values()]
@@ -97,15 +95,13 @@ def probe(
         if output == "json":
             click.echo(as_json(queries, words, now), nl=False)
         else:
-            width = get_terminal_size().columns if sys.stdout.isatty() else None
-            text = table(queries, words, width)
-            click.echo(text, nl=False, color=False if os.environ.get("NO_COLOR") else None)
+            show(partial(table, queries, words))
         if record is not None:
             answers = recording.save(record, queries, now)
             click.echo(words.text("probe.recorded", count=answers, file=record), err=True)
         return 0 if all(one.verdict.good for one in queries) else 1
 
-    context.exit(run(show()))
+    context.exit(run(ask()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,18 +284,7 @@ def table(queries: Sequence[Probed], words: Words, width: int | None) -> str:
 
     Without a width, for a pipe or a file: aligned, and without any control character.
     """
-    rows = [*_rows(queries, words)]
-    gap = 2 if width is None else 1
-    columns = zip(*(cells for _, _, cells in rows), strict=True)
-    sizes = [max(map(len, column)) + gap for column in columns]
-    names = max((len(name) for _, name, _ in rows), default=0)
-    if width is not None:  # the names have the room that the figures leave
-        names = max(_NARROWEST, min(names, width - sum(sizes)))
-    lines = []
-    for style, name, cells in rows:
-        aligned = (cell.rjust(size) for cell, size in zip(cells, sizes, strict=True))
-        line = name[:names].ljust(names) + "".join(aligned)
-        lines.append(line if width is None else click.style(line, **style))
+    lines = align([*_rows(queries, words)], width)
     if width is None and lines:
         lines.append("")
     for good, text in _verdicts(queries, words):
@@ -311,12 +296,8 @@ def table(queries: Sequence[Probed], words: Words, width: int | None) -> str:
     return "\n".join([*lines, ""])
 
 
-_Row = tuple[dict[str, Any], str, Sequence[str]]
-"""The style of a line, its name, its figures."""
-
-
-def _rows(queries: Iterable[Probed], words: Words) -> Iterator[_Row]:
-    heads = [words.text(f"column.{column.attribute}.short") for column in COLUMNS]
+def _rows(queries: Iterable[Probed], words: Words) -> Iterator[Row]:
+    heads = short_heads(words)
     for probed in queries:
         if probed.report.channels:
             yield {"bold": True}, shown(probed.name, _CELL), heads

@@ -1,21 +1,26 @@
-"""Running a tool in a terminal: its end by a signal, questions, progress."""
+"""Running a tool in a terminal: its end by a signal, questions, progress, tables."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from shutil import get_terminal_size
+from typing import Any
 
 import click
 
+from exporter.messages import Words
 from exporter.runtime import run_to_end, signals
+from exporter.wolkvox.columns import COLUMNS
 from exporter.wolkvox.text import one_line
 
 _CLEAR = "\r\x1b[K"
+_NARROWEST = 8  # that the names of a table may become
 
 
 def run(main: Coroutine[None, None, int], stopping: asyncio.Event | None = None) -> int:
@@ -82,3 +87,38 @@ def progress(total: int | None, *, lines: bool) -> Iterator[Callable[[str, int],
     finally:
         if terminal:
             click.echo(_CLEAR, err=True, nl=False)
+
+
+Row = tuple[dict[str, Any], str, Sequence[str]]
+"""A line of a table: its style, its name, its cells; without any text in them a heading."""
+
+
+def align(rows: Sequence[Row], width: int | None) -> list[str]:
+    """The lines of a table for a terminal of that many columns, in colours.
+
+    Without a width, for a pipe or a file: without any control character.
+    """
+    gap = 2 if width is None else 1
+    columns = zip(*(cells for _, _, cells in rows), strict=True)
+    sizes = [max(map(len, column)) + gap for column in columns]
+    names = max((len(name) for _, name, cells in rows if any(cells)), default=0)
+    if width is not None:  # the names have the room that the figures leave
+        names = max(_NARROWEST, min(names, width - sum(sizes)))
+    lines = []
+    for style, name, cells in rows:
+        aligned = (cell.rjust(size) for cell, size in zip(cells, sizes, strict=True))
+        line = name[:names].ljust(names) + "".join(aligned) if any(cells) else name[:width]
+        line = line.rstrip()
+        lines.append(line if width is None else click.style(line, **style))
+    return lines
+
+
+def short_heads(words: Words) -> list[str]:
+    """The headings of the figures, as short as a terminal needs them."""
+    return [words.text(f"column.{column.attribute}.short") for column in COLUMNS]
+
+
+def show(text: Callable[[int | None], str]) -> None:
+    """Print a text of the terminal's width; None: standard output is a pipe or a file."""
+    width = get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(text(width), nl=False, color=False if os.environ.get("NO_COLOR") else None)

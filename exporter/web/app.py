@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
 
 from exporter.config import Configuration
 from exporter.config.model import redacted
@@ -28,22 +28,9 @@ from exporter.web.asgi import (
     request_header,
     sentence,
 )
-from exporter.web.status import STYLE_SOURCE
+from exporter.web.status_page import style_source
 
-# The status page is one file: its own style sheet, known by its hash, no script, nothing
-# from elsewhere.
-_HTML_HEADERS: Final[Headers] = (
-    (b"content-type", b"text/html; charset=utf-8"),
-    (
-        b"content-security-policy",
-        f"default-src 'none'; style-src {STYLE_SOURCE}; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'".encode(),
-    ),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"deny"),
-    (b"vary", b"Accept-Language"),
-)
-_LANGUAGE = re.compile(rb"(?:^|&)lang=([a-zA-Z]{2,8})(?:&|$)")
+_ASKED = re.compile(r"(?:^|&)(lang|operation)=([\w.-]{1,128})(?=&|$)", re.ASCII)
 _SLASHES = re.compile("//+")
 _READ = ("GET", "HEAD")
 _DOCUMENTS = ("/config", "/docs")
@@ -57,7 +44,8 @@ class App:
     """The ASGI callable.
 
     `metrics` renders the exposition, in OpenMetrics or as text, compressed or not; `status` the
-    status page for an Accept-Language header; `configuration` is the one in force; `healthy`:
+    status page for an Accept-Language header, a language and an operation that the
+    address names; `configuration` is the one in force; `healthy`:
     the poll loops live; `ready`: each query has an ended attempt, a restored result or a reason
     to wait; `reload` reads the configuration again and returns None, or why the old one stays.
     `max_requests` caps the pages being made at once (0: no cap). ValueError with a sentence for
@@ -65,7 +53,7 @@ class App:
     """
 
     metrics: Callable[[bool, bool], bytes]
-    status: Callable[[str | None], bytes]
+    status: Callable[[str | None, str, str], bytes]
     configuration: Callable[[], Configuration]
     healthy: Callable[[], bool]
     ready: Callable[[], bool]
@@ -132,9 +120,10 @@ class App:
 
     async def _status(self, scope: Scope) -> Reply:
         # ?lang=es goes before what the browser prefers.
-        asked = _LANGUAGE.search(scope.get("query_string", b""))
+        asked = dict(_ASKED.findall(scope.get("query_string", b"").decode("latin-1")))
         accepted = request_header(scope, b"accept-language")
-        return Reply(200, self.status(asked[1].decode() if asked else accepted), _HTML_HEADERS)
+        page = self.status(accepted, asked.get("lang", ""), asked.get("operation", ""))
+        return Reply(200, page, _html_headers())
 
     async def _config(self, scope: Scope) -> Reply:
         """The configuration in force without its secrets; made once for each reload."""
@@ -169,6 +158,22 @@ class App:
         if reason is None:
             return sentence(200, "Reloaded.")
         return sentence(500, f"Not reloaded, the old configuration stays in force: {reason}")
+
+
+@cache
+def _html_headers() -> Headers:
+    """The status page is one file: its own style sheet, no script, nothing from elsewhere."""
+    policy = (
+        f"default-src 'none'; style-src {style_source()}; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
+    return (
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", policy.encode()),
+        (b"referrer-policy", b"no-referrer"),
+        (b"x-frame-options", b"deny"),
+        (b"vary", b"Accept-Language"),
+    )
 
 
 def check_telemetry_path(path: str) -> None:

@@ -1,31 +1,23 @@
-"""Status page at `/`: the running state as plain values, and the page rendered from them.
+"""What the status page at `/` shows, as plain values; pure.
 
-The template finds the words. The moment is an argument; it and all other times are epoch
-seconds. Jinja is loaded when the page is first viewed: most exporters only ever serve scrapes.
+The moment is an argument; it and all other times are epoch seconds.
 """
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from exporter.config import SlaEntry
-from exporter.logs import SECRETS
-from exporter.messages import LANGUAGES, Words, catalogue
-from exporter.metrics.exporter import ExporterTelemetry
+from exporter.config.values import ALL_SKILLS
 from exporter.metrics.sla import Targets
-from exporter.runtime import Clock
+from exporter.state.counters import NO_COUNTERS, STUCK_ANSWERS, WINDOW, Sample
 from exporter.state.models import OperationStatus, QueryStatus
-from exporter.web.asgi import choose_language
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line
 
@@ -38,6 +30,7 @@ class OperationView:
     """One operation: its configuration, and its poll loop as it stands.
 
     `interval` is as written, in seconds. `skills`: their ids in the order of the configuration.
+    `months`: whether it asks for the month.
     """
 
     name: str
@@ -48,6 +41,7 @@ class OperationView:
     targets: Targets
     skills: tuple[str, ...]
     status: OperationStatus
+    months: bool = True
 
     @property
     def spent(self) -> bool:
@@ -55,29 +49,75 @@ class OperationView:
         return self.status.limit is not None and self.status.used >= self.status.limit
 
 
-QueryState = Literal["fresh", "late", "expired", "waiting", "paused", "closed"]
-_TROUBLE: Final = ("late", "expired", "paused")
+QueryState = Literal["fresh", "late", "expired", "silent", "waiting", "paused", "closed"]
+_TROUBLE: Final = ("late", "expired", "silent", "paused")
+_COUNTS: Final = tuple(one for one in COLUMNS if one.kind is Kind.COUNT)
+_OTHERS: Final = tuple(one for one in COLUMNS if one.weight and one.within is None)
+HEADS: Final = (
+    *(one.attribute for one in _COUNTS),
+    *("recent", "today", "month"),
+    *(one.attribute for one in _OTHERS),
+)
+"""The columns of the table."""
+_THRESHOLD: Final = 20  # seconds, where no target names one
+_SLACK: Final = 300.0  # seconds by which a window may differ from half an hour unsaid
+_LONG: Final = 24  # an operation with more lines has the whole width
+_TABLE: Final = 16  # lines of each of its tables
+_LISTED: Final = 12  # channels that the list of what is wrong names
+_ORDER: Final = {"recent": 0, "month": 2}
+_FINE: Final = (3, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure, None where Wolkvox gives none; `missed` is None where it has no target.
+    """One figure, None where there is none; `missed` is None where it is not judged.
 
-    `close`: rounded as usual it would look like its target, which it is not.
+    `least`: the target is the least that is asked, else the most. `close`: rounded as usual
+    the figure would look like its target, which it is not. `gap`: how far it misses it, 0 to 1.
+    `since`: when its window began, where that is not the usual half hour; `few`: the
+    interactions in it, where they are too few to judge.
     """
 
+    head: str
+    kind: Kind
     value: float | None
     target: float | None = None
     missed: bool | None = None
     close: bool = False
+    gap: float = 0.0
+    least: bool = False
+    since: float | None = None
+    few: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One channel: its figures in the order of HEADS, and those of them that miss a target.
+
+    `number` is its place among the query's. Its service levels are those `within` so many
+    seconds, and `goal` is their target. `stuck`: its figures make no sense to the counters,
+    which hold still. `rank`: a bad half hour goes first and a bad month last, and what is the
+    farthest from its target before the others.
+    """
+
+    number: int
+    channel: str
+    within: int
+    goal: float | None
+    cells: Sequence[Cell]
+    missed: Sequence[Cell]
+    stuck: bool
+    rank: tuple[int, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """One skill; `age` of its data and `wait` for its next request are in seconds.
 
-    `channels` is the number of its channels, None where there are no current figures; `rows`
-    are those that are shown, by the channel's name.
+    `reason` is the verdict where it needs attention. `channels` is the number of its channels,
+    None where there are no current figures; `rows` are those that are shown, `wrong` those of
+    them that need attention, `unseen` the channels that have a target and no figures. `busy`:
+    something came in today. `month_error`: why there was no answer for the month, a verdict.
     """
 
     name: str
@@ -86,64 +126,113 @@ class Query:
     age: float | None
     wait: float | None
     error: tuple[str, str] | None
+    reason: str | None
     channels: int | None
-    rows: Sequence[tuple[str, Sequence[Cell]]]
+    rows: Sequence[Row]
+    wrong: Sequence[Row]
+    unseen: Sequence[str]
+    busy: bool
+    month_error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One operation; `failing` counts its queries by the kind of their failure."""
+    """One operation: its skills in `tables`, the worst first, and `quiet` ones of a line each.
+
+    `whole` is the query of all skills together; `trouble` are the queries that need attention,
+    by the reason; `failing` counts queries by the kind of their failure; `unseen` are skills
+    and channels that have a target and no figures. `long`: it has more lines than stand well
+    in one column.
+    """
 
     view: OperationView
-    queries: Sequence[Query]
+    tables: Sequence[Sequence[Query]]
+    quiet: Sequence[Query]
+    whole: Sequence[Query]
+    trouble: Mapping[str, Sequence[Query]]
     failing: Mapping[str, int]
+    unseen: Sequence[tuple[str, str]]
     counts: Counter[str]
+    long: bool
 
 
 def build_page(
     operations: Sequence[OperationView], statuses: Iterable[QueryStatus], now: float
 ) -> dict[str, object]:
-    """What the template shows at a moment; a query whose operation is gone is left out.
+    """What the template shows at a moment; a query of another operation is left out.
 
-    `zone` is that of every operation, or UTC where they are in several.
+    `zone` is that of every operation, or UTC where they are in several. `pairs` are the
+    channels that need attention the most, the worst first.
     """
     found = defaultdict[str, list[QueryStatus]](list)
     for status in statuses:
         found[status.key.operation].append(status)
     places = iter(range(MOST_ROWS))
-    parts = [_part(view, found[view.name], now, places) for view in operations]
+    parts, pairs = list[Part](), list[tuple[OperationView, Query, Row]]()
+    for view in operations:
+        # As the configuration lists them, discovered ones by name.
+        place = {skill_id: number for number, skill_id in enumerate(view.skills)}
+        by_name = sorted(found[view.name], key=lambda one: (one.skill.casefold(), one.key))
+        ordered = sorted(by_name, key=lambda one: place.get(one.key.skill_id, len(place)))
+        queries = [_query(status, view, now, places) for status in ordered]
+        parts.append(_part(view, queries, alone=len(operations) == 1))
+        pairs += [(view, query, row) for query in queries for row in query.wrong]
+    worst = sorted(pairs, key=lambda pair: pair[2].rank)[:_LISTED]
     zones = {str(view.zone): view.zone for view in operations}
     return {
         "now": now,
         "iso": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
         "zone": UTC if len(zones) != 1 else zones.popitem()[1],
-        "parts": parts,
+        "parts": sorted(parts, key=lambda part: not part.counts["wrong"]),
+        "pairs": worst,
+        "unlisted": len(pairs) - len(worst),
+        "listed": {(view.name, query.skill_id, row.number) for view, query, row in worst},
         "counts": sum((part.counts for part in parts), Counter[str]()),
     }
 
 
-def _part(
-    view: OperationView, statuses: Iterable[QueryStatus], now: float, places: Iterator[int]
-) -> Part:
-    # As the configuration lists them, discovered ones by name.
-    place = {skill_id: number for number, skill_id in enumerate(view.skills)}
-    by_name = sorted(statuses, key=lambda one: (one.skill.casefold(), one.key.skill_id))
-    ordered = sorted(by_name, key=lambda one: place.get(one.key.skill_id, len(place)))
-    queries = [_query(status, view, now, places) for status in ordered]
-    failing = Counter(status.error[0] for status in ordered if status.error is not None)
+def _part(view: OperationView, queries: Sequence[Query], *, alone: bool) -> Part:
+    trouble = defaultdict[str, list[Query]](list)
+    busy, quiet, whole = list[Query](), list[Query](), list[Query]()
+    for query in sorted(
+        queries,
+        key=lambda one: (not one.reason, min((row.rank for row in one.wrong), default=_FINE)),
+    ):
+        if query.reason:
+            trouble[query.reason].append(query)
+        if query.skill_id == ALL_SKILLS:
+            whole.append(query)
+        elif query.reason or query.wrong or query.busy:
+            busy.append(query)
+        else:
+            quiet.append(query)
+    lines = [1 + len(query.rows) + bool(query.error) for query in busy]
+    long = alone or sum(lines) > _LONG
+    full = min(_TABLE, sum(lines) / 2) if long else sum(lines)
+    tables, height = list[list[Query]](), full
+    for query, more in zip(busy, lines, strict=True):
+        if height >= full:
+            tables.append([])
+            height = 0
+        tables[-1].append(query)
+        height += more
+    failing = Counter(query.error[0] for query in queries if query.error is not None)
     if view.status.pause is not None:  # after a restart only the pause is known
         failing.setdefault(view.status.pause[0], 0)
-    rows = [cells for query in queries for _, cells in query.rows]
-    judged = [cell.missed for cells in rows for cell in cells if cell.missed is not None]
+    rows = [row for query in queries for row in query.rows]
     counts = Counter(
         queries=len(queries),
-        trouble=sum(query.state in _TROUBLE for query in queries),
+        trouble=sum(map(len, trouble.values())),
         waiting=sum(query.state == "waiting" for query in queries),
-        judged=len(judged),
-        missed=sum(judged),
+        judged=sum(cell.missed is not None for row in rows for cell in row.cells),
+        # The half hour and the day have one target.
+        missed=sum(len({cell.least or cell.head for cell in row.missed}) for row in rows),
+        stuck=sum(row.stuck for row in rows),
         hidden=sum(query.channels or 0 for query in queries) - len(rows),
     )
-    return Part(view, queries, failing, counts)
+    counts["wrong"] = counts["trouble"] + counts["missed"] + counts["stuck"]
+    unseen = [(query.name, channel) for query in queries for channel in query.unseen]
+    return Part(view, tables, quiet, whole, trouble, failing, unseen, counts, long)
 
 
 def _query(
@@ -152,21 +241,37 @@ def _query(
     result, at, error = status.memory.today, status.memory.last_success_at, status.error
     live = status.live_until is not None and now < status.live_until
     today, skill_id = datetime.fromtimestamp(now, view.zone).date(), status.key.skill_id
-    figures = None
+    figures, unseen = None, list[str]()
     if live and result is not None and result.day == today:
         figures = status.figures
+        others = view.targets.channels.difference(one.channel for one in figures)
+        unseen = [one for one in sorted(others) if view.targets.of(skill_id, one)]
+    month = status.memory.month.result if view.months else None
+    of_this_month = month is not None and month.day.replace(day=1) == today.replace(day=1)
+    months = {one.channel: one for one in month.rows} if month and of_this_month else {}
+    shown = enumerate(zip(figures or (), places, strict=False), 1)
+    rows = [
+        _row(number, one, months.get(one.channel), status, view) for number, (one, _) in shown
+    ]
+    state, reason = _state(status, view, live), None
+    if state in _TROUBLE:
+        reason = error[0] if error else state
+        if state == "paused":
+            reason = view.status.pause[0] if view.status.pause else "budget"
     return Query(
         name=_line(status.skill),
         skill_id=skill_id,
-        state=_state(status, view, live),
+        state=state,
         age=None if at is None else now - at,
         wait=_wait(status, view, now),
         error=error and (error[0], _line(error[1])),
+        reason=reason,
         channels=None if figures is None else len(figures),
-        rows=[
-            (_line(one.channel), tuple(_cells(one, view.targets.of(skill_id, one.channel))))
-            for one, _ in zip(figures or (), places, strict=False)
-        ],
+        rows=rows,
+        wrong=[row for row in rows if row.stuck or row.missed],
+        unseen=unseen,
+        month_error=status.month_error if view.months else "",
+        busy=len(rows) < len(figures or ()) or any(row.cells[0].value != 0 for row in rows),
     )
 
 
@@ -186,7 +291,9 @@ def _state(status: QueryStatus, view: OperationView, live: bool) -> QueryState:
         return "closed"
     if live:
         return "late"
-    return "expired" if failures or status.memory.last_success_at is not None else "waiting"
+    if status.memory.last_success_at is not None:
+        return "expired"
+    return "silent" if failures else "waiting"
 
 
 def _wait(status: QueryStatus, view: OperationView, now: float) -> float | None:
@@ -201,82 +308,84 @@ def _wait(status: QueryStatus, view: OperationView, now: float) -> float | None:
     return max((at - now for at in moments if at is not None), default=None)
 
 
-def _cells(figures: ChannelFigures, target: SlaEntry | None) -> Iterator[Cell]:
-    """The figures in the order of COLUMNS, each judged by its target."""
-    targets: dict[str, float | None] = {}
-    if target is not None:
-        targets = {"abandonment": target.abandonment_max, "asa": target.asa_max}
-        if level := target.service_level:
-            targets[f"service_level_{level.within}"] = level.target
-    for column in COLUMNS:
-        value, goal = getattr(figures, column.attribute), targets.get(column.attribute)
-        if value is None or goal is None:
-            yield Cell(value)
-            continue
-        # A service level has a least target, the others a most.
-        missed = value > goal if column.within is None else value < goal
-        digits = 0 if column.kind is Kind.SECONDS else 3
-        close = value != goal and round(value, digits) == round(goal, digits)
-        yield Cell(value, goal, missed, close)
-
-
-# Rendering ---------------------------------------------------------------------------------
-
-_TEMPLATES: Final = Path(__file__).parent / "templates"
-
-
-_STYLE: Final = (_TEMPLATES / "status.css").read_text(encoding="utf-8")
-_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-STYLE_SOURCE: Final = f"'sha256-{_DIGEST}'"
-"""The style sheet as a Content-Security-Policy names it: by its hash."""
-
-
-@functools.cache
-def _template() -> Callable[..., str]:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
+def _row(
+    number: int,
+    figures: ChannelFigures,
+    of_month: ChannelFigures | None,
+    status: QueryStatus,
+    view: OperationView,
+) -> Row:
+    """The figures of a channel, each judged by the target of its pair."""
+    channel, ledger = figures.channel, status.memory.ledger
+    target = view.targets.of(status.key.skill_id, channel)
+    level = target.service_level if target else None
+    within, goal = (level.within, level.target) if level else (_THRESHOLD, None)
+    limits = {"abandonment": target.abandonment_max, "asa": target.asa_max} if target else {}
+    recent = _recent(status.recent, channel, within, target)
+    today, month = (
+        getattr(one, f"service_level_{within}", None) for one in (figures, of_month)
     )
-    names = {"columns": COLUMNS, "languages": LANGUAGES, "style": _STYLE}
-    return environment.get_template("status.html", globals=names).render
+    cells = [
+        *(Cell(one.attribute, one.kind, getattr(figures, one.attribute)) for one in _COUNTS),
+        recent,
+        _judged("today", Kind.RATIO, today, goal, least=True),
+        _judged("month", Kind.RATIO, month, goal, least=True),
+        *(
+            _judged(name, one.kind, getattr(figures, name), limits.get(name))
+            for one in _OTHERS
+            for name in (one.attribute,)
+        ),
+    ]
+    missed = [cell for cell in cells if cell.missed]
+    known = ledger.channels.get(channel) if ledger else None
+    return Row(
+        number=number,
+        channel=_line(channel),
+        within=within,
+        goal=goal,
+        cells=cells,
+        missed=missed,
+        stuck=known is not None and known.unmoved >= STUCK_ANSWERS,
+        rank=(
+            min((_ORDER.get(cell.head, 1) for cell in missed), default=2),
+            -max((cell.gap for cell in missed), default=0.0),
+        ),
+    )
 
 
-@dataclass(slots=True)
-class StatusPage:
-    """The page for people, from what `operations`, `statuses` and `exporter` hold."""
+def _recent(
+    samples: Sequence[Sample], channel: str, within: int, target: SlaEntry | None
+) -> Cell:
+    """The service level of the last half hour, or of as much as is known of it."""
+    first, last = (
+        samples[at].channels.get(channel, NO_COUNTERS) if len(samples) > 1 else NO_COUNTERS
+        for at in (0, -1)
+    )
+    offered = last.offered - first.offered
+    if offered <= 0:
+        return Cell("recent", Kind.RATIO, None)
+    name = f"within_{within}"
+    level = min(1.0, (getattr(last, name) - getattr(first, name)) / offered)
+    goal, few = None, None
+    if target is not None and target.service_level is not None:
+        if offered < (target.min_interactions or 0):
+            few = offered
+        else:
+            goal = target.service_level.target
+    since = samples[0].at
+    usual = abs(samples[-1].at - since - WINDOW) <= _SLACK
+    cell = _judged("recent", Kind.RATIO, level, goal, least=True)
+    return replace(cell, since=None if usual else since, few=few)
 
-    clock: Clock
-    statuses: Iterable[QueryStatus]
-    operations: Callable[[], Sequence[OperationView]]
-    exporter: ExporterTelemetry
-    telemetry_path: str
-    _kept: dict[str, tuple[float, bytes]] = field(default_factory=dict)
 
-    def html(self, accept_language: str | None) -> bytes:
-        """The page as UTF-8, in the language that an Accept-Language header prefers.
-
-        It is kept for a second or ten times what it took to make: however many people look
-        and however large it is, each language takes a tenth of the event loop at most.
-        """
-        language = choose_language(accept_language)
-        started = self.clock.monotonic()
-        until, html = self._kept.get(language, (started, b""))
-        if started >= until:
-            now = self.clock.now().timestamp()
-            text = _template()(
-                **build_page(self.operations(), self.statuses, now),
-                exporter=self.exporter,
-                telemetry_path=self.telemetry_path,
-                w=Words(language, space="\u00a0"),
-                t=catalogue(language),
-            )
-            html = SECRETS.scrub(text).encode("utf-8", "replace")
-            ended = self.clock.monotonic()
-            self._kept[language] = (ended + max(1.0, 10.0 * (ended - started)), html)
-        return html
+def _judged(
+    head: str, kind: Kind, value: float | None, goal: float | None, *, least: bool = False
+) -> Cell:
+    """A figure beside the least or the most that is asked of it."""
+    if value is None or goal is None:
+        return Cell(head, kind, value)
+    missed = value < goal if least else value > goal
+    digits = 0 if kind is Kind.SECONDS else 3
+    close = value != goal and round(value, digits) == round(goal, digits)
+    gap = abs(value - goal) / max(value, goal) if missed else 0.0
+    return Cell(head, kind, value, goal, missed, close, gap, least)

@@ -8,7 +8,7 @@ documented as seconds; others of the same API are `H:MM:SS`, so both are read.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import reduce
@@ -159,6 +159,16 @@ def _merge(column: Column, rows: Sequence[_Cells]) -> Figure:
     ]
     total = sum(weight for _, weight in pairs)
     return sum(figure * weight for figure, weight in pairs) / total if total else None
+
+
+def total_of(rows: Iterable[ChannelFigures]) -> ChannelFigures:
+    """Several channels together, as rows of one are merged; without a count there is no sum."""
+    cells: list[_Cells] = []
+    for row in rows:
+        values = {one.field: getattr(row, one.attribute) for one in COLUMNS}
+        cells.append({key: UNREADABLE if one is None else one for key, one in values.items()})
+    merged: list[Any] = [_merge(column, cells) for column in COLUMNS]
+    return ChannelFigures("", *(None if one is UNREADABLE else one for one in merged))
 
 
 def _shown(value: object) -> str:

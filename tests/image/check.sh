@@ -85,6 +85,12 @@ docker run --detach --name "$name-simulator" --network "container:$name" --read-
   --no-healthcheck "$image" simulate --web.listen-address=127.0.0.1:39657 >/dev/null
 wait_for 30 "a poll succeeded" succeeded
 wait_for 30 "its own check says healthy" healthy
+# The line of docs/tools.md; past days would wait for the next slot: tests/image/compose.sh.
+for tool in probe "skills --operation acme" config healthcheck; do
+  # shellcheck disable=SC2086 # words of a command
+  docker exec "$name" wolkvox-exporter $tool >/dev/null || die "${tool%% *} in the container"
+  ok "${tool%% *} in the container"
+done
 before=$(success)
 
 # It ends at once and cleanly, and takes up its state afterwards.

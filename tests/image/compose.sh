@@ -74,6 +74,14 @@ has "Prometheus found Alertmanager" 'alertmanagers' 'http://alertmanager:9093'
 has "a shortened interval shows" 'query?query=max(wolkvox_poll_interval_seconds)' '"30"'
 [[ $(curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}' http://127.0.0.1:19656/wv0013/api/v2/) == 4* ]]
 echo "ok    the simulator answers on its port, and wants a token"
+# The line of docs/tools.md.
+day=$(date -d yesterday +%F)
+for tool in probe "skills --operation acme" config healthcheck \
+  "backfill --operation acme --from $day --to $day --pace 1s --yes --output /var/lib/wolkvox-exporter/past.om"; do
+  # shellcheck disable=SC2086 # words of a command
+  compose exec -T exporter wolkvox-exporter $tool >"$WORK/tool.log" 2>&1 || { cat "$WORK/tool.log" >&2; exit 1; }
+  echo "ok    ${tool%% *}"
+done
 for service in exporter simulator prometheus alertmanager; do
   id=$(compose ps --quiet "$service")
   [[ $(docker inspect --format '{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}' "$id") == 'true [ALL]' ]]

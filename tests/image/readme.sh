@@ -6,7 +6,15 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/image/stand-in.sh
 source tests/image/stand-in.sh
 root=$WORK/machine
-trap stand_in_stop EXIT
+started=() # each a process group
+end() {
+  for group in "${started[@]}"; do kill -- "-$group" || true; done
+  wait
+  umount "$root/proc" || true
+  stand_in_stop
+}
+trap end EXIT
+set -m
 
 stand_in_root bare bookworm apt
 mkdir "$root"
@@ -39,16 +47,14 @@ type_in() { # NUMBER, with what is pasted on stdin
 chroot "$root" apt-get update -qq
 type_in 0 </dev/null >"$WORK/install.log" 2>&1 || { tail -n 20 "$WORK/install.log" >&2; exit 1; }
 chroot "$root" /usr/local/bin/wolkvox-exporter simulate >/dev/null &
-simulator=$!
-trap 'kill $simulator $exporter; umount "$root/proc"; stand_in_stop' EXIT
-exporter=
+started+=($!)
 sleep 3
 printf '7b%s\n' "$(printf '0013%.0s' {1..13})" | type_in 1
 type_in 2
 type_in 3
 type_in 4
 type_in 5 &
-exporter=$!
+started+=($!)
 for _ in $(seq 60); do
   curl --silent http://127.0.0.1:19655/metrics | grep '^wolkvox_skill_inbound_interactions{' && exit
   sleep 1

@@ -14,7 +14,7 @@ tar -C "$root" -xf "$CACHE/systemd.tar"
 
 # What docs/install.md says, as root of that machine.
 mkdir -p "$root/src" "$root/etc/wolkvox-exporter"
-cp -r pyproject.toml README.md LICENSE requirements.lock exporter deploy scripts "$root/src"
+cp -r pyproject.toml README.md LICENSE requirements.lock exporter deploy docs scripts "$root/src"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 cat >"$root/setup" <<'SH'
 set -eu
@@ -23,18 +23,31 @@ cd /src
 python3 -m venv /opt/wolkvox-exporter
 /opt/wolkvox-exporter/bin/pip install --quiet --require-hashes -r requirements.lock
 /opt/wolkvox-exporter/bin/pip install --quiet --no-deps .
-install -d /etc/wolkvox-exporter
-install -d -m 700 /etc/wolkvox-exporter/tokens
-install -m 600 /dev/stdin /etc/wolkvox-exporter/tokens/acme <<<7b00000000000000
-install -m 644 deploy/systemd/wolkvox.yml /etc/wolkvox-exporter/wolkvox.yml
-install -m 644 deploy/systemd/wolkvox-exporter.service /etc/systemd/system/
-systemctl enable --quiet wolkvox-exporter
+ln -sf /opt/wolkvox-exporter/bin/wolkvox-exporter /usr/local/bin/
+install -D -m 644 deploy/systemd/wolkvox-exporter.sysusers /usr/lib/sysusers.d/wolkvox-exporter.conf
+systemd-sysusers
+install -d -m 750 -g wolkvox-exporter /etc/wolkvox-exporter/tokens
+install -m 644 deploy/systemd/wolkvox.yml /etc/wolkvox-exporter/
+install -m 644 deploy/systemd/wolkvox-exporter.default /etc/default/wolkvox-exporter
+install -m 644 deploy/systemd/wolkvox-exporter.service deploy/systemd/wolkvox-exporter.socket /etc/systemd/system/
+printf '7b%s' "$(printf '0013%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13)" |
+  install -m 640 -g wolkvox-exporter /dev/stdin /etc/wolkvox-exporter/tokens/acme
+# The simulator is what is polled: no name is ever asked of the real platform here.
+sed -i 's|server: "0013".*|url: http://127.0.0.1:19656/wv0013/api/v2/\n    interval: 2s|' /etc/wolkvox-exporter/wolkvox.yml
+cat >/etc/systemd/system/simulator.service <<'UNIT'
+[Unit]
+Before=wolkvox-exporter.service
+[Service]
+ExecStart=/usr/local/bin/wolkvox-exporter simulate
+DynamicUser=yes
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable --quiet simulator wolkvox-exporter
 SH
 machine=(timeout 300 systemd-nspawn --quiet --register=no --keep-unit --directory "$root"
   --resolv-conf=off --console=pipe --machine "wolkvox-check-$$")
 "${machine[@]}" bash /setup </dev/null
-# No name is ever asked of the real platform here: its host is this machine, where nobody listens.
-echo '127.0.0.1 localhost wv0013.wolkvox.com' >"$root/etc/hosts"
 
 cat >"$root/check" <<'SH'
 #!/bin/bash
@@ -47,18 +60,32 @@ is() { [[ $1 == "$2" ]]; }
 has() { get /metrics | grep -q "$1"; }
 check "it is active: READY=1 came" systemctl is-active wolkvox-exporter
 pid=$(show MainPID)
-check "it runs as a user of its own" test "$(stat -c %u "/proc/$pid")" -gt 60000
+check "it runs as a user of its own" is "$(stat -c %U "/proc/$pid")" wolkvox-exporter
 check "it answers" get /-/healthy
-for _ in $(seq 50); do has '^wolkvox_last_attempt_timestamp_seconds' && break; sleep 0.2; done
-check "it read the token and polled" has '^wolkvox_last_attempt_timestamp_seconds'
+for _ in $(seq 50); do has '^wolkvox_skill_inbound_interactions' && break; sleep 0.2; done
+check "it read the token and has figures" has '^wolkvox_skill_inbound_interactions'
+# The line of docs/tools.md, with each command at its end.
+line=$(sed -n 's/^| systemd, as root | `\(.*\) probe` |$/\1/p' /src/docs/tools.md)
+day=$(date -d yesterday +%F)
+for tool in probe "skills --operation acme" config healthcheck \
+  "backfill --from $day --to $day --pace 1s --yes --output /var/lib/wolkvox-exporter/past.om"; do
+  # shellcheck disable=SC2086 # words of a command
+  check "${tool%% *}" $line $tool
+done
+check "the tools left the state to the service" is "$(stat -c %U /var/lib/wolkvox-exporter/*.db)" wolkvox-exporter
 check "the state is private" is "$(stat -L -c %a /var/lib/wolkvox-exporter)" 700
 started=$(get /metrics | sed -n 's/^process_start_time_seconds //p' | xargs printf '%.0f')
 check "process_start_time_seconds is now" test $(($(date +%s) - started)) -lt 120
 check "no capability is left" is "$(sed -n 's/^CapEff:\t//p' "/proc/$pid/status")" 0000000000000000
-sed -i 's/^    server:/    labels: {site: lima}\n&/' /etc/wolkvox-exporter/wolkvox.yml
+sed -i 's/^    url:/    labels: {site: lima}\n&/' /etc/wolkvox-exporter/wolkvox.yml
 check "reload" systemctl reload wolkvox-exporter
 for _ in $(seq 25); do has 'site="lima"' && break; sleep 0.2; done
 check "the reload worked" has 'site="lima"'
+# systemd holds the port: it is there while the service is not.
+sed -i 's/^#\(EXPORTER_ARGS=--web.systemd-socket\)/\1/' /etc/default/wolkvox-exporter
+systemctl stop wolkvox-exporter && systemctl start wolkvox-exporter.socket
+check "a first scrape starts the service by its socket" get /-/healthy
+check "it is active on the socket" systemctl is-active wolkvox-exporter
 # A hanging process is noticed by its silence, killed and started anew.
 mkdir -p /etc/systemd/system/wolkvox-exporter.service.d
 printf '[Service]\nWatchdogSec=4s\n' >/etc/systemd/system/wolkvox-exporter.service.d/watchdog.conf
@@ -70,7 +97,7 @@ kill -STOP "$pid"
 for _ in $(seq 200); do [[ $(show NRestarts) -gt 0 && $(show ActiveState) == active ]] && break; sleep 0.2; done
 check "silence ends it, and it is started anew" test "$(show NRestarts)" -gt 0
 check "it is active again" systemctl is-active wolkvox-exporter
-check "stop" systemctl stop wolkvox-exporter
+check "stop" systemctl stop wolkvox-exporter.socket wolkvox-exporter
 check "it ended well" is "$(show Result)/$(show ExecMainStatus)" success/0
 # A wrong configuration: exit code 2, and no second attempt.
 rm /etc/wolkvox-exporter/tokens/acme; touch /etc/wolkvox-exporter/tokens/other

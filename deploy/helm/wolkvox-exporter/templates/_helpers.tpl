@@ -45,6 +45,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- define "wolkvox.probes" -}}
+{{- if eq .Values.probes.type "auto" }}{{ ternary "exec" "http" (not (empty .Values.webConfig)) }}{{ else }}{{ .Values.probes.type }}{{ end }}
+{{- end }}
+
 {{- /* The configuration, with the path of the token where an operation names none. */ -}}
 {{- define "wolkvox.config" -}}
 {{- $config := deepCopy .Values.config }}

@@ -1,0 +1,188 @@
+"""`report`: yesterday, this month and last month as the state file has them; no request."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import click
+
+from exporter import flags
+from exporter.config import Skill
+from exporter.errors import StorageError
+from exporter.messages import Words, catalogue
+from exporter.polling.tasks import remembered_skills
+from exporter.runtime import system_clock
+from exporter.state.identity import claims_of
+from exporter.state.storage import Storage
+from exporter.tools.report_state import Group, Line, groups_of
+from exporter.tools.session import shown
+from exporter.tools.terminal import Row, align, short_heads, show
+from exporter.wolkvox.columns import COLUMNS
+from exporter.wolkvox.windows import local_day
+
+_FILE = partial(click.option, metavar="FILE", type=click.Path(dir_okay=False))
+
+
+@click.command()
+@flags.CONFIG_FILES
+@flags.STORAGE
+@flags.LANGUAGE
+@flags.OPERATION
+@_FILE("--html", help="Write a page to print or to send; -: to standard output.")
+@_FILE("--csv", "sheet", help="Write a table for a spreadsheet; -: to standard output.")
+@click.pass_context
+def report(
+    context: click.Context,
+    config_files: tuple[str, ...],
+    storage: str | None,
+    language: str,
+    operation: str | None,
+    html: str | None,
+    sheet: str | None,
+) -> None:
+    """Show yesterday, this month and last month from the state file; makes no request.
+
+    Beside a running exporter or without one; all operations, where none is named.
+    """
+    if html == sheet == "-":
+        raise click.UsageError("standard output takes only one of --html and --csv")
+    configuration = flags.configuration_of(context, config_files)
+    chosen = configuration.operations
+    if operation is not None:
+        chosen = (flags.operation_of(configuration, operation),)
+    directory, words = flags.directory_of(context, storage), Words(language)
+    now, groups = system_clock().now(), list[Group]()
+    with closing(Storage.copy(directory, now.timestamp)) as state:
+        rows = state.claim(claims_of(configuration))
+        for one in chosen:
+            row, today = rows[one.name].id, local_day(now, one.timezone)
+            skills = one.skills or remembered_skills(state.load_fact(row, "skills"))
+            skills = skills or (Skill("", "(skills)"),)  # not listed by Wolkvox yet
+            memories = {skill: state.memory(row, skill.id) for skill in skills}
+            groups += groups_of(one, memories, today, words)
+    for name, render in ((html, as_html), (sheet, as_csv)):
+        if name is not None:
+            _write(name, render(groups, words))
+    if "-" not in (html, sheet):
+        show(partial(as_table, groups, words))
+
+
+_INDICATORS = ("service_level", "abandonment", "asa")
+_MARKS = {None: "", True: "✓", False: "✗"}
+_SHEET = (
+    *("operation", "skill_id", "skill", "type_interaction", "window", "start", "end"),
+    *(column.attribute for column in COLUMNS),
+    "service_level_within",
+    *(f"{one}_{what}" for one in _INDICATORS for what in ("target", "met")),
+    *("met", "note"),
+)
+
+
+def as_table(groups: Sequence[Group], words: Words, width: int | None) -> str:
+    """For a terminal of that many columns; None: for a pipe or a file."""
+    rows, notes, empty, last = list[Row](), list[str](), [""] * len(COLUMNS), ""
+    for group in groups:
+        title = f"{group.operation.name}: {group.title}"
+        notes += (f"{title}: {note}: {names}" for note, names in group.notes.items())
+        if group.lines and title != last:
+            rows += [({}, "", empty)] if rows else []
+            rows.append(({"bold": True}, title, empty))
+            rows.append(({"dim": True}, words.text("column.channel"), short_heads(words)))
+            last = title
+        for name, lines in groupby(group.lines, lambda line: line.name):
+            rows.append(({}, name, empty))
+            rows += (_row(f"  {line.channel}", line, words) for line in lines)
+        if group.total is not None:
+            rows.append(_row(group.total.name, group.total, words))
+    rows += [({}, "", empty)] if rows and notes else []
+    return "".join(f"{line}\n" for line in [*align(rows, width), *notes])
+
+
+def _row(name: str, line: Line, words: Words) -> Row:
+    """A line of the table, red where a target is missed."""
+    judged = [line.met(column) for column in COLUMNS]
+    cells = [
+        line.cell(column, words) + _MARKS[met]
+        for column, met in zip(COLUMNS, judged, strict=True)
+    ]
+    return {"fg": "red"} if False in judged else {}, name, cells
+
+
+def as_html(groups: Sequence[Group], words: Words) -> str:
+    """One page that stands alone, without script, for a screen or A4."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - for it alone
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    template, w = environment.get_template("report.html"), Words(words.language, "\u00a0")
+    return template.render(groups=groups, columns=COLUMNS, w=w, t=catalogue(words.language))
+
+
+def as_csv(groups: Sequence[Group], words: Words) -> str:
+    """A row for each channel and window, and one for each skill that lacks a window.
+
+    Names and values are the same in both languages. An Excel in Spanish reads the decimal comma
+    and the semicolon; the mark at the beginning tells any Excel that it is UTF-8.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _SHEET, delimiter=";" if words.language == "es" else ",")
+    writer.writeheader()
+    for group in groups:
+        for line in group.entries:
+            record = _record(group, line)
+            writer.writerow({key: _value(one, words) for key, one in record.items()})
+    return "\ufeff" + text.getvalue()
+
+
+def _record(group: Group, line: Line) -> dict[str, object]:
+    judged = [met for met in map(line.met, COLUMNS) if met is not None]
+    record: dict[str, object] = {
+        **{"operation": group.operation.name, "skill_id": line.skill.id},
+        **{"skill": shown(line.skill.name, 200), "type_interaction": line.channel},
+        **{"window": group.window, "start": group.first, "end": group.last},
+        **{"met": all(judged) if judged else None, "note": line.note},
+    }
+    for column in COLUMNS:
+        value, target = line.pair(column)
+        record[column.attribute] = value
+        if target is not None:
+            name = "service_level" if column.within else column.attribute
+            record |= {f"{name}_target": target, f"{name}_met": line.met(column)}
+            record |= {"service_level_within": column.within} if column.within else {}
+    return record
+
+
+def _value(value: object, words: Words) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return words.number(value, "")
+    text = "" if value is None else str(value)
+    # A spreadsheet would take it for a formula.
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _write(name: str, text: str) -> None:
+    """Write UTF-8 to a file or, for `-`, to standard output; raises StorageError."""
+    if name == "-":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8", errors="replace", newline="")
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(name).write_bytes(text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise StorageError(f"{name} cannot be written: {error.strerror}") from error
