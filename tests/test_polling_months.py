@@ -303,6 +303,24 @@ async def test_a_first_day_known_to_be_empty_needs_no_rows(stage: Stage) -> None
     assert months(stage) == asked
 
 
+async def test_slow_months_do_not_hold_up_the_day(stage: Stage) -> None:
+    """Ten skills whose months take 50 s each: none goes stale, all have one within an hour."""
+    stage.begin("10:02")
+
+    async def answer(seen: Seen) -> httpx.Response:
+        await asyncio.sleep(50 if is_long(seen) else 0)
+        return ok(row())
+
+    stage.api.answer = answer
+    skills = " ".join(str(number) for number in range(10))
+    async with stage.run(operation(skills, month="true"), until="10:03") as running:
+        for minute in range(4, 70):
+            hour, rest = divmod(minute, 60)
+            await stage.until(f"{10 + hour}:{rest:02}")
+            assert len(running.samples(INBOUND, window="today")) == 10, minute
+        assert len(running.samples(INBOUND, window="month")) == 10
+
+
 async def test_a_restart_asks_for_no_month_twice(stage: Stage) -> None:
     """What is held is shown at once, for three days without a success; a kill in the middle
     of the request counts as a try.
