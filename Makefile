@@ -69,7 +69,7 @@ test-all: test test-slow ## All tests
 
 NEWER := build/newer/usr/bin
 SERVERS := test_rules.py test_rules_alertmanager.py test_rules_corrections.py test_rules_day.py \
-  test_alert_messages.py test_rules_e2e.py test_prometheus.py test_tools_commands.py \
+  test_alert_messages.py test_grafana_alerting.py test_rules_e2e.py test_prometheus.py test_tools_commands.py \
   test_dashboards_queries.py test_dashboards_prometheus.py test_end_to_end_level.py test_metrics.py
 $(NEWER)/prometheus:
 	scripts/newer-servers.sh
