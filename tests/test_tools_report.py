@@ -73,7 +73,7 @@ all Todas
   inbound             1~450  1~300    150  40.0%  69.95%✗  80.0%    10.3%     12 s  30 s
 
 acme: This month, 2026-11-01 to 2026-11-16: no answer up to 2026-11-17 yet: 4180 =Cobranza <b>
-acme: Last month, 2026-10-01 to 2026-10-31: no answer yet: 4173 Ventas, 4180 =Cobranza <b>
+acme: Last month, 2026-10-01 to 2026-10-31: no answer yet: every skill
 acme: Last month, 2026-10-01 to 2026-10-31: no answer yet: all Todas
 """
 SPANISH = """\
@@ -327,7 +327,9 @@ def test_a_refused_month_says_why(
     )
     desk = Desk(stage.directory, run, monkeypatch)
     text = desk.report().output
-    assert "This month, 2026-11-01 to 2026-11-17: no answer (access closed): 4173, 4180" in text
+    assert (
+        "This month, 2026-11-01 to 2026-11-17: no answer (access closed): every skill" in text
+    )
     assert "Yesterday, 2026-11-17: no interactions: 4180" in text
     assert "\nTotal    " in text
     desk.configure(operation("4173 4180"), operation("1", name="other", token=1))
