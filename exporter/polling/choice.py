@@ -1,9 +1,9 @@
 """What a query asks for at its slot: a finished day, today or a month; pure arithmetic.
 
 A month takes the place of one poll, so that it costs no request more. It is asked for once a
-day, after the day's first answer: last month as a whole while its rows were seen and its answer
-is not held, else this month up to the end of yesterday. One without an answer is tried three
-times a day, an hour apart, and after three such days once a week.
+day, after the day's first answer: last month as a whole while its rows were seen, its answer is
+not held and a try is due, else this month up to the end of yesterday. One without an answer is
+tried three times a day, an hour apart, and after three such days once a week.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from exporter.polling.limits import HOUR
 from exporter.state.models import MonthMemory, QueryMemory, Stored
 from exporter.wolkvox.windows import (
     LAST_MONTH,
@@ -26,7 +27,6 @@ CLOSING_TRIES = 3
 MONTH_TRIES = 3
 MONTH_DAYS = 3
 NOON = 12
-HOUR = 3600.0
 _DAY = timedelta(days=1)
 
 
