@@ -95,8 +95,9 @@ docs: $(STAMP) ## Generate the reference pages and the schema from the code
 	$(BIN)/python -m scripts.dashboards
 	$(BIN)/python -m scripts.grafana_templates
 
-pictures: $(STAMP) ## Draw the boards anew for the documentation (needs Debian's prometheus)
+pictures: $(STAMP) ## Draw the boards and the status page anew for the documentation (needs prometheus, chromium)
 	$(BIN)/python -m tests.dashboards_pictures
+	$(BIN)/python -m tests.status_pictures
 
 PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate

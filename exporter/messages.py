@@ -97,7 +97,7 @@ class Words:
             return self.count(round(value))
         if unit == "seconds":
             return self.seconds(value, ".1f" if close else "")
-        return self.percent(value, "g" if target else ".2f" if close else ".1f")
+        return self.percent(value, "g" if target or value == 1 else ".2f" if close else ".1f")
 
     def span(self, seconds: float) -> str:
         """A stretch of time in its two largest units: `3 s`, `12 min`, `2 h 5 min`, `3 d 4 h`.

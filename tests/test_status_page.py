@@ -168,14 +168,16 @@ def test_the_month_stands_beside_the_day() -> None:
 
 
 def test_the_last_half_hour_stands_beside_the_day() -> None:
-    """It says when another window is meant, and is not judged where it holds too little."""
+    """It says when another window is meant; few interactions are judged beyond chance alone."""
     hour = replace(status(VOICE), recent=(Sample(NOW - 3660, {}), *FORTY.recent[1:]))
     for query, operation, text in (
         (FORTY, AIMED, "▼ 50.0%"),
         (FORTY, OPERATION, "50.0%"),
         (hour, AIMED, "▼ 50.0%since 10:59"),
-        (half_hour(status(VOICE), "inbound", 19, within_20=0), AIMED, "0.0%of 19"),
-        (half_hour(status(VOICE), "inbound", 20, within_20=0), AIMED, "▼ 0.0%"),
+        (half_hour(status(VOICE), "inbound", 19, within_20=14), AIMED, "73.7%of 19"),
+        (half_hour(status(VOICE), "inbound", 20, within_20=14), AIMED, "▼ 70.0%"),
+        (half_hour(status(VOICE), "inbound", 4, within_20=0), AIMED, "▼ 0.0%"),
+        (half_hour(status(VOICE), "inbound", 3, within_20=0), AIMED, "0.0%of 3"),
         (half_hour(status(VOICE), "chat-web", 40), AIMED, "–"),  # nothing came in by voice
         (replace(status(VOICE), recent=FORTY.recent[1:]), AIMED, "–"),  # the first answer
         (status(VOICE), AIMED, "–"),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from math import sqrt
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -61,6 +62,7 @@ HEADS: Final = (
 """The columns of the table."""
 _THRESHOLD: Final = 20  # seconds, where no target names one
 _SLACK: Final = 300.0  # seconds by which a window may differ from half an hour unsaid
+_CHANCE: Final = 3.5  # standard deviations below a target that chance does not explain
 _LONG: Final = 24  # an operation with more lines has the whole width
 _TABLE: Final = 16  # lines of each of its tables
 _LISTED: Final = 12  # channels that the list of what is wrong names
@@ -75,7 +77,7 @@ class Cell:
     `least`: the target is the least that is asked, else the most. `close`: rounded as usual
     the figure would look like its target, which it is not. `gap`: how far it misses it, 0 to 1.
     `since`: when its window began, where that is not the usual half hour; `few`: the
-    interactions in it, where they are too few to judge.
+    interactions in it, where they are too few to judge by.
     """
 
     head: str
@@ -366,12 +368,12 @@ def _recent(
         return Cell("recent", Kind.RATIO, None)
     name = f"within_{within}"
     level = min(1.0, (getattr(last, name) - getattr(first, name)) / offered)
-    goal, few = None, None
+    goal = few = None
     if target is not None and target.service_level is not None:
-        if offered < (target.min_interactions or 0):
-            few = offered
-        else:
-            goal = target.service_level.target
+        goal = target.service_level.target
+        deviation = sqrt(goal * (1.0 - goal) / offered)
+        if offered < (target.min_interactions or 0) and goal - level <= _CHANCE * deviation:
+            goal, few = None, offered
     since = samples[0].at
     usual = abs(samples[-1].at - since - WINDOW) <= _SLACK
     cell = _judged("recent", Kind.RATIO, level, goal, least=True)

@@ -1,0 +1,91 @@
+"""Draws the pictures of the status page: `python -m tests.status_pictures` (a minute).
+
+Real poll loops in virtual time ask the simulator for a day: one skill collapses in the
+afternoon, and one operation never gets a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import httpx
+from PIL import Image
+
+from exporter.simulator import Simulator, demo_operations
+from exporter.web.status_page import StatusPage
+from tests.chromium import chromium
+from tests.polling_support import BOGOTA, SANTIAGO, Stage
+from tests.virtual import Seen, run_virtual
+
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+SLA = """[
+      {channels: [inbound], service_level: {within: 20s, target: 80%}, abandonment: {max: 5%}},
+      {channels: [chat-web, chat-whatsapp], service_level: {within: 30s, target: 60%}}]"""
+OPERATIONS = (
+    ("acme", "0013", BOGOTA, "{id: 4173, name: Ventas}, {id: 4180, name: Atención al cliente}, "
+     "{id: 4190, name: Cobranza}"),
+    ("globex", "0042", SANTIAGO, "{id: 5101, name: Soporte técnico}, "
+     "{id: 5102, name: Señal y reconexión}"),
+    ("initech", "0077", BOGOTA, "{id: 7, name: Fidelización}"),
+)  # fmt: skip
+
+
+async def drawn(directory: Path) -> dict[str, bytes]:
+    """The page at a quarter to four, in both languages."""
+    stage = Stage(directory, "2026-11-18 08:00")
+    centres = demo_operations(BOGOTA, SANTIAGO)
+    simulator = Simulator(centres, seed=20, now=stage.world.now, sleep=asyncio.sleep)
+
+    async def answer(seen: Seen) -> httpx.Response:
+        if "0077" in seen.url.host:
+            raise httpx.ConnectTimeout("timed out")
+        reply = await simulator.answer(seen.url.path, seen.params, seen.token)
+        return httpx.Response(reply.status, content=reply.body)
+
+    stage.api.answer = answer
+    texts = [
+        f"""  - name: {name}
+    server: "{server}"
+    token_file: {{token{number}}}
+    timezone: {zone}
+    daily_requests: 2000
+    skills: [{skills}]
+    sla: {SLA}"""
+        for number, (name, server, zone, skills) in enumerate(OPERATIONS)
+    ]
+    tokens = [*(one.token for one in centres), "canary-third"]
+    async with stage.start(stage.configure(*texts, tokens=tokens), "15:10") as running:
+        simulator.set_scenario("collapse", "wv0013", "4173")
+        await stage.until("15:44")
+        operations = running.operations
+        page = StatusPage(
+            stage.world.clock(),
+            operations.statuses.values(),
+            operations.overview,
+            running.telemetry,
+            "/metrics",
+        )
+        return {language: page.html(language) for language in ("en", "es")}
+
+
+def main() -> None:
+    """Write status-wall.png and status-phone.png."""
+    with tempfile.TemporaryDirectory() as name, chromium() as tab:
+        pages = run_virtual(drawn(Path(name)))
+        for picture, language, width, height, dark in (
+            ("wall", "en", 1920, 1080, False),
+            ("phone", "es", 390, 800, True),
+        ):
+            file = Path(name, f"{picture}.html")
+            file.write_bytes(pages[language])
+            tab.open(file.as_uri(), width, height, dark=dark)
+            target = FOLDER / f"status-{picture}.png"
+            tab.screenshot(target)
+            with Image.open(target) as image:
+                image.convert("RGB").quantize(64).save(target, "PNG", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
