@@ -441,7 +441,7 @@ def test_problems_of_variables_name_the_variable() -> None:
     wrong = {server: "wolkvox.com", token: "canary 01", skills: "Ventas=4173,1=,all,all"}
     reasons = [
         (server, "an address begins with https://"),
-        (skills, "number of a skill"),
+        (skills, "numbers of skills"),
         (skills, "must not be empty"),
         (zone, 'did you mean "America/Lima"'),
         (token, "holds more than a token"),
