@@ -290,7 +290,7 @@ def test_whole_months(launch: Launch, tmp_path: Path, simulator: Life) -> None:
     asked = ("--from", f"{first:%Y-%m}-03", "--to", f"{first:%Y-%m}-15", "--output", "out.om")
     life = launch("backfill", "--months", *asked, "--pace", "0s")
     assert life.wait() == 0, life.log()
-    assert "2 calls, one every 0s" in life.log()
+    assert "2 requests, one every 0s" in life.log()
     assert f"4173 {first:%Y-%m} fine" in life.log()
     assert calls(where) == {(skill, f"{first:%Y%m%d}"): 1 for skill in ("4173", "all")}
     lines = (tmp_path / "out.om").read_text(encoding="utf-8").splitlines()

@@ -106,7 +106,8 @@ def unknown_key(key: str, known: Mapping[str, object], value: object = "") -> In
         message = _HOMES.get(homes[0], "key_under")
         if key in OWN_KEYS:
             message = "key_of_one"
-        return Invalid(message, nearest=hint, under=_UNDER.get(homes[0]))
+        under = _UNDER.get(homes[0])
+        return Invalid(message, nearest="" if hint == under else hint, under=under)
     return Invalid(
         "key_comma" if value is None and not hint else "extra_forbidden", nearest=hint
     )

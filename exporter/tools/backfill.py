@@ -70,8 +70,8 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 @click.option(
     "--months",
     is_flag=True,
-    help="Whole months instead of days, from that of --from to that of --to: one call for each"
-    " skill and month.",
+    help="Whole months instead of days, from that of --from to that of --to: one request for"
+    " each skill and month.",
 )
 @click.option(
     "--output",
