@@ -22,27 +22,27 @@ INNER = re.compile(
     r"|\w+(?:\.\w+)*\._[a-z]\w*(?:\.\w+)*)|\b((?:httpx|httpcore|yaml|uvicorn|h11|asyncio|ssl)\._[a-z]\w*)"
 )
 LIMITS = {
-    "lines of exporter/*.py": 9_900,
-    "modules": 72,
-    "lines of templates, styles and messages": 1_100,
-    "poll: functions": 90,
-    "poll: files": 20,
-    "poll: moves": 80,
+    "lines of exporter/*.py": 11_300,
+    "modules": 85,
+    "lines of templates, styles and messages": 1_300,
+    "poll: functions": 105,
+    "poll: files": 22,
+    "poll: moves": 90,
     "scrape: functions": 35,
     "scrape: files": 8,
     "scrape: moves": 40,
-    "page: functions": 45,
-    "page: files": 10,
-    "page: moves": 50,
+    "page: functions": 50,
+    "page: files": 12,
+    "page: moves": 60,
     "files that name a column": 4,
     "private helpers used once, of 6 lines or less (%)": 8,
     "private helpers used once (%)": 55,
     "files with inner names of libraries": 1,
     "longest module": 450,
     "longest function": 60,
-    "lines of tests": 20_000,
+    "lines of tests": 24_000,
     "lines of proof": 4_500,
-    "lines of scripts and benchmarks": 4_000,
+    "lines of scripts and benchmarks": 4_500,
 }
 # The columns share one way; this one has a name that means nothing else.
 COLUMN = re.compile(r"\bata\b")
