@@ -36,14 +36,17 @@ install-newest: ## The same with the newest release of each dependency, without 
 	touch $(STAMP)
 
 # What the exporter needs to run and nothing else: no package of the tests, no build.
+# A pip that is there is quicker than one that must be unpacked first.
 DEMO := build/demo
+LOCKED := install --quiet --no-compile --no-deps --require-hashes -r requirements.lock
 $(DEMO)/.installed: requirements.lock
 ifdef UV
 	test -x $(DEMO)/bin/python || uv venv --quiet --python $(PYTHON) $(DEMO)
 	uv pip install --quiet --python $(DEMO)/bin/python --require-hashes -r requirements.lock
 else
-	test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
-	$(DEMO)/bin/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
+	$(PYTHON) -m venv --without-pip $(DEMO)
+	$(PYTHON) -m pip --python $(DEMO)/bin/python $(LOCKED) 2>/dev/null || \
+	  { $(PYTHON) -m venv $(DEMO) && $(DEMO)/bin/python -m pip $(LOCKED); }
 endif
 	touch $@
 
@@ -69,7 +72,7 @@ test-all: test test-slow ## All tests
 
 NEWER := build/newer/usr/bin
 SERVERS := test_rules.py test_rules_alertmanager.py test_rules_corrections.py test_rules_day.py \
-  test_alert_messages.py test_rules_e2e.py test_prometheus.py test_tools_commands.py \
+  test_alert_messages.py test_grafana_alerting.py test_rules_e2e.py test_prometheus.py test_tools_commands.py \
   test_dashboards_queries.py test_dashboards_prometheus.py test_end_to_end_level.py test_metrics.py
 $(NEWER)/prometheus:
 	scripts/newer-servers.sh

@@ -11,7 +11,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -159,22 +159,23 @@ def messages(
         with serving(program, directory, *flags, "--cluster.listen-address=") as address:
             url = f"http://{address}/api/v2/alerts"
             ask(url, json.dumps(sent).encode())
-            wait_for(
-                lambda: len(sink.got) >= expected, "all messages", 60, log(directory, sink)
-            )
+            wait_for(told(sink, "firing", expected), "all messages", 60, log(directory), 0.2)
             resolved = [{**one, "endsAt": stamp(0)} for one in sent]
             ask(url, json.dumps(resolved).encode())
-            wait_for(
-                lambda: len(sink.got) >= 2 * expected, "the ends", 60, log(directory, sink)
-            )
+            wait_for(told(sink, "resolved", expected), "the ends", 60, log(directory), 0.2)
         yield dict(read(place, message) for place, message in sink.got)
 
 
-def log(directory: Path, sink: Sink) -> Any:
-    """What a failed wait tells."""
+def told(sink: Sink, state: str, expected: int) -> Callable[[], bool]:
+    """Whether so many different messages tell that state."""
     return lambda: (
-        f" ({len(sink.got)}): {(directory / 'prometheus-alertmanager.log').read_text()[-2000:]}"
+        sum(key[2] == state for key in dict(read(*one) for one in sink.got)) == expected
     )
+
+
+def log(directory: Path) -> Callable[[], str]:
+    """What a failed wait tells."""
+    return lambda: (directory / "prometheus-alertmanager.log").read_text("utf-8")[-2000:]
 
 
 def read(place: str, sent: Any) -> tuple[tuple[str, str, str, str], str]:

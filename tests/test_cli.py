@@ -177,6 +177,28 @@ def test_config_check_prints_the_plan_and_asks_nothing(run: Run, good: str, api:
     assert not Path(good).with_name("data").exists()
 
 
+def test_config_check_prints_what_hours_mean(run: Run, tmp_path: Path) -> None:
+    """Seven days from today on, and the holidays to come in the language of the terminal."""
+    hours = "Mo-Su 22:00-06:00; PH off"
+    text = (
+        f"operations:\n  - {{name: acme, server: '0013', token: {TOKEN}, skills: [{{id: 1}}],"
+        f" sla: [{{hours: '{hours}', country: CO}}]}}\n"
+    )
+    (tmp_path / "hours.yml").write_text(text)
+    for language, word in (("es_CO.UTF-8", "Día"), ("C.UTF-8", "Day")):
+        argv = ("--config.file", str(tmp_path / "hours.yml"), "--config.check")
+        ended = run(*argv, env={"LC_ALL": language})
+        assert ended.code == 0, ended.log
+        head, *lines = ended.output.split("\n\n")[1].splitlines()
+        assert head == f'"{hours}"  acme  America/Bogota  CO'
+        assert all(
+            re.fullmatch("[MTWFS][a-z] 20[-0-9]{8}  (22:00-06:00|closed)", line)
+            for line in lines[:7]
+        )
+        assert (lines[7], len(lines)) == ("holidays:", 13)
+        assert word in ended.output
+
+
 def test_config_check_lists_every_problem(run: Run, tmp_path: Path) -> None:
     """Each problem is a line `FILE:LINE: operation, path: reason` on stderr, the code is 2."""
     bad = operation("", name="a b", interval="5", timezone="America/Nowhere", colour="red")

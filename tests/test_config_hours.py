@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 
 import pytest
@@ -128,6 +130,19 @@ def test_an_unknown_country_or_state_lists_the_known() -> None:
         with pytest.raises(Invalid) as caught:
             country(code)
         assert known in str(caught.value).replace(",", "").split(), code
+
+
+def test_holidays_are_loaded_where_a_country_is_set_only() -> None:
+    """A configuration without one starts as fast and as small as without the library."""
+    code = (
+        "import sys, exporter.cli; from exporter.config import Operation;"
+        "Operation.model_validate({'sla': [{'hours': 'Mo-Fr 08:00-18:00'}]});"
+        "print('holidays' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
 
 
 def test_holidays_are_corrected() -> None:

@@ -297,6 +297,25 @@ def test_systemd_calls_the_unit_safe(unit: Path) -> None:
     run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
 
 
+def test_each_way_to_install_has_its_line_for_the_tools() -> None:
+    """Container, service, set and paths of docs/tools.md are those of docs/install.md."""
+    tools, install = (
+        (ROOT / "docs" / name).read_text("utf-8") for name in ("tools.md", "install.md")
+    )
+    lines = dict(re.findall(r"^\| ([A-Za-z]+)[^|]* \| `(.+) probe` \|$", tools, re.MULTILINE))
+    assert set(lines) == {"systemd", "Docker", "Compose", "Kubernetes"}
+    (name,) = re.findall(r"docker run .*--name (\S+)", install)
+    assert lines["Docker"] == f"docker exec {name} wolkvox-exporter"
+    assert lines["Compose"].split()[3] in services()
+    (workload,) = (one for one in manifests() if one["kind"] == "StatefulSet")
+    named = workload["metadata"]
+    place = f"-n {named['namespace']} exec statefulset/{named['name']}"
+    assert lines["Kubernetes"] == f"kubectl {place} -- wolkvox-exporter"
+    unit = UNIT.read_text("utf-8")
+    (flags,) = re.findall(r"^ExecStart=\S+ (\S+)", unit, re.MULTILINE)
+    assert flags.replace("=", " ") in lines["systemd"]
+
+
 # Kubernetes -----------------------------------------------------------------------------
 
 

@@ -76,11 +76,13 @@ def test_zizmor_has_nothing_to_say() -> None:
 
 
 def test_files_fulfil_their_published_schema() -> None:
-    """check-jsonschema knows the schemas of compose files, workflows and Dependabot."""
+    """check-jsonschema knows the schemas of compose files and of what GitHub reads."""
     for schema, path in (
         ("vendor.compose-spec", "deploy/compose/compose.yml"),
         ("vendor.github-workflows", ".github/workflows/*.yml"),
         ("vendor.dependabot", ".github/dependabot.yml"),
+        ("vendor.github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
+        ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/[ab]*.yml"),
     ):
         for found in sorted(ROOT.glob(path)):
             run("check-jsonschema", "--builtin-schema", schema, found)

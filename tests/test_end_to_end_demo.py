@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -82,10 +84,16 @@ def test_demo_shows_figures_and_leaves_cleanly(launch: Launch) -> None:
 
 @pytest.mark.e2e
 def test_every_scenario_of_the_demo_can_be_left(launch: Launch) -> None:
-    """Also that after which a real operation waits for an hour; the banner names all."""
+    """Also that after which a real operation waits for an hour; the banner names all.
+
+    The simulator goes elsewhere where its port is taken.
+    """
     prelude = "import exporter.polling.poll as poll; poll.LONGEST_IDLE = 1.0"
-    life = launch("demo", *LOOPBACK, env={"LC_ALL": "es_CO.UTF-8"}, prelude=prelude)
-    text = announced(life, "Ctrl-C lo termina.")
+    with contextlib.ExitStack() as taken:  # where the simulator always is, if it can be had
+        with contextlib.suppress(OSError):
+            taken.enter_context(socket.create_server(("127.0.0.1", 19656)))
+        life = launch("demo", *LOOPBACK, env={"LC_ALL": "es_CO.UTF-8"}, prelude=prelude)
+        text = announced(life, "Ctrl-C lo termina.")
     exporter, simulator = re.findall(r"(?:estado|simulador) +http://([^/\s]+)/", text)
     assert re.findall(r"^    ([a-z]+)  ", text, re.MULTILINE) == list(Scenario)
     command = re.findall(r"curl -X POST http://[^/]+(\S+) -d '(.+)'", text)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason, WolkvoxError
-from exporter.polling.choice import day_to_close
 from exporter.polling.limits import (
     HOUR,
     Budget,
@@ -27,7 +26,6 @@ from exporter.polling.limits import (
     started_before,
     token_backoff,
 )
-from exporter.state.models import QueryMemory, Stored
 from tests.polling_support import BOGOTA, moment
 
 TODAY, YESTERDAY, BEFORE = date(2026, 11, 18), date(2026, 11, 17), date(2026, 11, 16)
@@ -63,32 +61,6 @@ def test_token_backoff() -> None:
              (1, 3600, 3600), (2, 3600, 3600), (1, 5000, 5000), (1, 2, 2)]  # fmt: skip
     for failures, interval, seconds in cases:
         assert token_backoff(failures, interval) == seconds, (failures, interval)
-
-
-def test_day_to_close() -> None:
-    """Only yesterday, only once, only after a recorded attempt, and three times at most."""
-    cases: dict[str, tuple[date | None, date | None, date | None, int, date | None]] = {
-        "a fresh query": (None, None, None, 0, None),
-        "the first slot after midnight": (YESTERDAY, None, None, 0, YESTERDAY),
-        "as on the day before": (YESTERDAY, BEFORE, BEFORE, 1, YESTERDAY),
-        "two midnights without a poll": (BEFORE, None, None, 0, YESTERDAY),
-        "long ago": (date(2026, 1, 1), None, None, 0, YESTERDAY),
-        "asked today, nothing tried": (TODAY, None, None, 0, None),
-        "closed": (TODAY, YESTERDAY, YESTERDAY, 1, None),
-        "tried once": (TODAY, None, YESTERDAY, 1, YESTERDAY),
-        "tried twice": (TODAY, None, YESTERDAY, 2, YESTERDAY),
-        "tried three times": (TODAY, None, YESTERDAY, 3, None),
-        "asked today, the day before closed": (TODAY, BEFORE, BEFORE, 1, None),
-        "the day before given up": (YESTERDAY, None, BEFORE, 3, YESTERDAY),
-        "the clock was set back": (YESTERDAY, TODAY, None, 0, None),
-    }
-    for what, (last, closed, tried, tries, closes) in cases.items():
-        at = moment(f"{last} 12:00").timestamp() if last else None
-        stored, memory = Stored(at, tried, tries), QueryMemory(closed=closed)
-        assert day_to_close(stored, memory, NOON, BOGOTA) == closes, what
-    answered = QueryMemory(last_success_at=moment(f"{YESTERDAY} 12:00").timestamp())
-    probed = Stored(moment(f"{TODAY} 00:01").timestamp())
-    assert day_to_close(probed, answered, NOON, BOGOTA) == YESTERDAY
 
 
 def quota(**changes: Any) -> Pause:

@@ -33,8 +33,9 @@ _MEANT = {
 
 _MONTH, _DAY = rf"(?:{'|'.join(MONTHS)})\b", rf"(?:{'|'.join(DAYS)})\b"
 _YEAR, _TIME = "[1-9][0-9]{3}", "[0-9]{1,2}:[0-9]{2}"
-_DATE = rf"(?:{_YEAR} +)?{_MONTH}(?: +[0-9]{{1,2}}\b(?!:))?"
-_DATES = rf"(?:{_DATE}(?:-{_DATE}|-[0-9]{{1,2}})?|{_YEAR}(?:-{_YEAR}|\+)?)"
+_NUMBER = r"[0-9]{1,2}\b(?!:)"
+_DATE = rf"(?:{_YEAR} +)?{_MONTH}(?: +{_NUMBER})?"
+_DATES = rf"(?:{_DATE}(?:-{_DATE}|-{_NUMBER})?(?:,{_NUMBER})*|{_YEAR}(?:-{_YEAR}|\+)?)"
 _NAMED = rf"(?:PH|{_DAY}(?:-{_DAY}|\[-?[1-5](?:,-?[1-5])*\])?)"
 _SPAN = rf"{_TIME} *- *{_TIME}"
 _RULE = re.compile(
@@ -200,8 +201,13 @@ def _rule(written: str, *, added: bool) -> Rule:
     spans = tuple(map(_span, re.findall(_SPAN, times or "")))
     if times == "24/7" and not off:
         spans = WHOLE_DAY
-    seasons = tuple(map(_dates, dates.split(","))) if dates else ()
-    return Rule(written, seasons, weekdays, holidays, spans, off, added)
+    seasons, month = [], ""
+    for one in dates.split(",") if dates else ():
+        seasons.append(_dates(f"{month} {one}" if len(one) < 3 else one))  # Dec 24,31
+        month = "".join(re.findall(rf"(?:{_YEAR} )?{_MONTH}", one, re.I)[-1:]) or month
+    if len({first[0] > 0 for first, _ in seasons}) > 1:
+        raise Invalid("hours_dates", quoted=dates)
+    return Rule(written, tuple(seasons), weekdays, holidays, spans, off, added)
 
 
 def _days(written: str) -> tuple[frozenset[tuple[int, int]], bool]:

@@ -269,7 +269,8 @@ class Budget:
 
     `account` names its count in the state file; `ceiling` is `daily_requests`. `taken` is how
     long the last request of each query held the token, by operation and skill id; `counted`
-    are the requests of a day, as the state file has them.
+    are the requests of a day, as the state file has them. From the monotonic second
+    `months_from` on a month may be asked for.
     """
 
     account: tuple[int, ...]
@@ -278,6 +279,7 @@ class Budget:
     demands: dict[str, Demand] = field(default_factory=dict)
     taken: dict[tuple[str, str], Load] = field(default_factory=dict)
     counted: tuple[int, date | None] = (0, None)
+    months_from: float = 0.0
 
     def set_demand(self, operation: str, demand: Demand) -> None:
         """Take over the requests of an operation (again after a discovery)."""
@@ -293,6 +295,15 @@ class Budget:
         for key in [*self.taken]:
             if key[0] == operation and key[1] not in queries:
                 del self.taken[key]
+
+    def took_month(self, seconds: float, interval: float, monotonic: float) -> None:
+        """Let the figures of the day go before the next month, where one takes so long.
+
+        Slow ones in a row would hold up every query of the token: they get a fifth of its time.
+        """
+        queries = sum(len(one.intervals) for one in self.demands.values())
+        if queries * seconds > interval:
+            self.months_from = monotonic + 4 * seconds
 
     def used(self, now: datetime) -> int:
         """Requests of the day so far."""

@@ -156,8 +156,8 @@ class Poller:
         """Return the window to ask for now; raises HeldBack where nothing may be asked."""
         self._stretch(now, task)
         zone, monotonic = self.operation.timezone, self._clock.monotonic()
-        months = self.operation.month and self._pause is None
-        window = task.window(now, zone, months=months)
+        months = self.operation.month and monotonic >= self.budget.months_from
+        window = task.window(now, zone, months=months and self._pause is None)
         facts = limits.Facts(
             interval=task.interval,
             age=None if task.started is None else monotonic - task.started,
@@ -238,7 +238,10 @@ class Poller:
         task.slot += request.started - (task.started or request.started)  # it left that late
         task.started = request.started
         name = self.operation.name
-        if not request.window.month:  # which once a day may take long
+        if request.window.month:  # which once a day may take long
+            monotonic = self._clock.monotonic()
+            self.budget.took_month(request.seconds, task.interval, monotonic)
+        else:
             self.budget.taken[name, task.skill_id] = Load(task.interval, request.seconds)
         if task.is_query:
             self._status.timing(task, request.started)

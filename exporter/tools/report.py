@@ -179,7 +179,7 @@ def _write(name: str, text: str) -> None:
     """Write UTF-8 to a file or, for `-`, to standard output; raises StorageError."""
     if name == "-":
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8", errors="replace", newline="")
+            sys.stdout.reconfigure(encoding="utf-8", errors="replace")
         click.echo(text, nl=False)
         return
     try:

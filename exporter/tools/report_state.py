@@ -111,7 +111,11 @@ class Group:
         for line in self.entries:
             if line.note:
                 found[line.note][line.name] = None
-        return {note: ", ".join(names) for note, names in found.items()}
+        every, count = self.words.text("report.note.every"), self.skills[1]
+        return {
+            note: every if len(names) == count > 1 else ", ".join(names)
+            for note, names in found.items()
+        }
 
     @property
     def total(self) -> Line | None:

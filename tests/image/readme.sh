@@ -49,6 +49,7 @@ type_in 0 </dev/null >"$WORK/install.log" 2>&1 || { tail -n 20 "$WORK/install.lo
 chroot "$root" /usr/local/bin/wolkvox-exporter simulate >/dev/null &
 started+=($!)
 sleep 3
+kill -0 "$!" || { echo "the simulator did not start: is port 19656 free?" >&2; exit 1; }
 printf '7b%s\n' "$(printf '0013%.0s' {1..13})" | type_in 1
 type_in 2
 type_in 3
