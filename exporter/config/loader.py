@@ -219,11 +219,11 @@ def _read_document(document: Document, report: _Report) -> list[_Entry]:
     unknown = {key: unknown_key(key, KEYS["File"]) for key in raw if key not in KEYS["File"]}
     for key, wrong in unknown.items():
         report.refuse(document, (key,), wrong)
+        document.rename(key, str(wrong.details.get("nearest", "")))
     defaults = _read_defaults(document, raw.get("defaults", {}), report)
     listed = raw.get("operations")
     if not isinstance(listed, list) or not listed:
-        if "operations" not in {wrong.details.get("nearest") for wrong in unknown.values()}:
-            report.refuse(document, ("operations",), Invalid("operations"))
+        report.refuse(document, ("operations",), Invalid("operations"))
         return []
     entries = []
     for number, own in enumerate(listed):

@@ -60,6 +60,13 @@ class Document:
             loc = loc[:-1]
         return self.lines.get(loc, 1)
 
+    def rename(self, key: str, meant: str) -> None:
+        """Read a key of the file that is misspelt as the one that is meant and missing."""
+        if meant and meant not in self.value:
+            self.value[meant] = self.value[key]
+            below = [one for one in self.lines.items() if one[0][0] == key]
+            self.lines.update({(meant, *loc[1:]): line for loc, line in below})
+
     def problem(self, loc: Loc, reason: str, line: int = 0) -> Problem:
         """Return a problem at a place of this file; inside of an operation it is named."""
         found = Problem(dotted(loc), reason, str(self.path), line or self.line(loc))
