@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from tests.rules_centre import (
     ABANDONED,
+    BLIND,
     COLLAPSE,
     GOOD,
     LEVEL,
     LOST,
     NOBODY,
+    SMALL,
     Built,
     case,
     centre,
@@ -85,7 +87,7 @@ def two_exporters() -> Built:
             type_interaction="chat-web",
         )
         scene.targets(type_interaction="chat-web")
-    return scene, [*fires(LEVEL, 60, 120, 179)]
+    return scene, [*fires(LEVEL, 60, 120, 179), *fires(SMALL, 120, 179)]
 
 
 @case
@@ -147,7 +149,7 @@ def stretched() -> Built:
         Part(120, 4, 0.96, answered=0.97), LOST, Part(90, 4, 0.96, answered=0.97),
         every=14, scene=scene, operation="globex",
     )  # fmt: skip
-    # 30 in an hour are 15 in half an hour: below the minimum.
+    # 30 in an hour are 15 in half an hour: below the minimum, so that two hours count.
     centre(Part(300, 0.5, 0.0, answered=0.3), every=14, scene=scene, operation="initech")
     return scene, [
         *silent(COLLAPSE, 120, 130),
@@ -156,6 +158,7 @@ def stretched() -> Built:
         *silent(LEVEL, 299),
         *fires(ABANDONED, 175),
         *silent(ABANDONED, 299),
+        *fires(SMALL, 150, 299),
     ]
 
 
@@ -166,3 +169,23 @@ def restart_on_a_tight_quota() -> Built:
     name = "wolkvox_poll_interval_seconds"
     scene.add(name, steps((120, 864.0), (14, 300.0), (106, 864.0)), operation="acme")
     return scene, []
+
+
+@case
+def all_with_a_target_of_its_own() -> Built:
+    """Beside single skills the operation as a whole alerts where an entry names it."""
+    scene = centre(GOOD, GOOD, GOOD)
+    whole = {"skill_id": "all", "skill": "Todas"}
+    scene.query(range(1, 180, 5), **whole)
+    parts = [Part(180, 4, 0.69, answered=0.97)]
+    scene.pair(counters(parts, range(1, 180, 5), 180), **whole)
+    scene.targets(**whole)
+    return scene, fires(LEVEL, 60, 179)
+
+
+@case
+def buckets_vanish() -> Built:
+    """Offered without buckets is told and is no collapse, nor is their return."""
+    scene = centre(Part(180, 4, 0.96, answered=0.97))
+    scene.silence(90, 130, "wolkvox_skill_answer_wait_seconds")
+    return scene, [*silent(BLIND, 90, 100), *fires(BLIND, 108, 129), *silent(BLIND, 132)]

@@ -106,13 +106,17 @@ def api_failing_on_a_tight_quota() -> Built:
     """Two failures in a row count where ten minutes hold no request."""
     scene = Scene(150)
     scene.exporter()
-    scene.query(range(1, 45, 15), attempts=range(1, 150, 15))
+    scene.query(range(1, 45, 15), attempts=range(1, 150, 15), pace=900)
     values = [float(max(0, (minute - 31) // 15)) for minute in range(150)]
     who = {"operation": "acme", "report": "skill_11"}
     requests: list[Value] = [float(1 + (minute - 1) // 15) for minute in range(150)]
     scene.add("wolkvox_api_requests_total", requests, **who)
     scene.add("wolkvox_api_request_failures_total", values, **who, reason="timeout")
-    return scene, [*silent(FAILING, 55), *fires(FAILING, 90, 105, 149)]
+    return scene, [
+        *silent(FAILING, 55),
+        *fires(FAILING, 90, 105, 149),
+        *fires(STALE_DATA, 149),
+    ]
 
 
 @case
@@ -147,6 +151,7 @@ def inconsistent() -> Built:
     """Voice figures that contradict each other warn; chats have a backlog, two may miss."""
     scene = Scene(90)
     scene.exporter()
+    scene.operation()
     many = [100.0] * 90
     answered = steps((20, 90.0), (40, 85.0), (30, 90.0))
     _voice(scene, "inbound", inbound=many, answered=answered, abandoned=[8.0] * 90)

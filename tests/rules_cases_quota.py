@@ -35,7 +35,7 @@ def quota_as_planned() -> Built:
         # Each has 5 queries every 10 minutes; they share one token and its count.
         scene.operation(operation, 600)
         for skill in range(5):
-            scene.query(range(1, 300, 10), operation=operation, skill_id=str(skill))
+            scene.query(range(1, 300, 10), pace=600, operation=operation, skill_id=str(skill))
         # 60 an hour, up to the ceiling at midnight (minute 240), then anew.
         values = climb((240, 1.0), start=1200) + climb((60, 1.0))
         _quota(scene, values, limit=1440, operation=operation)
@@ -47,8 +47,8 @@ def quota_spent_by_the_closing_of_polling() -> Built:
     """Hours of polling that end with the last request leave nothing to alert about."""
     scene = Scene(420)
     scene.exporter()
-    scene.operation("acme", 600)
-    scene.query(range(1, 240, 10))
+    scene.operation("acme", 600, polling=steps((232, 1.0), (188, 0.0)))
+    scene.query(range(1, 240, 10), pace=600)
     _quota(scene, [*climb((240, 0.1), start=976), *steps((180, 1000.0))])
     return scene, []
 
@@ -59,7 +59,7 @@ def quota_low() -> Built:
     scene = Scene(240)
     scene.exporter()
     scene.operation("acme", 600)
-    scene.query(range(1, 240, 10))
+    scene.query(range(1, 240, 10), pace=600)
     # One query needs 6 an hour; somebody takes 200 an hour with the same token.
     _quota(scene, [*climb((120, 3.3), start=560), *steps((120, 1000.0))])
     return scene, [
@@ -89,8 +89,8 @@ def quota_low_and_standing_still() -> Built:
     for operation in ("acme", "failing"):
         scene.operation(operation, 600)
         _quota(scene, [950.0] * 120, operation=operation)
-    scene.query(range(1, 120, 10))
-    scene.query(range(1, 20, 10), attempts=range(1, 120, 10), operation="failing")
+    scene.query(range(1, 120, 10), pace=600)
+    scene.query(range(1, 20, 10), attempts=range(1, 120, 10), pace=600, operation="failing")
     return scene, [*fires(LOW, 75, 119, count=2), *fires(STALE_DATA, 75)]
 
 
@@ -111,7 +111,7 @@ def quota_eaten_by_others() -> Built:
     scene = Scene(240)
     scene.exporter()
     scene.operation("acme", 600)
-    scene.query(range(1, 240, 10))
+    scene.query(range(1, 240, 10), pace=600)
     _quota(scene, climb((240, 0.1), start=100))
     available = steps((60, 900.0), (60, 700.0), (60, 300.0), (60, 90.0))
     scene.add("wolkvox_token_available", available, operation="acme")
@@ -130,7 +130,7 @@ def platform_count_of_yesterday() -> Built:
     scene = Scene(240)
     scene.exporter()
     scene.operation("acme", 600)
-    scene.query(range(1, 240, 10))
+    scene.query(range(1, 240, 10), pace=600)
     _quota(scene, [*climb((120, 0.1), start=988), *climb((120, 0.1))])
     # Asked once an hour, the last time at 23:20.
     scene.add(

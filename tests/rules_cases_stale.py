@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from tests.rules_centre import (
-    GOOD,
+    ALL_STALE,
     LEVEL,
     STALE_DATA,
     Built,
     case,
-    centre,
     fires,
     silent,
     steps,
 )
 from tests.rules_scene import PAIR, Part, Scene, counters
+from tests.rules_support import WEEK, Check
 
 
 @case
@@ -64,24 +64,6 @@ def never_succeeded() -> Built:
     scene.query([], attempts=range(2, 60, 5))
     scene.query([], attempts=[], skill_id="4180", skill="Soporte")
     return scene, [*silent(STALE_DATA, 5), *fires(STALE_DATA, 10, 60, 89)]
-
-
-@case
-def outside_the_hours_of_polling() -> Built:
-    """Old data are no alert where the last attempt succeeded and none has been due since."""
-    scene = centre(GOOD, GOOD, GOOD)
-    scene.query(range(1, 30, 5), skill_id="4180", skill="Soporte")
-    return scene, []
-
-
-@case
-def hung() -> Built:
-    """Silence that no hours of polling explain is stale, though the last attempt succeeded."""
-    scene = Scene(300)
-    scene.exporter()
-    scene.operation()
-    scene.query(range(1, 30, 5))
-    return scene, [*silent(STALE_DATA, 260), *fires(STALE_DATA, 280, 299)]
 
 
 @case
@@ -155,6 +137,8 @@ def not_polled_after_the_opening() -> Built:
         *fires(STALE_DATA, 40, 58),
         *silent(STALE_DATA, 63, 120, 179, 182, 197),
         *fires(STALE_DATA, 205, 239, count=3),
+        *silent(ALL_STALE, 197),
+        *fires(ALL_STALE, 205, 239),
     ]
 
 
@@ -175,7 +159,30 @@ def a_slower_skill() -> Built:
     scene.exporter()
     scene.operation(polling=[1.0] * 300)
     scene.query(range(1, 300, 5))
-    scene.query(range(1, 125, 30), skill_id="4180", skill="Soporte")
-    # Asked once so far: its pace is not known yet.
-    scene.query([151], skill_id="4190", skill="Cobranza")
+    scene.query(range(1, 125, 30), pace=1800, skill_id="4180", skill="Soporte")
     return scene, [*silent(STALE_DATA, 60, 210), *fires(STALE_DATA, 220, 299)]
+
+
+@case
+def stale_while_closed() -> Built:
+    """Old data of a closed skill are a warning, and a page once it was to open."""
+    minutes = WEEK + 240
+    scene = Scene(minutes)
+    scene.exporter()
+    scene.operation()
+    polls = range(1, WEEK + 60, 5)
+    scene.query(polls, attempts=range(1, minutes, 5))
+    scene.pair(counters([Part(minutes, 4, 0.96)], polls, minutes))
+    # Closed for the last ten minutes that are known, and last week until minute 150 from then.
+    opened = steps((60, 1.0), (90, 0.0), (WEEK - 100, 1.0), (190, 0.0))
+    scene.targets(opened=opened)
+    scene.silence(WEEK + 70, minutes, "wolkvox_skill")
+    scene.silence(WEEK + 70, minutes, "wolkvox_sla")
+    warning, page = (f',severity="{one}"' for one in ("warning", "critical"))
+    return scene, [
+        Check(STALE_DATA, WEEK + 90, 1, warning),
+        Check(STALE_DATA, WEEK + 90, 0, page),
+        Check(STALE_DATA, WEEK + 140, 1, warning),
+        Check(STALE_DATA, WEEK + 160, 1, page),
+        Check(STALE_DATA, WEEK + 160, 0, warning),
+    ]

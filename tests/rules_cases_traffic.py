@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from tests.rules_centre import (
     ABANDONED,
+    ALL_VANISHED,
     GOOD,
+    LOST_TRAFFIC,
     NOBODY,
+    SLOW,
+    SMALL,
     SPIKE,
     STALE_DATA,
     VANISHED,
     Built,
     case,
     centre,
+    climb,
     fires,
     silent,
     steps,
@@ -31,7 +36,7 @@ def abandonment() -> Built:
     scene = centre(GOOD, Part(90, 4, 0.88, answered=0.88), Part(90, 4, 0.97, answered=0.97))
     return scene, [
         *silent(ABANDONED, 60, 72),
-        *fires(ABANDONED, 105, 149, 182),
+        *fires(ABANDONED, 105, 149),
         *silent(ABANDONED, 195),
     ]
 
@@ -44,21 +49,20 @@ def abandonment_below_the_volume() -> Built:
 
 @case
 def answered_slowly() -> Built:
-    """An average over the limit warns, of enough interactions and in opening hours."""
-    scene = centre(Part(180, 4, 0.93, answered=0.97))
-    asa = steps((60, 20.0), (60, 41.0), (60, 28.0))
-    scene.add("wolkvox_skill_asa_seconds", asa, **PAIR, window="today")
-    scene.constant("wolkvox_skill_inbound_interactions", 300, **PAIR, window="today")
-    for operation, inbound, opened in (("few", 19, 1.0), ("shut", 300, 0.0)):
-        labels = PAIR | {"operation": operation}
-        centre(
-            Part(180, 4, 0.93, answered=0.97),
-            scene=scene, operation=operation, opened=[opened] * 180,
-        )  # fmt: skip
-        scene.constant("wolkvox_skill_asa_seconds", 41, **labels, window="today")
-        scene.constant("wolkvox_skill_inbound_interactions", inbound, **labels, window="today")
-    name = "WolkvoxAnswerSlow"
-    return scene, [*silent(name, 60, 72), *fires(name, 78, 119), *silent(name, 122)]
+    """An average of two hours over the limit warns, of enough answers and in opening hours."""
+    scene = Scene(300)
+    scene.exporter()
+    for operation, inbound, opened in (
+        ("acme", 4.0, 1.0),
+        ("few", 0.1, 1.0),
+        ("shut", 4.0, 0.0),
+    ):
+        parts = [Part(300, inbound, 0.93, answered=1.0)]
+        centre(*parts, scene=scene, operation=operation, opened=[opened] * 300)
+        waits = climb((60, 20 * inbound), (90, 60 * inbound), (150, 15 * inbound))
+        held = [waits[max(1, minute - (minute - 1) % 5)] for minute in range(300)]
+        scene.pair({"waited": held}, operation=operation)
+    return scene, [*silent(SLOW, 60, 75), *fires(SLOW, 120, 150), *silent(SLOW, 280)]
 
 
 @case
@@ -73,6 +77,7 @@ def nobody_answers() -> Built:
         *fires(NOBODY, 101, 119),
         *silent(NOBODY, 127),
         *fires("WolkvoxSkillWithoutTarget", 70),
+        *fires(SMALL, 120),
     ]
 
 
@@ -170,8 +175,50 @@ def silence_after_a_long_gap() -> Built:
     scene.operation(interval=3600)
     gap = range(WEEK + 20, WEEK + 91)
     polls = [minute for minute in range(1, minutes, 60) if minute not in gap]
-    scene.query(polls)
+    scene.query(polls, pace=3600)
     scene.pair(counters([Part(minutes, 2, 0.95)], polls, minutes))
     scene.targets()
     scene.silence(gap.start, gap.stop)
     return scene, []
+
+
+@case
+def traffic_lost() -> Built:
+    """A small part of last week's traffic warns while it lasts; a small part of little not."""
+    few = Part(120, 0.15, 0.95)
+    scene = centre(Part(WEEK + 60, 3, 0.95), few, Part(60, 3, 0.95))
+    centre(Part(WEEK + 60, 0.2, 0.95), Part(120, 0.04, 0.95), Part(60, 0.2, 0.95),
+           scene=scene, operation="small")  # fmt: skip
+    return scene, [
+        *silent(LOST_TRAFFIC, WEEK + 60, WEEK + 90),
+        *fires(LOST_TRAFFIC, WEEK + 130, WEEK + 150),
+        *silent(LOST_TRAFFIC, WEEK + 230),
+    ]
+
+
+@case
+def traffic_of_all_skills_vanishes() -> Built:
+    """Most skills without traffic are one alert, unless the operation as a whole has some."""
+    minutes = WEEK + 180
+    scene = Scene(minutes)
+    scene.exporter()
+    for operation, lost, whole in (
+        ("acme", 2, None), ("one", 1, None), ("other", 2, 2.0), ("dead", 0, 0.0)
+    ):  # fmt: skip
+        flows = {str(number): 0.0 if number < lost else 2.0 for number in range(3)}
+        if whole is not None:
+            flows["all"] = whole
+        for skill, after in flows.items():
+            parts = [Part(WEEK + 60, 2, 0.95), Part(120, after, 0.95)]
+            polls = range(1, minutes, 5)
+            scene.query(polls, operation=operation, skill_id=skill)
+            shown = counters(parts, polls, minutes)
+            scene.pair(shown, operation=operation, skill_id=skill)
+            if skill != "all":
+                scene.targets(operation=operation, skill_id=skill)
+        scene.operation(operation)
+    return scene, [
+        *silent(ALL_VANISHED, WEEK + 100),
+        *fires(ALL_VANISHED, WEEK + 120, WEEK + 140, count=2),
+        *fires(VANISHED, WEEK + 120, count=5),
+    ]

@@ -15,6 +15,9 @@ LEVEL, COLLAPSE = "WolkvoxServiceLevelBelowTarget", "WolkvoxServiceLevelCollapse
 NOBODY, STALE_DATA = "WolkvoxNobodyAnswers", "WolkvoxDataStale"
 ABANDONED, VANISHED = "WolkvoxAbandonmentHigh", "WolkvoxTrafficVanished"
 SPIKE, DOWN = "WolkvoxTrafficSpike", "WolkvoxExporterDown"
+SMALL, LOST_TRAFFIC = "WolkvoxSmallQueueBelowTarget", "WolkvoxTrafficLost"
+BLIND, ALL_VANISHED = "WolkvoxBucketsMissing", "WolkvoxOperationTrafficVanished"
+ALL_STALE, SLOW = "WolkvoxOperationStale", "WolkvoxAnswerSlow"
 LOW, PREDICTED = "WolkvoxQuotaLow", "WolkvoxQuotaPredicted"
 EXHAUSTED, FAILING = "WolkvoxQuotaExhausted", "WolkvoxApiFailing"
 
@@ -58,7 +61,7 @@ def centre(
         scene.exporter()
     polls = range(1, scene.minutes, every)
     scene.operation(operation, every * 60)
-    scene.query(polls, operation=operation)
+    scene.query(polls, pace=every * 60, operation=operation)
     labels = {"operation": operation} | labels
     scene.pair(counters(parts, polls, scene.minutes), **labels)
     if targets:

@@ -63,22 +63,23 @@ class Scene:
         interval: float = 300,
         polling: Sequence[Value] | None = None,
     ) -> None:
-        """Add an operation with its interval in force, and when `polling` is allowed.
-
-        Without `polling` it is an exporter that does not say so yet.
-        """
-        if polling is not None:
-            self.add("wolkvox_poll_open", polling, operation=operation)
+        """Add an operation with its interval in force, and when `polling` is allowed."""
+        self.add("wolkvox_poll_open", polling or [1.0] * self.minutes, operation=operation)
         self.constant("wolkvox_poll_interval_seconds", interval, operation=operation)
         self.constant(
             "wolkvox_operation_info", 1, operation=operation, server="wv0013", timezone="UTC"
         )
 
     def query(
-        self, polls: Sequence[int], attempts: Sequence[int] | None = None, **labels: str
+        self,
+        polls: Sequence[int],
+        attempts: Sequence[int] | None = None,
+        pace: float = 300,
+        **labels: str,
     ) -> None:
         """Add a query that succeeded in the minutes `polls`, of all its `attempts`."""
         who = QUERY | labels
+        self.constant("wolkvox_query_interval_seconds", pace, **who)
         attempts = polls if attempts is None else attempts
         last: Value = None
         asked: Value = None
@@ -108,6 +109,7 @@ class Scene:
             "offered": ("wolkvox_skill_offered_interactions_total", {}),
             "answered": ("wolkvox_skill_answer_wait_seconds_count", {}),
             "abandoned": ("wolkvox_skill_abandon_wait_seconds_count", {}),
+            "waited": ("wolkvox_skill_answer_wait_seconds_sum", {}),
             "within": ("wolkvox_skill_answer_wait_seconds_bucket", {"le": "20.0"}),
         }
         for what, (name, more) in names.items():

@@ -49,9 +49,6 @@ UNUSED = {
     "wolkvox_exporter_config_last_reload_success_timestamp_seconds": (
         "the board and the rules ask whether a reload failed, not when the last one was"
     ),
-    "wolkvox_query_interval_seconds": (
-        "the boards show the interval of the operation; this is for rules of one's own"
-    ),
     "wolkvox_exporter_tls_handshake_failures_total": (
         "a scrape that fails is alerted as such; this tells the person who looks why"
     ),

@@ -32,10 +32,6 @@ PAIR = {**SKILL, "type_interaction": "inbound"}
 
 # Labels of alerts as the routes see them, where the rule file does not say it.
 OTHERS = {
-    "WolkvoxOperationStale": {"severity": "critical", "sli": "data"},
-    "WolkvoxOperationTrafficVanished": {"severity": "warning", "sli": "traffic"},
-    "WolkvoxTrafficLost": {"severity": "warning", "sli": "traffic"},
-    "WolkvoxBudgetBurn": {"severity": "warning", "sli": "service_level", "route": "ticket"},
     "KubeNodeNotReady": {"severity": "critical", "sli": "service_level"},
 }
 

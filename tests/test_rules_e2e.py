@@ -102,11 +102,11 @@ def test_nothing_is_left_unhastened(tmp_path: Path) -> None:
     made = hastened().hastened_rules(text, 60.0)
 
     rules = "\n".join(str(rule.body) for rule in read_rules(made))
-    assert not re.findall(r"\[\d+[smhdw]\]|offset \d+[smhdw]\b|'\d+[mhdw]'", rules)
+    assert not re.findall(r"\[\d+[smhdw]\]|offset \d+[smhdw]\b|for': '\d+[mhdw]'", rules)
     assert "[30000ms]" in rules
     assert "offset 10080000ms" in rules
-    assert "vector((450) / 60)" in rules
-    assert "vector((26 * 3600) / 60)" in rules
+    assert 'vector((4 * 3600) / 60), "name", "quota_horizon_seconds"' in rules
+    assert 'wolkvox:query:pace_seconds <= 7.5 > 5, "pace", "450"' in rules
     assert [rule.name for rule in read_rules(made)] == [rule.name for rule in shipped()]
 
 

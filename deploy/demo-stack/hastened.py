@@ -32,9 +32,18 @@ def hastened_rules(text: str, speed: float) -> str:
     duration = r"((?:\d+[smhdw])+)"
     text = re.sub(rf"(\[){duration}(?=\])", short, text)
     text = re.sub(rf"(offset |for: |keep_firing_for: |interval: ){duration}\b", short, text)
-    # Numbers of seconds: the records that are said to hold some, and those of an hour.
-    seconds = r"(longest_interval_of_30m|_seconds)\n +expr: vector\("
-    text = re.sub(rf"({seconds})(.*)\)\n", lambda m: f"{m[1]}({m[3]}) / {speed:g})\n", text)
+    # Numbers of seconds: those that are said to be some, what a pace is compared with, an hour.
+    text = re.sub(
+        r'vector\((.*)\)(, "name", "\w+_seconds")',
+        lambda found: f"vector(({found[1]}) / {speed:g}){found[2]}",
+        text,
+    )
+    text = "".join(
+        re.sub(r"(?<=[=>,] )\d+(?![\w.])", lambda m: f"{int(m[0]) / speed:g}", line)
+        if "pace_seconds" in line
+        else line
+        for line in text.splitlines(keepends=True)
+    )
     return text.replace("(3600 / ", f"({3600 / speed:g} / ")
 
 
