@@ -10,6 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-newest demo demo-stack test test-core test-slow test-all test-servers check format docs pictures lock bench house proof mutation \
+  alert-study rules-load \
   image-test dist deploy-check manifests clean
 
 help: ## Show this list
@@ -115,6 +116,12 @@ bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eig
 
 proof: $(STAMP) ## Try faults, fuzzing, crashes and a soak, and print what held (under 40 minutes)
 	$(BIN)/python -m proof
+
+alert-study: $(STAMP) ## Draw queues by chance: whom do the alerts page wrongly, whom how late? (ten minutes)
+	$(BIN)/python -m scripts.alert_study
+
+rules-load: $(STAMP) ## Measure what the rules cost a real Prometheus at 200 skills (a quarter of an hour)
+	$(BIN)/python -m scripts.rules_load
 
 mutation: $(STAMP) ## Change the pure core in every small way: do its tests notice? (half an hour)
 	$(BIN)/python -m proof.mutation

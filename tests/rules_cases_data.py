@@ -175,11 +175,11 @@ def restart_on_a_tight_quota() -> Built:
 def all_with_a_target_of_its_own() -> Built:
     """Beside single skills the operation as a whole alerts where an entry names it."""
     scene = centre(GOOD, GOOD, GOOD)
-    whole = {"skill_id": "all", "skill": "Todas"}
-    scene.query(range(1, 180, 5), **whole)
+    scene.query(range(1, 180, 5), skill_id="all", skill="Todas")
     parts = [Part(180, 4, 0.69, answered=0.97)]
-    scene.pair(counters(parts, range(1, 180, 5), 180), **whole)
-    scene.targets(**whole)
+    shown = counters(parts, range(1, 180, 5), 180)
+    scene.pair(shown, skill_id="all", skill="Todas")
+    scene.targets(skill_id="all", skill="Todas")
     return scene, fires(LEVEL, 60, 179)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests import needs
 from tests.rules_cases import CASES
+from tests.rules_scene import PAIR, Scene
 from tests.rules_support import (
     APART,
     ROOT,
@@ -137,6 +138,56 @@ def test_every_alert_is_tried() -> None:
     """Each alert fires in some scene."""
     for name in alerts().keys() - {*APART}:
         assert any(name in one.expected for one in CASES), name
+
+
+# Over days, every ten minutes ----------------------------------------------------------------
+
+STEPS = 3 * 144 + 36
+
+
+def _days(scene: Scene, operation: str, late: Sequence[float], opened: Sequence[float]) -> None:
+    """Add a queue of 40 in each ten minutes, `late` of which are late."""
+    who = PAIR | {"operation": operation}
+    query = {key: who[key] for key in ("operation", "skill_id", "skill")}
+    scene.constant("wolkvox_up", 1, **query)
+    scene.constant("wolkvox_query_interval_seconds", 600, **query)
+    polled = [600.0 * step for step in range(STEPS)]
+    scene.add("wolkvox_last_success_timestamp_seconds", polled, **query)
+    offered = [40.0 * step for step in range(STEPS)]
+    within = [one - sum(late[:step]) for step, one in enumerate(offered)]
+    scene.pair({"offered": offered, "within": within}, operation=operation)
+    scene.targets(opened=[*opened], operation=operation)
+
+
+def test_the_budget_is_judged_by_six_hours_and_three_days(tmp_path: Path) -> None:
+    """Late at three times the allowance for 6 hours, or above it for 3 days, while open."""
+    scene = Scene(STEPS)
+    always, by_day = [1.0] * STEPS, [float(step // 36 % 2) for step in range(STEPS)]
+    fine, bad, worse = 4.0, 9.0, 30.0
+    _days(scene, "fine", [fine] * STEPS, always)
+    _days(scene, "slow", [bad] * STEPS, always)
+    _days(scene, "fast", [fine] * (STEPS - 37) + [worse] * 37, always)
+    _days(scene, "brief", [fine] * (STEPS - 18) + [worse] * 18, always)
+    _days(scene, "young", [0.0] * (STEPS - 12) + [worse] * 12,
+          [0.0] * (STEPS - 12) + [1.0] * 12)  # fmt: skip
+    _days(scene, "nights", [fine if one else worse for one in by_day], by_day)
+    burning = 'ALERTS{alertname="WolkvoxBudgetBurn",alertstate="firing"}'
+    labels = '{{operation="{}", route="ticket", severity="warning", window="{}"}}'
+    asked = question(
+        f"count by (operation, window, route, severity) ({burning})",
+        (STEPS - 1) * 10,
+        (labels.format("fast", "6h"), 1),
+        (labels.format("slow", "3d"), 1),
+    )
+    test = {
+        "interval": "10m",
+        "input_series": scene.as_input(),
+        "promql_expr_test": [asked],
+    }
+
+    rules = needed(shipped(), "WolkvoxBudgetBurn")
+
+    assert promtool(tmp_path, rules, [test], interval="10m") is None
 
 
 # What an alert tells --------------------------------------------------------------------------

@@ -92,7 +92,11 @@ def variant(rules: Sequence[Rule], fault: Fault, mark: str) -> list[Rule]:
             )
             renamed.add(rule.name)
             copies.append(rule.changed(expr=expr, **_named(rule, mark)))
-    return copies
+    # An alert that goes on until it has recovered looks at itself.
+    return [
+        one.changed(expr=re.sub(r'(alertname="\w+)"', rf'\1{mark}"', one.expr))
+        for one in copies
+    ]
 
 
 def _named(rule: Rule, mark: str) -> dict[str, str]:
@@ -103,10 +107,13 @@ def _named(rule: Rule, mark: str) -> dict[str, str]:
 _SILENT = ("low_volume", "closed", "late_but_not_expired")
 # The scenes in which an alert's faults show, beside its own and the silent ones.
 _MORE = {
+    "WolkvoxTrafficLost": ("vanished", "traffic_after_a_gap"),
+    "WolkvoxSmallQueueBelowTarget": ("lunch", "slow_burn", "healthy"),
+    "WolkvoxAnswerSlow": ("healthy",),
+    "WolkvoxNobodyAnswers": ("healthy",),
     "WolkvoxTrafficVanished": ("silence_after_a_long_gap", "vanished_needs_last_week"),
     "WolkvoxTrafficSpike": ("traffic_after_a_gap", "new_pair"),
     "WolkvoxSkillWithoutTarget": ("all_beside_single_skills",),
-    "WolkvoxDataStale": ("outside_the_hours_of_polling",),
     "WolkvoxQuotaLow": (
         "quota_as_planned", "quota_spent_by_the_closing_of_polling",
         "platform_count_of_yesterday",
@@ -118,16 +125,17 @@ _MORE = {
 _ENOUGH = {
     "WolkvoxServiceLevelBelowTarget": (
         "slow_burn", "kept_over_one_good_poll", "quiet_after_rush", "stretched",
+        "flapping", "target_of_100_percent", "steady_volume_at_the_minimum",
     ),
     "WolkvoxServiceLevelCollapse": (
         "slow_burn", "collapse", "collapse_of_a_low_target", "collapse_needs_a_while",
         "collapse_is_kept", "bad_from_the_opening_on", "just_opened_on_a_tight_quota",
-        "first_polls", "few_late_after_a_rush", "one_bad_poll_on_a_tight_quota",
-        "collapse_of_a_small_queue", "two_late_of_two", "ten_bad_minutes_after_a_rush",
+        "one_bad_poll_on_a_tight_quota", "collapse_of_a_small_queue", "two_late_of_two",
+        "ten_bad_minutes_after_a_rush", "buckets_vanish", "lunch", "target_of_100_percent",
     ),
     "WolkvoxAbandonmentHigh": ("abandonment", "abandonment_below_the_volume", "stretched"),
     "WolkvoxDataStale": (
-        "stale", "never_succeeded", "hung", "full_disk", "one_failed_poll",
+        "stale", "never_succeeded", "full_disk", "stale_while_closed", "one_failed_poll",
         "hung_while_polling_is_allowed", "closed_over_night", "not_polled_after_the_opening",
         "hung_after_a_night", "a_slower_skill",
     ),
@@ -146,7 +154,7 @@ def scenes_of(alert: str) -> list[Case]:
 
 # A fault in a record is looked for in the alert that reads it most directly, or in this one.
 _GUARDS = {
-    "wolkvox:pair:closed": "WolkvoxServiceLevelCollapse",
+    "wolkvox:pair:open": "WolkvoxServiceLevelCollapse",
     "wolkvox:pair:gate": "WolkvoxServiceLevelCollapse",
     "wolkvox:query:age_seconds": "WolkvoxDataStale",
 }

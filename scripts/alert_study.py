@@ -1,0 +1,277 @@
+"""What the shipped alerts make of chance and of trouble: `make alert-study`.
+
+Queues are drawn by seeded chance, polled as the exporter polls, and judged by the shipped rules
+in promtool, Prometheus' own engine, minute by minute. The table goes to docs/alerts-study.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from statistics import mean, median
+from typing import Any
+
+from tests.rules_scene import PAIR, Scene
+from tests.rules_support import Rule, needed, promtool, question, shipped
+
+CRITICAL = ("WolkvoxServiceLevelCollapse", "WolkvoxNobodyAnswers")
+WARNING = ("WolkvoxServiceLevelBelowTarget", "WolkvoxSmallQueueBelowTarget")
+# Minutes: two hours to fill the windows, ten that count. Trouble begins within the hour after.
+WARM, COUNTED = 120, 600
+MINUTES = WARM + COUNTED
+# Correlated: interactions come in bunches of this mean, and one fate befalls all of a bunch, so
+# that counts scatter as those of a queue two thirds as large would.
+BUNCH = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One situation of so many queues, each polled at a phase of its own.
+
+    `volume` come in per half hour, of which `level` are in time (and half of the others are
+    answered late) against `target`; from the beginning of the trouble on `then`, of which
+    `answered` are answered at all. `closed` are minutes in which all are lost.
+    """
+
+    what: str
+    target: float
+    level: float
+    volume: float
+    then: float | None = None
+    answered: float = 0.0
+    pace: int = 5
+    closed: range = range(0)
+    correlated: bool = False
+    share: float = 1.0
+
+    def name(self, number: int) -> str:
+        """The operation of one queue."""
+        kind = "c" if self.correlated else "i"
+        shown = f"{self.what}-{self.target:g}-{self.level:g}-{self.volume:g}-{self.pace}{kind}"
+        return f"{shown}-{number}".replace(" ", "_")
+
+
+def healthy(correlated: bool) -> Iterator[Row]:
+    """Queues that nobody may be paged for."""
+    for target, level, volume in (
+        (0.80, 0.85, 6), (0.80, 0.85, 22), (0.80, 0.85, 40), (0.80, 0.85, 100),
+        (0.80, 0.80, 22), (0.80, 0.80, 40), (0.90, 0.90, 22), (0.90, 0.93, 22),
+        (0.90, 0.93, 60), (0.95, 0.95, 22), (0.95, 0.97, 22), (0.95, 0.97, 40),
+        (0.99, 0.995, 40), (1.0, 0.998, 40),
+    ):  # fmt: skip
+        what = "on target" if target == level else "healthy"
+        yield Row(what, target, level, volume, correlated=correlated)
+    yield Row("lunch", 0.8, 0.85, 40, closed=range(300, 360), correlated=correlated)
+    yield Row("night", 0.8, 0.9, 2, correlated=correlated)
+    yield Row("holiday", 0.8, 0.85, 6, closed=range(MINUTES), correlated=correlated)
+    yield Row("month end", 0.8, 0.86, 150, correlated=correlated, share=0.3)
+
+
+def troubled() -> Iterator[Row]:
+    """Queues that somebody must be told about."""
+    yield Row("slow burn", 0.8, 0.85, 40, then=0.7, answered=0.95, share=2)
+    for target, level in ((0.8, 0.86), (0.9, 0.94), (0.95, 0.97)):
+        for volume in (22, 40, 100):
+            yield Row("collapse", target, level, volume, then=0.15, answered=0.5)
+    for volume in (15, 9, 6):
+        yield Row("dead queue", 0.8, 0.88, volume, then=0.0, answered=0.3)
+    yield Row("dead queue", 0.8, 0.88, 25 / 24, then=0.0, answered=0.3)
+    for pace in (5, 15, 30, 60):
+        yield Row("lasting breach", 0.8, 0.88, 40, then=0.35, answered=0.6, pace=pace)
+
+
+@dataclass(slots=True)
+class Queue:
+    """What came of one queue: its series, and when its trouble began."""
+
+    row: Row
+    name: str
+    begin: float
+
+    def totals(self, chance: Random) -> Iterator[tuple[int, int, int]]:
+        """Offered, answered and in time, minute by minute."""
+        offered = answered = within = 0
+        row, rate = self.row, self.row.volume / 30 / (BUNCH if self.row.correlated else 1)
+        for minute in range(MINUTES):
+            good, answer = row.level, (1 + row.level) / 2
+            if row.then is not None and minute >= self.begin:
+                good, answer = row.then, row.answered
+            if minute in row.closed:
+                good = answer = 0.0
+            for _ in range(_poisson(chance, rate)):
+                luck, size = chance.random(), 1
+                while row.correlated and chance.random() > 1 / BUNCH:
+                    size += 1
+                offered, answered = offered + size, answered + size * (luck < answer)
+                within += size * (luck < good)
+            yield offered, answered, within
+
+    def into(self, scene: Scene, chance: Random) -> None:
+        """Add what Prometheus scrapes of it."""
+        row, pace = self.row, self.row.pace
+        phase = chance.randrange(pace)
+        polls = range(phase, MINUTES, pace)
+        who = PAIR | {"operation": self.name}
+        totals = list(self.totals(chance))
+        held = [
+            totals[max(phase, minute - (minute - phase) % pace)] for minute in range(MINUTES)
+        ]
+        scene.operation(self.name, pace * 60)
+        scene.query(polls, operation=self.name)
+        query = {key: who[key] for key in ("operation", "skill_id", "skill")}
+        scene.constant("wolkvox_query_interval_seconds", pace * 60, **query)
+        offered, answered, within = ([float(one[n]) for one in held] for n in range(3))
+        lost = [one - two for one, two in zip(offered, answered, strict=True)]
+        counts = {"offered": offered, "answered": answered, "within": within, "abandoned": lost}
+        scene.pair(counts, operation=self.name)
+        opened = [float(minute not in row.closed) for minute in range(MINUTES)]
+        scene.targets(opened=opened, level=row.target, operation=self.name)
+        # The day began when the queue did.
+        shown = [one / two if two else None for one, two in zip(within, offered, strict=True)]
+        scene.add("wolkvox_skill_inbound_interactions", offered, **who, window="today")
+        name = "wolkvox_skill_service_level_ratio"
+        scene.add(name, shown, **who, window="today", threshold_seconds="20")
+
+
+def _poisson(chance: Random, rate: float) -> int:
+    count, waited = 0, chance.expovariate(1)
+    while waited < rate:
+        count, waited = count + 1, waited + chance.expovariate(1)
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Episodes of an alert of one queue, and the minute of the first."""
+
+    episodes: int
+    first: float
+
+
+def rules() -> tuple[Rule, ...]:
+    """The shipped alerts on the service level, and what they read."""
+    wanted = {id(rule) for name in CRITICAL + WARNING for rule in needed(shipped(), name)}
+    # Messages cost a query for each minute in which an alert fires.
+    used = [rule.changed(annotations=None) for rule in shipped() if id(rule) in wanted]
+    now, before = (
+        "max by (operation, severity) ("
+        f'ALERTS{{alertstate="firing",severity=~"critical|warning"}}{offset})'
+        for offset in ("", " offset 1m")
+    )
+    body = {"record": "study:begun", "expr": f"0 * {now} + time() unless {before}"}
+    return (*used, Rule(used[-1].group, "study:begun", False, body))
+
+
+def judged(queues: Sequence[Queue], seed: str) -> dict[tuple[str, str], Told]:
+    """What the rules tell of some queues, by operation and severity."""
+    scene = Scene(MINUTES)
+    scene.exporter()
+    for queue in queues:
+        queue.into(scene, Random(f"{seed} {queue.name}"))
+    window, end = f"[{COUNTED}m]", MINUTES - 1
+    # No answer is expected: promtool then says what it is.
+    asked = [
+        question(f"count_over_time(study:begun{window})", end),
+        question(f"min_over_time(study:begun{window}) / 60", end),
+    ]
+    test: dict[str, Any] = {
+        "interval": "1m", "input_series": scene.as_input(), "promql_expr_test": asked,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as directory:
+        said = promtool(Path(directory), rules(), [test]) or ""
+    answers = said.split("    expr: ")[1:]
+    if said and len(answers) != len(asked):
+        sys.exit(said)
+    found = [dict(_samples(one.partition("got:")[2])) for one in answers] or [{}, {}]
+    return {key: Told(round(count), found[1][key]) for key, count in found[0].items()}
+
+
+def _samples(text: str) -> Iterator[tuple[tuple[str, str], float]]:
+    pattern = r'operation=\\?"([^"\\]+)\\?", severity=\\?"(\w+)\\?"\} ([0-9.E+-]+)'
+    for operation, severity, value in re.findall(pattern, text):
+        yield (operation, severity), float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a row: false or true episodes, and the delays of those that were told."""
+
+    row: Row
+    critical: float
+    warning: float
+    queues: int
+    delays: Sequence[float]
+    paged: Sequence[float]
+
+    def cells(self) -> Sequence[str]:
+        """Its cells in the table."""
+        row = self.row
+        of = f"{100 * row.target:g} / {100 * row.level:g}"
+        if row.then is not None:
+            of += f" → {100 * row.then:g}"
+        kind = f"{row.what}, polled every {row.pace} min" if row.pace != 5 else row.what
+        numbers = [f"{self.critical:.2f}", f"{self.warning:.2f}"]
+        if row.then is not None:
+            numbers.append(f"{len(self.delays)} of {self.queues}")
+            numbers += [_spread(self.delays), _spread(self.paged)]
+        return [kind, of, f"{row.volume:.3g}", *numbers]
+
+
+def _spread(delays: Sequence[float]) -> str:
+    return f"{median(delays):.0f} ({max(delays):.0f})" if delays else "–"
+
+
+def outcomes(rows: Sequence[Row], seed: str, count: int) -> list[Outcome]:
+    """Let all rows happen with one seed, each to about so many queues."""
+    queues = [
+        Queue(row, name, WARM + 1 + 59 * Random(f"begin {seed} {name}").random())
+        for row in rows
+        for name in map(row.name, range(round(row.share * count)))
+    ]
+    # Evaluations cost by the series and by the rule: some hundreds at a time, two at once.
+    parts = [queues[first::4] for first in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        told = {
+            key: one
+            for part in pool.map(lambda one: judged(one, seed), parts)
+            for key, one in part.items()
+        }
+    made = []
+    for row in rows:
+        mine = [queue for queue in queues if queue.row is row]
+        pages, warnings = (
+            [told.get((queue.name, severity), Told(0, 0)) for queue in mine]
+            for severity in ("critical", "warning")
+        )
+        delays, paged = [], []
+        for queue, page, warning in zip(mine, pages, warnings, strict=True):
+            firsts = [one.first - queue.begin for one in (page, warning) if one.episodes]
+            delays += [min(firsts)] if firsts else []
+            paged += [page.first - queue.begin] if page.episodes else []
+        rates = [mean(one.episodes for one in some) for some in (pages, warnings)]
+        made.append(Outcome(row, rates[0], rates[1], len(mine), delays, paged))
+    return made
+
+
+def main() -> None:
+    """Print a table of each seed; `-n` queues a row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", "--queues", type=int, default=30, help="of each row")
+    parser.add_argument("seeds", nargs="*", default=["1", "2", "3"])
+    asked = parser.parse_args()
+    for seed in asked.seeds:
+        rows = [*healthy(False), *healthy(True), *troubled()]
+        print(f"seed {seed}")
+        for one in outcomes(rows, seed, asked.queues):
+            print(" | ".join(["c" if one.row.correlated else "i", *one.cells()]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
