@@ -42,6 +42,7 @@ class Site:
             "url": f"http://127.0.0.1:1/{self.name}/api/v2/",
             "token": self.simulated.token,
             "timezone": str(self.simulated.timezone),
+            "month": "false",  # it would take the place of a poll
             "skills": f"[{skills}]",
             **self.keys,
         }

@@ -95,7 +95,7 @@ def test_every_scenario_of_the_demo_can_be_left(launch: Launch) -> None:
         life = launch("demo", *LOOPBACK, env={"LC_ALL": "es_CO.UTF-8"}, prelude=prelude)
         text = announced(life, "Ctrl-C lo termina.")
     exporter, simulator = re.findall(r"(?:estado|simulador) +http://([^/\s]+)/", text)
-    assert re.findall(r"^    ([a-z]+)  ", text, re.MULTILINE) == list(Scenario)
+    assert re.findall(r"^    ([a-z-]+)  ", text, re.MULTILINE) == list(Scenario)
     command = re.findall(r"curl -X POST http://[^/]+(\S+) -d '(.+)'", text)
 
     def switch(scenario: str) -> None:
