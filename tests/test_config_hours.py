@@ -60,6 +60,7 @@ def test_the_order_of_rules_is_refused_only_where_one_is_lost() -> None:
         "Mo-Fr 08:00-18:00; Fr 08:00-16:00",
         "Mo-Fr 08:00-18:00; Jan-Mar Mo-Fr 08:00-16:00; PH off",
         "Mo-Fr 22:00-06:00; PH 08:00-12:00",
+        "Sa 08:00-13:00; Sa[1] 09:00-12:00",
         "Mo-Fr 08:00-12:00, Mo-Fr 14:00-18:00",
         "Mo-Fr 08:00-18:00; 2026 Dec 24 off; 2027 Dec 24 08:00-12:00",
     ):
@@ -74,6 +75,7 @@ def test_the_order_of_rules_is_refused_only_where_one_is_lost() -> None:
         ("2026 Dec 24 off; Dec 24 08:00-12:00", "2026 Dec 24 off"),
         ("Sa[1] 08:00-12:00; Sa 08:00-18:00", "Sa[1] 08:00-12:00"),
         ("12:00-13:00 off; Mo-Su 08:00-18:00", "12:00-13:00 off"),
+        ("We off; Sa 08:00-12:00, We 14:00-18:00", "We off"),
         ("Mo-Fr 08:00-18:00; 12:00-13:00 off; Fr 08:00-16:00", "12:00-13:00 off"),
     ):
         with pytest.raises(Invalid, match="write") as caught:

@@ -381,7 +381,7 @@ def _lists(operation: Operation, broken: frozenset[str]) -> Found:
         if before != index:
             yield ("skills", index, "id"), Invalid("skill_twice", skill=skill.id, first=before)
     if "sla" not in broken:
-        in_force = sla_hours(operation)
+        in_force = sla_hours(operation) if "skills" not in broken else ()
         homeless = {one[0] for one in in_force if one[1] is None and names_holidays(one[0])}
         for index, entry in enumerate(operation.sla):
             if not entry.model_fields_set - {"channels", "skills"}:
