@@ -66,7 +66,7 @@ def test_every_adversary_has_his_points() -> None:
 
 def test_every_defect_found_has_a_test_that_exists() -> None:
     """So does the page of what was tried: a defect without its test could come back."""
-    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "development" / "reliability.md").read_text(encoding="utf-8")
     named = NAMED.findall(text)
     assert len(named) >= 9
     assert not [where for where in named if where[1] not in functions_of(where[0])]
