@@ -8,6 +8,7 @@ evaluation takes of the processor: what all else takes is known from a minute wi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import tempfile
 import threading
@@ -89,6 +90,10 @@ def target() -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = "\n".join([*page(began), ""]).encode()
+            with contextlib.suppress(ConnectionError):  # the last scrape may be cut off
+                self._send(body)
+
+        def _send(self, body: bytes) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
