@@ -19,6 +19,7 @@ from tests.rules_centre import (
     steps,
 )
 from tests.rules_scene import PAIR, Part, Scene, counters
+from tests.rules_support import Check
 
 
 @case
@@ -280,7 +281,19 @@ def a_few_all_day() -> Built:
         scene.constant(level, 0.1, **labels, threshold_seconds="20")
         inbound = [float(6 + minute // 15) for minute in range(240)]
         scene.add("wolkvox_skill_inbound_interactions", inbound, **labels)
-    return scene, [*silent(SMALL, 60), *fires(SMALL, 100, 239)]
+    only = ',operation=~".*acme"'
+    return scene, [
+        *silent(SMALL, 60),
+        *fires(SMALL, 100, 239),
+        *(Check(SMALL, minute, 1, only) for minute in (100, 239)),
+    ]
+
+
+@case
+def a_few_recover() -> Built:
+    """The warning about a few is kept for half an hour after two hours of them are fine."""
+    scene = centre(Part(180, 0.5, 0.0, answered=0.3), Part(130, 0.5, 1.0))
+    return scene, [*fires(SMALL, 240, 268), *silent(SMALL, 300)]
 
 
 @case

@@ -23,6 +23,7 @@ from tests.rules_centre import (
 )
 from tests.rules_scene import (
     PAIR,
+    STALE,
     Part,
     Scene,
     counters,
@@ -222,3 +223,23 @@ def traffic_of_all_skills_vanishes() -> Built:
         *fires(ALL_VANISHED, WEEK + 120, WEEK + 140, count=2),
         *fires(VANISHED, WEEK + 120, count=5),
     ]
+
+
+@case
+def traffic_after_a_long_gap() -> Built:
+    """What begins anew after an hour without data is no loss of traffic."""
+    minutes = WEEK + 240
+    scene = Scene(minutes)
+    scene.exporter()
+    gap = range(WEEK + 60, WEEK + 130)
+    polls = [minute for minute in range(1, minutes, 5) if minute not in gap]
+    parts = [Part(gap.stop, 6, 0.95, answered=0.97), Part(110, 2.5, 0.95, answered=0.97)]
+    for operation, lost in (("acme", "wolkvox_skill"), ("down", "wolkvox_")):
+        scene.operation(operation)
+        scene.query(polls, attempts=range(1, minutes, 5), operation=operation)
+        scene.pair(counters(parts, polls, minutes), operation=operation)
+        scene.targets(operation=operation)
+        for name, values in scene.series.items():
+            if name.startswith(lost) and f'"{operation}"' in name:
+                values[gap.start + 16 : gap.stop] = [STALE, *[None] * (len(gap) - 17)]
+    return scene, fires(STALE_DATA, gap.start + 20)

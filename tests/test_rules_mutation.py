@@ -107,7 +107,7 @@ def _named(rule: Rule, mark: str) -> dict[str, str]:
 _SILENT = ("low_volume", "closed", "late_but_not_expired")
 # The scenes in which an alert's faults show, beside its own and the silent ones.
 _MORE = {
-    "WolkvoxTrafficLost": ("vanished", "traffic_after_a_gap"),
+    "WolkvoxTrafficLost": ("vanished", "traffic_after_a_long_gap"),
     "WolkvoxSmallQueueBelowTarget": ("lunch", "slow_burn", "healthy"),
     "WolkvoxAnswerSlow": ("healthy",),
     "WolkvoxNobodyAnswers": ("healthy",),
