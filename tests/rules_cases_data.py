@@ -187,5 +187,11 @@ def all_with_a_target_of_its_own() -> Built:
 def buckets_vanish() -> Built:
     """Offered without buckets is told and is no collapse, nor is their return."""
     scene = centre(Part(180, 4, 0.96, answered=0.97))
+    centre(Part(180, 0.5, 0.96), scene=scene, operation="free", targets=False)
     scene.silence(90, 130, "wolkvox_skill_answer_wait_seconds")
-    return scene, [*silent(BLIND, 90, 100), *fires(BLIND, 108, 129), *silent(BLIND, 132)]
+    return scene, [
+        *silent(BLIND, 90, 100),
+        *fires(BLIND, 108, 129),
+        *silent(BLIND, 132),
+        *fires("WolkvoxSkillWithoutTarget", 70),
+    ]

@@ -203,10 +203,14 @@ def traffic_of_all_skills_vanishes() -> Built:
     minutes = WEEK + 180
     scene = Scene(minutes)
     scene.exporter()
-    for operation, lost, whole in (
-        ("acme", 2, None), ("one", 1, None), ("other", 2, 2.0), ("dead", 0, 0.0)
-    ):  # fmt: skip
-        flows = {str(number): 0.0 if number < lost else 2.0 for number in range(3)}
+    for operation, skills, lost, whole in (
+        ("acme", 3, 2, None),
+        ("one", 3, 1, None),
+        ("other", 3, 2, 2.0),
+        ("dead", 3, 0, 0.0),
+        ("only", 0, 0, 0.0),
+    ):
+        flows = {str(number): 0.0 if number < lost else 2.0 for number in range(skills)}
         if whole is not None:
             flows["all"] = whole
         for skill, after in flows.items():
@@ -215,13 +219,13 @@ def traffic_of_all_skills_vanishes() -> Built:
             scene.query(polls, operation=operation, skill_id=skill)
             shown = counters(parts, polls, minutes)
             scene.pair(shown, operation=operation, skill_id=skill)
-            if skill != "all":
+            if skill != "all" or not skills:
                 scene.targets(operation=operation, skill_id=skill)
         scene.operation(operation)
     return scene, [
         *silent(ALL_VANISHED, WEEK + 100),
         *fires(ALL_VANISHED, WEEK + 120, WEEK + 140, count=2),
-        *fires(VANISHED, WEEK + 120, count=5),
+        *fires(VANISHED, WEEK + 120, count=6),
     ]
 
 
