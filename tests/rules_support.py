@@ -20,10 +20,12 @@ from tests.rules_scene import Scene
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "deploy/prometheus/wolkvox.rules.yml"
-GROUPS = ["wolkvox-numbers", "wolkvox-sla", "wolkvox-budget", "wolkvox-exporter"]
+GROUPS = [
+    "wolkvox-numbers", "wolkvox-sla", "wolkvox-budget", "wolkvox-exporter", "wolkvox-month",
+]  # fmt: skip
 WATCHDOG = "WolkvoxWatchdog"
 # Always firing, and over days: they have tests of their own.
-APART = (WATCHDOG, "WolkvoxBudgetBurn")
+APART = (WATCHDOG, "WolkvoxBudgetBurn", "WolkvoxMonthAtRisk")
 # Last week is two hours and a half ago in hand-written scenes: promtool evaluates every minute.
 WEEK = 150
 

@@ -292,6 +292,20 @@ def test_poll_open_follows_the_poll_hours() -> None:
     assert seen == [1, 1, 0, 0]
 
 
+def test_the_utc_offset_follows_the_clocks_of_the_operation() -> None:
+    """It changes at the scrape after the clocks were put forward or back."""
+    page = Page()
+    madrid = OpenHours(None, ZoneInfo("Europe/Madrid"))
+    change = datetime(2026, 10, 25, 1, tzinfo=UTC).timestamp()
+    page.now = change - 1
+    page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER, madrid)
+
+    seen = []
+    for page.now in (change - 1, change, change + 86400):
+        seen.append(page.value("wolkvox_operation_utc_offset_seconds"))
+    assert seen == [7200, 3600, 3600]
+
+
 def test_token_info_goes_when_it_is_switched_off() -> None:
     """Without token_info in use its gauges vanish."""
     page = Page(("skill_11", "token_info"))

@@ -44,6 +44,7 @@ NAMES = {
     "WolkvoxOperationStale": ("5m", "critical", "data"),
     "WolkvoxBucketsMissing": ("15m", "critical", "data"),
     "WolkvoxBudgetBurn": ("0m", "warning", "budget"),
+    "WolkvoxMonthAtRisk": ("10m", "warning", "month"),
     "WolkvoxTokenRejected": ("5m", "critical", "token"),
     "WolkvoxApiFailing": ("10m", "warning", "api"),
     "WolkvoxQuotaLow": ("10m", "warning", "quota"),

@@ -63,6 +63,7 @@ def test_routes() -> None:
         ("WolkvoxOperationStale", "operation=acme", "pager,platform-chat"),
         ("WolkvoxOperationTrafficVanished", "operation=acme", "acme-chat"),
         ("WolkvoxBudgetBurn", "operation=acme", "ticket"),
+        ("WolkvoxMonthAtRisk", "operation=acme", "ticket"),
         ("WolkvoxAnswerSlow", "operation=acme team=voice-noc", "voice-noc-chat"),
         ("WolkvoxServiceLevelCollapse", "operation=x team=voice-noc", "pager,voice-noc-chat"),
         ("WolkvoxDataStale", "operation=acme team=voice-noc", "pager,platform-chat"),

@@ -28,7 +28,7 @@ class OpenHours:
     ) -> None:
         self._always = expression is None
         self._rules = read(expression or "24/7")
-        self._zone = zone
+        self.zone = zone
         self._is_holiday = is_holiday
         self.beginning_on = lru_cache(maxsize=512)(self._beginning_on)
 
@@ -75,14 +75,14 @@ class OpenHours:
         last = self._shown(horizon - timedelta.resolution)
         far = self._shown_spans(last, last + SEARCHED)
         change = next((begin for begin, _stop, other in far if other != is_open), None)
-        return is_open, instant_of(change, self._zone).timestamp() if change else None
+        return is_open, instant_of(change, self.zone).timestamp() if change else None
 
     def _spans(
         self, start: datetime, end: datetime
     ) -> Iterator[tuple[datetime, datetime, bool]]:
         """Cut a span of time where it opens or closes, and where the clocks change; in UTC."""
         while start < end:
-            steady = clock_change(start, min(start + A_DAY, end), self._zone)
+            steady = clock_change(start, min(start + A_DAY, end), self.zone)
             shown = self._shown(start)
             for begin, stop, is_open in self._shown_spans(shown, shown + (steady - start)):
                 yield start + (begin - shown), start + (stop - shown), is_open
@@ -109,4 +109,4 @@ class OpenHours:
 
     def _shown(self, moment: datetime) -> datetime:
         """What the clocks show at a moment, as a naive local time."""
-        return moment.astimezone(self._zone).replace(tzinfo=None)
+        return moment.astimezone(self.zone).replace(tzinfo=None)

@@ -106,6 +106,7 @@ OPERATION_FAMILIES = (
     _own("poll_cycle_seconds", "gauge", OPERATION, "Time from the first to the last attempt of the last whole round of queries.", _STATE),
     _own("poll_lag_seconds", "gauge", OPERATION, "How late the last attempt was against its slot.", _STATE),
     _own("poll_open", "gauge", OPERATION, "1 while poll_hours allow polling, else 0, judged at the scrape; 1 without poll_hours.", _STATE),
+    _own("operation_utc_offset_seconds", "gauge", OPERATION, "Seconds by which the operation's clocks are ahead of UTC just now, judged at the scrape.", _STATE),
     _own("paused", "gauge", (*OPERATION, "reason"), "1 while the operation waits because its daily quota is used up or its token is refused, else 0.", _STATE),
     _own("api_requests_total", "counter", REPORT, "Requests sent to the API, connections that were never made included.", _API),
     _own("api_request_failures_total", "counter", (*REPORT, "reason"), "Requests to the API that gave no answer, by reason.", _API),

@@ -7,9 +7,9 @@ Results are rendered when they come.
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import accumulate
 
@@ -84,7 +84,7 @@ class OperationTelemetry:
         if "token_info" not in reports:
             self.token_info(None)
         self._changed()
-        self._page.put((self._name, _HOURS), self._poll_open(hours, self._page.epoch()))
+        self._page.put((self._name, _HOURS), self._clock(hours, self._page.epoch()))
 
     def publish(self, status: QueryStatus, now: float) -> None:
         """Render a query's new status, as it is shown from epoch `now` on, and swap it in."""
@@ -216,8 +216,15 @@ class OperationTelemetry:
             durations += line(f"{_DURATION}_sum", label, one.seconds)
         return {_REQUESTS: sent, _FAILURES: failures, _DURATION: durations}
 
-    def _poll_open(self, hours: OpenHours, now: float) -> Block:
+    def _clock(self, hours: OpenHours, now: float) -> Block:
+        """What changes with the time alone; clocks are put back and forward at quarters."""
         is_open, until = hours.state(now)
-        lines = {"wolkvox_poll_open": line("wolkvox_poll_open", self._label, is_open)}
-        renew = partial(self._poll_open, hours)
-        return Block(encoded(lines), math.inf if until is None else until, now, renew)
+        offset = datetime.fromtimestamp(now, hours.zone).utcoffset() or timedelta()
+        values = {
+            "wolkvox_poll_open": is_open,
+            "wolkvox_operation_utc_offset_seconds": offset.total_seconds(),
+        }
+        lines = {name: line(name, self._label, value) for name, value in values.items()}
+        quarter = now - now % 900 + 900
+        until = quarter if until is None else min(until, quarter)
+        return Block(encoded(lines), until, now, partial(self._clock, hours))
