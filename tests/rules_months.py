@@ -41,6 +41,7 @@ class Month:
     lacking: Callable[[int, int], int] = after_two
     closes: bool = True  # the day before is told after midnight
     opens: int | None = None  # open from this hour for ten hours
+    begins: int = 0  # the half-hour of each day's first answer
 
     def so_far(self, day: int, slot: int) -> Day:
         """What came of a day until a half-hour."""
@@ -81,7 +82,7 @@ class Month:
 
     def _shown(self, window: str, day: int, slot: int) -> tuple[Day, int] | None:
         """The figures of a window, and the day that ends it."""
-        if day < self.first:
+        if day < self.first or (window == "today" and slot < self.begins):
             return None
         if window == "today":
             return self.so_far(day, slot), day + 1
@@ -138,7 +139,7 @@ TWO_DAYS_OLD = Month("two_days_old", always(96, 72), LATE, lacking=lambda _day, 
 NOT_CLOSED = Month(
     "not_closed", always(96, 72), LATE, lacking=lambda _day, _slot: 1, closes=False
 )
-FEW = Month("few", always(5, 2), LATE)
+FEW = Month("few", always(5, 2), LATE, begins=6)
 OPENS = Month("opens", always(96, 72), LATE, opens=9)
 QUIET = Month("quiet", lambda day: (96, 72) if day % 7 < 5 else (0, 0), LATE)
 MONTHS = (

@@ -112,6 +112,9 @@ def figures() -> Iterator[Question]:
         (YOUNG, 25, "projected"), (YOUNG, 19, "within"), (TWO_DAYS_OLD, 28, "offered"),
         (TWO_DAYS_OLD, 28, "within"), (NOT_CLOSED, 28, "offered"), (NOT_CLOSED, 28, "within"),
     )  # fmt: skip
+    # Nothing has been told of the day yet; and a day on which nothing came.
+    yield figure(FEW, "period:offered", "month"), minute(28, 2), None
+    yield figure(QUIET, "period:offered", "month"), minute(27, 12), QUIET.sums(0, 27)[0]
     for month, day, record in nothing:
         yield figure(month, f"period:{record}", "month"), minute(day, 12), None
     # An hour past midnight the month still lacks a day, and on the second it is not there.
