@@ -69,7 +69,8 @@ class Collapse:
         token = "7b" + self.name.encode().hex() * 3
         simulated = SimulatedOperation(self.name, token, zone, (skill,), daily_limit=10**6)
         sla = "[{channels: [inbound], service_level: {within: 20s, target: 80%}}]"
-        return Site(simulated, {"interval": "5m", "sla": sla})
+        # The request for the month would take the place of the second poll.
+        return Site(simulated, {"interval": "5m", "month": "false", "sla": sla})
 
     def arrived(self, *windows: tuple[float, float]) -> list[int]:
         """How many come in windows of seconds of the scene, by a twin whose team stays.

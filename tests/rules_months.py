@@ -16,6 +16,7 @@ ZONE = -5 * 3600
 JANUARY = 31
 DAYS = JANUARY + 3
 TARGET = 0.8
+LATE = 18
 
 Day = tuple[int, int]  # what came in, and what of it was answered in time
 
@@ -40,6 +41,7 @@ class Month:
     lacking: Callable[[int, int], int] = after_two
     closes: bool = True  # the day before is told after midnight
     opens: int | None = None  # open from this hour for ten hours
+    begins: int = 0  # the half-hour of each day's first answer
 
     def so_far(self, day: int, slot: int) -> Day:
         """What came of a day until a half-hour."""
@@ -70,6 +72,9 @@ class Month:
         for window in ("today", "yesterday", "month"):
             shown = [self._shown(window, *place) for place in places]
             self._gauges(scene, window, shown)
+        unseen = [place[0] < self.first for place in places].count(True) if self.first else 0
+        for values in scene.series.values():
+            values[:unseen] = [None] * unseen
         return scene
 
     def _open(self, slot: int) -> float:
@@ -77,7 +82,7 @@ class Month:
 
     def _shown(self, window: str, day: int, slot: int) -> tuple[Day, int] | None:
         """The figures of a window, and the day that ends it."""
-        if day < self.first:
+        if day < self.first or (window == "today" and slot < self.begins):
             return None
         if window == "today":
             return self.so_far(day, slot), day + 1
@@ -124,16 +129,19 @@ def until(day: int, before: Day, after: Day) -> Callable[[int], Day]:
 
 
 ON_TARGET = Month("on_target", lambda day: (96 + 48 * (day % 7 == 2), 82 + 43 * (day % 7 == 2)))
-AT_RISK = Month("at_risk", always(96, 72))
-LOST = Month("lost", until(20, (96, 48), (96, 96)))
-RECOVERED = Month("recovered", until(9, (96, 72), (96, 96)))
-YOUNG = Month("young", always(96, 72), first=20)
-A_DAY_OLD = Month("a_day_old", always(96, 72), lacking=lambda _day, _slot: 1, opens=8)
-TWO_DAYS_OLD = Month("two_days_old", always(96, 72), lacking=lambda _day, _slot: 2)
-NOT_CLOSED = Month("not_closed", always(96, 72), lacking=lambda _day, _slot: 1, closes=False)
-FEW = Month("few", always(5, 2))
-OPENS = Month("opens", always(96, 72), opens=9)
-QUIET = Month("quiet", lambda day: (96, 72) if day % 7 < 5 else (0, 0))
+# These are seen from the 19th on, so that few evaluations are needed.
+AT_RISK = Month("at_risk", always(96, 72), LATE)
+LOST = Month("lost", until(20, (96, 48), (96, 96)), LATE)
+RECOVERED = Month("recovered", until(23, (96, 72), (96, 96)), 14)
+YOUNG = Month("young", always(96, 72), 20)
+A_DAY_OLD = Month("a_day_old", always(96, 72), LATE, lacking=lambda _day, _slot: 1, opens=8)
+TWO_DAYS_OLD = Month("two_days_old", always(96, 72), LATE, lacking=lambda _day, _slot: 2)
+NOT_CLOSED = Month(
+    "not_closed", always(96, 72), LATE, lacking=lambda _day, _slot: 1, closes=False
+)
+FEW = Month("few", always(5, 2), LATE, begins=6)
+OPENS = Month("opens", always(96, 72), LATE, opens=9)
+QUIET = Month("quiet", lambda day: (96, 72) if day % 7 < 5 else (0, 0), LATE)
 MONTHS = (
     ON_TARGET, AT_RISK, LOST, RECOVERED, YOUNG, A_DAY_OLD, TWO_DAYS_OLD, NOT_CLOSED, FEW,
     OPENS, QUIET,
