@@ -2,7 +2,7 @@
 
 The truth is the simulator's: how many came in, had the team stayed. A collapse above the
 minimum volume is one with that many arrivals in the half-hour before it and in the half-hour
-that ends when 20 minutes are over.
+that ends when 25 minutes are over.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HOURS = (
 START = datetime(2026, 11, 18, 6, 0, tzinfo=UTC)
 COLLAPSE = "WolkvoxServiceLevelCollapse"
 # Minutes: before the collapse, until it must be told, and watched in all after it.
-WARM, WITHIN, WATCHED = 60, 20, 40
+WARM, WITHIN, WATCHED = 60, 25, 40
 MINIMUM = 20
 # Polls begin with minute 0 and every fifth after it; the team leaves 5 s after a minute began:
 # in phase 0 just too late to be seen by the poll of that minute.

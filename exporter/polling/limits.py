@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from exporter.config.hours import OpenHours
 from exporter.config.plan import DAY, Load, calls_of, stretch
 from exporter.errors import ExporterError, Reason, WolkvoxError
-from exporter.wolkvox.windows import day_start, next_day_start
+from exporter.wolkvox.windows import day_start, local_day, next_day_start
 
 HOUR = 3600.0
 SOONEST_RETRY = 5.0
@@ -130,9 +130,7 @@ class Facts:
 def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
     """Judge whether a query may be asked at this moment; the head of the module says when."""
     at, pause = now.timestamp(), facts.pause
-    paused = pause is not None and not pause.over(
-        now.astimezone(facts.zone).date(), facts.token
-    )
+    paused = pause is not None and not pause.over(local_day(now, facts.zone), facts.token)
     if pause is not None and paused and facts.pause_left > 0:
         return Wait(at + facts.pause_left, Why(str(pause.reason)))
     if facts.age is not None:
@@ -308,7 +306,7 @@ class Budget:
     def used(self, now: datetime) -> int:
         """Requests of the day so far."""
         requests, day = self.counted
-        return requests if day == now.astimezone(self.zone).date() else 0
+        return requests if day == local_day(now, self.zone) else 0
 
     def spent(self, now: datetime) -> bool:
         """Whether no request is left today."""
@@ -316,7 +314,7 @@ class Budget:
 
     def limits(self, now: datetime) -> Limits:
         """The limits that the budget sets to every query at this moment."""
-        today = now.astimezone(self.zone).date()
+        today = local_day(now, self.zone)
         end = day_start(today + timedelta(days=1), self.zone)
         left = max(0.0, (end - now).total_seconds())
         loads = self.taken.values()

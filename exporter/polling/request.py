@@ -24,7 +24,7 @@ from exporter.state.models import Attempt, QueryMemory, Refused, Stored
 from exporter.state.storage import State
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import Window, next_day_start
+from exporter.wolkvox.windows import Window, local_day, next_day_start
 
 SKILL_11, TOKEN_INFO, SKILLS = "skill_11", "token_info", "skills"  # the API's reports
 T = TypeVar("T")
@@ -126,7 +126,7 @@ class Requests:
             known_at=known_at,
             gap=gap,
             account=self.budget.account,
-            day=now.astimezone(self.budget.zone).date(),
+            day=local_day(now, self.budget.zone),
             ceiling=self.budget.ceiling,
             token=token.digest,
             closing=window.day if window.closing else None,

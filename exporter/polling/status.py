@@ -20,7 +20,7 @@ from exporter.runtime import Clock
 from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
 from exporter.state.models import OperationStatus, QueryKey, QueryStatus, month_of
 from exporter.wolkvox.report import SkillReport, TokenInfo
-from exporter.wolkvox.windows import Window, next_day_start
+from exporter.wolkvox.windows import Window, local_day, next_day_start
 
 if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows its operation
     from exporter.metrics.operation import OperationTelemetry
@@ -128,7 +128,7 @@ class PollStatus:
         shortest = min((task.interval for task in queries if task.is_query), default=0.0)
         stretched = limits.interval(shortest)
         if stretched > shortest:
-            today = self._clock.now().astimezone(self._budget.zone).date()
+            today = local_day(self._clock.now(), self._budget.zone)
             before, self._stretched_on = self._stretched_on, today
             if before is None or (today - before).days > 1:
                 message = "interval stretched to keep within daily_requests"
