@@ -33,7 +33,8 @@ collect_ignore = ["test_deploy_tools.py"]
 # Days of virtual time pass the same lines thousands of times: coverage would double their time.
 LONG_RUNS = {
     *(f"test_polling_{name}.py" for name in ("budget", "discovery", "judge")),
-    *(f"test_polling_{name}.py" for name in ("restarts", "spacing")),
+    *(f"test_polling_{name}.py" for name in ("closing", "months", "restarts", "spacing")),
+    *("test_config_mistakes.py", "test_hours_calendar.py", "test_identity.py"),
     "test_simulator_centre.py",
 }
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.e2e_support import Run
 
 GOOD = """operations:
@@ -36,6 +38,7 @@ def mistakes() -> Iterator[tuple[str, str, str]]:
             )
 
 
+@pytest.mark.slow
 def test_advice_that_is_followed_ends_in_a_right_configuration(
     run: Run, tmp_path: Path
 ) -> None:

@@ -52,9 +52,6 @@ UNUSED = {
     "wolkvox_exporter_tls_handshake_failures_total": (
         "a scrape that fails is alerted as such; this tells the person who looks why"
     ),
-    "wolkvox_skill_window_end_timestamp_seconds": (
-        "it tells which days the figures of a window cover, to whoever joins them"
-    ),
     "wolkvox_exporter_log_lines_dropped_total": (
         "it explains a log with gaps to the person who reads it; the figures are as good"
     ),

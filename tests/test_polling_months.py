@@ -175,6 +175,7 @@ async def test_a_finished_month_is_asked_for_as_a_whole(
     assert [found[0], *found[-2:]] == asked
 
 
+@pytest.mark.slow
 async def test_a_refused_month_is_tried_three_times_a_day_and_later_once_a_week(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -305,6 +306,7 @@ async def test_a_first_day_known_to_be_empty_needs_no_rows(stage: Stage) -> None
     assert months(stage) == asked
 
 
+@pytest.mark.slow
 async def test_slow_months_do_not_hold_up_the_day(stage: Stage) -> None:
     """Ten skills whose months take 50 s each: none goes stale, all have one within an hour."""
     stage.begin("10:02")

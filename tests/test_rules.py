@@ -160,6 +160,7 @@ def _days(scene: Scene, operation: str, late: Sequence[float], opened: Sequence[
     scene.targets(opened=[*opened], operation=operation)
 
 
+@pytest.mark.slow
 def test_the_budget_is_judged_by_six_hours_and_three_days(tmp_path: Path) -> None:
     """Late at three times the allowance for 6 hours, or above it for 3 days, while open."""
     scene = Scene(STEPS)

@@ -599,6 +599,7 @@ def test_the_page_is_ordered_for_readers_that_do_not_see_it() -> None:
     assert shown.one("main").attributes["id"] == "main"
 
 
+@pytest.mark.slow
 def test_a_page_of_many_queries_is_bounded() -> None:
     """Every query has its row; of the figures so many as fit, and a word about the rest.
 

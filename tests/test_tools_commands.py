@@ -277,6 +277,7 @@ def test_wrong_usage(launch: Launch, tmp_path: Path) -> None:
     assert not (tmp_path / "out.om.progress").exists()
 
 
+@pytest.mark.slow
 def test_whole_months(launch: Launch, tmp_path: Path, simulator: Life) -> None:
     """One call a skill and month, named and priced before it begins; a second run asks nothing
     again, and days do not go on where months ended.
