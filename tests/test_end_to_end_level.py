@@ -106,7 +106,9 @@ def test_service_level_over_a_kill(seen: Observed, tmp_path: Path) -> None:
     """Half an hour of a collapsing contact centre, with kill -9 in the middle of it."""
     start = datetime.now(zone_at(20)).replace(hour=10, minute=0, second=0, microsecond=0)
     with Stage(start).run() as stage:
-        text = operation(stage.url, "4173", "4190", "all", timezone=stage.zone.key)
+        # What appears later is shown with 0 for one interval: several scrapes must fit into it.
+        keys = {"timezone": stage.zone.key, "interval": "2s"}
+        text = operation(stage.url, "4173", "4190", "all", **keys)
         seen.start(write_config(tmp_path, text))
         before = seen.metrics()
         path, order = "/_simulator/scenario", '{"scenario":"collapse"}'
