@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -31,7 +31,15 @@ from exporter.wolkvox.report import (
     read_token_info,
 )
 from exporter.wolkvox.text import one_line, scrub, scrub_body, scrub_names
-from exporter.wolkvox.transport import MAX_BODY, connector, decode, kind_of, too_large
+from exporter.wolkvox.transport import (
+    HEADERS,
+    MAX_BODY,
+    connector,
+    decode,
+    kind_of,
+    refuse_redirect,
+    too_large,
+)
 from exporter.wolkvox.windows import Window
 
 _MAX_DETAIL = 400
@@ -143,19 +151,20 @@ class WolkvoxClient:
         The body of an error is as it came where it is broken.
         """
         trip = _Trip(self._timeout, self._monotonic, self._monotonic())
-        # As one text: httpx takes 0.3 ms to put a URL together from its parts.
-        url = f"{self._base_url}{path}?{urlencode(params)}"
         status, headers, raw, whole = int(httpx.codes.OK), httpx.Headers(), bytearray(), False
         try:
+            # As one text: httpx takes 0.3 ms to put a URL together from its parts.
+            request = httpx.Request(
+                "GET",
+                f"{self._base_url}{path}?{urlencode(params)}",
+                headers={**HEADERS, "wolkvox-token": token},
+                extensions={"trace": trip.note},
+            )
             async with (
                 asyncio.timeout(self._timeout),
-                self._http.stream(
-                    "GET",
-                    url,
-                    headers={"wolkvox-token": token},
-                    extensions={"trace": trip.note},
-                ) as response,
+                aclosing(await self._http.handle_async_request(request)) as response,
             ):
+                refuse_redirect(response)
                 status, headers = response.status_code, response.headers
                 async for chunk in response.aiter_raw():
                     raw += chunk

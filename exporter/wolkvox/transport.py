@@ -12,7 +12,6 @@ import socket
 import ssl
 import zlib
 from collections.abc import Callable, Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
 from urllib.request import getproxies
@@ -28,13 +27,11 @@ log = logging.getLogger(__name__)
 
 # Wolkvox closes idle connections after 5 s: reusing one at that moment loses an attempt.
 KEEPALIVE_EXPIRY: Final = 4.0
-_HEADERS: Final = {
+HEADERS: Final = {
     "User-Agent": f"wolkvox-exporter/{__version__}",
     "Accept": "application/json",
     "Accept-Encoding": "gzip, deflate",
 }
-# A session of PHP would let one request wait for another.
-_NO_COOKIES = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def connector(
@@ -44,8 +41,11 @@ def connector(
     proxy: str | None,
     trust_env: bool,
     transport: httpx.AsyncBaseTransport | None,
-) -> Callable[[], httpx.AsyncClient]:
-    """Return what makes a client for an API, each with one connection.
+) -> Callable[[], httpx.AsyncBaseTransport]:
+    """Return what makes a transport to an API, each with one connection.
+
+    A transport and no `httpx.AsyncClient`: it follows no redirect, keeps no cookie (a session of
+    PHP would let one request wait for another) and costs half a millisecond less a request.
 
     `proxy` beats the environment, which is read only with `trust_env`. Raises ConfigError
     where the URL, the CA file or the proxy cannot be used.
@@ -58,21 +58,17 @@ def connector(
     whose, address = "the proxy", proxy
     if proxy is None and trust_env and (found := environment_proxy(url, getproxies())):
         whose, address = f"a proxy of the environment ({found[0]})", found[1]
+    if transport is not None:
+        return lambda: transport
     return functools.partial(
-        httpx.AsyncClient,
-        headers=_HEADERS,
-        cookies=_NO_COOKIES,
+        httpx.AsyncHTTPTransport,
         verify=tls,
         proxy=_usable(address, whose, tls) if address else None,
-        trust_env=False,
-        transport=transport,
-        timeout=None,  # a deadline for the whole request stands around it
         limits=httpx.Limits(
             max_connections=1,
             max_keepalive_connections=1,
             keepalive_expiry=KEEPALIVE_EXPIRY,
         ),
-        event_hooks={"response": [_refuse_redirect]},
     )
 
 
@@ -93,8 +89,8 @@ def _usable(address: str, whose: str, tls: ssl.SSLContext) -> httpx.Proxy:
     raise ConfigError([Problem("proxy", reason)])
 
 
-async def _refuse_redirect(response: httpx.Response) -> None:
-    """Stops before httpx reads where a redirect leads to: the token would travel there."""
+def refuse_redirect(response: httpx.Response) -> None:
+    """Raise WolkvoxError for a redirect: the token would travel to where it leads."""
     if response.is_redirect:
         where = one_line(response.headers.get("location", "nowhere"), 100)
         text = f"HTTP {response.status_code} to {where}: redirects are not followed"
