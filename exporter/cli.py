@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -136,21 +137,14 @@ class Commands(click.Group):
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     config_files: tuple[str, ...],
     config_check: bool,
-    config_auto_reload_interval: float | None,
-    listen: tuple[str, ...],
-    web_systemd_socket: bool,
-    web_telemetry_path: str,
-    web_config_file: Path | None,
-    web_enable_lifecycle: bool,
-    web_max_requests: int,
-    web_disable_exporter_metrics: bool,
-    storage: str | None,
     shard_index: str | None,
     shard_total: int,
     log_level: str,
     log_format: str,
+    **settings: Any,
 ) -> None:
     """Service level, abandonment, ASA and ATA of Wolkvox contact centres for Prometheus.
 
@@ -170,26 +164,16 @@ def command(
     seen = look()  # before the files are read, so that no change goes by
     configuration = configured()
     if config_check:
-        return _check(configuration, shard, web_config_file)
+        return _check(configuration, shard, settings["web_config_file"])
     # --help loads no server.
-    from exporter.service import Settings, Watched, run  # noqa: PLC0415
+    from exporter.service import Settings, run  # noqa: PLC0415
 
-    for text in _foreseen(configuration).warnings:
+    configuration = _foreseen(configuration)
+    for text in configuration.warnings:
         log.warning("%s", text)
-    settings = Settings(
-        load=lambda: _foreseen(configured()),
-        listen=listen,
-        telemetry_path=web_telemetry_path,
-        storage=flags.directory_of(context, storage),
-        lifecycle=web_enable_lifecycle,
-        max_requests=web_max_requests,
-        process_metrics=not web_disable_exporter_metrics,
-        web_config=web_config_file,
-        shard=shard,
-        from_systemd=web_systemd_socket,
-        watched=Watched(config_auto_reload_interval or 0.0, look, seen),
-    )
-    context.exit(run(settings, configuration))
+    settings |= {"load": lambda: _foreseen(configured()), "look": look, "seen": seen}
+    settings["shard"] = shard
+    context.exit(run(Settings(**settings), configuration))
 
 
 @command.command()
@@ -209,18 +193,16 @@ def config(context: click.Context, config_files: tuple[str, ...], schema: bool) 
 
 @command.command()
 @flags.STORAGE
-@click.pass_context
-def healthcheck(context: click.Context, storage: str | None) -> None:
+def healthcheck(directory: Path) -> None:
     """Exit with 0 where the exporter of this state directory lives, else with 1.
 
     It reads the sign of life that the process writes there every few seconds, whatever
     addresses, TLS and users the exporter serves with.
     """
-    directory = flags.directory_of(context, storage)
     problem = ask_health(directory, system_clock().monotonic())
     if problem is not None:
         click.echo(problem, err=True)
-    context.exit(0 if problem is None else 1)
+    sys.exit(problem is not None)
 
 
 def _foreseen(configuration: Configuration) -> Configuration:

@@ -16,15 +16,14 @@ import click
 
 from exporter import flags
 from exporter.config import load
-from exporter.errors import StartError
+from exporter.errors import ConfigError, StartError
 from exporter.messages import Words, terminal_language
 from exporter.operations import Operations
 from exporter.runtime import block_signals, system_clock
-from exporter.service import Settings, run, serve_alone, usage_error
-from exporter.service import listen as open_sockets
+from exporter.service import Settings, run, serve_alone
 from exporter.simulator import Scenario, SimulatedOperation, Simulator, demo_operations
 from exporter.web.asgi import Receive, Scope, Send
-from exporter.web.listen import address_of
+from exporter.web.listen import address_of, bind
 from exporter.web.server import HttpServer, Limits
 
 INTERVAL = "5s"
@@ -79,8 +78,7 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
         settings = Settings(
             load=lambda: load([file], {}),
             listen=listen,
-            telemetry_path="/metrics",
-            storage=file.with_name("data"),
+            directory=file.with_name("data"),
             hangup_ends=True,
         )
         code = run(
@@ -95,9 +93,9 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
 def _socket_of_simulator() -> socket.socket:
     """Where it always is; where that is taken, any free port."""
     try:
-        return open_sockets((SIMULATOR_ADDRESS,))[0]
+        return bind((SIMULATOR_ADDRESS,))[0]
     except StartError:
-        return open_sockets(("127.0.0.1:0",))[0]
+        return bind(("127.0.0.1:0",))[0]
 
 
 def _server(simulator: Simulator, exporter: Operations, listener: socket.socket) -> HttpServer:
@@ -161,10 +159,10 @@ def simulate(context: click.Context, listen: tuple[str, ...], seed: int, timezon
         zone = ZoneInfo(timezone)
     except (ValueError, ZoneInfoNotFoundError, OSError):
         reason = f"{timezone!r} is no time zone: write one such as America/Bogota"
-        raise usage_error("--timezone", reason) from None
+        raise ConfigError.at("--timezone", reason) from None
     clock, operations = system_clock(), demo_operations(zone, zone)
     simulator = Simulator(operations, seed=seed, now=clock.now, sleep=clock.sleep)
-    sockets = open_sockets(listen)
+    sockets = bind(listen)
     base = f"http://{address_of(sockets[0])}"
     click.echo(f"simulator of the Wolkvox API on {base}/   (its clock is this machine's)")
     for operation in operations:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import click
 
 from exporter import flags
-from exporter.config import Operation, Skill, format_duration
+from exporter.config import Configuration, Operation, Skill, format_duration
 from exporter.config.hours import OpenHours
 from exporter.config.plan import other_calls
 from exporter.config.values import duration
@@ -62,7 +62,7 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 
 
 @click.command()
-@flags.CONFIG_FILES
+@flags.configuration()
 @flags.STORAGE
 @flags.OPERATION
 @_DAY("--from", "first", help="First day, in the operation's time zone.")
@@ -103,8 +103,8 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 @click.pass_context
 def backfill(
     context: click.Context,
-    config_files: tuple[str, ...],
-    storage: str | None,
+    configuration: Configuration,
+    directory: Path,
     operation: str | None,
     first: datetime,
     last: datetime,
@@ -120,9 +120,8 @@ def backfill(
     One request for each skill and day or month. Ctrl-C ends it after the request under way;
     the same command goes on where it ended, without repeating a request.
     """
-    configuration = flags.configuration_of(context, config_files)
     chosen = flags.operation_of(configuration, operation)
-    directory, clock = flags.directory_of(context, storage), system_clock()
+    clock = system_clock()
     today = local_day(clock.now(), chosen.timezone)
     begin, end = first.date(), last.date()
     if months:

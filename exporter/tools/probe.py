@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import click
 
 from exporter import flags
-from exporter.config import Operation, Skill
+from exporter.config import Configuration, Operation, Skill
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import Words
@@ -47,7 +47,7 @@ _CELL = 40
 
 
 @click.command()
-@flags.CONFIG_FILES
+@flags.configuration()
 @flags.STORAGE
 @flags.LANGUAGE
 @click.option(
@@ -66,9 +66,9 @@ _CELL = 40
 @click.pass_context
 def probe(
     context: click.Context,
-    config_files: tuple[str, ...],
-    storage: str | None,
-    language: str,
+    configuration: Configuration,
+    directory: Path,
+    words: Words,
     output: str,
     record: Path | None,
 ) -> None:
@@ -76,8 +76,6 @@ def probe(
 
     Exit code 0 when every query is fine or has no rows today, 1 otherwise.
     """
-    configuration = flags.configuration_of(context, config_files)
-    directory, words = flags.directory_of(context, storage), Words(language)
     if record is not None:
         recording.write(record, "")  # an answer that cannot be kept costs a request
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from exporter import flags
-from exporter.config import Skill
+from exporter.config import Configuration, Skill
 from exporter.errors import StorageError
 from exporter.messages import Words, catalogue
 from exporter.polling.tasks import remembered_skills
@@ -31,7 +31,7 @@ _FILE = partial(click.option, metavar="FILE", type=click.Path(dir_okay=False))
 
 
 @click.command()
-@flags.CONFIG_FILES
+@flags.configuration()
 @flags.STORAGE
 @flags.LANGUAGE
 @flags.OPERATION
@@ -40,9 +40,9 @@ _FILE = partial(click.option, metavar="FILE", type=click.Path(dir_okay=False))
 @click.pass_context
 def report(
     context: click.Context,
-    config_files: tuple[str, ...],
-    storage: str | None,
-    language: str,
+    configuration: Configuration,
+    directory: Path,
+    words: Words,
     operation: str | None,
     html: str | None,
     sheet: str | None,
@@ -53,11 +53,9 @@ def report(
     """
     if html == sheet == "-":
         raise click.UsageError("standard output takes only one of --html and --csv")
-    configuration = flags.configuration_of(context, config_files)
     chosen = configuration.operations
     if operation is not None:
         chosen = (flags.operation_of(configuration, operation),)
-    directory, words = flags.directory_of(context, storage), Words(language)
     now, groups = system_clock().now(), list[Group]()
     with closing(Storage.copy(directory, now.timestamp)) as state:
         rows = state.claim(claims_of(configuration))

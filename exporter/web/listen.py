@@ -8,10 +8,10 @@ import os
 import re
 import resource
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exporter.errors import StartError
+from exporter.errors import ConfigError, StartError
 
 # More clients than this wait in the kernel only while the event loop is held up.
 BACKLOG = 1024
@@ -27,36 +27,39 @@ _FIRST_HANDED_OVER = 3  # sd_listen_fds(3)
 
 
 def parse_listen_address(text: str) -> tuple[str | None, int]:
-    """`host:port`, `:port` or `[::1]:port` as (host or None, port); ValueError otherwise."""
-    match = _ADDRESS.fullmatch(text)
+    """`host:port`, `:port` or `[::1]:port` as (host or None, port); ConfigError otherwise."""
+    match, reason = _ADDRESS.fullmatch(text), ""
     if match is None:
         hint = " (an IPv6 address stands in brackets)" if text.count(":") > 1 else ""
-        raise ValueError(f"{text!r} is no listen address: host:port, :port or [::1]:port{hint}")
-    port = int(match["port"])
-    if port > 65535:
-        raise ValueError(f"{text!r} is no listen address: the port must be at most 65535")
-    return match["v6"] or match["host"] or None, port
+        reason = f"host:port, :port or [::1]:port{hint}"
+    elif int(match["port"]) > 65535:
+        reason = "the port must be at most 65535"
+    else:
+        return match["v6"] or match["host"] or None, int(match["port"])
+    raise ConfigError.at("--web.listen-address", f"{text!r} is no listen address: {reason}")
 
 
-def bind(addresses: Sequence[tuple[str | None, int]]) -> list[socket.socket]:
-    """Listening sockets, one for each address; StartError with a sentence, and none is open.
+def bind(addresses: Iterable[str]) -> list[socket.socket]:
+    """Listening sockets, one for each address; raises ConfigError or StartError, none is open.
 
     Clients queue in the kernel from here on. Port 0 takes a free port: `address_of` tells it.
     """
+    places = [parse_listen_address(address) for address in addresses]
     with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(_open(host, port)) for host, port in addresses]
+        sockets = [opened.enter_context(_open(*place)) for place in places]
         opened.pop_all()
     return sockets
 
 
 def handed_over(environ: Mapping[str, str]) -> list[socket.socket]:
-    """The listening sockets that systemd hands over; ValueError with a sentence without any."""
-    count = environ.get("LISTEN_FDS", "")
+    """The listening sockets that systemd hands over; raises ConfigError without any."""
+    flag, count = "--web.systemd-socket", environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(os.getpid()) or not re.fullmatch("[1-9][0-9]?", count):
-        raise ValueError(
+        reason = (
             "systemd hands over no socket (LISTEN_FDS and LISTEN_PID): it does so to a"
             " service that has a .socket unit of its name"
         )
+        raise ConfigError.at(flag, reason)
     sockets = []
     for number in range(_FIRST_HANDED_OVER, _FIRST_HANDED_OVER + int(count)):
         try:
@@ -66,10 +69,11 @@ def handed_over(environ: Mapping[str, str]) -> list[socket.socket]:
         except OSError:
             listens = False
         if not listens or one.proto != socket.IPPROTO_TCP:
-            raise ValueError(
+            reason = (
                 f"file {number} that systemd hands over is no listening TCP socket:"
                 " the .socket unit says ListenStream=19655"
             )
+            raise ConfigError.at(flag, reason)
         one.set_inheritable(False)
         sockets.append(one)
     return sockets
