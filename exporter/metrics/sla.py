@@ -15,7 +15,7 @@ from exporter.config import DEFAULT_MIN_INTERACTIONS, SlaEntry
 from exporter.config.holidays import Change, holiday_test
 from exporter.config.hours import OpenHours
 from exporter.config.model import sla_of
-from exporter.wolkvox.columns import Kind
+from exporter.wolkvox.columns import Column, Kind
 
 _INDICATORS = {"service_level", "abandonment", "asa"}
 
@@ -66,26 +66,26 @@ def _open_hours(
 class Figure:
     """One figure of a table, None where there is none; `missed` is None where it is not judged.
 
-    `least`: the target is the least that is asked, else the most. `close`: rounded as usual
-    the figure would look like its target, which it is not. `gap`: how far it misses it, 0 to 1.
+    `head` names its column. `least`: the target is the least that is asked, else the most.
+    `close`: rounded as usual the figure would look like its target, which it is not. `gap`:
+    how far it misses it, 0 to 1.
     """
 
     head: str
     kind: Kind
     value: float | None
-    target: float | None = None
-    least: bool = False
+    target: float | None
+    least: bool
     missed: bool | None = None
     close: bool = False
     gap: float = 0.0
 
 
-def judge(
-    head: str, kind: Kind, value: float | None, target: float | None, *, least: bool = False
-) -> Figure:
-    """A figure beside the least or the most that is asked of it, if anything is."""
+def judge(column: Column, value: float | None, target: float | None, head: str = "") -> Figure:
+    """A figure of a column beside its target: of a service level the least, else the most."""
+    head, kind, least = head or column.attribute, column.kind, column.within is not None
     if value is None or target is None:
-        return Figure(head, kind, value)
+        return Figure(head, kind, value, target, least)
     missed = value < target if least else value > target
     digits = 0 if kind is Kind.SECONDS else 3
     close = value != target and round(value, digits) == round(target, digits)

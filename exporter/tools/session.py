@@ -258,3 +258,9 @@ def check_owner(directory: Path) -> None:
 def shown(text: str, limit: int) -> str:
     """Foreign text on one line, fit for a terminal, without any token."""
     return one_line(SECRETS.scrub(text), limit)
+
+
+def title(skill: Skill, *before: str) -> str:
+    """A skill's id and, where it has one, its name, on one line."""
+    names = (skill.id,) if skill.name == skill.id else (skill.id, skill.name)
+    return shown(" ".join((*before, *names)), 200)

@@ -59,6 +59,7 @@ HEADS: Final = (
     *(one.attribute for one in _OTHERS),
 )
 """The columns of the table."""
+_LEVELS: Final = {one.within: one for one in COLUMNS}
 _THRESHOLD: Final = 20  # seconds, where no target names one
 _SLACK: Final = 300.0  # seconds by which a window may differ from half an hour unsaid
 _CHANCE: Final = 3.5  # standard deviations below a target that chance does not explain
@@ -82,7 +83,7 @@ class Row:
 
     number: int
     channel: str
-    within: int
+    within: int | None
     goal: float | None
     few: int | None
     cells: Sequence[Figure]
@@ -304,33 +305,30 @@ def _row(
     channel, ledger = figures.channel, status.memory.ledger
     entry = view.targets.of(status.key.skill_id, channel)
     level, targets = entry and entry.service_level, goals(entry)
-    within = level.within if level else _THRESHOLD
-    name = f"service_level_{within}"
-    goal = targets.get(name)
-    recent, offered = _recent(status.recent, channel, within)
+    column = _LEVELS[level.within if level else _THRESHOLD]
+    goal = targets.get(column.attribute)
+    recent, offered = _recent(status.recent, channel, column.within)
     few = None
     if entry is not None and goal is not None and recent is not None:
         deviation = sqrt(goal * (1.0 - goal) / offered)
         if offered < (entry.min_interactions or 0) and goal - recent <= _CHANCE * deviation:
             few = offered
-    today, month = (getattr(one, name, None) for one in (figures, of_month))
+    today, month = (getattr(one, column.attribute, None) for one in (figures, of_month))
     cells = [
-        *(Figure(one.attribute, one.kind, getattr(figures, one.attribute)) for one in _COUNTS),
-        judge("recent", Kind.RATIO, recent, goal if few is None else None, least=True),
-        judge("today", Kind.RATIO, today, goal, least=True),
-        judge("month", Kind.RATIO, month, goal, least=True),
-        *(
-            judge(name, one.kind, getattr(figures, name), targets.get(name))
-            for one in _OTHERS
-            for name in (one.attribute,)
-        ),
+        judge(one, getattr(figures, one.attribute), targets.get(one.attribute))
+        for one in (*_COUNTS, *_OTHERS)
     ]
+    cells[len(_COUNTS) : len(_COUNTS)] = (
+        judge(column, recent, goal if few is None else None, "recent"),
+        judge(column, today, goal, "today"),
+        judge(column, month, goal, "month"),
+    )
     missed = [cell for cell in cells if cell.missed]
     known = ledger.channels.get(channel) if ledger else None
     return Row(
         number=number,
         channel=_line(channel),
-        within=within,
+        within=column.within,
         goal=goal,
         few=few,
         cells=cells,
@@ -343,7 +341,9 @@ def _row(
     )
 
 
-def _recent(samples: Sequence[Sample], channel: str, within: int) -> tuple[float | None, int]:
+def _recent(
+    samples: Sequence[Sample], channel: str, within: int | None
+) -> tuple[float | None, int]:
     """The service level of the last half hour, as far as it is known, and of how many."""
     first, last = (
         samples[at].channels.get(channel, NO_COUNTERS) if len(samples) > 1 else NO_COUNTERS
