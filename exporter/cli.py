@@ -167,13 +167,16 @@ def command(
         return _check(configuration, shard, settings["web_config_file"])
     # --help loads no server.
     from exporter.service import Settings, run  # noqa: PLC0415
+    from exporter.web.listen import bind, handed_over  # noqa: PLC0415
 
     configuration = _foreseen(configuration)
     for text in configuration.warnings:
         log.warning("%s", text)
     settings |= {"load": lambda: _foreseen(configured()), "look": look, "seen": seen}
     settings["shard"] = shard
-    context.exit(run(Settings(**settings), configuration))
+    addresses, activated = settings.pop("listen"), settings.pop("web_systemd_socket")
+    sockets = handed_over(os.environ) if activated else bind(addresses)
+    context.exit(run(Settings(**settings), configuration, sockets))
 
 
 @command.command()

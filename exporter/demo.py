@@ -76,17 +76,15 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
         base = f"http://{address_of(api)}"
         file = _write_configuration(Path(name), base, operations)
         settings = Settings(
-            load=lambda: load([file], {}),
-            listen=listen,
-            directory=file.with_name("data"),
-            hangup_ends=True,
+            load=lambda: load([file], {}), directory=file.with_name("data"), hangup_ends=True
         )
-        code = run(
-            settings,
-            settings.load(),
-            beside=lambda operations: [_server(simulator, operations, api)],
-            announce=lambda opened: click.echo(_greeting(opened[0], base, operations)),
-        )
+        sockets = bind(listen)
+        click.echo(_greeting(address_of(sockets[0]), base, operations))
+
+        def beside(exporter: Operations) -> list[HttpServer]:
+            return [_server(simulator, exporter, api)]
+
+        code = run(settings, settings.load(), sockets, beside)
     context.exit(code)
 
 

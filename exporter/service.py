@@ -39,7 +39,7 @@ from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate, beat
 from exporter.state.storage import Storage, ThreadedState
 from exporter.web.app import App, check_telemetry_path
-from exporter.web.listen import address_of, bind, handed_over
+from exporter.web.listen import address_of
 from exporter.web.server import HttpServer
 from exporter.web.status_page import StatusPage
 
@@ -62,13 +62,11 @@ class Settings:
 
     load: Callable[[], Configuration]
     directory: Path
-    listen: tuple[str, ...]
     web_telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
     web_enable_lifecycle: bool = False
     web_max_requests: int = 40
     web_disable_exporter_metrics: bool = False
-    web_systemd_socket: bool = False
     config_auto_reload_interval: float | None = None
     look: Callable[[], object] = object
     seen: object = None
@@ -79,15 +77,13 @@ class Settings:
 def run(
     settings: Settings,
     configuration: Configuration,
-    *,
+    sockets: Sequence[socket.socket],
     beside: Callable[[Operations], Sequence[HttpServer]] = lambda operations: (),
-    announce: Callable[[tuple[str, ...]], None] = lambda addresses: None,
 ) -> int:
-    """Run until a signal ends it; returns the exit code.
+    """Serve on listening sockets until a signal ends it; returns the exit code.
 
-    `beside` makes further servers (the demo's simulator); `announce` is told the addresses
-    once they are open. Raises StartError (exit 1) and ConfigError (exit 2) before anything
-    was asked.
+    `beside` makes further servers (the demo's simulator). Raises StartError (exit 1) and
+    ConfigError (exit 2) before anything was asked.
     """
     check_telemetry_path(settings.web_telemetry_path)
     clock, door = runtime.system_clock(), None
@@ -96,25 +92,18 @@ def run(
         from exporter.web.access import LiveConfig  # noqa: PLC0415
 
         door = LiveConfig(settings.web_config_file, clock.monotonic)
-    from_systemd = settings.web_systemd_socket
-    sockets = handed_over(os.environ) if from_systemd else bind(settings.listen)
     collect_garbage_less_often()
-    try:
-        with (
-            block_signals(),
-            closing(DirectoryLock.take(settings.directory)),
-            closing(Storage.open(settings.directory, clock.epoch)) as storage,
-        ):
-            announce(tuple(map(address_of, sockets)))
+    with (
+        block_signals(),
+        closing(DirectoryLock.take(settings.directory)),
+        closing(Storage.open(settings.directory, clock.epoch)) as storage,
+    ):
 
-            async def main() -> int:
-                process = _Process(settings, clock, storage, door)
-                return await process.serve(configuration, sockets, beside)
+        async def main() -> int:
+            process = _Process(settings, clock, storage, door)
+            return await process.serve(configuration, sockets, beside)
 
-            return run_to_end(main)
-    finally:
-        for listener in sockets:
-            listener.close()
+        return run_to_end(main)
 
 
 def serve_alone(server: Callable[[], HttpServer]) -> int:
@@ -160,7 +149,7 @@ class _Process:
     async def serve(
         self,
         configuration: Configuration,
-        sockets: list[socket.socket],
+        sockets: Sequence[socket.socket],
         beside: Callable[[Operations], Sequence[HttpServer]],
     ) -> int:
         """Run until stopped; 0 then, 1 where a part died."""
@@ -180,14 +169,21 @@ class _Process:
                 )
                 self._servers = [self._server(sockets), *beside(operations)]
                 with signals(self._stop, hangup):
-                    alive = beat(settings.directory, operations.healthy, clock)
-                    beating = group.create_task(alive)
+                    beating = group.create_task(
+                        beat(settings.directory, operations.healthy, clock)
+                    )
                     await operations.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
                     with suppress(TimeoutError):
                         await asyncio.wait_for(operations.restored(), RESTORING_SECONDS)
                     serving = [group.create_task(server.serve()) for server in self._servers]
-                    self._started(configuration, sockets)
+                    fields = {
+                        "version": __version__,
+                        "operations": len(configuration.operations),
+                    }
+                    listening = ",".join(map(address_of, sockets))
+                    say(log, logging.INFO, "started", **fields, listen=listening)
+                    self._manager.notify("READY=1")
                     watch = group.create_task(
                         self._manager.watch(operations.healthy, clock.sleep)
                     )
@@ -228,12 +224,6 @@ class _Process:
             tls=None if door is None else door.tls,
             handshake_failed=self._telemetry.handshake_failed,
         )
-
-    def _started(self, configuration: Configuration, sockets: Sequence[socket.socket]) -> None:
-        count, listening = len(configuration.operations), ",".join(map(address_of, sockets))
-        fields = {"version": __version__, "operations": count, "listen": listening}
-        say(log, logging.INFO, "started", **fields)
-        self._manager.notify("READY=1")
 
     def _stop(self) -> None:
         self._stopped = True

@@ -103,30 +103,27 @@ def raise_open_files(connections: int) -> int:
 def _open(host: str | None, port: int) -> socket.socket:
     """One address of the host; without a host all, IPv6 and IPv4 by one socket where it can."""
     try:
-        family = socket.AF_INET
+        family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
         place: tuple[Any, ...] = ("", port)
         if host is not None:
+            # IPv4 first, as `localhost` is mostly meant.
             found = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
-            # IPv4 first, as `localhost` is mostly meant.
             family, *_, place = min(found, key=lambda one: one[0] != socket.AF_INET)
-        elif socket.has_dualstack_ipv6():
-            family = socket.AF_INET6
         both = family == socket.AF_INET6
         # Only listening shows that the port is taken: two sockets may be bound to it.
         listener = socket.create_server(
             place, family=family, backlog=BACKLOG, dualstack_ipv6=both
         )
+    except (socket.gaierror, ValueError):
+        # ValueError: a label too long, a null character, IPv6 on a machine without it.
+        reason = f"there is no host {host!r}"
     except OSError as error:
-        unknown = isinstance(error, socket.gaierror)
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    except ValueError:  # a label too long, a null character, IPv6 on a machine without it
-        unknown, reason = True, ""
     else:
         # By the protocol's number asyncio knows TCP, and sends without delay (TCP_NODELAY).
         return socket.socket(fileno=listener.detach())
-    reason = f"there is no host {host!r}" if unknown else reason
     raise StartError(f"cannot listen on {_shown(host or '', port)}: {reason}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from math import sqrt
+from math import ceil, sqrt
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -64,7 +64,7 @@ _THRESHOLD: Final = 20  # seconds, where no target names one
 _SLACK: Final = 300.0  # seconds by which a window may differ from half an hour unsaid
 _CHANCE: Final = 3.5  # standard deviations below a target that chance does not explain
 _LONG: Final = 24  # an operation with more lines has the whole width
-_TABLE: Final = 16  # lines of each of its tables
+_TABLE: Final = 16  # lines of each of its tables, about
 _LISTED: Final = 12  # channels that the list of what is wrong names
 _ORDER: Final = {"recent": 0, "month": 2}
 _FINE: Final = (3, 0.0)
@@ -190,16 +190,10 @@ def _part(view: OperationView, queries: Sequence[Query], *, alone: bool) -> Part
             busy.append(query)
         else:
             quiet.append(query)
-    lines = [1 + len(query.rows) + bool(query.error) for query in busy]
-    long = alone or sum(lines) > _LONG
-    full = min(_TABLE, sum(lines) / 2) if long else sum(lines)
-    tables, height = list[list[Query]](), full
-    for query, more in zip(busy, lines, strict=True):
-        if height >= full:
-            tables.append([])
-            height = 0
-        tables[-1].append(query)
-        height += more
+    lines = sum(1 + len(query.rows) + bool(query.error) for query in busy)
+    long = alone or lines > _LONG
+    each = ceil(len(busy) * min(_TABLE / lines, 0.5)) if long and busy else len(busy) or 1
+    tables = [busy[at : at + each] for at in range(0, len(busy), each)]
     failing = Counter(query.error[0] for query in queries if query.error is not None)
     if view.status.pause is not None:  # after a restart only the pause is known
         failing.setdefault(view.status.pause[0], 0)
