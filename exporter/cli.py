@@ -283,8 +283,13 @@ def main() -> None:
     code = _run(lambda: command(prog_name="wolkvox-exporter"))
     if sys.stdout is not None:  # None: closed by the shell
         code = _run(sys.stdout.flush) or code
-    log_written = logs.finish() and _log_is_flushed()
-    threads = [one for one in threading.enumerate() if not one.daemon]
+    log_written = logs.finish()
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:  # the interpreter's end would fail at it again (code 120)
+        log_written = False
+    threads = {one for one in threading.enumerate() if not one.daemon}
     threads.remove(threading.main_thread())
     for thread in threads:
         thread.join(0.2 / len(threads))
@@ -294,26 +299,14 @@ def main() -> None:
     sys.exit(code)
 
 
-def _log_is_flushed() -> bool:
-    """Whether nothing is left that the interpreter's end would fail to write (code 120)."""
-    with suppress(OSError):
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        return True
-    return False
-
-
 def _run(part: Callable[[], object]) -> int:
     try:
         part()
     except ConfigError as error:
         _complain(*map(str, error.problems))
         return 2
-    except ExporterError as error:
-        _complain(str(error))
-        return 1
-    except RuntimeError as error:
-        _complain(str(thread_limit(error)))
+    except (ExporterError, RuntimeError) as error:
+        _complain(str(thread_limit(error) if isinstance(error, RuntimeError) else error))
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -218,12 +218,10 @@ class _Process:
             lifecycle=settings.web_enable_lifecycle,
             max_requests=settings.web_max_requests,
         )
-        return HttpServer(
-            app if door is None else door.guard(app),
-            sockets,
-            tls=None if door is None else door.tls,
-            handshake_failed=self._telemetry.handshake_failed,
-        )
+        if door is None:
+            return HttpServer(app, sockets)
+        failed = self._telemetry.handshake_failed
+        return HttpServer(door.guard(app), sockets, tls=door.tls, handshake_failed=failed)
 
     def _stop(self) -> None:
         self._stopped = True
