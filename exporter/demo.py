@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
@@ -61,8 +62,7 @@ def demo_zones(now: datetime) -> tuple[ZoneInfo, ZoneInfo]:
 
 @click.command()
 @flags.listen("127.0.0.1:19655")
-@click.pass_context
-def demo(context: click.Context, listen: tuple[str, ...]) -> None:
+def demo(listen: tuple[str, ...]) -> None:
     """Simulator and exporter together on loopback; nothing to set up."""
     clock = system_clock()
     operations = demo_operations(*demo_zones(clock.now()))
@@ -85,7 +85,7 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
             return [_server(simulator, exporter, api)]
 
         code = run(settings, settings.load(), sockets, beside)
-    context.exit(code)
+    sys.exit(code)
 
 
 def _socket_of_simulator() -> socket.socket:
@@ -150,8 +150,7 @@ def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation])
     show_default=True,
     help="Time zone of both operations.",
 )
-@click.pass_context
-def simulate(context: click.Context, listen: tuple[str, ...], seed: int, timezone: str) -> None:
+def simulate(listen: tuple[str, ...], seed: int, timezone: str) -> None:
     """A look-alike of the Wolkvox API as a server, with two simulated operations."""
     try:
         zone = ZoneInfo(timezone)
@@ -169,4 +168,4 @@ def simulate(context: click.Context, listen: tuple[str, ...], seed: int, timezon
         click.echo(f"       token {operation.token}   skills {skills}")
     click.echo("Ctrl-C ends it.")
     serve = partial(HttpServer, simulator.app, sockets, limits=WITH_BODIES)
-    context.exit(serve_alone(serve))
+    sys.exit(serve_alone(serve))

@@ -100,9 +100,7 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
     help="Begin without asking, also where a day's budget cannot hold it: then it stops at the"
     " ceiling.",
 )
-@click.pass_context
 def backfill(
-    context: click.Context,
     configuration: Configuration,
     directory: Path,
     operation: str | None,
@@ -140,7 +138,7 @@ def backfill(
                 job = Backfill(own, beside, kept, windows, seconds)
                 return await _fill(job, output, target, stopping, yes=yes)
 
-    context.exit(run(fill(), stopping))
+    run(fill(), stopping)
 
 
 def _checked(operation: Operation, first: date, last: date, pace: str, today: date) -> float:

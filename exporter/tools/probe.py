@@ -63,9 +63,7 @@ _CELL = 40
     metavar="FILE",
     help="Keep the answers in a file, without token and names, to report an odd one.",
 )
-@click.pass_context
 def probe(
-    context: click.Context,
     configuration: Configuration,
     directory: Path,
     words: Words,
@@ -99,7 +97,7 @@ def probe(
             click.echo(words.text("probe.recorded", count=answers, file=record), err=True)
         return 0 if all(one.verdict.good for one in queries) else 1
 
-    context.exit(run(ask()))
+    run(ask())
 
 
 @dataclass(frozen=True, slots=True)

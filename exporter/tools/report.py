@@ -38,9 +38,7 @@ _FILE = partial(click.option, metavar="FILE", type=click.Path(dir_okay=False))
 @flags.OPERATION
 @_FILE("--html", help="Write a page to print or to send; -: to standard output.")
 @_FILE("--csv", "sheet", help="Write a table for a spreadsheet; -: to standard output.")
-@click.pass_context
 def report(
-    context: click.Context,
     configuration: Configuration,
     directory: Path,
     words: Words,

@@ -36,9 +36,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 @flags.STORAGE
 @flags.LANGUAGE
 @flags.OPERATION
-@click.pass_context
 def skills(
-    context: click.Context,
     configuration: Configuration,
     directory: Path,
     words: Words,
@@ -62,7 +60,7 @@ def skills(
         click.echo(SECRETS.scrub(as_yaml(listing.skills)), nl=False)
         return 0
 
-    context.exit(run(show()))
+    run(show())
 
 
 class Listing(NamedTuple):
