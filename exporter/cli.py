@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -136,21 +137,14 @@ class Commands(click.Group):
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     config_files: tuple[str, ...],
     config_check: bool,
-    config_auto_reload_interval: float | None,
-    listen: tuple[str, ...],
-    web_systemd_socket: bool,
-    web_telemetry_path: str,
-    web_config_file: Path | None,
-    web_enable_lifecycle: bool,
-    web_max_requests: int,
-    web_disable_exporter_metrics: bool,
-    storage: str | None,
     shard_index: str | None,
     shard_total: int,
     log_level: str,
     log_format: str,
+    **settings: Any,
 ) -> None:
     """Service level, abandonment, ASA and ATA of Wolkvox contact centres for Prometheus.
 
@@ -170,26 +164,19 @@ def command(
     seen = look()  # before the files are read, so that no change goes by
     configuration = configured()
     if config_check:
-        return _check(configuration, shard, web_config_file)
+        return _check(configuration, shard, settings["web_config_file"])
     # --help loads no server.
-    from exporter.service import Settings, Watched, run  # noqa: PLC0415
+    from exporter.service import Settings, run  # noqa: PLC0415
+    from exporter.web.listen import bind, handed_over  # noqa: PLC0415
 
-    for text in _foreseen(configuration).warnings:
+    configuration = _foreseen(configuration)
+    for text in configuration.warnings:
         log.warning("%s", text)
-    settings = Settings(
-        load=lambda: _foreseen(configured()),
-        listen=listen,
-        telemetry_path=web_telemetry_path,
-        storage=flags.directory_of(context, storage),
-        lifecycle=web_enable_lifecycle,
-        max_requests=web_max_requests,
-        process_metrics=not web_disable_exporter_metrics,
-        web_config=web_config_file,
-        shard=shard,
-        from_systemd=web_systemd_socket,
-        watched=Watched(config_auto_reload_interval or 0.0, look, seen),
-    )
-    context.exit(run(settings, configuration))
+    settings |= {"load": lambda: _foreseen(configured()), "look": look, "seen": seen}
+    settings["shard"] = shard
+    addresses, activated = settings.pop("listen"), settings.pop("web_systemd_socket")
+    sockets = handed_over(os.environ) if activated else bind(addresses)
+    context.exit(run(Settings(**settings), configuration, sockets))
 
 
 @command.command()
@@ -209,18 +196,16 @@ def config(context: click.Context, config_files: tuple[str, ...], schema: bool) 
 
 @command.command()
 @flags.STORAGE
-@click.pass_context
-def healthcheck(context: click.Context, storage: str | None) -> None:
+def healthcheck(directory: Path) -> None:
     """Exit with 0 where the exporter of this state directory lives, else with 1.
 
     It reads the sign of life that the process writes there every few seconds, whatever
     addresses, TLS and users the exporter serves with.
     """
-    directory = flags.directory_of(context, storage)
     problem = ask_health(directory, system_clock().monotonic())
     if problem is not None:
         click.echo(problem, err=True)
-    context.exit(0 if problem is None else 1)
+    sys.exit(problem is not None)
 
 
 def _foreseen(configuration: Configuration) -> Configuration:
@@ -298,8 +283,13 @@ def main() -> None:
     code = _run(lambda: command(prog_name="wolkvox-exporter"))
     if sys.stdout is not None:  # None: closed by the shell
         code = _run(sys.stdout.flush) or code
-    log_written = logs.finish() and _log_is_flushed()
-    threads = [one for one in threading.enumerate() if not one.daemon]
+    log_written = logs.finish()
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:  # the interpreter's end would fail at it again (code 120)
+        log_written = False
+    threads = {one for one in threading.enumerate() if not one.daemon}
     threads.remove(threading.main_thread())
     for thread in threads:
         thread.join(0.2 / len(threads))
@@ -309,26 +299,14 @@ def main() -> None:
     sys.exit(code)
 
 
-def _log_is_flushed() -> bool:
-    """Whether nothing is left that the interpreter's end would fail to write (code 120)."""
-    with suppress(OSError):
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        return True
-    return False
-
-
 def _run(part: Callable[[], object]) -> int:
     try:
         part()
     except ConfigError as error:
         _complain(*map(str, error.problems))
         return 2
-    except ExporterError as error:
-        _complain(str(error))
-        return 1
-    except RuntimeError as error:
-        _complain(str(thread_limit(error)))
+    except (ExporterError, RuntimeError) as error:
+        _complain(str(thread_limit(error) if isinstance(error, RuntimeError) else error))
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

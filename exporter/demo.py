@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
@@ -16,15 +17,14 @@ import click
 
 from exporter import flags
 from exporter.config import load
-from exporter.errors import StartError
+from exporter.errors import ConfigError, StartError
 from exporter.messages import Words, terminal_language
 from exporter.operations import Operations
 from exporter.runtime import block_signals, system_clock
-from exporter.service import Settings, run, serve_alone, usage_error
-from exporter.service import listen as open_sockets
+from exporter.service import Settings, run, serve_alone
 from exporter.simulator import Scenario, SimulatedOperation, Simulator, demo_operations
 from exporter.web.asgi import Receive, Scope, Send
-from exporter.web.listen import address_of
+from exporter.web.listen import address_of, bind
 from exporter.web.server import HttpServer, Limits
 
 INTERVAL = "5s"
@@ -62,8 +62,7 @@ def demo_zones(now: datetime) -> tuple[ZoneInfo, ZoneInfo]:
 
 @click.command()
 @flags.listen("127.0.0.1:19655")
-@click.pass_context
-def demo(context: click.Context, listen: tuple[str, ...]) -> None:
+def demo(listen: tuple[str, ...]) -> None:
     """Simulator and exporter together on loopback; nothing to set up."""
     clock = system_clock()
     operations = demo_operations(*demo_zones(clock.now()))
@@ -77,27 +76,24 @@ def demo(context: click.Context, listen: tuple[str, ...]) -> None:
         base = f"http://{address_of(api)}"
         file = _write_configuration(Path(name), base, operations)
         settings = Settings(
-            load=lambda: load([file], {}),
-            listen=listen,
-            telemetry_path="/metrics",
-            storage=file.with_name("data"),
-            hangup_ends=True,
+            load=lambda: load([file], {}), directory=file.with_name("data"), hangup_ends=True
         )
-        code = run(
-            settings,
-            settings.load(),
-            beside=lambda operations: [_server(simulator, operations, api)],
-            announce=lambda opened: click.echo(_greeting(opened[0], base, operations)),
-        )
-    context.exit(code)
+        sockets = bind(listen)
+        click.echo(_greeting(address_of(sockets[0]), base, operations))
+
+        def beside(exporter: Operations) -> list[HttpServer]:
+            return [_server(simulator, exporter, api)]
+
+        code = run(settings, settings.load(), sockets, beside)
+    sys.exit(code)
 
 
 def _socket_of_simulator() -> socket.socket:
     """Where it always is; where that is taken, any free port."""
     try:
-        return open_sockets((SIMULATOR_ADDRESS,))[0]
+        return bind((SIMULATOR_ADDRESS,))[0]
     except StartError:
-        return open_sockets(("127.0.0.1:0",))[0]
+        return bind(("127.0.0.1:0",))[0]
 
 
 def _server(simulator: Simulator, exporter: Operations, listener: socket.socket) -> HttpServer:
@@ -154,17 +150,16 @@ def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation])
     show_default=True,
     help="Time zone of both operations.",
 )
-@click.pass_context
-def simulate(context: click.Context, listen: tuple[str, ...], seed: int, timezone: str) -> None:
+def simulate(listen: tuple[str, ...], seed: int, timezone: str) -> None:
     """A look-alike of the Wolkvox API as a server, with two simulated operations."""
     try:
         zone = ZoneInfo(timezone)
     except (ValueError, ZoneInfoNotFoundError, OSError):
         reason = f"{timezone!r} is no time zone: write one such as America/Bogota"
-        raise usage_error("--timezone", reason) from None
+        raise ConfigError.at("--timezone", reason) from None
     clock, operations = system_clock(), demo_operations(zone, zone)
     simulator = Simulator(operations, seed=seed, now=clock.now, sleep=clock.sleep)
-    sockets = open_sockets(listen)
+    sockets = bind(listen)
     base = f"http://{address_of(sockets[0])}"
     click.echo(f"simulator of the Wolkvox API on {base}/   (its clock is this machine's)")
     for operation in operations:
@@ -173,4 +168,4 @@ def simulate(context: click.Context, listen: tuple[str, ...], seed: int, timezon
         click.echo(f"       token {operation.token}   skills {skills}")
     click.echo("Ctrl-C ends it.")
     serve = partial(HttpServer, simulator.app, sockets, limits=WITH_BODIES)
-    context.exit(serve_alone(serve))
+    sys.exit(serve_alone(serve))

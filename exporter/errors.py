@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Reason(StrEnum):
@@ -65,6 +66,11 @@ class ConfigError(ExporterError):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+    @classmethod
+    def at(cls, path: str, reason: str) -> Self:
+        """One problem alone, mostly of a flag."""
+        return cls([Problem(path, reason)])
 
 
 class StartError(ExporterError):

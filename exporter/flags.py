@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +14,8 @@ import click
 
 from exporter.config import Configuration, Operation, from_environment, in_environment, load
 from exporter.config.values import duration
-from exporter.errors import ConfigError, Problem
-from exporter.messages import LANGUAGES, terminal_language
+from exporter.errors import ConfigError
+from exporter.messages import LANGUAGES, Words, terminal_language
 from exporter.sharding import Shard, own_part, read_shard
 
 DEFAULT_CONFIG = "wolkvox.yml"
@@ -54,44 +55,17 @@ def listen(default: str) -> Callable[[F], F]:
     return option("--web.listen-address", text, "listen", type=Listed(), **more)
 
 
-CONFIG_FILES = option(
-    "--config.file",
-    f"Configuration file, or a directory of *.yml; repeatable.  [default: {DEFAULT_CONFIG}]",
-    "config_files",
-    multiple=True,
-    type=Listed(),
-    metavar="FILE",
-)
-STORAGE = option(
-    "--storage.path",
-    "Directory of the state, which tools share with the exporter."
-    "  [default: $STATE_DIRECTORY, else data/]",
-    "storage",
-    metavar="DIR",
-)
-LANGUAGE = click.option(
-    "--language",
-    type=click.Choice(tuple(LANGUAGES)),
-    default=lambda: terminal_language(os.environ),
-    help="Language of the texts.  [default: that of LC_ALL or LANG]",
-)
-OPERATION = click.option(
-    "--operation", metavar="NAME", help="Which operation, where several are configured."
-)
-
-
 def reader(
-    files: tuple[str, ...], shard: Shard, environ: Mapping[str, str] | None = None
+    files: tuple[str, ...], shard: Shard, environ: Mapping[str, str] = os.environ
 ) -> Callable[[], Configuration]:
     """Return the function that reads the shard's part of the configuration.
 
     The place is chosen once, so that a reload reads the same one.
     """
-    variables = os.environ if environ is None else environ
-    if not files and not Path(DEFAULT_CONFIG).exists() and in_environment(variables):
-        return lambda: own_part(from_environment(variables), shard)
+    if not files and not Path(DEFAULT_CONFIG).exists() and in_environment(environ):
+        return lambda: own_part(from_environment(environ), shard)
     paths = [Path(name) for name in files or (DEFAULT_CONFIG,)]
-    return lambda: own_part(load(paths, variables), shard)
+    return lambda: own_part(load(paths, environ), shard)
 
 
 def looker(files: tuple[str, ...]) -> Callable[[], object]:
@@ -109,23 +83,65 @@ def looker(files: tuple[str, ...]) -> Callable[[], object]:
     return look
 
 
+# Flags of a command may stand before its name as well, as flags of the exporter.
+
+
 def configuration_of(
-    context: click.Context, files: tuple[str, ...], environ: Mapping[str, str] | None = None
+    context: click.Context, files: tuple[str, ...], **defaults: str
 ) -> Configuration:
     """The configuration of the exporter that has these flags; raises ConfigError.
 
-    Flags may stand before or behind the name of the command.
+    `defaults` are variables for an operation that the environment describes.
     """
-    above = context.parent.params if context.parent is not None else {}
-    shard = read_shard(above.get("shard_index"), above.get("shard_total", 1))
-    return reader(files or above.get("config_files", ()), shard, environ)()
+    above, environ = context.find_root().params, dict(os.environ)
+    if in_environment(environ):
+        environ |= {name: environ.get(name) or value for name, value in defaults.items()}
+    shard = read_shard(above["shard_index"], above["shard_total"])
+    return reader(files or above["config_files"], shard, environ)()
 
 
-def directory_of(context: click.Context, storage: str | None) -> Path:
-    """`--storage.path`, else systemd's state directory, else data/ where it is started."""
-    above = context.parent.params if context.parent is not None else {}
-    systemd = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(storage or above.get("storage") or systemd or "data")
+def configuration(**defaults: str) -> Callable[[F], F]:
+    """The flag --config.file as the configuration that is read; see `configuration_of`."""
+    return _FILES(
+        "configuration",
+        callback=lambda context, _, files: configuration_of(context, files, **defaults),
+    )
+
+
+def _directory(context: click.Context, _: click.Parameter, path: str | None) -> Path:
+    if not path and context.parent is not None:
+        return Path(context.parent.params["directory"])
+    return Path(path or os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "data")
+
+
+_FILES = partial(
+    option,
+    "--config.file",
+    f"Configuration file, or a directory of *.yml; repeatable.  [default: {DEFAULT_CONFIG}]",
+    multiple=True,
+    type=Listed(),
+    metavar="FILE",
+)
+CONFIG_FILES = _FILES("config_files")
+STORAGE = option(
+    "--storage.path",
+    "Directory of the state, which tools share with the exporter."
+    "  [default: $STATE_DIRECTORY, else data/]",
+    "directory",
+    metavar="DIR",
+    callback=_directory,
+)
+LANGUAGE = click.option(
+    "--language",
+    "words",
+    type=click.Choice(tuple(LANGUAGES)),
+    default=lambda: terminal_language(os.environ),
+    help="Language of the texts.  [default: that of LC_ALL or LANG]",
+    callback=lambda context, parameter, language: Words(language),
+)
+OPERATION = click.option(
+    "--operation", metavar="NAME", help="Which operation, where several are configured."
+)
 
 
 def operation_of(configuration: Configuration, name: str | None) -> Operation:
@@ -136,4 +152,4 @@ def operation_of(configuration: Configuration, name: str | None) -> Operation:
         return chosen[0]
     what = f"there is no operation {name!r}" if name else "say which operation"
     known = ", ".join(one.name for one in operations) or "none"
-    raise ConfigError([Problem("--operation", f"{what}; configured: {known}")])
+    raise ConfigError.at("--operation", f"{what}; configured: {known}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -38,6 +38,22 @@ def _leaves(table: Mapping[str, Any], path: str, language: str) -> Iterator[tupl
             yield from _leaves(value, f"{path}.{key}" if path else key, language)
         elif key == language:
             yield path, value
+
+
+def template(file: Path, **names: object) -> Callable[..., str]:
+    """What makes a page of a template and values; `names` are known to all of it."""
+    # Most processes never make one.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
+
+    environment = Environment(
+        loader=FileSystemLoader(file.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(file.name, globals=names).render
 
 
 @dataclass(frozen=True, slots=True)

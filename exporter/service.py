@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from exporter import __version__, runtime
 from exporter.config import Configuration
-from exporter.errors import ConfigError, ExporterError, Problem, StartError, StorageError
+from exporter.errors import ConfigError, ExporterError, StartError, StorageError
 from exporter.logs import dropped, say
 from exporter.messages import LANGUAGES, catalogue
 from exporter.metrics.exporter import ExporterTelemetry, process_metrics
@@ -39,7 +39,7 @@ from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate, beat
 from exporter.state.storage import Storage, ThreadedState
 from exporter.web.app import App, check_telemetry_path
-from exporter.web.listen import address_of, bind, handed_over, parse_listen_address
+from exporter.web.listen import address_of
 from exporter.web.server import HttpServer
 from exporter.web.status_page import StatusPage
 
@@ -53,92 +53,57 @@ SETTLING_SECONDS = 1.0  # a file that changed is read once it rests
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """What the configuration files look like, and how often to look again (0: never)."""
-
-    every: float = 0.0
-    look: Callable[[], object] = object
-    seen: object = None
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
-    """The command line, except for what the configuration files say.
+    """The command line, except for what the configuration files say; named as the flags are.
 
-    `load` reads the configuration (again at a reload) and raises ConfigError.
+    `load` reads the configuration (again at a reload) and raises ConfigError; `look` returns
+    something that differs once its files changed, and returned `seen` before they were read.
     """
 
     load: Callable[[], Configuration]
-    listen: tuple[str, ...]
-    telemetry_path: str
-    storage: Path
-    lifecycle: bool = False
-    max_requests: int = 40
-    process_metrics: bool = True
-    web_config: Path | None = None
+    directory: Path
+    web_telemetry_path: str = "/metrics"
+    web_config_file: Path | None = None
+    web_enable_lifecycle: bool = False
+    web_max_requests: int = 40
+    web_disable_exporter_metrics: bool = False
+    config_auto_reload_interval: float | None = None
+    look: Callable[[], object] = object
+    seen: object = None
     shard: Shard = WHOLE
     hangup_ends: bool = False
-    from_systemd: bool = False
-    watched: Watched = Watched()
 
 
 def run(
     settings: Settings,
     configuration: Configuration,
-    *,
+    sockets: Sequence[socket.socket],
     beside: Callable[[Operations], Sequence[HttpServer]] = lambda operations: (),
-    announce: Callable[[tuple[str, ...]], None] = lambda addresses: None,
 ) -> int:
-    """Run until a signal ends it; returns the exit code.
+    """Serve on listening sockets until a signal ends it; returns the exit code.
 
-    `beside` makes further servers (the demo's simulator); `announce` is told the addresses
-    once they are open. Raises StartError (exit 1) and ConfigError (exit 2) before anything
-    was asked.
+    `beside` makes further servers (the demo's simulator). Raises StartError (exit 1) and
+    ConfigError (exit 2) before anything was asked.
     """
-    try:
-        check_telemetry_path(settings.telemetry_path)
-    except ValueError as error:
-        raise usage_error("--web.telemetry-path", str(error)) from error
-    clock = runtime.system_clock()
-    door = _door(settings.web_config, clock)
-    sockets = _activated() if settings.from_systemd else listen(settings.listen)
+    check_telemetry_path(settings.web_telemetry_path)
+    clock, door = runtime.system_clock(), None
+    if settings.web_config_file is not None:
+        # Its forms would take a tenth of every start.
+        from exporter.web.access import LiveConfig  # noqa: PLC0415
+
+        door = LiveConfig(settings.web_config_file, clock.monotonic)
     collect_garbage_less_often()
-    try:
-        with (
-            block_signals(),
-            closing(DirectoryLock.take(settings.storage)),
-            closing(Storage.open(settings.storage, clock.epoch)) as storage,
-        ):
-            announce(tuple(address_of(listener) for listener in sockets))
+    with (
+        block_signals(),
+        closing(DirectoryLock.take(settings.directory)),
+        closing(Storage.open(settings.directory, clock.epoch)) as storage,
+    ):
 
-            async def main() -> int:
-                process = _Process(settings, clock, storage, door)
-                return await process.serve(configuration, sockets, beside)
+        async def main() -> int:
+            process = _Process(settings, clock, storage, door)
+            return await process.serve(configuration, sockets, beside)
 
-            return run_to_end(main)
-    finally:
-        for listener in sockets:
-            listener.close()
-
-
-def listen(addresses: Sequence[str]) -> list[socket.socket]:
-    """Open the listening sockets; raises ConfigError or StartError with a sentence."""
-    try:
-        return bind([parse_listen_address(address) for address in addresses])
-    except ValueError as error:
-        raise usage_error("--web.listen-address", str(error)) from error
-
-
-def _activated() -> list[socket.socket]:
-    try:
-        return handed_over(os.environ)
-    except ValueError as error:
-        raise usage_error("--web.systemd-socket", str(error)) from error
-
-
-def usage_error(flag: str, reason: str) -> ConfigError:
-    """A wrong flag in the form of a configuration problem."""
-    return ConfigError([Problem(flag, reason)])
+        return run_to_end(main)
 
 
 def serve_alone(server: Callable[[], HttpServer]) -> int:
@@ -151,15 +116,6 @@ def serve_alone(server: Callable[[], HttpServer]) -> int:
         return 0
 
     return run_to_end(main)
-
-
-def _door(path: Path | None, clock: Clock) -> LiveConfig | None:
-    if path is None:
-        return None
-    # Its forms would take a tenth of every start.
-    from exporter.web.access import LiveConfig  # noqa: PLC0415
-
-    return LiveConfig(path, clock.monotonic)
 
 
 class _Process:
@@ -183,7 +139,7 @@ class _Process:
             clock.epoch(),
             settings.shard,
             dropped,
-            *([process_metrics()] if settings.process_metrics else []),
+            *([] if settings.web_disable_exporter_metrics else [process_metrics()]),
         )
         self._state = ThreadedState(storage)
         self._manager = ServiceManager.of(os.environ)
@@ -193,7 +149,7 @@ class _Process:
     async def serve(
         self,
         configuration: Configuration,
-        sockets: list[socket.socket],
+        sockets: Sequence[socket.socket],
         beside: Callable[[Operations], Sequence[HttpServer]],
     ) -> int:
         """Run until stopped; 0 then, 1 where a part died."""
@@ -207,20 +163,27 @@ class _Process:
                     clock=clock,
                     rng=random.Random(),  # noqa: S311 - jitter
                     state=self._state,
-                    gate=TokenGate(settings.storage, clock),
+                    gate=TokenGate(settings.directory, clock),
                     page=self._page,
                     storage_writable=self._telemetry.storage,
                 )
                 self._servers = [self._server(sockets), *beside(operations)]
                 with signals(self._stop, hangup):
-                    alive = beat(settings.storage, operations.healthy, clock)
-                    beating = group.create_task(alive)
+                    beating = group.create_task(
+                        beat(settings.directory, operations.healthy, clock)
+                    )
                     await operations.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
                     with suppress(TimeoutError):
                         await asyncio.wait_for(operations.restored(), RESTORING_SECONDS)
                     serving = [group.create_task(server.serve()) for server in self._servers]
-                    self._started(configuration, sockets)
+                    fields = {
+                        "version": __version__,
+                        "operations": len(configuration.operations),
+                    }
+                    listening = ",".join(map(address_of, sockets))
+                    say(log, logging.INFO, "started", **fields, listen=listening)
+                    self._manager.notify("READY=1")
                     watch = group.create_task(
                         self._manager.watch(operations.healthy, clock.sleep)
                     )
@@ -242,7 +205,7 @@ class _Process:
             operations.statuses.values(),
             operations.overview,
             self._telemetry,
-            settings.telemetry_path,
+            settings.web_telemetry_path,
         )
         app = App(
             self._page.render,
@@ -251,26 +214,14 @@ class _Process:
             operations.healthy,
             operations.ready,
             self._reload,
-            telemetry_path=settings.telemetry_path,
-            lifecycle=settings.lifecycle,
-            max_requests=settings.max_requests,
+            telemetry_path=settings.web_telemetry_path,
+            lifecycle=settings.web_enable_lifecycle,
+            max_requests=settings.web_max_requests,
         )
         if door is None:
             return HttpServer(app, sockets)
-        from exporter.web.access import guard  # noqa: PLC0415 - as in _door
-
-        return HttpServer(
-            guard(app, door, self._clock.monotonic),
-            sockets,
-            tls=door.tls,
-            handshake_failed=self._telemetry.handshake_failed,
-        )
-
-    def _started(self, configuration: Configuration, sockets: Sequence[socket.socket]) -> None:
-        count, listening = len(configuration.operations), ",".join(map(address_of, sockets))
-        fields = {"version": __version__, "operations": count, "listen": listening}
-        say(log, logging.INFO, "started", **fields)
-        self._manager.notify("READY=1")
+        failed = self._telemetry.handshake_failed
+        return HttpServer(door.guard(app), sockets, tls=door.tls, handshake_failed=failed)
 
     def _stop(self) -> None:
         self._stopped = True
@@ -320,14 +271,14 @@ class _Process:
 
     async def _reload_changes(self) -> None:
         """Reload when the files changed; each change is taken up, or refused, once."""
-        watched = self._settings.watched
-        taken = before = watched.seen
-        while watched.every:
-            pause = watched.every if before == taken else SETTLING_SECONDS
-            await self._clock.sleep(min(pause, watched.every))
+        settings = self._settings
+        every = settings.config_auto_reload_interval
+        taken = before = settings.seen
+        while every:
+            await self._clock.sleep(every if before == taken else min(every, SETTLING_SECONDS))
             now = before
             with suppress(StartError):  # no thread for it: the next look tells
-                now = await self._aside(watched.look)
+                now = await self._aside(settings.look)
             if now == before != taken:
                 taken = now
                 await self._reload()

@@ -45,7 +45,7 @@ def read_shard(index: str | None, total: int) -> Shard:
         return Shard(int(found[1]), total)
     else:
         reason = f"{int(found[1])} is not below --shard.total {total}: shards count from 0"
-    raise ConfigError([Problem("--shard.index", reason)])
+    raise ConfigError.at("--shard.index", reason)
 
 
 def shard_of(base_url: str, total: int) -> int:

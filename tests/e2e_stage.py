@@ -71,7 +71,7 @@ class Stage:
     @contextlib.contextmanager
     def run(self) -> Iterator[Stage]:
         """Serve from a thread of its own."""
-        sockets = bind([("127.0.0.1", 0)])
+        sockets = bind(["127.0.0.1:0"])
         self.address = address_of(sockets[0])
         opened = threading.Event()
         servers: list[HttpServer] = []

@@ -31,6 +31,7 @@ from exporter.tools.backfill_files import (
 )
 from exporter.tools.session import Session
 from exporter.wolkvox.columns import ChannelFigures
+from exporter.wolkvox.windows import whole_day
 from tests.polling_support import NEARLY, Stage, gaps, operation
 from tests.tools_support import opened
 from tests.virtual import Seen, no_rows, ok, refusal, row, run_virtual
@@ -56,7 +57,7 @@ class Run:
 
     async def go(self, days: Sequence[date] = DAYS, pace: float = 300.0) -> Backfill:
         """Ask for the days of every skill."""
-        job = Backfill(self.session, [self.session], self.kept, days, pace)
+        job = Backfill(self.session, [self.session], self.kept, [*map(whole_day, days)], pace)
         await job.prepare()
         await job.fetch(self.stopping, lambda text, left: self.told.append((text, left)))
         return job
@@ -223,7 +224,7 @@ async def test_failures_are_tried_again(stage: Stage) -> None:
     loaded = stage.configure(real(operation("1", interval="5m")))
     ended = await fill(stage, loaded)
     assert not ended.complete
-    assert [call.day for call in ended.missing] == [FIRST]
+    assert [call.window.day for call in ended.missing] == [FIRST]
     assert [seen.window[0][6:8] for seen in stage.seen()] == ["10", "11", "12", "10", "10"]
     stage.api.answer = lambda seen: ok(row())
     assert (await fill(stage, loaded)).complete

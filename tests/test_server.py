@@ -518,7 +518,7 @@ async def test_several_servers_share_a_loop() -> None:
 
 async def test_one_server_on_several_addresses() -> None:
     """Each listen address answers, IPv6 among them."""
-    sockets = bind([("127.0.0.1", 0), ("::1", 0)])
+    sockets = bind(["127.0.0.1:0", "[::1]:0"])
     shown = [address_of(listener).rpartition(":")[0] for listener in sockets]
     assert shown == ["127.0.0.1", "[::1]"]
     server = HttpServer(create_app(FakePages()), sockets)
@@ -544,7 +544,7 @@ async def test_stopping_lets_a_request_end() -> None:
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    sockets = bind([("127.0.0.1", 0)])
+    sockets = bind(["127.0.0.1:0"])
     server = HttpServer(slow, sockets)
     run = Running(server, sockets[0].getsockname()[1])
     serving = asyncio.create_task(server.serve())
@@ -574,7 +574,7 @@ async def test_stopping_does_not_wait_for_ever(
             await asyncio.Event().wait()
             return None
 
-    sockets = bind([("127.0.0.1", 0)])
+    sockets = bind(["127.0.0.1:0"])
     app = create_app(Stuck(body=b"x" * 20_000_000), lifecycle=True)
     server = HttpServer(app, sockets, limits=dataclasses.replace(CALM, shutdown_timeout=0.2))
     run = Running(server, sockets[0].getsockname()[1])
@@ -597,7 +597,7 @@ async def test_stopping_does_not_wait_for_ever(
 
 async def test_a_socket_that_cannot_serve_raises() -> None:
     """A failure ends the task group around it; the process is not ended from here."""
-    sockets = bind([("127.0.0.1", 0)])
+    sockets = bind(["127.0.0.1:0"])
     server = HttpServer(create_app(FakePages()), sockets)
     sockets[0].close()
 

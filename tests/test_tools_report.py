@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import socket
 import sqlite3
@@ -48,29 +49,29 @@ acme: Yesterday, 2026-11-17
 Skill and channel        in   answ  aband  SL 10    SL 20  SL 30  aband %      ASA   ATA
 4173 Ventas
   chat-web              300    240     60  50.0%    70.0%  90.0%    20.0%     40 s  20 s
-  inbound               100     90     10  40.0%   60.0%✗  80.0%    10.0%     12 s  30 s
+  inbound (voice)       100     90     10  40.0%   60.0%✗  80.0%    10.0%     12 s  30 s
 4180 =Cobranza <b>
-  inbound                50     44      6  40.0%   70.0%✓  80.0%   12.0%✓  30.4 s✗     –
+  inbound (voice)        50     44      6  40.0%   70.0%✓  80.0%   12.0%✓  30.4 s✗     –
 Total                   450    374     76  46.7%    67.8%  86.7%    16.9%     32 s  21 s
 all Todas
-  inbound             1~450  1~300    150  40.0%  69.95%✗  80.0%    10.3%     12 s  30 s
+  inbound (voice)     1~450  1~300    150  40.0%  69.95%✗  80.0%    10.3%     12 s  30 s
 
 acme: This month, 2026-11-01 to 2026-11-17
 Skill and channel        in   answ  aband  SL 10    SL 20  SL 30  aband %      ASA   ATA
 4173 Ventas
   chat-web              300    240     60  50.0%    70.0%  90.0%    20.0%     40 s  20 s
-  inbound               100     90     10  40.0%   60.0%✗  80.0%    10.0%     12 s  30 s
+  inbound (voice)       100     90     10  40.0%   60.0%✗  80.0%    10.0%     12 s  30 s
 Total, 1 of 2 skills    400    330     70  47.5%    67.5%  87.5%    17.5%     32 s  21 s
 
 acme: This month, 2026-11-01 to 2026-11-16
 Skill and channel        in   answ  aband  SL 10    SL 20  SL 30  aband %      ASA   ATA
 4180 =Cobranza <b>
-  inbound                50     44      6  40.0%   70.0%✓  80.0%   12.0%✓  30.4 s✗     –
+  inbound (voice)        50     44      6  40.0%   70.0%✓  80.0%   12.0%✓  30.4 s✗     –
 
 acme: This month, 2026-11-01 to 2026-11-17
 Skill and channel        in   answ  aband  SL 10    SL 20  SL 30  aband %      ASA   ATA
 all Todas
-  inbound             1~450  1~300    150  40.0%  69.95%✗  80.0%    10.3%     12 s  30 s
+  inbound (voice)     1~450  1~300    150  40.0%  69.95%✗  80.0%    10.3%     12 s  30 s
 
 acme: This month, 2026-11-01 to 2026-11-16: no answer up to 2026-11-17 yet: 4180 =Cobranza <b>
 acme: Last month, 2026-10-01 to 2026-10-31: no answer yet: every skill
@@ -81,12 +82,12 @@ acme: Ayer, 2026-11-17
 Skill y canal         entr.  atend.  aband.   NS 10     NS 20   NS 30  aband. %      ASA   ATA
 4173 Ventas
   chat-web              300     240      60  50,0 %    70,0 %  90,0 %    20,0 %     40 s  20 s
-  inbound               100      90      10  40,0 %   60,0 %✗  80,0 %    10,0 %     12 s  30 s
+  inbound (voz)         100      90      10  40,0 %   60,0 %✗  80,0 %    10,0 %     12 s  30 s
 4180 =Cobranza <b>
-  inbound                50      44       6  40,0 %   70,0 %✓  80,0 %   12,0 %✓  30,4 s✗     –
+  inbound (voz)          50      44       6  40,0 %   70,0 %✓  80,0 %   12,0 %✓  30,4 s✗     –
 Total                   450     374      76  46,7 %    67,8 %  86,7 %    16,9 %     32 s  21 s
 all Todas
-  inbound             1~450   1~300     150  40,0 %  69,95 %✗  80,0 %    10,3 %     12 s  30 s
+  inbound (voz)       1~450   1~300     150  40,0 %  69,95 %✗  80,0 %    10,3 %     12 s  30 s
 
 acme: Este mes, 2026-11-01 a 2026-11-17
 """
@@ -371,8 +372,8 @@ async def test_beside_a_running_exporter(
             other.execute("BEGIN IMMEDIATE")
             ended = desk.report()
         assert (ended.code, ended.log) == (0, "")
-        assert ["inbound", "100", "90", "10"] in [
-            one.split()[:4] for one in ended.output.splitlines()
+        assert ["inbound", "(voice)", "100", "90", "10"] in [
+            one.split()[:5] for one in ended.output.splitlines()
         ]
         assert before.items() <= desk.files().items()
 
@@ -413,7 +414,7 @@ def test_the_file_of_an_earlier_version_keeps_it(desk: Desk) -> None:
     before = desk.files()
     desk.configure(operation("4173", url="https://wv0013.wolkvox.com/api/v2/"))
     text = desk.report(at="2026-11-19 09:00").output
-    assert "  inbound          1\u202f439  1\u202f295    144" in text
+    assert re.search(r"^  inbound \(voice\) +1\u202f439 +1\u202f295 +144 ", text, re.MULTILINE)
     assert "This month, 2026-11-01 to 2026-11-18: " in text
     assert desk.files() == before
 

@@ -22,7 +22,7 @@ import pytest
 
 from exporter.errors import ConfigError
 from exporter.web import access
-from exporter.web.access import LiveConfig, TokenBucket, guard
+from exporter.web.access import LiveConfig, TokenBucket
 from exporter.web.access_config import RateLimit
 from exporter.web.server import Limits
 from tests.needs import needs
@@ -124,7 +124,7 @@ def open_site(tmp_path: Path) -> Open:
         file.write_text(text)
         live = LiveConfig(file, moment)
         app = create_app(pages or FakePages(), max_requests=max_requests)
-        guarded = guard(app, live, moment)
+        guarded = live.guard(app)
         async with running(guarded, limits=limits, tls=live.tls) as run:
             yield Site(run, live, file, moment)
 

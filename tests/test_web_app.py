@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from exporter.errors import ConfigError
+from exporter.web.app import check_telemetry_path
 from exporter.web.asgi import ASGIApp
 from tests.config_support import configuration, written
 from tests.web_support import Answer, FakePages, create_app, request, running
@@ -202,8 +204,8 @@ def test_a_telemetry_path_that_cannot_be_is_an_error() -> None:
         *("", "metrics", "/-/healthy", "/-/new", "/config", "/a//b", "/a b", "/a?b", "/a#b"),
         *("/%61", "/ñ", "/\x00"),
     ):
-        with pytest.raises(ValueError, match="telemetry path"):
-            create_app(FakePages(), telemetry_path=path)
+        with pytest.raises(ConfigError, match="telemetry path"):
+            check_telemetry_path(path)
 
 
 async def ask_at_once(app: ASGIApp, path: str) -> list[Answer]:

@@ -163,7 +163,7 @@ async def running(
     tls: Callable[[], TlsPolicy | None] = lambda: None,
 ) -> AsyncIterator[Running]:
     """A server on a free port of loopback, until the end of the block."""
-    sockets = bind([("127.0.0.1", 0)])
+    sockets = bind(["127.0.0.1:0"])
     port = sockets[0].getsockname()[1]
 
     def failed() -> None:

@@ -7,6 +7,7 @@ steers an operation changes a target in the configuration, and no rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from exporter.config import DEFAULT_MIN_INTERACTIONS, SlaEntry
 from exporter.config.holidays import Change, holiday_test
 from exporter.config.hours import OpenHours
 from exporter.config.model import sla_of
+from exporter.wolkvox.columns import Column, Kind
 
 _INDICATORS = {"service_level", "abandonment", "asa"}
 
@@ -55,3 +57,47 @@ def _open_hours(
     expression: str, zone: ZoneInfo, country: str | None, change: Change
 ) -> OpenHours:
     return OpenHours(expression, zone, holiday_test(country, change))
+
+
+# Figures beside their targets, for people -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of a table, None where there is none; `missed` is None where it is not judged.
+
+    `head` names its column. `least`: the target is the least that is asked, else the most.
+    `close`: rounded as usual the figure would look like its target, which it is not. `gap`:
+    how far it misses it, 0 to 1.
+    """
+
+    head: str
+    kind: Kind
+    value: float | None
+    target: float | None
+    least: bool
+    missed: bool | None = None
+    close: bool = False
+    gap: float = 0.0
+
+
+def judge(column: Column, value: float | None, target: float | None, head: str = "") -> Figure:
+    """A figure of a column beside its target: of a service level the least, else the most."""
+    head, kind, least = head or column.attribute, column.kind, column.within is not None
+    if value is None or target is None:
+        return Figure(head, kind, value, target, least)
+    missed = value < target if least else value > target
+    digits = 0 if kind is Kind.SECONDS else 3
+    close = value != target and round(value, digits) == round(target, digits)
+    gap = abs(value - target) / max(value, target) if missed else 0.0
+    return Figure(head, kind, value, target, least, missed, close, gap)
+
+
+def goals(entry: SlaEntry | None) -> dict[str, float]:
+    """The targets of a pair by the column that each of them judges."""
+    if entry is None:
+        return {}
+    found = {"abandonment": entry.abandonment_max, "asa": entry.asa_max}
+    if level := entry.service_level:
+        found[f"service_level_{level.within}"] = level.target
+    return {column: target for column, target in found.items() if target is not None}

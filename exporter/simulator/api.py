@@ -11,6 +11,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, date, datetime, timedelta
+from operator import add
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -96,7 +97,9 @@ class Simulator:
         The keys are those of `Figures`; channels without traffic are left out.
         """
         centre = self._find(operation, skill_id.lower())
-        found = self._figures(centre, skill_id, start.timestamp(), end.timestamp())
+        skills = centre.operation.select(skill_id.lower())
+        last = min(end, self._now()).timestamp()
+        found = _add_up(centre.figures(skills, start.timestamp(), last))
         return {channel: figures._asdict() for channel, figures in found.items()}
 
     def requests(self) -> dict[str, object]:
@@ -218,25 +221,19 @@ class Simulator:
             at_once = self._under_way["operation", one.name]
             self._most_at_once[one.name] = max(self._most_at_once[one.name], at_once)
         try:
-            reply = await self._reply(own, found[2], query, token)
+            if own is None:
+                reply = _WRONG_TOKEN if token else _MISSING_TOKEN
+            else:
+                reply = await self._reply(self._centres[own.name], found[2], query)
             record["status"] = reply.status
         finally:
             record["end"] = self._now().timestamp()
             self._under_way.subtract(under_way)
         return reply
 
-    async def _reply(
-        self,
-        operation: SimulatedOperation | None,
-        endpoint: str,
-        query: Query,
-        token: str | None,
-    ) -> Reply:
-        if operation is None:
-            return _WRONG_TOKEN if token else _MISSING_TOKEN
-        centre = self._centres[operation.name]
+    async def _reply(self, centre: Centre, endpoint: str, query: Query) -> Reply:
         fault = centre.fault(query.get("skill_id", ALL).lower())
-        refusal = self._refusal(operation, fault)
+        refusal = self._refusal(centre.operation, fault)
         if refusal is not None:
             return refusal
         await self._sleep(_SLOW if fault is Scenario.SLOW else self._latency)
@@ -249,7 +246,7 @@ class Simulator:
             case "information.php", "skills":
                 return self._skills(centre, query.get("skill", ALL))
             case "information.php", "token_info":
-                return self._token_info(operation)
+                return self._token_info(centre.operation)
         return _UNKNOWN_API
 
     def _refusal(self, operation: SimulatedOperation, fault: Scenario | None) -> Reply | None:
@@ -263,9 +260,8 @@ class Simulator:
         self._used[today] += 1
         if fault is Scenario.MAINTENANCE:
             return _MAINTENANCE
-        if self._under_way["token", operation.token] > _SIMULTANEOUS:
-            return _CONCURRENCY
-        return None
+        many = self._under_way["token", operation.token] > _SIMULTANEOUS
+        return _CONCURRENCY if many else None
 
     def _today(self, operation: SimulatedOperation) -> tuple[str, date]:
         return operation.name, self._now().astimezone(operation.timezone).date()
@@ -281,33 +277,20 @@ class Simulator:
             return _TOO_LONG
         end = min(last.timestamp() + 1, self._now().timestamp())
         skills = centre.operation.select(query["skill_id"].lower())
-        for _ in centre.draw_days(
-            skills, start.timestamp(), end
-        ):  # a month takes a second: others have their turn meanwhile
-            await self._sleep(0)
-        return _found(
-            report_rows(self._figures(centre, query["skill_id"], start.timestamp(), end))
-        )
-
-    def _figures(
-        self, centre: Centre, skill_id: str, start: float, end: float
-    ) -> dict[str, Figures]:
-        skills = centre.operation.select(skill_id.lower())
-        return centre.figures(skills, start, min(end, self._now().timestamp()))
+        pieces = list[tuple[str, Figures]]()
+        for piece in centre.figures(skills, start.timestamp(), end):
+            pieces.append(piece)
+            await self._sleep(0)  # a month takes a second: others have their turn meanwhile
+        return _found(report_rows(_add_up(pieces)))
 
     def _skills(self, centre: Centre, skill_id: str) -> Reply:
         zone, rows = centre.operation.timezone, []
         for skill in centre.operation.select(skill_id):
             used = centre.last_use(skill, self._now().timestamp())
-            at = None if used is None else datetime.fromtimestamp(used, zone)
-            rows.append(
-                {
-                    "skill_id": skill.id,
-                    "skill_name": skill.name,
-                    "skill_description": f"Cola de {skill.name}",
-                    "last_use": f"{at:%Y-%m-%d %H:%M:%S}" if at else "",
-                }
-            )
+            row = {"skill_id": skill.id, "skill_name": skill.name}
+            row["skill_description"] = f"Cola de {skill.name}"
+            at = datetime.fromtimestamp(used or 0.0, zone)
+            rows.append({**row, "last_use": f"{at:%Y-%m-%d %H:%M:%S}" if used else ""})
         return _found(rows)
 
     def _token_info(self, operation: SimulatedOperation) -> Reply:
@@ -389,6 +372,15 @@ Control:
   POST /_simulator/correction  {{"operation": "", "skill_id": "", "type_interaction": "",
        "interactions": 1}}    takes today's last ones back
 """
+
+
+def _add_up(pieces: Iterable[tuple[str, Figures]]) -> dict[str, Figures]:
+    """Return the sum of each channel that has traffic."""
+    sums: dict[str, Figures] = {}
+    for channel, found in pieces:
+        if found.inbound:
+            sums[channel] = Figures(*map(add, sums.get(channel, Figures()), found))
+    return dict(sorted(sums.items()))
 
 
 def report_rows(channels: Mapping[str, Figures]) -> list[dict[str, str]]:

@@ -15,13 +15,12 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from heapq import heappop, heappush, heapreplace
-from itertools import accumulate
-from operator import add, itemgetter
+from operator import itemgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 ALL = "all"
-_STEP = 1800.0
+_STEP, _DAY = 1800.0, timedelta(1)
 # Weight of each local hour: mornings and afternoons busy, a dip at lunch, quiet nights.
 _HOURS = (
     0.16, 0.12, 0.10, 0.10, 0.12, 0.20, 0.35, 0.60, 0.95, 1.30, 1.45, 1.35,
@@ -101,27 +100,18 @@ class Figures(NamedTuple):
     abandon_wait_seconds: float = 0.0
 
 
-_Wait = tuple[float, float, bool]  # when it ended, its seconds, whether it was answered
+# When a wait ended, its seconds, and whether it was answered; of a day in their order.
+_Waits = list[tuple[float, float, bool]]
 
 
-class _Day:
-    """A channel's day on record: the ends of the waits, and the figures up to each."""
-
-    def __init__(self, waits: list[_Wait]) -> None:
-        self.ends = [end for end, _, _ in waits]
-        each = (
-            (1, 1, 0, wait <= 10, wait <= 20, wait <= 30, wait, 0.0)
-            if answered
-            else (1, 0, 1, 0, 0, 0, 0.0, wait)
-            for _, wait, answered in waits
-        )
-        self._sums = [[*accumulate(column, initial=0)] for column in zip(*each, strict=True)]
-
-    def between(self, start: float = -math.inf, end: float = math.inf) -> Figures:
-        """Return the figures of [start, end)."""
-        first = bisect_left(self.ends, start)
-        last = max(first, bisect_left(self.ends, end))
-        return Figures(*(sums[last] - sums[first] for sums in self._sums))
+def _count(waits: _Waits, start: float = -math.inf, end: float = math.inf) -> Figures:
+    """Return the figures of what ended in [start, end)."""
+    ended = waits[bisect_left(waits, (start,)) : bisect_left(waits, (end,))]
+    answered = [wait for _, wait, is_answered in ended if is_answered]
+    abandoned = [wait for _, wait, is_answered in ended if not is_answered]
+    ten, twenty, thirty = (sum(wait <= most for wait in answered) for most in (10, 20, 30))
+    counts = len(ended), len(answered), len(abandoned), ten, twenty, thirty
+    return Figures(*counts, math.fsum(answered), math.fsum(abandoned))
 
 
 class Centre:
@@ -135,7 +125,7 @@ class Centre:
         # Today and yesterday are kept in detail, the other days of a month as totals.
         channels = sum(len(skill.channels) for skill in operation.skills)
         self._detail = lru_cache(2 * channels)(self._draw)
-        self._total = lru_cache(40 * channels)(lambda *day: self._draw(*day).between())
+        self._total = lru_cache(40 * channels)(lambda *day: _count(self._draw(*day)))
 
     def switch(self, at: float, scenario: Scenario, skill_id: str) -> None:
         """Switch a skill, or `all`, to a scenario; for a skill the latest switch counts.
@@ -154,46 +144,31 @@ class Centre:
     def drop(self, skill: SimulatedSkill, channel: str, count: int, before: float) -> int:
         """Take back the last interactions before a moment, of its day; return how many."""
         day = self._day(before)
-        there = self._detail(skill, channel, day).between(end=before).inbound
+        there = bisect_left(self._detail(skill, channel, day), (before,))
         self._drops.setdefault((skill.id, channel, day), []).append((before, count))
         self.forget()
         return min(count, there)
 
     def figures(
         self, skills: Iterable[SimulatedSkill], start: float, end: float
-    ) -> dict[str, Figures]:
-        """Return the figures of [start, end) by channel with traffic, summed over skills."""
-        sums: dict[str, Figures] = {}
-        first, last = self._day(start), self._day(end)
-        for day in (first + timedelta(number) for number in range((last - first).days + 1)):
-            begin, finish = _bounds(day, self.operation.timezone)
-            whole = start <= begin and finish <= end
-            for skill in skills:
-                for channel in skill.channels:
-                    if whole:
-                        found = self._total(skill, channel, day)
-                    else:
-                        found = self._detail(skill, channel, day).between(start, end)
-                    if found.inbound:
-                        sums[channel] = Figures(*map(add, sums.get(channel, Figures()), found))
-        return dict(sorted(sums.items()))
-
-    def draw_days(
-        self, skills: Iterable[SimulatedSkill], start: float, end: float
-    ) -> Iterator[None]:
-        """Draw the whole days of [start, end) ahead, one channel at a time."""
+    ) -> Iterator[tuple[str, Figures]]:
+        """Yield the figures of [start, end) by channel, one skill and day at a time."""
         day, last = self._day(start), self._day(end)
-        while (day := day + timedelta(1)) < last:
+        while day <= last:
+            begin, finish = _bounds(day, self.operation.timezone)
             for skill in skills:
                 for channel in skill.channels:
-                    self._total(skill, channel, day)
-                    yield
+                    if start <= begin and finish <= end:
+                        yield channel, self._total(skill, channel, day)
+                    else:
+                        yield channel, _count(self._detail(skill, channel, day), start, end)
+            day += _DAY
 
     def last_use(self, skill: SimulatedSkill, before: float) -> float | None:
         """Return when a wait last ended in a skill, today or yesterday."""
-        for day in (self._day(before), self._day(before) - timedelta(1)):
-            ends = (self._detail(skill, one, day).ends for one in skill.channels)
-            found = [one[place - 1] for one in ends if (place := bisect_left(one, before))]
+        for day in (self._day(before), self._day(before) - _DAY):
+            channels = (self._detail(skill, one, day) for one in skill.channels)
+            found = [w[at - 1][0] for w in channels if (at := bisect_left(w, (before,)))]
             if found:
                 return max(found)
         return None
@@ -206,7 +181,7 @@ class Centre:
     def _day(self, at: float) -> date:
         return datetime.fromtimestamp(at, self.operation.timezone).date()
 
-    def _draw(self, skill: SimulatedSkill, channel: str, day: date) -> _Day:
+    def _draw(self, skill: SimulatedSkill, channel: str, day: date) -> _Waits:
         """Draw the arrivals of a day and serve them, first in, first out.
 
         Everything is drawn on arrival, needed or not, so that a scenario does not shift the
@@ -221,7 +196,7 @@ class Centre:
             for at, scenario, switched in self._switches
             if switched in {ALL, skill.id} and not scenario.is_fault
         ]
-        waits: list[_Wait] = []
+        waits: _Waits = []
         free: list[float] = []  # when each agent is free again
         for at, agents in _arrivals(skill, channel, day, zone, rng):
             patience = min(rng.expovariate(1 / kind.patience), 0.999 * (closing - at))
@@ -246,7 +221,7 @@ class Centre:
         for before, count in self._drops.get((skill.id, channel, day), ()):
             end = bisect_left(waits, (before,))
             del waits[max(0, end - count) : end]
-        return _Day(waits)
+        return waits
 
 
 class _Kind(NamedTuple):
@@ -298,5 +273,5 @@ def _share(at: datetime) -> float:
 @lru_cache(64)
 def _bounds(day: date, zone: ZoneInfo) -> tuple[float, float]:
     """Return the instants at which a local day begins and ends."""
-    first, last = (datetime.combine(one, time.min, zone) for one in (day, day + timedelta(1)))
+    first, last = (datetime.combine(one, time.min, zone) for one in (day, day + _DAY))
     return first.timestamp(), last.timestamp()

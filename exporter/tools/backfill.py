@@ -22,8 +22,8 @@ from typing import NamedTuple
 import click
 
 from exporter import flags
-from exporter.config import Operation, Skill, format_duration
-from exporter.config.hours import OpenHours
+from exporter.config import Configuration, Operation, Skill, format_duration
+from exporter.config.hours import A_DAY, OpenHours
 from exporter.config.plan import other_calls
 from exporter.config.values import duration
 from exporter.errors import ConfigError, Problem
@@ -62,7 +62,7 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 
 
 @click.command()
-@flags.CONFIG_FILES
+@flags.configuration()
 @flags.STORAGE
 @flags.OPERATION
 @_DAY("--from", "first", help="First day, in the operation's time zone.")
@@ -100,11 +100,9 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
     help="Begin without asking, also where a day's budget cannot hold it: then it stops at the"
     " ceiling.",
 )
-@click.pass_context
 def backfill(
-    context: click.Context,
-    config_files: tuple[str, ...],
-    storage: str | None,
+    configuration: Configuration,
+    directory: Path,
     operation: str | None,
     first: datetime,
     last: datetime,
@@ -120,29 +118,27 @@ def backfill(
     One request for each skill and day or month. Ctrl-C ends it after the request under way;
     the same command goes on where it ended, without repeating a request.
     """
-    configuration = flags.configuration_of(context, config_files)
     chosen = flags.operation_of(configuration, operation)
-    directory, clock = flags.directory_of(context, storage), system_clock()
+    clock = system_clock()
     today = local_day(clock.now(), chosen.timezone)
     begin, end = first.date(), last.date()
     if months:
-        begin, end = begin.replace(day=1), month_after(end) - timedelta(days=1)
+        begin, end = begin.replace(day=1), month_after(end) - A_DAY
     seconds = _checked(chosen, begin, end, pace, today)
-    days = days_between(begin, end)
-    owner, window_of = chosen.base_url, whole_day
+    owner, windows = chosen.base_url, [*map(whole_day, days_between(begin, end))]
     if months:
-        days = [day for day in days if month_after(day) == day + timedelta(days=1)]
-        owner, window_of = f"{owner}#month", partial(month_to, name=MONTH)
+        ends = [one.day for one in windows if month_after(one.day) == one.day + A_DAY]
+        owner, windows = f"{owner}#month", [month_to(day, MONTH) for day in ends]
     target, stopping = {"job": job, "instance": instance}, asyncio.Event()
 
     async def fill() -> int:
         with open_progress(output, owner) as kept:
             async with sessions(configuration, directory, clock) as opened:
                 own, beside = opened[chosen.name], [*opened.values()]
-                filling = Backfill(own, beside, kept, days, seconds, window_of)
-                return await _fill(filling, output, target, stopping, yes=yes)
+                job = Backfill(own, beside, kept, windows, seconds)
+                return await _fill(job, output, target, stopping, yes=yes)
 
-    context.exit(run(fill(), stopping))
+    run(fill(), stopping)
 
 
 def _checked(operation: Operation, first: date, last: date, pace: str, today: date) -> float:
@@ -167,7 +163,7 @@ def _checked(operation: Operation, first: date, last: date, pace: str, today: da
 
 def days_between(first: date, last: date) -> list[date]:
     """Both ends included."""
-    return [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
+    return [first + ahead * A_DAY for ahead in range((last - first).days + 1)]
 
 
 async def _fill(
@@ -248,10 +244,9 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     if not job.complete:
         _say("not complete: the same command asks for the rest")
     operation, done = job.session.operation, job.kept.done
-    queries = []
-    month = job.window_of(job.days[0]).month
+    queries, month = [], job.windows[0].month
     for skill in job.skills:
-        answers = [(day, done.get((skill.id, day), ())) for day in job.days]
+        answers = [(one.day, done.get((skill.id, one.day), ())) for one in job.windows]
         # A channel that a day lacks counts as 0 there; in a month it is not known to be one.
         days = answers if month else completed(answers)
         queries.append(QueryHistory((operation.name, skill.id, skill.name), days))
@@ -265,32 +260,30 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
 
 
 class Call(NamedTuple):
-    """One skill on one day, or in the month that ends with it."""
+    """One skill on one day or in one month."""
 
     skill: Skill
-    day: date
     window: Window
 
     @property
     def name(self) -> str:
         """The day or the month, for people."""
-        return f"{self.day:%Y-%m}" if self.window.month else f"{self.day}"
+        return f"{self.window.day:%Y-%m}" if self.window.month else f"{self.window.day}"
 
 
 @dataclass(slots=True)
 class Backfill:
-    """Past days of an operation: calls that are still to be made, and why it ended early.
+    """Past days or months of an operation: calls still to be made, and why it ended early.
 
-    `window_of` gives what to ask for by its last day. `beside` are the sessions that may share
-    its budget; `missing` calls had no answer in three tries.
+    `beside` are the sessions that may share its budget; `missing` calls had no answer in three
+    tries.
     """
 
     session: Session
     beside: Sequence[Session]
     kept: Progress
-    days: Sequence[date]
+    windows: Sequence[Window]
     pace: float
-    window_of: Callable[[date], Window] = whole_day
     skills: tuple[Skill, ...] = ()
     pending: list[Call] = field(default_factory=list)
     missing: list[Call] = field(default_factory=list)
@@ -314,10 +307,13 @@ class Backfill:
         if isinstance(skills, Verdict):
             self.why = skills
             return
-        self.skills = skills
-        windows = [(day, self.window_of(day)) for day in self.days]
-        calls = [Call(skill, day, window) for day, window in windows for skill in skills]
-        self.pending = [one for one in calls if (one.skill.id, one.day) not in self.kept.done]
+        self.skills, done = skills, self.kept.done
+        self.pending = [
+            Call(skill, window)
+            for window in self.windows
+            for skill in skills
+            if (skill.id, window.day) not in done
+        ]
         for one in self.beside:
             operation, known = one.operation, await one.known_skills()
             intervals = tuple(skill.interval or operation.interval for skill in known)
@@ -400,11 +396,9 @@ class Backfill:
         self.pending.remove(call)
         if reply.answer is not None:
             self._failed_in_a_row = 0
-            self.kept.add(skill_id, call.day, requested_at, reply.answer.channels)
-            return (
-                f"{skill_id} {call.name} {'fine' if reply.answer.channels else 'no rows'}",
-                0.0,
-            )
+            channels = reply.answer.channels
+            self.kept.add(skill_id, window.day, requested_at, channels)
+            return f"{skill_id} {call.name} {'fine' if channels else 'no rows'}", 0.0
         self._failed_in_a_row += 1
         self._tries[call] += 1
         (self.pending if self._tries[call] < TRIES else self.missing).append(call)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import click
 
 from exporter import flags
-from exporter.config import Operation, Skill
+from exporter.config import Configuration, Operation, Skill
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import Words
@@ -29,7 +29,7 @@ from exporter.polling.limits import Why
 from exporter.polling.request import Request
 from exporter.runtime import system_clock
 from exporter.tools import recording
-from exporter.tools.session import Session, Verdict, sessions, shown
+from exporter.tools.session import Session, Verdict, sessions, shown, title
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import Row, align, progress, run, short_heads, show
 from exporter.wolkvox.client import WolkvoxClient
@@ -47,7 +47,7 @@ _CELL = 40
 
 
 @click.command()
-@flags.CONFIG_FILES
+@flags.configuration()
 @flags.STORAGE
 @flags.LANGUAGE
 @click.option(
@@ -63,12 +63,10 @@ _CELL = 40
     metavar="FILE",
     help="Keep the answers in a file, without token and names, to report an odd one.",
 )
-@click.pass_context
 def probe(
-    context: click.Context,
-    config_files: tuple[str, ...],
-    storage: str | None,
-    language: str,
+    configuration: Configuration,
+    directory: Path,
+    words: Words,
     output: str,
     record: Path | None,
 ) -> None:
@@ -76,8 +74,6 @@ def probe(
 
     Exit code 0 when every query is fine or has no rows today, 1 otherwise.
     """
-    configuration = flags.configuration_of(context, config_files)
-    directory, words = flags.directory_of(context, storage), Words(language)
     if record is not None:
         recording.write(record, "")  # an answer that cannot be kept costs a request
 
@@ -101,7 +97,7 @@ def probe(
             click.echo(words.text("probe.recorded", count=answers, file=record), err=True)
         return 0 if all(one.verdict.good for one in queries) else 1
 
-    context.exit(run(ask()))
+    run(ask())
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +119,7 @@ class Probed:
     @property
     def name(self) -> str:
         """Operation, skill id and, where it has one, the skill's name."""
-        skill = self.skill
-        name = "" if skill.name == skill.id else skill.name
-        return shown(f"{self.operation.name} {skill.id} {name}", 200)
+        return title(self.skill, self.operation.name)
 
 
 async def probe_all(

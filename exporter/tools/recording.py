@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,18 +85,16 @@ class _Mask:
     """Replaces names by numbers, the same name by the same number."""
 
     def __init__(self, queries: Iterable[Probed]) -> None:
-        self._numbers: defaultdict[str, str] = defaultdict(
-            lambda: f"name-{len(self._numbers) + 1}"
-        )
-        known = {
+        self._numbers = defaultdict[str, str](map("name-{}".format, count(1)).__next__)
+        names = {
             name
             for one in queries
             for name in (one.operation.name, one.operation.server, one.skill.name)
             if len(name) > 1 and not name.isdigit() and name != "all"
         }
         # The longest first: one name may hold another.
-        ordered = sorted(known, key=lambda name: (-len(name), name))
-        self._known = re.compile("|".join(map(re.escape, ordered)) or "(?!)", re.IGNORECASE)
+        known = sorted(names, key=lambda name: (-len(name), name))
+        self._known = re.compile("|".join(map(re.escape, known)) or "(?!)", re.IGNORECASE)
 
     def text(self, text: str) -> str:
         """A text in which known names are replaced."""

@@ -14,9 +14,10 @@ from pathlib import Path
 import click
 
 from exporter import flags
-from exporter.config import Skill
+from exporter.config import Configuration, Skill
 from exporter.errors import StorageError
-from exporter.messages import Words, catalogue
+from exporter.messages import Words, catalogue, template
+from exporter.metrics.sla import Figure
 from exporter.polling.tasks import remembered_skills
 from exporter.runtime import system_clock
 from exporter.state.identity import claims_of
@@ -31,18 +32,16 @@ _FILE = partial(click.option, metavar="FILE", type=click.Path(dir_okay=False))
 
 
 @click.command()
-@flags.CONFIG_FILES
+@flags.configuration()
 @flags.STORAGE
 @flags.LANGUAGE
 @flags.OPERATION
 @_FILE("--html", help="Write a page to print or to send; -: to standard output.")
 @_FILE("--csv", "sheet", help="Write a table for a spreadsheet; -: to standard output.")
-@click.pass_context
 def report(
-    context: click.Context,
-    config_files: tuple[str, ...],
-    storage: str | None,
-    language: str,
+    configuration: Configuration,
+    directory: Path,
+    words: Words,
     operation: str | None,
     html: str | None,
     sheet: str | None,
@@ -53,11 +52,9 @@ def report(
     """
     if html == sheet == "-":
         raise click.UsageError("standard output takes only one of --html and --csv")
-    configuration = flags.configuration_of(context, config_files)
     chosen = configuration.operations
     if operation is not None:
         chosen = (flags.operation_of(configuration, operation),)
-    directory, words = flags.directory_of(context, storage), Words(language)
     now, groups = system_clock().now(), list[Group]()
     with closing(Storage.copy(directory, now.timestamp)) as state:
         rows = state.claim(claims_of(configuration))
@@ -75,7 +72,7 @@ def report(
 
 
 _INDICATORS = ("service_level", "abandonment", "asa")
-_MARKS = {None: "", True: "✓", False: "✗"}
+_MARKS = {None: "", False: "✓", True: "✗"}
 _SHEET = (
     *("operation", "skill_id", "skill", "type_interaction", "window", "start", "end"),
     *(column.attribute for column in COLUMNS),
@@ -98,7 +95,7 @@ def as_table(groups: Sequence[Group], words: Words, width: int | None) -> str:
             last = title
         for name, lines in groupby(group.lines, lambda line: line.name):
             rows.append(({}, name, empty))
-            rows += (_row(f"  {line.channel}", line, words) for line in lines)
+            rows += (_row(f"  {words.channel(one.channel)}", one, words) for one in lines)
         if group.total is not None:
             rows.append(_row(group.total.name, group.total, words))
     rows += [({}, "", empty)] if rows and notes else []
@@ -107,28 +104,21 @@ def as_table(groups: Sequence[Group], words: Words, width: int | None) -> str:
 
 def _row(name: str, line: Line, words: Words) -> Row:
     """A line of the table, red where a target is missed."""
-    judged = [line.met(column) for column in COLUMNS]
-    cells = [
-        line.cell(column, words) + _MARKS[met]
-        for column, met in zip(COLUMNS, judged, strict=True)
-    ]
-    return {"fg": "red"} if False in judged else {}, name, cells
+    cells = [_figure(cell, words) + _MARKS[cell.missed] for cell in line.cells]
+    return {"fg": "red"} if any(cell.missed for cell in line.cells) else {}, name, cells
+
+
+def _figure(cell: Figure, words: Words) -> str:
+    """A figure as people read it; no rounding makes it look like its target."""
+    return "–" if cell.value is None else words.figure(cell.kind, cell.value, close=cell.close)
 
 
 def as_html(groups: Sequence[Group], words: Words) -> str:
     """One page that stands alone, without script, for a screen or A4."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - for it alone
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    template, w = environment.get_template("report.html"), Words(words.language, "\u00a0")
-    return template.render(groups=groups, columns=COLUMNS, w=w, t=catalogue(words.language))
+    w = Words(words.language, "\u00a0")
+    render = template(Path(__file__).parent / "templates" / "report.html")
+    texts = {"columns": COLUMNS, "w": w, "t": catalogue(w.language)}
+    return render(groups=groups, figure=partial(_figure, words=w), **texts)
 
 
 def as_csv(groups: Sequence[Group], words: Words) -> str:
@@ -148,19 +138,19 @@ def as_csv(groups: Sequence[Group], words: Words) -> str:
 
 
 def _record(group: Group, line: Line) -> dict[str, object]:
-    judged = [met for met in map(line.met, COLUMNS) if met is not None]
+    judged = [cell.missed for cell in line.cells if cell.missed is not None]
     record: dict[str, object] = {
         **{"operation": group.operation.name, "skill_id": line.skill.id},
         **{"skill": shown(line.skill.name, 200), "type_interaction": line.channel},
         **{"window": group.window, "start": group.first, "end": group.last},
-        **{"met": all(judged) if judged else None, "note": line.note},
+        **{"met": not any(judged) if judged else None, "note": line.note},
     }
-    for column in COLUMNS:
-        value, target = line.pair(column)
-        record[column.attribute] = value
-        if target is not None:
-            name = "service_level" if column.within else column.attribute
-            record |= {f"{name}_target": target, f"{name}_met": line.met(column)}
+    for column, cell in zip(COLUMNS, line.cells, strict=True):
+        record[cell.head] = cell.value
+        if cell.target is not None:
+            name = "service_level" if column.within else cell.head
+            met = None if cell.missed is None else not cell.missed
+            record |= {f"{name}_target": cell.target, f"{name}_met": met}
             record |= {"service_level_within": column.within} if column.within else {}
     return record
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from exporter.config import Operation, Skill, SlaEntry
 from exporter.config.values import ALL_SKILLS
 from exporter.messages import Words
-from exporter.metrics.sla import Targets
+from exporter.metrics.sla import Figure, Targets, goals, judge
 from exporter.state.models import MonthMemory, QueryMemory, Result, complete
-from exporter.tools.session import shown
-from exporter.wolkvox.columns import ChannelFigures, Column, Kind
+from exporter.tools.session import shown, title
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.report import total_of
 from exporter.wolkvox.windows import LAST_MONTH, MONTH
 
@@ -25,50 +25,32 @@ YESTERDAY = "yesterday"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A channel of a skill and its targets by column, or a total; `note` says what is missing.
+    """A channel of a skill, or a total, with its figures by column, each judged.
 
-    Without figures there is nothing but the note.
+    Without figures there is nothing but the note, which says what is missing.
     """
 
     skill: Skill
     figures: ChannelFigures | None
-    targets: Mapping[str, float | None] = field(default_factory=dict)
+    entry: SlaEntry | None = None
     note: str = ""
 
     @property
     def name(self) -> str:
         """The skill's id and, where it has one, its name."""
-        name = "" if self.skill.name == self.skill.id else self.skill.name
-        return shown(f"{self.skill.id} {name}", 200)
+        return title(self.skill)
 
     @property
     def channel(self) -> str:
         """The channel's name."""
         return shown(self.figures.channel, 200) if self.figures else ""
 
-    def pair(self, column: Column) -> tuple[float | None, float | None]:
-        """A figure and its target."""
-        value = getattr(self.figures, column.attribute, None)
-        return value, self.targets.get(column.attribute)
-
-    def met(self, column: Column) -> bool | None:
-        """Whether a figure meets its target; None where one of the two is missing."""
-        value, target = self.pair(column)
-        if value is None or target is None:
-            return None
-        # A service level has a least target, the others a most.
-        return value >= target if column.within else value <= target
-
-    def cell(self, column: Column, words: Words) -> str:
-        """A figure as people read it; no rounding makes it look like its target."""
-        value, target = self.pair(column)
-        if value is None:
-            return "–"
-        digits = 0 if column.kind is Kind.SECONDS else 3
-        close = target not in (None, value) and round(value, digits) == round(
-            target or 0, digits
-        )
-        return words.figure(column.kind, value, close=close)
+    @property
+    def cells(self) -> Sequence[Figure]:
+        """The figures in the order of the columns."""
+        targets, figures = goals(self.entry), self.figures
+        values = ((one, getattr(figures, one.attribute, None)) for one in COLUMNS)
+        return [judge(one, value, targets.get(one.attribute)) for one, value in values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +107,7 @@ class Group:
         known, count = self.skills
         key = "report.total" if known == count else "report.part"
         name = self.words.text(key, known=known, count=count)
-        rows = [line.figures for line in self.lines if line.figures is not None]
+        rows = [one.figures for one in self.lines if one.figures is not None]
         return Line(Skill("", name), total_of(rows))
 
 
@@ -145,17 +127,18 @@ def groups_of(
         (MONTH, month, max(month, yesterday)),
         (LAST_MONTH, before.replace(day=1), before),
     ):
+        missing = ""
+        if window != YESTERDAY and not operation.month:
+            missing = words.text("report.note.off")
+        elif first == today:
+            missing = words.text("report.note.begins")
         for added in (singles, [one for one in memories if one.id == ALL_SKILLS]):
             # Figures that end on different days are not added up.
             found, known = defaultdict[date, list[Line]](list), Counter[date]()
             for skill in added:
                 memory = memories[skill] or QueryMemory()
-                answer, note = None, ""
-                if window != YESTERDAY and not operation.month:
-                    note = words.text("report.note.off")
-                elif first == today:
-                    note = words.text("report.note.begins")
-                else:
+                answer, note = None, missing
+                if not missing:
                     answer, note = _answer(memory, window, first, last, words)
                 # A day has a row for each channel that had traffic of late.
                 rows = complete(answer, memory.ledger if window == YESTERDAY else None)
@@ -163,8 +146,7 @@ def groups_of(
                     known[answer.day] += 1
                     note = note or ("" if rows else words.text("report.note.empty"))
                 found[answer.day if answer else last] += [
-                    Line(skill, one, _targets(targets.of(skill.id, one.channel)), note)
-                    for one in rows
+                    Line(skill, one, targets.of(skill.id, one.channel), note) for one in rows
                 ] or [Line(skill, None, note=note)]
             for day in sorted(found, reverse=True):
                 skills = known[day], len(added)
@@ -190,16 +172,3 @@ def _answer(
     if answer is not None:
         return None, words.text("report.note.other", last=answer.day)
     return None, words.text("report.note.never")
-
-
-def _targets(entry: SlaEntry | None) -> dict[str, float | None]:
-    """The targets of a pair by the column that they judge."""
-    if entry is None:
-        return {}
-    found: dict[str, float | None] = {
-        "abandonment": entry.abandonment_max,
-        "asa": entry.asa_max,
-    }
-    if level := entry.service_level:
-        found[f"service_level_{level.within}"] = level.target
-    return found

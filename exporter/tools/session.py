@@ -29,7 +29,7 @@ from exporter.polling.tasks import remembered_skills
 from exporter.runtime import Clock
 from exporter.state.identity import claims_of
 from exporter.state.locks import DirectoryLock, TokenGate
-from exporter.state.models import QueryMemory, Stored
+from exporter.state.models import QueryMemory
 from exporter.state.storage import State, Storage
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.text import one_line
@@ -135,9 +135,11 @@ class Session:
         return DirectoryLock.is_held(self.directory)
 
     async def used_today(self) -> int:
-        """The requests of the token's day so far."""
+        """Count the requests of the token's day so far."""
         account, today = self.budget.account, local_day(self.clock.now(), self.budget.zone)
-        return await self.state.write(lambda db: db.used(account, today))
+        used = await self.state.write(lambda db: db.used(account, today))
+        self.budget.counted = used, today
+        return used
 
     async def known_skills(self) -> tuple[Skill, ...]:
         """The configured skills, or those of the last discovery; none where there was none."""
@@ -148,55 +150,46 @@ class Session:
 
     async def _require(self, skill_id: str, gap: float, token: Token, moment: float) -> None:
         """Raise HeldBack where the query may not be asked at that moment (epoch seconds)."""
-        row, account = self.row, self.budget.account
-        today = local_day(self.clock.now(), self.budget.zone)
-        stored, memory, noted, used = await self.state.write(
+        row, zone, now = self.row, self.operation.timezone, datetime.fromtimestamp(moment, UTC)
+        stored, memory, noted = await self.state.write(
             lambda db: (
                 db.stored(row, skill_id),
                 db.memory(row, skill_id) or QueryMemory(),
                 db.load_fact(row, "pause"),
-                db.used(account, today),
             )
         )
-        self.budget.counted = used, today
-        pause, now = Pause.from_json(noted), datetime.fromtimestamp(moment, UTC)
-        is_query = not skill_id.startswith("#")
+        await self.used_today()
+        pause, exporter_first = Pause.from_json(noted), 0.0
+        # After midnight a running exporter closes the day by its request.
+        if not skill_id.startswith("#") and day_to_close(stored, memory, now, zone):
+            since = (now - day_start(local_day(now, zone), zone)) / timedelta(seconds=1)
+            if since < 2 * gap and self.exporter_runs():
+                exporter_first = 2 * gap - since
         facts = Facts(
             interval=gap,
             age=None if stored.last_at is None else moment - stored.last_at,
             budget=self.budget,
-            hours=OpenHours(self.operation.poll_hours, self.operation.timezone),
-            zone=self.operation.timezone,
+            hours=OpenHours(self.operation.poll_hours, zone),
+            zone=zone,
             token=token.digest or None,
             pause=pause,
             pause_left=pause.wait(moment) if pause is not None else 0.0,
-            exporter_first=self._exporter_first(stored, memory, gap, now) if is_query else 0.0,
+            exporter_first=exporter_first,
         )
         verdict = limits.may_ask(facts, now)
         if isinstance(verdict, Wait):
             raise HeldBack(replace(verdict, last_at=stored.last_at), token.error)
 
-    def _exporter_first(
-        self, stored: Stored, memory: QueryMemory, gap: float, now: datetime
-    ) -> float:
-        """Seconds after midnight in which a running exporter closes the day by its request."""
-        zone = self.operation.timezone
-        if day_to_close(stored, memory, now, zone) is None:
-            return 0.0
-        left = (day_start(local_day(now, zone), zone) - now) / timedelta(seconds=1) + 2 * gap
-        return left if left > 0 and self.exporter_runs() else 0.0
-
     def _held_back(self, held: HeldBack) -> Verdict:
         """The verdict on a request that did not leave."""
-        wait, now = held.wait, self.clock.epoch()
-        left, ago = max(0.0, wait.until - now), None
-        if wait.why is Why.TOKEN:
+        why, last_at, now = held.wait.why, held.wait.last_at, self.clock.epoch()
+        left = max(0.0, held.wait.until - now)
+        if why is Why.TOKEN:
             return Verdict("unauthorized", reason=Reason.UNAUTHORIZED, detail=held.detail)
-        if wait.why in (Why.QUOTA, Why.UNAUTHORIZED):
-            return Verdict(f"held.{wait.why}", reason=Reason(str(wait.why)), wait=left)
-        if wait.why is Why.RECENT and wait.last_at is not None:
-            ago = max(0.0, now - wait.last_at)
-        return Verdict(str(wait.why), ago=ago, wait=left)
+        if why in (Why.QUOTA, Why.UNAUTHORIZED):
+            return Verdict(f"held.{why}", reason=Reason(str(why)), wait=left)
+        ago = None if last_at is None or why is not Why.RECENT else max(0.0, now - last_at)
+        return Verdict(str(why), ago=ago, wait=left)
 
     async def _note_pause(
         self, error: WolkvoxError | None, token: Token, request: Request
@@ -258,3 +251,9 @@ def check_owner(directory: Path) -> None:
 def shown(text: str, limit: int) -> str:
     """Foreign text on one line, fit for a terminal, without any token."""
     return one_line(SECRETS.scrub(text), limit)
+
+
+def title(skill: Skill, *before: str) -> str:
+    """A skill's id and, where it has one, its name, on one line."""
+    names = (skill.id,) if skill.name == skill.id else (skill.id, skill.name)
+    return shown(" ".join((*before, *names)), 200)

@@ -6,15 +6,15 @@ The list is kept in the state file, for the exporter and for the next tool.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import click
 
 from exporter import config, flags
-from exporter.config import in_environment
+from exporter.config import Configuration
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import Words
@@ -32,28 +32,21 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 @click.command()
-@flags.CONFIG_FILES
+@flags.configuration(WOLKVOX_SKILLS="discover")
 @flags.STORAGE
 @flags.LANGUAGE
 @flags.OPERATION
-@click.pass_context
 def skills(
-    context: click.Context,
-    config_files: tuple[str, ...],
-    storage: str | None,
-    language: str,
+    configuration: Configuration,
+    directory: Path,
+    words: Words,
     operation: str | None,
 ) -> None:
     """List the operation's skills as YAML to paste below `skills:`.
 
     Without a configuration file WOLKVOX_SERVER and WOLKVOX_TOKEN are enough.
     """
-    environ = dict(os.environ)
-    if in_environment(environ):
-        environ["WOLKVOX_SKILLS"] = environ.get("WOLKVOX_SKILLS") or "discover"
-    configuration = flags.configuration_of(context, config_files, environ)
     chosen = flags.operation_of(configuration, operation)
-    directory, words = flags.directory_of(context, storage), Words(language)
 
     async def show() -> int:
         async with sessions(configuration, directory, system_clock()) as opened:
@@ -67,7 +60,7 @@ def skills(
         click.echo(SECRETS.scrub(as_yaml(listing.skills)), nl=False)
         return 0
 
-    context.exit(run(show()))
+    run(show())
 
 
 class Listing(NamedTuple):

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from shutil import get_terminal_size
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -23,8 +23,8 @@ _CLEAR = "\r\x1b[K"
 _NARROWEST = 8  # that the names of a table may become
 
 
-def run(main: Coroutine[None, None, int], stopping: asyncio.Event | None = None) -> int:
-    """Run to the end; returns the exit code.
+def run(main: Coroutine[None, None, int], stopping: asyncio.Event | None = None) -> NoReturn:
+    """Run to the end, and exit with the code that it returns.
 
     SIGINT and SIGTERM end it at once with 1; where there is `stopping`, a first one only
     sets that.
@@ -45,10 +45,10 @@ def run(main: Coroutine[None, None, int], stopping: asyncio.Event | None = None)
             return await task
 
     try:
-        return run_to_end(until_stopped)
+        sys.exit(run_to_end(until_stopped))
     except asyncio.CancelledError:
         click.echo("interrupted", err=True)
-        return 1
+        sys.exit(1)
 
 
 def ask(question: str) -> bool:

@@ -85,6 +85,27 @@ class LiveConfig:
         """How the next connection shakes hands."""
         return self.current().tls
 
+    def guard(self, app: ASGIApp) -> ASGIApp:
+        """The application behind the configuration's headers, rate limit and users."""
+        auth, bucket = BasicAuth(), TokenBucket(self._monotonic)
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            config = self.current()
+            if config.headers:
+                send = _with_headers(send, config.headers)
+            if not bucket.take(config.rate_limit):
+                await answer(send, _RATE)
+                return
+            known: bool | None = True
+            if config.users:
+                known = await auth.judge(config.users, request_header(scope, b"authorization"))
+            if known:
+                await app(scope, receive, send)
+            else:
+                await answer(send, _BUSY if known is None else _LOGIN)
+
+        return guarded
+
     def _follow(self) -> None:
         files = self._config.files
         if not self._told and all(stamp(path) == known for path, known in files.items()):
@@ -107,29 +128,6 @@ class LiveConfig:
             message = "web configuration not reloaded, the old one stays in force"
             say(log, logging.ERROR, message, file=self._path, reason=reason)
         self._told = reason
-
-
-def guard(app: ASGIApp, live: LiveConfig, monotonic: Callable[[], float]) -> ASGIApp:
-    """The application behind the configuration's headers, rate limit and users."""
-    auth = BasicAuth()
-    bucket = TokenBucket(monotonic)
-
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        config = live.current()
-        if config.headers:
-            send = _with_headers(send, config.headers)
-        if not bucket.take(config.rate_limit):
-            await answer(send, _RATE)
-            return
-        known: bool | None = True
-        if config.users:
-            known = await auth.judge(config.users, request_header(scope, b"authorization"))
-        if known:
-            await app(scope, receive, send)
-        else:
-            await answer(send, _BUSY if known is None else _LOGIN)
-
-    return guarded
 
 
 class TokenBucket:

@@ -279,10 +279,12 @@ def _tls(
     if not form.model_fields_set:
         return None
     problems = [*_wrong_together(form)]
-    cert, key, client_ca = (
-        _pem(form, name, folder, files, problems) for name in ("cert", "key", "client_ca")
-    )
-    policy = None
+    pems = []
+    for name in ("cert", "key", "client_ca"):
+        content, reason = _pem(form, name, folder / getattr(form, f"{name}_file"), files)
+        pems.append(content)
+        problems += [(f"{name}_file", reason)] if reason else []
+    (cert, key, client_ca), policy = pems, None
     if not problems:
         try:
             context = build_context(
@@ -301,33 +303,22 @@ def _tls(
     return policy
 
 
-def _pem(
-    form: TlsForm,
-    name: str,
-    folder: Path,
-    files: dict[Path, Stamp],
-    problems: list[tuple[str, str]],
-) -> bytes:
-    """What stands in the file of a key, or in the key itself; b"" where it is left out."""
-    where, path = f"{name}_file", folder / getattr(form, f"{name}_file")
+def _pem(form: TlsForm, name: str, path: Path, files: dict[Path, Stamp]) -> tuple[bytes, str]:
+    """What stands in the file of a key, or in the key itself, and what is wrong with it."""
     inline = form.key.get_secret_value() if name == "key" else getattr(form, name)
-    reason, content = "", inline.encode()
-    if path == folder:
-        reason = "" if inline or name == "client_ca" else f"is missing: write {where} or {name}"
-    elif inline:
-        reason = f"stands beside {name}: one of them must go"
-    else:
-        files[path] = stamp(path)
-        try:
-            with path.open("rb") as file:
-                content = file.read(_MAX_PEM_BYTES + 1)
-            reason = f"{path} is larger than 1 MiB" if len(content) > _MAX_PEM_BYTES else ""
-        except (OSError, ValueError) as exc:
-            why = getattr(exc, "strerror", None) or "its name holds a null character"
-            reason = f"{path} cannot be read ({why})"
-    if reason:
-        problems.append((where, reason))
-    return content
+    if not getattr(form, f"{name}_file"):
+        missing = not inline and name != "client_ca"
+        return inline.encode(), f"is missing: write {name}_file or {name}" if missing else ""
+    if inline:
+        return b"", f"stands beside {name}: one of them must go"
+    files[path] = stamp(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_PEM_BYTES + 1)
+    except (OSError, ValueError) as exc:
+        why = getattr(exc, "strerror", None) or "its name holds a null character"
+        return b"", f"{path} cannot be read ({why})"
+    return content, f"{path} is larger than 1 MiB" if len(content) > _MAX_PEM_BYTES else ""
 
 
 def _minimum(form: TlsForm) -> str:
@@ -338,16 +329,17 @@ def _minimum(form: TlsForm) -> str:
 
 def _wrong_together(form: TlsForm) -> Iterator[tuple[str, str]]:
     """Keys of the section that do not fit each other, and why."""
-    versions, minimum = list(VERSIONS), _minimum(form)
-    if _POLICIES[form.client_auth_type] is ssl.CERT_NONE:
-        for name in ("client_ca", "client_ca_file", "client_allowed_sans"):
-            if getattr(form, name):
-                what = name.removesuffix("_file")
-                yield "client_auth_type", f"is missing: {what} has no effect without it"
-                break
+    versions, of_clients = (
+        list(VERSIONS),
+        ("client_ca", "client_ca_file", "client_allowed_sans"),
+    )
+    given = next((name for name in of_clients if getattr(form, name)), "")
+    if given and _POLICIES[form.client_auth_type] is ssl.CERT_NONE:
+        what = given.removesuffix("_file")
+        yield "client_auth_type", f"is missing: {what} has no effect without it"
     if versions.index(form.max_version) < versions.index(form.min_version):
         yield "max_version", "is below min_version"
-    elif versions.index(form.max_version) < versions.index(minimum):
+    elif versions.index(form.max_version) < versions.index(_minimum(form)):
         reason = "names no suite of TLS 1.2 or older, which max_version asks for"
         yield "cipher_suites", reason
 

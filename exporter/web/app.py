@@ -13,6 +13,7 @@ from functools import cache
 
 from exporter.config import Configuration
 from exporter.config.model import redacted
+from exporter.errors import ConfigError
 from exporter.logs import SECRETS
 from exporter.web.asgi import (
     ESCAPING,
@@ -48,8 +49,7 @@ class App:
     address names; `configuration` is the one in force; `healthy`:
     the poll loops live; `ready`: each query has an ended attempt, a restored result or a reason
     to wait; `reload` reads the configuration again and returns None, or why the old one stays.
-    `max_requests` caps the pages being made at once (0: no cap). ValueError with a sentence for
-    a telemetry path that cannot be.
+    `max_requests` caps the pages being made at once (0: no cap).
     """
 
     metrics: Callable[[bool, bool], bytes]
@@ -65,7 +65,6 @@ class App:
     _shown: tuple[Configuration, bytes] | None = None
 
     def __post_init__(self) -> None:
-        check_telemetry_path(self.telemetry_path)
         self._routes = {
             "/": (_READ, self._status),
             "/config": (_READ, self._config),
@@ -177,9 +176,10 @@ def _html_headers() -> Headers:
 
 
 def check_telemetry_path(path: str) -> None:
-    """ValueError with a sentence for a telemetry path that cannot be.
+    """Raise ConfigError for a telemetry path that cannot be.
 
-    Requests are compared by their decoded path: what could never match is an error."""
+    Requests are compared by their decoded path: what could never match is an error.
+    """
     reason = ""
     if not path.startswith("/"):
         reason = "must begin with /"
@@ -190,4 +190,4 @@ def check_telemetry_path(path: str) -> None:
     elif path.startswith("/-/") or path in _DOCUMENTS:
         reason = "is taken by another page"
     if reason:
-        raise ValueError(f"the telemetry path {path!r} {reason}")
+        raise ConfigError.at("--web.telemetry-path", f"the telemetry path {path!r} {reason}")

@@ -8,10 +8,10 @@ import os
 import re
 import resource
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exporter.errors import StartError
+from exporter.errors import ConfigError, StartError
 
 # More clients than this wait in the kernel only while the event loop is held up.
 BACKLOG = 1024
@@ -27,36 +27,39 @@ _FIRST_HANDED_OVER = 3  # sd_listen_fds(3)
 
 
 def parse_listen_address(text: str) -> tuple[str | None, int]:
-    """`host:port`, `:port` or `[::1]:port` as (host or None, port); ValueError otherwise."""
-    match = _ADDRESS.fullmatch(text)
+    """`host:port`, `:port` or `[::1]:port` as (host or None, port); ConfigError otherwise."""
+    match, reason = _ADDRESS.fullmatch(text), ""
     if match is None:
         hint = " (an IPv6 address stands in brackets)" if text.count(":") > 1 else ""
-        raise ValueError(f"{text!r} is no listen address: host:port, :port or [::1]:port{hint}")
-    port = int(match["port"])
-    if port > 65535:
-        raise ValueError(f"{text!r} is no listen address: the port must be at most 65535")
-    return match["v6"] or match["host"] or None, port
+        reason = f"host:port, :port or [::1]:port{hint}"
+    elif int(match["port"]) > 65535:
+        reason = "the port must be at most 65535"
+    else:
+        return match["v6"] or match["host"] or None, int(match["port"])
+    raise ConfigError.at("--web.listen-address", f"{text!r} is no listen address: {reason}")
 
 
-def bind(addresses: Sequence[tuple[str | None, int]]) -> list[socket.socket]:
-    """Listening sockets, one for each address; StartError with a sentence, and none is open.
+def bind(addresses: Iterable[str]) -> list[socket.socket]:
+    """Listening sockets, one for each address; raises ConfigError or StartError, none is open.
 
     Clients queue in the kernel from here on. Port 0 takes a free port: `address_of` tells it.
     """
+    places = [parse_listen_address(address) for address in addresses]
     with contextlib.ExitStack() as opened:
-        sockets = [opened.enter_context(_open(host, port)) for host, port in addresses]
+        sockets = [opened.enter_context(_open(*place)) for place in places]
         opened.pop_all()
     return sockets
 
 
 def handed_over(environ: Mapping[str, str]) -> list[socket.socket]:
-    """The listening sockets that systemd hands over; ValueError with a sentence without any."""
-    count = environ.get("LISTEN_FDS", "")
+    """The listening sockets that systemd hands over; raises ConfigError without any."""
+    flag, count = "--web.systemd-socket", environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(os.getpid()) or not re.fullmatch("[1-9][0-9]?", count):
-        raise ValueError(
+        reason = (
             "systemd hands over no socket (LISTEN_FDS and LISTEN_PID): it does so to a"
             " service that has a .socket unit of its name"
         )
+        raise ConfigError.at(flag, reason)
     sockets = []
     for number in range(_FIRST_HANDED_OVER, _FIRST_HANDED_OVER + int(count)):
         try:
@@ -66,10 +69,11 @@ def handed_over(environ: Mapping[str, str]) -> list[socket.socket]:
         except OSError:
             listens = False
         if not listens or one.proto != socket.IPPROTO_TCP:
-            raise ValueError(
+            reason = (
                 f"file {number} that systemd hands over is no listening TCP socket:"
                 " the .socket unit says ListenStream=19655"
             )
+            raise ConfigError.at(flag, reason)
         one.set_inheritable(False)
         sockets.append(one)
     return sockets
@@ -99,30 +103,27 @@ def raise_open_files(connections: int) -> int:
 def _open(host: str | None, port: int) -> socket.socket:
     """One address of the host; without a host all, IPv6 and IPv4 by one socket where it can."""
     try:
-        family = socket.AF_INET
+        family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
         place: tuple[Any, ...] = ("", port)
         if host is not None:
+            # IPv4 first, as `localhost` is mostly meant.
             found = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
-            # IPv4 first, as `localhost` is mostly meant.
             family, *_, place = min(found, key=lambda one: one[0] != socket.AF_INET)
-        elif socket.has_dualstack_ipv6():
-            family = socket.AF_INET6
         both = family == socket.AF_INET6
         # Only listening shows that the port is taken: two sockets may be bound to it.
         listener = socket.create_server(
             place, family=family, backlog=BACKLOG, dualstack_ipv6=both
         )
+    except (socket.gaierror, ValueError):
+        # ValueError: a label too long, a null character, IPv6 on a machine without it.
+        reason = f"there is no host {host!r}"
     except OSError as error:
-        unknown = isinstance(error, socket.gaierror)
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    except ValueError:  # a label too long, a null character, IPv6 on a machine without it
-        unknown, reason = True, ""
     else:
         # By the protocol's number asyncio knows TCP, and sends without delay (TCP_NODELAY).
         return socket.socket(fileno=listener.detach())
-    reason = f"there is no host {host!r}" if unknown else reason
     raise StartError(f"cannot listen on {_shown(host or '', port)}: {reason}")
 
 

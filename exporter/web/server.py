@@ -32,9 +32,6 @@ from exporter.web.tls import Handshake, TlsPolicy
 log = logging.getLogger(__name__)
 
 _LONG_HEAD = "The head of the request is too long."
-_LONG_BODY = "No page here reads a request body."
-_CODING = "No transfer coding but chunked is known here."
-_VERSION = "Only HTTP/1.0 and HTTP/1.1 are spoken here."
 _HOST = re.compile(rb"[\w!$%&'()*+,.:;=\[\]~-]*")
 _READ_ON_BYTES = 1024 * 1024  # after a refusal
 _LAST_WORDS_SECONDS = 0.1
@@ -77,12 +74,12 @@ class Queue(dict[object, Callable[[], object]]):
         """Begin to wait, or begin anew; `close` is called when there is no more room."""
         self.pop(connection, None)
         self[connection] = close
-        if len(self) > self.most:
-            self.close_longest()
+        self.shrink(self.most)
 
-    def close_longest(self) -> None:
-        """Close the connection that has waited longest."""
-        self.pop(next(iter(self)))()
+    def shrink(self, most: int) -> None:
+        """Close those that have waited longest until no more than so many are left."""
+        while len(self) > most:
+            self.pop(next(iter(self)))()
 
 
 class Connections(ServerState):
@@ -148,13 +145,13 @@ class HttpProtocol(HttpToolsProtocol):
             if self._in_head and self._size > self._limits.head_bytes:
                 self._refuse(431, _LONG_HEAD)
             elif not self._in_head and self._size > self._limits.body_bytes:
-                self._refuse(413, _LONG_BODY)
+                self._refuse(413, "No page here reads a request body.")
         self._watch()
 
     def on_message_begin(self) -> None:
         """Measure a new request; those before it in the same piece count with it."""
         super().on_message_begin()
-        self.server_state.default_headers = _date()
+        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         self._begun += 1
         self._unfinished = self._in_head = True
         self._size = self._came
@@ -173,14 +170,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _judge(self, version: str) -> tuple[int, str] | None:
         """Status and sentence for a head that is refused."""
-        pairs = self.headers
+        pairs, hosts = self.headers, [value for name, value in self.headers if name == b"host"]
         if len(self.url) + sum(len(n) + len(v) + 4 for n, v in pairs) > self._limits.head_bytes:
             return 431, _LONG_HEAD
         if version not in ("1.0", "1.1"):
-            return 505, _VERSION
+            return 505, "Only HTTP/1.0 and HTTP/1.1 are spoken here."
         if any(n == b"transfer-encoding" and v.strip().lower() != b"chunked" for n, v in pairs):
-            return 501, _CODING
-        hosts = [value for name, value in pairs if name == b"host"]
+            return 501, "No transfer coding but chunked is known here."
         if len(hosts) > 1 or (not hosts and version == "1.1"):
             return 400, "A request names one Host."
         if hosts and not _HOST.fullmatch(hosts[0]):
@@ -207,14 +203,12 @@ class HttpProtocol(HttpToolsProtocol):
         if self._answering():
             self.cycle.keep_alive = False
             return
-        body = f"{text}\n".encode("ascii", "replace")
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-            *(f"{name.decode()}: {value.decode()}" for name, value in (*_date(), PLAIN)),
-            f"content-length: {len(body)}",
-            "connection: close",
+        text, date = f"{text}\n", formatdate(usegmt=True)
+        self.transport.write(
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ndate: {date}\r\n"
+            f"content-type: {PLAIN[1].decode()}\r\ncontent-length: {len(text)}\r\n"
+            f"connection: close\r\n\r\n{text}".encode("ascii", "replace")
         )
-        self.transport.write("\r\n".join((*head, "", "")).encode() + body)
         if self.scheme == "http":  # TLS cannot be closed by halves
             self.transport.write_eof()
 
@@ -285,8 +279,8 @@ class HttpServer:
     """Serves one ASGI application on listening sockets, which it owns from then on.
 
     `tls` is called for each new connection, so that a renewed certificate counts from the
-    next one on; without it, or where it returns None, HTTP is plain. `handshake_failed` is
-    called for each that fails.
+    next one on; where it returns None, HTTP is plain. `handshake_failed` is called for each
+    handshake that fails.
     """
 
     def __init__(
@@ -295,7 +289,7 @@ class HttpServer:
         sockets: Sequence[socket.socket],
         *,
         limits: Limits = Limits(),
-        tls: Callable[[], TlsPolicy | None] | None = None,
+        tls: Callable[[], TlsPolicy | None] = lambda: None,
         handshake_failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._sockets = sockets
@@ -314,8 +308,7 @@ class HttpServer:
 
     async def serve(self) -> None:
         """Serve until `stop`; a cancellation ends it at once. Closes the sockets."""
-        loop = asyncio.get_running_loop()
-        grace = 0.0
+        loop, grace = asyncio.get_running_loop(), 0.0
         listeners: list[asyncio.Server] = []
         loop.set_exception_handler(self._report)
         try:
@@ -337,7 +330,7 @@ class HttpServer:
 
     def _accept(self) -> asyncio.Protocol:
         """The protocol of a new connection: HTTP, where TLS is asked for behind a handshake."""
-        policy, limits, shared = self._tls and self._tls(), self._limits, self.connections
+        policy, limits, shared = self._tls(), self._limits, self.connections
         if policy is None:
             shared.waiting.most = limits.connections
             return HttpProtocol(self._config, shared)
@@ -358,8 +351,7 @@ class HttpServer:
     async def _close_connections(self, grace: float) -> None:
         """Let the requests under way end in time, then cut what is left."""
         shared = self.connections
-        while shared.handshakes:
-            shared.handshakes.close_longest()
+        shared.handshakes.shrink(0)
         for connection in list(shared.connections):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
@@ -374,10 +366,6 @@ class HttpServer:
             for task in pending:
                 task.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
-
-
-def _date() -> list[tuple[bytes, bytes]]:
-    return [(b"date", formatdate(usegmt=True).encode())]
 
 
 def _uvicorn_config(app: ASGIApp) -> Config:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from math import sqrt
+from math import ceil, sqrt
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from exporter.config import SlaEntry
 from exporter.config.values import ALL_SKILLS
-from exporter.metrics.sla import Targets
+from exporter.metrics.sla import Figure, Targets, goals, judge
 from exporter.state.counters import NO_COUNTERS, STUCK_ANSWERS, WINDOW, Sample
 from exporter.state.models import OperationStatus, QueryStatus
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
@@ -60,36 +59,15 @@ HEADS: Final = (
     *(one.attribute for one in _OTHERS),
 )
 """The columns of the table."""
+_LEVELS: Final = {one.within: one for one in COLUMNS}
 _THRESHOLD: Final = 20  # seconds, where no target names one
 _SLACK: Final = 300.0  # seconds by which a window may differ from half an hour unsaid
 _CHANCE: Final = 3.5  # standard deviations below a target that chance does not explain
 _LONG: Final = 24  # an operation with more lines has the whole width
-_TABLE: Final = 16  # lines of each of its tables
+_TABLE: Final = 16  # lines of each of its tables, about
 _LISTED: Final = 12  # channels that the list of what is wrong names
 _ORDER: Final = {"recent": 0, "month": 2}
 _FINE: Final = (3, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One figure, None where there is none; `missed` is None where it is not judged.
-
-    `least`: the target is the least that is asked, else the most. `close`: rounded as usual
-    the figure would look like its target, which it is not. `gap`: how far it misses it, 0 to 1.
-    `since`: when its window began, where that is not the usual half hour; `few`: the
-    interactions in it, where they are too few to judge by.
-    """
-
-    head: str
-    kind: Kind
-    value: float | None
-    target: float | None = None
-    missed: bool | None = None
-    close: bool = False
-    gap: float = 0.0
-    least: bool = False
-    since: float | None = None
-    few: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +75,19 @@ class Row:
     """One channel: its figures in the order of HEADS, and those of them that miss a target.
 
     `number` is its place among the query's. Its service levels are those `within` so many
-    seconds, and `goal` is their target. `stuck`: its figures make no sense to the counters,
-    which hold still. `rank`: a bad half hour goes first and a bad month last, and what is the
-    farthest from its target before the others.
+    seconds, and `goal` is their target; `few` are the interactions of the half hour, where they
+    are too few to judge by. `stuck`: its figures make no sense to the counters, which hold
+    still. `rank`: a bad half hour goes first and a bad month last, and what is the farthest
+    from its target before the others.
     """
 
     number: int
     channel: str
-    within: int
+    within: int | None
     goal: float | None
-    cells: Sequence[Cell]
-    missed: Sequence[Cell]
+    few: int | None
+    cells: Sequence[Figure]
+    missed: Sequence[Figure]
     stuck: bool
     rank: tuple[int, float]
 
@@ -119,7 +99,8 @@ class Query:
     `reason` is the verdict where it needs attention. `channels` is the number of its channels,
     None where there are no current figures; `rows` are those that are shown, `wrong` those of
     them that need attention, `unseen` the channels that have a target and no figures. `busy`:
-    something came in today. `month_error`: why there was no answer for the month, a verdict.
+    something came in today. `since`: when the window of the half hour began, where that is not
+    the usual one. `month_error`: why there was no answer for the month, a verdict.
     """
 
     name: str
@@ -134,6 +115,7 @@ class Query:
     wrong: Sequence[Row]
     unseen: Sequence[str]
     busy: bool
+    since: float | None
     month_error: str
 
 
@@ -208,16 +190,10 @@ def _part(view: OperationView, queries: Sequence[Query], *, alone: bool) -> Part
             busy.append(query)
         else:
             quiet.append(query)
-    lines = [1 + len(query.rows) + bool(query.error) for query in busy]
-    long = alone or sum(lines) > _LONG
-    full = min(_TABLE, sum(lines) / 2) if long else sum(lines)
-    tables, height = list[list[Query]](), full
-    for query, more in zip(busy, lines, strict=True):
-        if height >= full:
-            tables.append([])
-            height = 0
-        tables[-1].append(query)
-        height += more
+    lines = sum(1 + len(query.rows) + bool(query.error) for query in busy)
+    long = alone or lines > _LONG
+    each = ceil(len(busy) * min(_TABLE / lines, 0.5)) if long and busy else len(busy) or 1
+    tables = [busy[at : at + each] for at in range(0, len(busy), each)]
     failing = Counter(query.error[0] for query in queries if query.error is not None)
     if view.status.pause is not None:  # after a restart only the pause is known
         failing.setdefault(view.status.pause[0], 0)
@@ -255,7 +231,8 @@ def _query(
     rows = [
         _row(number, one, months.get(one.channel), status, view) for number, (one, _) in shown
     ]
-    state, reason = _state(status, view, live), None
+    state, reason, samples = _state(status, view, live), None, status.recent
+    usual = not samples or abs(samples[-1].at - samples[0].at - WINDOW) <= _SLACK
     if state in _TROUBLE:
         reason = error[0] if error else state
         if state == "paused":
@@ -272,6 +249,7 @@ def _query(
         rows=rows,
         wrong=[row for row in rows if row.stuck or row.missed],
         unseen=unseen,
+        since=None if usual else samples[0].at,
         month_error=status.month_error if view.months else "",
         busy=len(rows) < len(figures or ()) or any(row.cells[0].value != 0 for row in rows),
     )
@@ -319,32 +297,34 @@ def _row(
 ) -> Row:
     """The figures of a channel, each judged by the target of its pair."""
     channel, ledger = figures.channel, status.memory.ledger
-    target = view.targets.of(status.key.skill_id, channel)
-    level = target.service_level if target else None
-    within, goal = (level.within, level.target) if level else (_THRESHOLD, None)
-    limits = {"abandonment": target.abandonment_max, "asa": target.asa_max} if target else {}
-    recent = _recent(status.recent, channel, within, target)
-    today, month = (
-        getattr(one, f"service_level_{within}", None) for one in (figures, of_month)
-    )
+    entry = view.targets.of(status.key.skill_id, channel)
+    level, targets = entry and entry.service_level, goals(entry)
+    column = _LEVELS[level.within if level else _THRESHOLD]
+    goal = targets.get(column.attribute)
+    recent, offered = _recent(status.recent, channel, column.within)
+    few = None
+    if entry is not None and goal is not None and recent is not None:
+        deviation = sqrt(goal * (1.0 - goal) / offered)
+        if offered < (entry.min_interactions or 0) and goal - recent <= _CHANCE * deviation:
+            few = offered
+    today, month = (getattr(one, column.attribute, None) for one in (figures, of_month))
     cells = [
-        *(Cell(one.attribute, one.kind, getattr(figures, one.attribute)) for one in _COUNTS),
-        recent,
-        _judged("today", Kind.RATIO, today, goal, least=True),
-        _judged("month", Kind.RATIO, month, goal, least=True),
-        *(
-            _judged(name, one.kind, getattr(figures, name), limits.get(name))
-            for one in _OTHERS
-            for name in (one.attribute,)
-        ),
+        judge(one, getattr(figures, one.attribute), targets.get(one.attribute))
+        for one in (*_COUNTS, *_OTHERS)
     ]
+    cells[len(_COUNTS) : len(_COUNTS)] = (
+        judge(column, recent, goal if few is None else None, "recent"),
+        judge(column, today, goal, "today"),
+        judge(column, month, goal, "month"),
+    )
     missed = [cell for cell in cells if cell.missed]
     known = ledger.channels.get(channel) if ledger else None
     return Row(
         number=number,
         channel=_line(channel),
-        within=within,
+        within=column.within,
         goal=goal,
+        few=few,
         cells=cells,
         missed=missed,
         stuck=known is not None and known.unmoved >= STUCK_ANSWERS,
@@ -356,38 +336,14 @@ def _row(
 
 
 def _recent(
-    samples: Sequence[Sample], channel: str, within: int, target: SlaEntry | None
-) -> Cell:
-    """The service level of the last half hour, or of as much as is known of it."""
+    samples: Sequence[Sample], channel: str, within: int | None
+) -> tuple[float | None, int]:
+    """The service level of the last half hour, as far as it is known, and of how many."""
     first, last = (
         samples[at].channels.get(channel, NO_COUNTERS) if len(samples) > 1 else NO_COUNTERS
         for at in (0, -1)
     )
-    offered = last.offered - first.offered
+    offered, name = last.offered - first.offered, f"within_{within}"
     if offered <= 0:
-        return Cell("recent", Kind.RATIO, None)
-    name = f"within_{within}"
-    level = min(1.0, (getattr(last, name) - getattr(first, name)) / offered)
-    goal = few = None
-    if target is not None and target.service_level is not None:
-        goal = target.service_level.target
-        deviation = sqrt(goal * (1.0 - goal) / offered)
-        if offered < (target.min_interactions or 0) and goal - level <= _CHANCE * deviation:
-            goal, few = None, offered
-    since = samples[0].at
-    usual = abs(samples[-1].at - since - WINDOW) <= _SLACK
-    cell = _judged("recent", Kind.RATIO, level, goal, least=True)
-    return replace(cell, since=None if usual else since, few=few)
-
-
-def _judged(
-    head: str, kind: Kind, value: float | None, goal: float | None, *, least: bool = False
-) -> Cell:
-    """A figure beside the least or the most that is asked of it."""
-    if value is None or goal is None:
-        return Cell(head, kind, value)
-    missed = value < goal if least else value > goal
-    digits = 0 if kind is Kind.SECONDS else 3
-    close = value != goal and round(value, digits) == round(goal, digits)
-    gap = abs(value - goal) / max(value, goal) if missed else 0.0
-    return Cell(head, kind, value, goal, missed, close, gap, least)
+        return None, 0
+    return min(1.0, (getattr(last, name) - getattr(first, name)) / offered), offered

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.logs import SECRETS
-from exporter.messages import LANGUAGES, Words, catalogue
+from exporter.messages import LANGUAGES, Words, catalogue, template
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.runtime import Clock
 from exporter.state.models import QueryStatus
@@ -51,18 +51,8 @@ def style_source() -> str:
 
 @functools.cache
 def _template() -> Callable[..., str]:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - see above
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
     names = {"heads": HEADS, "languages": LANGUAGES, "style": style()}
-    return environment.get_template("status.html", globals=names).render
+    return template(_TEMPLATES / "status.html", **names)
 
 
 @dataclass(slots=True)

@@ -304,6 +304,6 @@ class Handshake(asyncio.Protocol):
             return
         self._reported = True
         self.failed()
-        client = self._transport.get_extra_info("peername") or ("unknown",)
+        client, *_ = self._transport.get_extra_info("peername") or ("unknown",)
         reason = getattr(reason, "reason", None) or str(reason) or "the client is gone"
-        say(log, logging.DEBUG, "TLS handshake failed", client=client[0], reason=reason)
+        say(log, logging.DEBUG, "TLS handshake failed", client=client, reason=reason)
