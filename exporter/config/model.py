@@ -210,6 +210,11 @@ class SlaEntry(Model):
     holidays: Holidays | None = None
 
     @property
+    def has_target(self) -> bool:
+        """Whether it says more than hours."""
+        return not self.model_fields_set.isdisjoint({"service_level", "abandonment", "asa"})
+
+    @property
     def holiday_change(self) -> Change:
         """Which days it makes public holidays, and which ordinary days."""
         changed = self.holidays or Holidays()

@@ -281,7 +281,7 @@ class Poller:
             memory = apply_report(task.memory, request.window, answer, request.ended_at)
         else:
             memory = replace(task.memory, last_success_at=request.ended_at, failures=0)
-        self._status.answered(task, answer, memory.ledger)
+        self._status.answered(task, answer, memory)
         await self._save(task, memory)
         if isinstance(answer, tuple):
             await self._discovered(answer)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
+from exporter.config.model import sla_of
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import say
 from exporter.messages import Words
@@ -17,8 +18,14 @@ from exporter.polling.choice import CLOSING_TRIES
 from exporter.polling.limits import Budget, Limits, Pause
 from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
-from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
-from exporter.state.models import OperationStatus, QueryKey, QueryStatus, month_of
+from exporter.state.counters import STUCK_ANSWERS, known_channels, what_changed
+from exporter.state.models import (
+    OperationStatus,
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+    month_of,
+)
 from exporter.wolkvox.report import SkillReport, TokenInfo
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
@@ -27,6 +34,7 @@ if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows it
 
 log = logging.getLogger(__name__)
 _WORDS = Words("en")
+DAYS_WITHOUT_DATA = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ class PollStatus:
         self._spent_on: date | None = None
         self._unreadable: set[str] = set()
         self._hinted: set[str] = set()
+        self._idle: set[tuple[str, str]] = set()
 
     def look(self, pause: Pause | None, hours: OpenHours) -> OperationStatus:
         """How the operation stands; show the requests of the day where they changed."""
@@ -172,8 +181,8 @@ class PollStatus:
             fields = {"reason": str(pause.reason), "next_attempt_seconds": wait}
             self._log(logging.WARNING, "operation paused", None, **fields)
 
-    def answered(self, task: PollTask, answer: object, ledger: QueryLedger | None) -> None:
-        """Show and log an answer, the first after failures as well; `ledger` is the new one.
+    def answered(self, task: PollTask, answer: object, after: QueryMemory) -> None:
+        """Show and log an answer, the first after failures as well; `after` is the new memory.
 
         What cannot be read or believed is counted, and logged once for each field or channel.
         """
@@ -184,7 +193,7 @@ class PollStatus:
             self._telemetry.token_info(answer)
         if not isinstance(answer, SkillReport):
             return
-        held, inconsistent = what_changed(task.memory.ledger, ledger)
+        held, inconsistent = what_changed(task.memory.ledger, after.ledger)
         if held or answer.dropped or answer.errors:
             self._telemetry.read(answer, held)
         for channel in inconsistent:
@@ -196,6 +205,26 @@ class PollStatus:
                 message = "a field cannot be read; it is left out"
                 fields = {"channel": error.channel, "field": error.field, "text": error.text}
                 self._log(logging.WARNING, message, task, **fields)
+        if after.closed and after.closed != task.memory.closed:
+            self._idle_targets(task, after, after.closed)
+
+    def _idle_targets(self, task: PollTask, memory: QueryMemory, day: date) -> None:
+        """Log once which targets of a query have had no figures in a week, once it is over."""
+        since, entries, skill_id = memory.since, self._operation.sla, task.skill_id
+        if since is None or (day - since).days < DAYS_WITHOUT_DATA:
+            return
+        named = {one for entry in entries for one in entry.channels or ()}
+        for channel in sorted(named.difference(known_channels(memory.ledger, day))):
+            target = sla_of(
+                entries, skill_id, channel, single_skills=self._operation.single_skills
+            )
+            if target.has_target and (skill_id, channel) not in self._idle:
+                self._idle.add((skill_id, channel))
+                message = (
+                    "a target had no figures in a week and cannot alert: compare channels and"
+                    " skills under sla with the channels on the status page"
+                )
+                self._log(logging.WARNING, message, task, channel=channel)
 
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
         """Log why there is no answer; the same reason again at debug.

@@ -81,7 +81,7 @@ class QueryMemory:
     rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
     `month` and `last_month` are the windows of those names; `months_with_rows` holds the first
     days of the two months in which rows were seen last; `closing_at` is when a finished day
-    was last asked for.
+    was last asked for; `since` is the day of the first answer.
     """
 
     last_success_at: Moment | None = None
@@ -95,6 +95,7 @@ class QueryMemory:
     last_month: MonthMemory = NO_MONTH
     months_with_rows: tuple[Day, ...] = ()
     closing_at: Moment | None = None
+    since: Day | None = None
 
 
 # What an answer changes ------------------------------------------------------------------
@@ -122,8 +123,10 @@ def apply_report(
         return succeeded  # come late: nothing tells any more whether the day had rows
     result = Result(window.day, report.channels, completed_at)
     ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
-    months = _months_with_rows(memory, result)
-    kept = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months)
+    months, since = _months_with_rows(memory, result), memory.since or window.day
+    kept = replace(
+        succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since
+    )
     if window.closing:
         return replace(kept, yesterday=result, closed=window.day)
     return replace(kept, today=result)
