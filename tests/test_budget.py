@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY
 from exporter.polling.limits import NO_LIMITS, Budget, Demand, Limits
+from exporter.wolkvox.windows import DAY_SECONDS as DAY
 from tests.polling_support import BOGOTA, SANTIAGO, moment
 
 TODAY, TOMORROW = date(2026, 11, 18), date(2026, 11, 19)

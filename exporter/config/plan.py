@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 from exporter.config.hours import OpenHours
 from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation
 from exporter.config.values import Invalid, format_duration
-from exporter.wolkvox.windows import day_start, local_day
-
-DAY = 86_400.0
+from exporter.wolkvox.windows import DAY, DAY_SECONDS, day_start, local_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,7 @@ def _busiest_day(operation: Operation, hours: OpenHours, now: datetime) -> tuple
     Also whether polling is closed at its first moment.
     """
     today = local_day(now, operation.timezone)
-    days = [day_start(today + timedelta(days=ahead), operation.timezone) for ahead in range(8)]
+    days = [day_start(today + ahead * DAY, operation.timezone) for ahead in range(8)]
     return max(
         (hours.open_seconds(start, end), hours.wait(start) > 0) for start, end in pairwise(days)
     )
@@ -132,7 +130,7 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     """
     hours = OpenHours(operation.poll_hours, operation.timezone)
     always = operation.poll_hours is None
-    seconds, closing = (DAY, False) if always else _busiest_day(operation, hours, now)
+    seconds, closing = (DAY_SECONDS, False) if always else _busiest_day(operation, hours, now)
     loads = [Load(skill.interval or operation.interval, seconds) for skill in operation.skills]
     one = calls_of([Load(operation.interval, seconds)]) + closing
     return OperationPlan(

@@ -17,15 +17,15 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY, Load, calls_of, stretch
+from exporter.config.plan import Load, calls_of, stretch
 from exporter.errors import ExporterError, Reason, WolkvoxError
-from exporter.wolkvox.windows import day_start, local_day, next_day_start
+from exporter.wolkvox.windows import DAY, DAY_SECONDS, day_start, local_day, next_day_start
 
 HOUR = 3600.0
 SOONEST_RETRY = 5.0
@@ -315,7 +315,7 @@ class Budget:
     def limits(self, now: datetime) -> Limits:
         """The limits that the budget sets to every query at this moment."""
         today = local_day(now, self.zone)
-        end = day_start(today + timedelta(days=1), self.zone)
+        end = day_start(today + DAY, self.zone)
         left = max(0.0, (end - now).total_seconds())
         loads = self.taken.values()
         busy = sum(load.seconds / load.interval for load in loads)
@@ -328,7 +328,7 @@ class Budget:
             len(one.intervals) for one in self.demands.values() if one.hours.wait(start) > 0
         )
         lasting = self._fit(self.ceiling - closing, start, end, 1.0)
-        rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY)
+        rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY_SECONDS)
         return Limits(lasting, rest, left, occupied)
 
     def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
@@ -343,4 +343,4 @@ class Budget:
         if calls_of(loads) + other <= calls:
             return 0.0
         shortest = stretch(loads, other, calls)
-        return DAY if shortest is None else shortest
+        return DAY_SECONDS if shortest is None else shortest

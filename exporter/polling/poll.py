@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY, Load, other_calls
+from exporter.config.plan import Load, other_calls
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
 from exporter.polling.limits import HeldBack, Pause, Wait, Why
@@ -42,7 +42,7 @@ from exporter.state.models import (
 )
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import Window, local_day, next_day_start
+from exporter.wolkvox.windows import DAY_SECONDS, Window, local_day, next_day_start
 
 if TYPE_CHECKING:
     from exporter.metrics.operation import OperationTelemetry
@@ -285,8 +285,8 @@ class Poller:
         await self._save(task, memory)
         if isinstance(answer, tuple):
             await self._discovered(answer)
-            task.interval = DAY
-            task.slot = request.started + DAY
+            task.interval = DAY_SECONDS
+            task.slot = request.started + DAY_SECONDS
 
     async def _save(self, task: PollTask, memory: QueryMemory) -> None:
         """Save, then show: what is not on the disk is not shown, so no kill takes it back."""
@@ -391,7 +391,7 @@ class Poller:
         self._status.paused(self._pause, self._pause, anew=False)
         self.budget.counted = used, today
         self._plan()
-        self._status.timing()
+        self._status.begun()
         self._telemetry.retain({task.skill_id for task in self._tasks.queries})
         self._stretch(now, *self._tasks.queries)
         for task in self._tasks.queries:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,7 @@ from exporter.state.models import (
     QueryStatus,
     month_of,
 )
-from exporter.wolkvox.report import SkillReport, TokenInfo
+from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
 if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows its operation
@@ -35,15 +34,6 @@ if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows it
 log = logging.getLogger(__name__)
 _WORDS = Words("en")
 DAYS_WITHOUT_DATA = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How an operation keeps its slots, in seconds; None where not known yet."""
-
-    interval: float
-    cycle: float | None = None
-    lag: float | None = None
 
 
 class StorageHealth:
@@ -78,7 +68,7 @@ class PollStatus:
         self._budget = budget
         self._clock = clock
         self._telemetry = telemetry
-        self._timing = Timing(operation.interval)
+        self._interval = operation.interval
         self._round: dict[str, float] = {}  # when each query was asked in it
         self._requests: tuple[int, int | None] | None = None
         self._stretched_on: date | None = None
@@ -93,10 +83,10 @@ class PollStatus:
         at = now.timestamp()
         requests = self._budget.used(now), self._budget.ceiling
         if self._requests != requests:  # as they do at midnight
-            self._requests = requests
-            self._telemetry.budget(*requests)
+            self._requests = used, limit = requests
+            self._telemetry.show(daily_requests_used=used, daily_requests_limit=limit)
         return OperationStatus(
-            self._timing.interval,
+            self._interval,
             *requests,
             day_ends_at=next_day_start(now, self._budget.zone).timestamp(),
             pause=(pause.reason, at + pause.wait(at)) if pause else None,
@@ -129,9 +119,9 @@ class PollStatus:
     def stretched(self, limits: Limits, queries: Iterable[PollTask]) -> None:
         """Show the interval in force, and log when it begins to be stretched."""
         interval = limits.interval(self._operation.interval)
-        if interval != self._timing.interval:
-            self._timing = replace(self._timing, interval=interval)
-            self._telemetry.timing(self._timing)
+        if interval != self._interval:
+            self._interval = interval
+            self._telemetry.show(poll_interval_seconds=interval)
         if not limits.lasting and not limits.today:
             return
         shortest = min((task.interval for task in queries if task.is_query), default=0.0)
@@ -145,19 +135,22 @@ class PollStatus:
                 fields = {"interval_seconds": seconds, "daily_requests": ceiling}
                 self._log(logging.WARNING, message, None, **fields)
 
-    def timing(self, task: PollTask | None = None, started: float = 0.0) -> None:
+    def begun(self) -> None:
+        """Show the interval, before any request."""
+        timing = {"poll_interval_seconds": self._interval}
+        self._telemetry.show(**timing, poll_cycle_seconds=None, poll_lag_seconds=None)
+
+    def timing(self, task: PollTask, started: float) -> None:
         """Show how late an attempt was, and how long the round took that it ended.
 
         A round lasts from the first to the last attempt before a query comes again.
         """
-        if task is not None:
-            cycle, starts = self._timing.cycle, self._round.values()
-            if task.skill_id in self._round:
-                cycle = max(starts) - min(starts)
-                self._round.clear()
-            self._round[task.skill_id] = started
-            self._timing = replace(self._timing, cycle=cycle, lag=task.lag)
-        self._telemetry.timing(self._timing)
+        self._telemetry.show(poll_lag_seconds=task.lag)
+        if task.skill_id in self._round:
+            starts = self._round.values()
+            self._telemetry.show(poll_cycle_seconds=max(starts) - min(starts))
+            self._round.clear()
+        self._round[task.skill_id] = started
 
     def spent(self, today: date) -> None:
         """Log once a day that no request is left."""
@@ -189,8 +182,8 @@ class PollStatus:
         self._hinted.clear()
         if task.memory.failures:
             self._log(logging.INFO, "answers again", task, failures=task.memory.failures)
-        if isinstance(answer, TokenInfo):
-            self._telemetry.token_info(answer)
+        if isinstance(answer, dict):  # token_info
+            self._telemetry.show(**answer)
         if not isinstance(answer, SkillReport):
             return
         held, inconsistent = what_changed(task.memory.ledger, after.ledger)

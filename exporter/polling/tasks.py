@@ -10,7 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
-from exporter.config.plan import DAY
 from exporter.logs import say
 from exporter.polling.choice import choose_window
 from exporter.polling.limits import HOUR, NO_LIMITS, Limits, started_before
@@ -20,7 +19,7 @@ from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
 from exporter.wolkvox.report import Skill as FoundSkill
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import Window, day_so_far, latest_end
+from exporter.wolkvox.windows import DAY_SECONDS, Window, day_so_far, latest_end
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ class TaskList:
             known = await self._state.write(lambda db: db.load_fact(row, "skills"))
             skills = remembered_skills(known)
             # Known skills are looked up again once a day, not at each start.
-            interval = DAY if skills else operation.interval
+            interval = DAY_SECONDS if skills else operation.interval
             wanted.append(PollTask(SKILLS, "#skills", "", interval))
         wanted += [
             PollTask(SKILL_11, one.id, one.name, one.interval or operation.interval)
