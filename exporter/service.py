@@ -7,6 +7,7 @@ loop or the server dies unexpectedly, the process ends with 1 rather than serve 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -29,7 +30,6 @@ from exporter.runtime import (
     Clock,
     ServiceManager,
     block_signals,
-    collect_garbage_less_often,
     run_to_end,
     signals,
     thread_limit,
@@ -102,7 +102,9 @@ def run(
     clock = runtime.system_clock()
     door = _door(settings.web_config, clock)
     sockets = _activated() if settings.from_systemd else listen(settings.listen)
-    collect_garbage_less_often()
+    # A poll makes thousands of objects and few cycles: looking for them after every 700 takes a
+    # fifteenth of a busy exporter's time.
+    gc.set_threshold(20_000, 10, 10)
     try:
         with (
             block_signals(),

@@ -15,8 +15,7 @@ from exporter.config.holidays import country, holiday_test
 from exporter.config.hours import OpenHours
 from exporter.config.model import sla_hours
 from exporter.config.notation import hours, write_spans
-from exporter.config.plan import plan, plan_warnings
-from exporter.config.understood import render_hours
+from exporter.config.plan import plan, plan_warnings, render_hours
 from exporter.config.values import Invalid
 from exporter.errors import ConfigError
 from tests.config_support import configuration, operation, written

@@ -1,6 +1,6 @@
 """When a query may be asked: one judge for the poll loops and the tools; pure arithmetic.
 
-`may_ask` returns `Ready` only where all of this holds:
+`may_ask` returns nothing to wait for only where all of this holds:
 - no pause is waiting: neither the quota nor the token was refused a short while ago;
 - the interval in force has passed since the last attempt of the query, whoever made it; an
   attempt in the future (the clock was set back) counts as one of just now;
@@ -46,11 +46,6 @@ class Why(StrEnum):
     QUOTA = "quota"
     UNAUTHORIZED = "unauthorized"
     TOKEN = "token"  # noqa: S105 - no secret: the token cannot be read, or is a foreign one
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The query may be asked now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +122,8 @@ class Facts:
     exporter_first: float = 0.0
 
 
-def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
-    """Judge whether a query may be asked at this moment; the head of the module says when."""
+def may_ask(facts: Facts, now: datetime) -> Wait | None:
+    """Judge whether a query must wait at this moment; the head of the module says when."""
     at, pause = now.timestamp(), facts.pause
     paused = pause is not None and not pause.over(local_day(now, facts.zone), facts.token)
     if pause is not None and paused and facts.pause_left > 0:
@@ -145,7 +140,7 @@ def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
         return Wait(at + facts.exporter_first, Why.CLOSING)
     if facts.token is None:
         return Wait(at + facts.interval, Why.TOKEN)
-    return Ready()
+    return None
 
 
 # Spacing and retries --------------------------------------------------------------------
@@ -278,10 +273,6 @@ class Budget:
     taken: dict[tuple[str, str], Load] = field(default_factory=dict)
     counted: tuple[int, date | None] = (0, None)
     months_from: float = 0.0
-
-    def set_demand(self, operation: str, demand: Demand) -> None:
-        """Take over the requests of an operation (again after a discovery)."""
-        self.demands[operation] = demand
 
     def drop_demand(self, operation: str) -> None:
         """Forget an operation that has ended."""

@@ -23,7 +23,6 @@ from exporter.state.models import (
     QueryKey,
     QueryMemory,
     QueryStatus,
-    month_of,
 )
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
@@ -247,7 +246,7 @@ class PollStatus:
 
     def month_refused(self, task: PollTask, window: Window, error: WolkvoxError) -> None:
         """Log once why there is no answer for a month; the tries after it at debug."""
-        tries = month_of(task.memory, window).tries
+        tries = getattr(task.memory, window.month).tries
         self._log(
             logging.DEBUG if tries and tries.reason else logging.WARNING,
             "no answer for a month; the figures of the day go on",

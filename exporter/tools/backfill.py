@@ -323,7 +323,7 @@ class Backfill:
             intervals = tuple(skill.interval or operation.interval for skill in known)
             hours = OpenHours(operation.poll_hours, operation.timezone)
             demand = Demand(intervals, other_calls(operation), hours)
-            one.budget.set_demand(operation.name, demand)
+            one.budget.demands[operation.name] = demand
 
     async def fetch(
         self, stopping: asyncio.Event, on_progress: Callable[[str, int], None]
