@@ -26,7 +26,7 @@ from exporter.config.plan import plan, plan_warnings, render_plan
 from exporter.config.reference import schema_text
 from exporter.errors import ConfigError, ExporterError, OutputError
 from exporter.messages import terminal_language
-from exporter.runtime import exit_on_signal, system_clock, thread_limit
+from exporter.runtime import system_clock, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 from exporter.state.locks import ask_health
 
@@ -56,7 +56,7 @@ class Commands(click.Group):
         if name not in MODULES:
             return super().get_command(context, name)
         if name not in _SERVING:
-            exit_on_signal(1)  # from here on: loading takes a moment
+            logs.exit_on_signal(1)  # from here on: loading takes a moment
         found: click.Command = getattr(import_module(MODULES[name]), name)
         return found
 
@@ -154,7 +154,7 @@ def command(
     """
     serving = context.invoked_subcommand in _SERVING and not config_check
     if not serving:
-        exit_on_signal(1)  # what was not done to its end did not succeed
+        logs.exit_on_signal(1)  # what was not done to its end did not succeed
     logs.configure(log_level, log_format, background=serving)
     if context.invoked_subcommand is not None:
         return
@@ -217,7 +217,7 @@ def _foreseen(configuration: Configuration) -> Configuration:
 
 def _check(configuration: Configuration, shard: Shard, web_config: Path | None) -> None:
     """Read what a start would read, and print the plan of the day's requests and the hours."""
-    from exporter.config.understood import render_hours  # noqa: PLC0415 - for the check only
+    from exporter.config.plan import render_hours  # noqa: PLC0415 - for the check only
     from exporter.operations import connect  # noqa: PLC0415 - for the check only
 
     web_warnings: tuple[str, ...] = ()
@@ -278,7 +278,7 @@ def guard_output() -> None:
 
 def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
-    exit_on_signal()
+    logs.exit_on_signal()
     guard_output()
     code = _run(lambda: command(prog_name="wolkvox-exporter"))
     if sys.stdout is not None:  # None: closed by the shell

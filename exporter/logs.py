@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import queue
 import re
 import signal
 import sys
-import threading
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler
+from types import FrameType
 from typing import Any, TextIO
+
+from exporter.runtime import start_thread
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -100,8 +103,7 @@ class BackgroundHandler(QueueHandler):
         super().__init__(self._lines)
         self._stream = stream
         self.refused = self.failed = 0  # lines that found the queue full, the stream broken
-        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("log", self._write)
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Queue the formatted line, unless too many wait already."""
@@ -117,8 +119,6 @@ class BackgroundHandler(QueueHandler):
         return not self._thread.is_alive()
 
     def _write(self) -> None:
-        # Signals are for the thread of the event loop.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while (record := self._lines.get()) is not None:
             try:
                 self._stream.write(f"{record.getMessage()}\n")
@@ -139,6 +139,22 @@ def finish(patience: float = 1.0) -> bool:
 
 def _background() -> list[BackgroundHandler]:
     return [one for one in logging.getLogger().handlers if isinstance(one, BackgroundHandler)]
+
+
+def exit_on_signal(code: int = 0) -> None:
+    """End the process at SIGTERM and SIGINT, wherever it is.
+
+    For the time in which nothing is begun that a kill could not interrupt as well. It does
+    not unwind: an exception out of a handler is raised in any code at all, and what calls
+    back from C (a reader of forms, a weak reference) drops it or makes another of it.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        finish(0.2)
+        os._exit(code)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 def configure(

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any, Self
 
-from exporter import logs
 from exporter.errors import StartError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -99,31 +97,6 @@ class ServiceManager:
 # Signals and threads ---------------------------------------------------------------------
 
 
-def collect_garbage_less_often() -> None:
-    """Look for cycles after 20,000 objects instead of Python's 700.
-
-    A poll makes thousands of objects and few cycles: looking so often takes a fifteenth of a
-    busy exporter's time.
-    """
-    gc.set_threshold(20_000, 10, 10)
-
-
-def exit_on_signal(code: int = 0) -> None:
-    """End the process at SIGTERM and SIGINT, wherever it is.
-
-    For the time in which nothing is begun that a kill could not interrupt as well. It does
-    not unwind: an exception out of a handler is raised in any code at all, and what calls
-    back from C (a reader of forms, a weak reference) drops it or makes another of it.
-    """
-
-    def end(number: int, frame: FrameType | None) -> None:
-        logs.finish(0.2)
-        os._exit(code)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-
-
 @contextmanager
 def block_signals() -> Iterator[None]:
     """Block signals while files are open and locked, but for the time of `signals`.
@@ -136,6 +109,18 @@ def block_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_thread(name: str, work: Callable[[], None]) -> threading.Thread:
+    """Start a thread that takes no signals (the loop handles them) and holds up no end."""
+
+    def run() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        work()
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def thread_limit(error: RuntimeError) -> StartError:

@@ -23,7 +23,6 @@ from exporter.metrics.page import MetricsPage
 from exporter.operations import operation_info, query_renderer, reports_in_use
 from exporter.polling.choice import day_to_close
 from exporter.polling.request import SKILL_11, TOKEN_INFO
-from exporter.polling.status import Timing
 from exporter.simulator import Figures, Simulator, demo_operations, report_rows
 from exporter.state.models import (
     QueryKey,
@@ -33,7 +32,7 @@ from exporter.state.models import (
     apply_report,
     failed,
 )
-from exporter.wolkvox.report import TokenInfo, read_report
+from exporter.wolkvox.report import TOKEN_COUNTS, read_report
 from exporter.wolkvox.windows import Window, day_so_far, local_day, whole_day
 from tests.virtual import configuration
 
@@ -234,14 +233,21 @@ class Weeks:
         if query.skill is not operation.skills[-1]:
             return
         lag = self._random.uniform(0.0, 0.4)
-        told.timing(Timing(INTERVAL.total_seconds(), 2.0 * len(operation.skills), lag))
+        told.show(
+            poll_interval_seconds=INTERVAL.total_seconds(),
+            poll_cycle_seconds=2.0 * len(operation.skills),
+            poll_lag_seconds=lag,
+        )
         if operation.token_info and now.minute < 5:
             self._used[day] += 1
             told.requested(TOKEN_INFO)
             told.answered(TOKEN_INFO, 0.2, None)
             used = self._used[day]
-            told.token_info(TokenInfo(6000, used, used + 812, 6000 - used - 812))
-        told.budget(self._used[day], operation.daily_requests)
+            counts = (6000, used, used + 812, 6000 - used - 812)
+            told.show(**dict(zip(TOKEN_COUNTS, counts, strict=True)))
+        told.show(
+            daily_requests_used=self._used[day], daily_requests_limit=operation.daily_requests
+        )
 
 
 def _is_detailed(slot: datetime) -> bool:

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY
 from exporter.polling.limits import NO_LIMITS, Budget, Demand, Limits
+from exporter.wolkvox.windows import DAY_SECONDS as DAY
 from tests.polling_support import BOGOTA, SANTIAGO, moment
 
 TODAY, TOMORROW = date(2026, 11, 18), date(2026, 11, 19)
@@ -24,7 +24,7 @@ def budget(
 ) -> Budget:
     """A budget with one operation's demand."""
     made = Budget((1,), ceiling, BOGOTA)
-    made.set_demand("acme", Demand(intervals, other, hours))
+    made.demands["acme"] = Demand(intervals, other, hours)
     made.counted = used, TODAY
     return made
 
@@ -84,7 +84,7 @@ def test_poll_hours_are_part_of_the_plan() -> None:
 def test_days_of_23_and_25_hours() -> None:
     """The plan is for the seconds that the day really has."""
     made = Budget((1,), 288, SANTIAGO)
-    made.set_demand("acme", Demand((300.0,), 0, OpenHours(None, SANTIAGO)))
+    made.demands["acme"] = Demand((300.0,), 0, OpenHours(None, SANTIAGO))
     assert made.limits(moment("2026-04-04 00:00", SANTIAGO)).lasting == 90000 / 288
     # The day that begins at 01:00.
     start = moment("2026-09-06 01:00", SANTIAGO)

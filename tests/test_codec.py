@@ -119,6 +119,7 @@ MEMORY: dict[str, Any] = {
     },
     "months_with_rows": ["2026-10-01", "2026-11-01"],
     "closing_at": 1795064400.5,
+    "since": "2026-11-02",
 }
 FIGURES = (17, 34, 50, 66, 792.0, 1)
 REMEMBERED = QueryMemory(
@@ -158,6 +159,7 @@ REMEMBERED = QueryMemory(
     ),
     months_with_rows=(date(2026, 10, 1), date(2026, 11, 1)),
     closing_at=1795064400.5,
+    since=date(2026, 11, 2),
 )
 
 

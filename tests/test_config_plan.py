@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import Configuration
-from exporter.config.plan import DAY, Load, calls_of, plan, render_plan, stretch
+from exporter.config.plan import Load, calls_of, plan, render_plan, stretch
+from exporter.wolkvox.windows import DAY_SECONDS
 from tests.config_support import configuration, written
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -32,7 +33,7 @@ def own(name: str, **keys: object) -> str:
         st.builds(
             Load,
             interval=st.integers(1, 3600).map(float),
-            seconds=st.one_of(st.just(0.0), st.floats(1, DAY)),
+            seconds=st.one_of(st.just(0.0), st.floats(1, DAY_SECONDS)),
         ),
         max_size=12,
     ),

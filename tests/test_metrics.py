@@ -28,10 +28,9 @@ from exporter.metrics.page import Block, MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.reference import reference
 from exporter.metrics.sla import Targets
-from exporter.polling.status import Timing
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import ChannelFigures
-from exporter.wolkvox.report import FieldError, SkillReport, TokenInfo
+from exporter.wolkvox.report import FieldError, SkillReport
 from tests.config_support import sla
 from tests.e2e_support import Samples
 from tests.needs import run
@@ -93,10 +92,11 @@ def filled() -> Page:
     page.acme.requested("skill_11")
     page.acme.answered("skill_11", 61.0, Reason.TIMEOUT)
     page.acme.read(SkillReport((), (FieldError("asa", "inbound", "x"),), 2), held=3)
-    page.acme.timing(Timing(300.0, 4.5, 0.25))
+    page.acme.show(poll_interval_seconds=300.0, poll_cycle_seconds=4.5, poll_lag_seconds=0.25)
     page.acme.paused(Reason.QUOTA)
-    page.acme.budget(17, 1000)
-    page.acme.token_info(TokenInfo(8000.0, 12.0, 40.0, 7960.0))
+    page.acme.show(daily_requests_used=17, daily_requests_limit=1000)
+    counts = {"token_limit": 8000.0, "token_used_today": 12.0, "token_available": 7960.0}
+    page.acme.show(**counts, token_used_today_all_tokens=40.0)
     page.show(status(VOICE, CHAT, yesterday=(VOICE,), month=(VOICE,)), never())
     return page
 
@@ -309,7 +309,7 @@ def test_the_utc_offset_follows_the_clocks_of_the_operation() -> None:
 def test_token_info_goes_when_it_is_switched_off() -> None:
     """Without token_info in use its gauges vanish."""
     page = Page(("skill_11", "token_info"))
-    page.acme.token_info(TokenInfo(8000.0, None, 40.0, 7960.0))
+    page.acme.show(token_limit=8000.0, token_used_today=None)
     assert page.value("wolkvox_token_limit") == 8000
     assert page.value("wolkvox_token_used_today") is None
 

@@ -235,3 +235,22 @@ async def test_a_turn_that_comes_after_midnight_closes_the_day(stage: Stage) -> 
     assert stage.clock_times("5101")[1:2] == ["00:00:20"]
     assert stage.windows("5101")[1:2] == [WHOLE_18TH]
     assert stage.windows("4173").count(WHOLE_18TH) == 1
+
+
+async def test_a_target_without_data_in_a_week_is_logged_once(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning for each skill and channel, after seven whole days, restarts in between."""
+    channels = "[inbound, chat-web, omni-email]"
+    sla = f"[{{channels: {channels}, asa: {{max: 30s}}}}, {{channels: [out_pre], hours: 24/7}}]"
+    stage.begin("09:00")
+    stage.api.answer = lambda seen: ok(row("inbound"), *[row("chat-web")] * (seen.skill == "2"))
+    acme = operation("1 2", interval="1h", sla=sla)
+    await stage.live("2026-11-24 12:00", acme)
+    assert "target" not in caplog.text
+    await stage.live("2026-11-27 12:00", acme)
+    told = [vars(one)["fields"] for one in caplog.records if "target" in one.message]
+    assert {one.levelname for one in caplog.records if "target" in one.message} == {"WARNING"}
+    assert [(one["operation"], one["skill_id"], one["channel"]) for one in told] == [
+        ("acme", "1", "chat-web"), ("acme", "1", "omni-email"), ("acme", "2", "omni-email")
+    ]  # fmt: skip

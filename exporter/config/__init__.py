@@ -1,7 +1,6 @@
 """The configuration: YAML files or environment variables -> frozen values; asks no API."""
 
-from exporter.config.environment import in_environment
-from exporter.config.loader import from_environment, load
+from exporter.config.loader import from_environment, in_environment, load
 from exporter.config.model import (
     DEFAULT_MIN_INTERACTIONS,
     Configuration,

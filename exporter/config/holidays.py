@@ -5,11 +5,12 @@ The library is slow to load: that is done where the first country is named.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exporter.config.values import Invalid, text
 
@@ -23,13 +24,20 @@ UNCHANGED: Change = (frozenset(), frozenset())
 
 def country(value: object) -> str:
     """Take the ISO code of a country, or of a state, whose public holidays are known."""
-    from holidays import list_supported_countries  # noqa: PLC0415 - slow to load
+    import holidays  # noqa: PLC0415 - slow to load
 
     code = text(value)
-    known = list_supported_countries(include_aliases=False)
+    known = holidays.list_supported_countries(include_aliases=False)
     land, dash, state = code.partition("-")
     if land not in known:
-        raise Invalid("country", quoted=code, known=", ".join(sorted(known)))
+        # The library knows countries by other names too: COL, Colombia.
+        named: list[Any] = [
+            getattr(holidays, name, None) for name in (land.upper(), land.title())
+        ]
+        found = [one for one in named if getattr(one, "country", "") in known]
+        near = difflib.get_close_matches(land.upper(), known, cutoff=0.5)
+        hint = found[0].country if found else '", "'.join(near)
+        raise Invalid("country", quoted=code, nearest=hint)
     # The library has a few cities too, which no standard names.
     states = [one for one in known[land] if re.fullmatch("[A-Z0-9]{1,3}", one)]
     if dash and state not in states:

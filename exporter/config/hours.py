@@ -8,9 +8,9 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from exporter.config.notation import MIDNIGHT, Span, join, read
-from exporter.wolkvox.windows import clock_change, instant_of
+from exporter.wolkvox.windows import DAY, clock_change, instant_of
 
-A_DAY, SEARCHED = timedelta(days=1), timedelta(days=400)
+SEARCHED = timedelta(days=400)
 
 
 class OpenHours:
@@ -52,8 +52,8 @@ class OpenHours:
         if self._always:
             return 0.0
         now = now.astimezone(UTC)
-        spans = self._spans(now, now + A_DAY)
-        opens = next((begin for begin, _stop, is_open in spans if is_open), now + A_DAY)
+        spans = self._spans(now, now + DAY)
+        opens = next((begin for begin, _stop, is_open in spans if is_open), now + DAY)
         return (opens - now) / timedelta(seconds=1)
 
     def open_seconds(self, start: datetime, end: datetime) -> float:
@@ -67,7 +67,7 @@ class OpenHours:
         if self._always:
             return True, None
         moment = datetime.fromtimestamp(now, UTC)
-        horizon = moment + A_DAY
+        horizon = moment + DAY
         (_begin, _stop, is_open), *later = self._spans(moment, horizon)
         for begin, _stop, other in later:
             if other != is_open:
@@ -82,7 +82,7 @@ class OpenHours:
     ) -> Iterator[tuple[datetime, datetime, bool]]:
         """Cut a span of time where it opens or closes, and where the clocks change; in UTC."""
         while start < end:
-            steady = clock_change(start, min(start + A_DAY, end), self.zone)
+            steady = clock_change(start, min(start + DAY, end), self.zone)
             shown = self._shown(start)
             for begin, stop, is_open in self._shown_spans(shown, shown + (steady - start)):
                 yield start + (begin - shown), start + (stop - shown), is_open
@@ -92,7 +92,7 @@ class OpenHours:
         self, start: datetime, end: datetime
     ) -> Iterator[tuple[datetime, datetime, bool]]:
         """Cut a span of naive local time where it opens or closes."""
-        day = start.date() - A_DAY  # a span of the day before may reach into this one
+        day = start.date() - DAY  # a span of the day before may reach into this one
         while day <= end.date():
             midnight = datetime.combine(day, time.min)
             for span in self.beginning_on(day):
@@ -103,7 +103,7 @@ class OpenHours:
                         yield start, begin, False
                     yield begin, stop, True
                     start = stop
-            day += A_DAY
+            day += DAY
         if start < end:
             yield start, end, False
 

@@ -7,6 +7,7 @@ and CA files are read here, and operations are compared with each other.
 from __future__ import annotations
 
 import copy
+import re
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,6 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from exporter.config.doubts import doubts_of
-from exporter.config.environment import VARIABLES, keys_of
 from exporter.config.mistakes import FOLLOWS, meant_keys, mistakes, place_of, unknown_key
 from exporter.config.model import (
     OWN_KEYS,
@@ -27,10 +27,32 @@ from exporter.config.model import (
     problems_of,
 )
 from exporter.config.tokens import TokenUnreadable, token_digest
-from exporter.config.values import KEYS, Invalid, kind, skill_key
+from exporter.config.values import (
+    KEYS,
+    Invalid,
+    host_of,
+    is_loopback,
+    kind,
+    server,
+    server_of,
+    skill_key,
+    url,
+)
 from exporter.config.yamlfile import Document, Loc, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.messages import terminal_language
+
+VARIABLES = {
+    "name": "WOLKVOX_SERVER",
+    "server": "WOLKVOX_SERVER",
+    "url": "WOLKVOX_SERVER",
+    "token": "WOLKVOX_TOKEN",
+    "token_env": "WOLKVOX_TOKEN",
+    "token_file": "WOLKVOX_TOKEN_FILE",
+    "skills": "WOLKVOX_SKILLS",
+    "timezone": "WOLKVOX_TIMEZONE",
+}
+"""The variable that each key comes from."""
 
 
 def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
@@ -364,3 +386,41 @@ def _warn(entry: _Entry) -> None:
         entry.warn((token.key,), odd)
     for loc, doubt in doubts_of(entry.operation):
         entry.warn(loc, doubt)
+
+
+# Environment variables --------------------------------------------------------------------
+
+
+def in_environment(environ: Mapping[str, str]) -> bool:
+    """Return whether environment variables describe an operation, or try to."""
+    return any(environ.get(name) for name in set(VARIABLES.values()) - {"WOLKVOX_TIMEZONE"})
+
+
+def keys_of(environ: Mapping[str, str]) -> dict[str, object]:
+    """Write the variables as the mapping that would stand in a file; empty ones are not set."""
+    address = environ.get("WOLKVOX_SERVER", "").strip()
+    listed = [item.strip() for item in environ.get("WOLKVOX_SKILLS", "").split(",")]
+    skills = [_skill(item) for item in listed if item]
+    keys: dict[str, object] = {
+        "url" if "/" in address else "server": address,
+        "token_env": "WOLKVOX_TOKEN" if environ.get("WOLKVOX_TOKEN") else "",
+        "token_file": environ.get("WOLKVOX_TOKEN_FILE"),
+        "timezone": environ.get("WOLKVOX_TIMEZONE"),
+        "skills": "discover" if listed == ["discover"] else skills,
+    }
+    return {"name": _name_of(address), **{key: value for key, value in keys.items() if value}}
+
+
+def _name_of(address: str) -> str:
+    try:
+        base_url = url(address) if "/" in address else server(address)
+    except Invalid:
+        return "unnamed"  # the address itself is reported as wrong
+    name, host = server_of(base_url), host_of(base_url)
+    return re.sub(r"[^a-zA-Z0-9_.-]", "-", host if is_loopback(host) or "." in name else name)
+
+
+def _skill(item: str) -> dict[str, object]:
+    """Read `4173=Ventas` or `4173`."""
+    number, equals, name = (part.strip() for part in item.partition("="))
+    return {"id": number, "name": name} if equals else {"id": number}

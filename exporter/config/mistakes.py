@@ -20,10 +20,7 @@ _SAME = {
     "dataclass_type": "dict_type",
     "model_type": "dict_type",
 }
-_HOMES = {"File": "key_of_file", "Operation": "key_of_operation"}
 _UNDER = {"Skill": "skills", "SlaEntry": "sla", "ServiceLevel": "service_level"}
-_PLAIN_LISTS = ("[short]", "[skill_id]", "[date]")
-_CURLY = ("“", "”", "„", "«", "‘", "’")
 
 
 def mistakes(errors: Sequence[ErrorDetails]) -> Iterator[tuple[Loc, Invalid]]:
@@ -33,13 +30,12 @@ def mistakes(errors: Sequence[ErrorDetails]) -> Iterator[tuple[Loc, Invalid]]:
     """
     places = [place_of(error) for error in errors]
     holders = {place[:end] for place in places for end in range(len(place))}
-    meant = set[Loc]()
-    found = []
-    for place, error in zip(places, errors, strict=True):
-        if error["type"] != FOLLOWS and place not in holders:
-            wrong = _wrong(error, place)
-            meant |= {(*place[:-1], one) for one in meant_keys(wrong)}
-            found.append((place, wrong))
+    found = [
+        (place, _wrong(error, place))
+        for place, error in zip(places, errors, strict=True)
+        if error["type"] != FOLLOWS and place not in holders
+    ]
+    meant = {(*place[:-1], one) for place, wrong in found for one in meant_keys(wrong)}
     yield from (one for one in found if one[1].message != "missing" or one[0] not in meant)
 
 
@@ -63,7 +59,12 @@ def _wrong(error: ErrorDetails, place: Loc) -> Invalid:
     example = said.get("example")
     if place[-1] != key and isinstance(example, list):
         example = example[0]
-    elif message == "tuple_type" and said["type"] in _PLAIN_LISTS and _is_plain(value):
+    elif (
+        message == "tuple_type"
+        and said["type"] in {"[short]", "[skill_id]", "[date]"}
+        and isinstance(value, (str, int))
+        and is_plain_key(f"_{value}")
+    ):
         example = [value]
     details = {
         "kind": kind(value),
@@ -73,15 +74,11 @@ def _wrong(error: ErrorDetails, place: Loc) -> Invalid:
     if value is None:
         needed = place[-1] != key or said.get("default") == "required" or place[0] in OWN_KEYS
         return Invalid("empty_needed" if needed else "empty", **details)
-    if isinstance(value, str) and value.startswith(_CURLY):
+    if isinstance(value, str) and value.startswith(tuple("“”„«‘’")):
         return Invalid("quotes_curly")
     if isinstance(cause := error.get("ctx", {}).get("error"), Invalid):
         return Invalid(cause.message, **details | cause.details)
     return Invalid(message, **details, ge=error.get("ctx", {}).get("ge"))
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (str, int)) and is_plain_key(f"_{value}")
 
 
 def _beside(place: Loc) -> dict[str, dict[str, Any]]:
@@ -103,11 +100,9 @@ def unknown_key(key: str, known: Mapping[str, object], value: object = "") -> In
         hint = next(iter(known)) if len(known) == 1 else nearest(key, known.keys())
     homes = [model for model, keys in KEYS.items() if key in keys]
     if len(homes) == 1 or (homes and known is KEYS["File"]):
-        message = _HOMES.get(homes[0], "key_under")
-        if key in OWN_KEYS:
-            message = "key_of_one"
+        of_operation = "key_of_one" if key in OWN_KEYS else "key_of_operation"
         under = _UNDER.get(homes[0])
+        message = {"File": "key_of_file", "Operation": of_operation}.get(homes[0], "key_under")
         return Invalid(message, nearest="" if hint == under else hint, under=under)
-    return Invalid(
-        "key_comma" if value is None and not hint else "extra_forbidden", nearest=hint
-    )
+    message = "key_comma" if value is None and not hint else "extra_forbidden"
+    return Invalid(message, nearest=hint)

@@ -8,7 +8,7 @@ mean together. keys.toml says what each key is for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
@@ -66,32 +66,20 @@ def _skills(value: object) -> object:
         if "discover" in value or {"id": "discover"} in value:
             raise Invalid("skills_in_list")
         return value
-    listed: Iterable[tuple[object, object]] = [(value, None)]
-    if isinstance(value, str):
-        listed = [_halves(one) for one in value.split(",")]
-    elif isinstance(value, dict):
-        listed = [(value["id"], value.get("name"))] if "id" in value else value.items()
-    meant = [values.skill_meant(*one) for one in listed]
+    listed: list[object] = [*value.split(",")] if isinstance(value, str) else [value]
+    if isinstance(value, dict) and "id" not in value:
+        listed = [{number: name} for number, name in value.items()]
+    meant = [values.skill_meant(one) for one in listed]
     example = meant if all(meant) else values.KEYS["Operation"]["skills"]["example"]
     raise Invalid("skills_word", example=as_yaml(example))
 
 
 def _skill(value: object) -> object:
     """Refuse the short forms of a skill, and say how it is written."""
-    number, name = value, None
-    if isinstance(value, str):
-        number, name = _halves(value)
-    elif isinstance(value, dict) and len(value) == 1:
-        [(number, name)] = value.items()
-    if meant := values.skill_meant(number, name):
+    whole = isinstance(value, dict) and "id" in value
+    if not whole and (meant := values.skill_meant(value)):
         raise Invalid("skill_form", example=as_yaml(meant))
     return value
-
-
-def _halves(text: str) -> tuple[str, str]:
-    """Split `4173=Ventas`, as the environment has it."""
-    number, _, name = text.partition("=")
-    return number, name
 
 
 def _file(value: object, info: ValidationInfo) -> Path:
@@ -99,10 +87,8 @@ def _file(value: object, info: ValidationInfo) -> Path:
     return Path(info.context or "", values.text(value))
 
 
-def _shown_file(file: Path) -> str:
-    """Return the absolute path, without a token that was pasted in place of a name."""
-    file = file.absolute()
-    return str(file if may_show(file.name) else file.parent / HIDDEN)
+def _shown(name: str) -> str:
+    return name if may_show(name) else HIDDEN
 
 
 Text = Annotated[str, PlainValidator(values.any_text)]
@@ -117,22 +103,19 @@ Country = Annotated[str, PlainValidator(country)]
 Date = Annotated[date, PlainValidator(values.calendar_date)]
 Threshold = Annotated[int, PlainValidator(values.threshold), PlainSerializer(format_duration)]
 Zone = Annotated[ZoneInfo, PlainValidator(values.timezone), PlainSerializer(str)]
-SkillId = Annotated[
-    str,
-    PlainValidator(values.skill_id),
-    PlainSerializer(values.skill_number),
-]
+SkillId = Annotated[str, PlainValidator(values.skill_id), PlainSerializer(values.skill_number)]
 Server = Annotated[
     str,
     PlainValidator(values.server),
     PlainSerializer(lambda base_url: values.server_of(base_url).removeprefix("wv")),
 ]
-File = Annotated[Path, PlainValidator(_file), PlainSerializer(_shown_file)]
-Variable = Annotated[
-    str,
-    PlainValidator(values.variable),
-    PlainSerializer(lambda name: name if may_show(name) else HIDDEN),
+# A token may have been pasted in the place of a name.
+File = Annotated[
+    Path,
+    PlainValidator(_file),
+    PlainSerializer(lambda file: str(file.absolute().with_name(_shown(file.name)))),
 ]
+Variable = Annotated[str, PlainValidator(values.variable), PlainSerializer(_shown)]
 Token = Annotated[
     SecretStr,
     PlainValidator(lambda value: SecretStr(clean_token(values.any_text(value)))),
@@ -210,6 +193,11 @@ class SlaEntry(Model):
     holidays: Holidays | None = None
 
     @property
+    def has_target(self) -> bool:
+        """Whether it says more than hours."""
+        return not self.model_fields_set.isdisjoint({"service_level", "abandonment", "asa"})
+
+    @property
     def holiday_change(self) -> Change:
         """Which days it makes public holidays, and which ordinary days."""
         changed = self.holidays or Holidays()
@@ -249,8 +237,7 @@ class Operation(Model):
     month: StrictBool = True
     shard: Least0 | None = None
     skills: Annotated[
-        tuple[Annotated[Skill, BeforeValidator(_skill)], ...],
-        BeforeValidator(_skills),
+        tuple[Annotated[Skill, BeforeValidator(_skill)], ...], BeforeValidator(_skills)
     ] = ()
     sla: tuple[SlaEntry, ...] = ()
 
@@ -399,12 +386,11 @@ def _times(operation: Operation, broken: frozenset[str]) -> Found:
         (("skills", index, "interval"), skill.interval)
         for index, skill in enumerate(operation.skills)
     )
+    short = "interval_loopback" if loopback else "interval_short"
     for loc, seconds in intervals:
-        if seconds is None or shortest <= seconds <= LONGEST_INTERVAL:
-            continue
-        short = "interval_loopback" if loopback else "interval_short"
-        message = "interval_long" if seconds > LONGEST_INTERVAL else short
-        yield loc, Invalid(message, duration=format_duration(seconds))
+        if seconds is not None and not shortest <= seconds <= LONGEST_INTERVAL:
+            message = "interval_long" if seconds > LONGEST_INTERVAL else short
+            yield loc, Invalid(message, duration=format_duration(seconds))
     if operation.stale_after <= operation.interval and "interval" not in broken:
         interval = format_duration(operation.interval)
         yield ("stale_after",), Invalid("stale_after", interval=interval)

@@ -79,14 +79,11 @@ class Rule:
         named = any((day.weekday(), one) in self.days for one in which)
         return self.in_season(day) and (named or (self.holidays and is_holiday(day)))
 
-    def kinds(self) -> tuple[set[tuple[int, bool]], set[tuple[int, bool]]]:
-        """Return the kinds of days it is for: weekdays, each of which may be a holiday or not.
-
-        First those of its weekdays, then those that only `PH` adds.
-        """
-        weekdays = {(weekday, holiday) for weekday, _ in self.days for holiday in (False, True)}
-        holidays = {(weekday, True) for weekday in range(7)} if self.holidays else set()
-        return weekdays, holidays - weekdays
+    def names(self, weekday: int, *, holiday: bool) -> str:
+        """Return by what it is for such days: the `weekday`, `PH` alone, or nothing."""
+        if any(weekday == one for one, _ in self.days):
+            return "weekday"
+        return "PH" if self.holidays and holiday else ""
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -262,31 +259,27 @@ def _span(written: str) -> Span:
 
 
 def _check_order(rules: Sequence[Rule]) -> None:
-    """Refuse a rule that later ones replace, wholly or where it is the exception."""
-    seasons = _seasons(rules)
+    """Refuse a rule that later ones replace, wholly or where it is the exception.
+
+    What it says of weekdays and what of other holidays is judged apart.
+    """
+    meetings = _meetings(rules)
     for number, rule in enumerate(rules):
-        left = {
-            (day, part): kinds
-            for day in seasons[number]
-            for part, kinds in enumerate(filter(None, rule.kinds()))
-        }
-        for later, season in zip(rules[number + 1 :], seasons[number + 1 :], strict=True):
-            kinds = set().union(*later.kinds())
-            shared = [
-                one for one in left if one[0] in season and not kinds.isdisjoint(left[one])
-            ]
+        left = {one for one in meetings if one[number]}
+        parts = {one[number] for one in left}
+        for place, later in enumerate(rules[number + 1 :], number + 1):
+            shared = {one for one in left if one[place]}
             if shared and _replaces(rule, later):
                 if not any(which for _, which in later.days):
-                    left |= {one: left[one] - kinds for one in shared}
-                parts = {part for (_, part), kinds in left.items() if kinds}
-                _check_pair(rule, later, gone=parts != {part for _, part in left})
+                    left -= shared
+                _check_pair(rule, later, gone={one[number] for one in left} != parts)
 
 
 def _check_pair(rule: Rule, later: Rule, *, gone: bool) -> None:
     """Refuse a rule that a later one replaces on some days; `gone`: nothing is left of it."""
     exception = rule.special and not later.special and not later.off
     both_open = not rule.off and not later.off
-    same = rule.kinds() == later.kinds() and rule.dates == later.dates
+    same = (rule.days, rule.holidays, rule.dates) == (later.days, later.holidays, later.dates)
     apart = not later.special and all(
         min(one[1], other[1]) <= max(one[0], other[0])
         for one in rule.spans
@@ -299,19 +292,23 @@ def _check_pair(rule: Rule, later: Rule, *, gone: bool) -> None:
         raise Invalid("hours_order", rule=rule.text, later=later.text)
 
 
-def _seasons(rules: Sequence[Rule]) -> list[set[int]]:
-    """Return the parts of the year that each rule is for; no rule begins or ends inside one."""
+def _meetings(rules: Sequence[Rule]) -> set[tuple[str, ...]]:
+    """Return which rules are for the same days, and by what: see `Rule.names`."""
     years = {one[0] for rule in rules for dates in rule.dates for one in dates} - {0} | {2028}
-    if not any(rule.dates for rule in rules):
-        return [{0}] * len(rules)
-    days = (
+    days = [
         date(year, 1, 1) + timedelta(n) for year in years for n in range(365 + isleap(year))
-    )
-    parts = {tuple(rule.in_season(day) for rule in rules) for day in days}
-    return [
-        {part for part, rules_of in enumerate(parts) if rules_of[number]}
-        for number in range(len(rules))
     ]
+    if not any(rule.dates for rule in rules):
+        del days[1:]
+    return {
+        tuple(
+            rule.names(weekday, holiday=holiday) if in_season else ""
+            for rule, in_season in zip(rules, season, strict=True)
+        )
+        for season in {tuple(rule.in_season(day) for rule in rules) for day in days}
+        for weekday in range(7)
+        for holiday in (False, True)
+    }
 
 
 def _replaces(rule: Rule, later: Rule) -> bool:

@@ -1,23 +1,29 @@
-"""How many requests a full day costs, and how far to stretch so that it fits; sends none.
+"""What `--config.check` prints: the requests of a full day and what opening hours mean; pure.
 
-Pure: the clock is an argument. The poller uses the same arithmetic for what is left of a
-day as `plan` does for a whole one.
+The poller uses the same arithmetic for what is left of a day as `plan` does for a whole one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import datetime
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
 
+from exporter.config.holidays import UNCHANGED, Change, holiday_test, holidays_from
 from exporter.config.hours import OpenHours
-from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation
+from exporter.config.model import (
+    UNLICENSED_DAILY_REQUESTS,
+    Configuration,
+    Operation,
+    sla_hours,
+)
+from exporter.config.notation import DAYS, write_spans
 from exporter.config.values import Invalid, format_duration
-from exporter.wolkvox.windows import day_start, local_day
-
-DAY = 86_400.0
+from exporter.messages import catalogue
+from exporter.wolkvox.windows import DAY, DAY_SECONDS, day_start, local_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ def _busiest_day(operation: Operation, hours: OpenHours, now: datetime) -> tuple
     Also whether polling is closed at its first moment.
     """
     today = local_day(now, operation.timezone)
-    days = [day_start(today + timedelta(days=ahead), operation.timezone) for ahead in range(8)]
+    days = [day_start(today + ahead * DAY, operation.timezone) for ahead in range(8)]
     return max(
         (hours.open_seconds(start, end), hours.wait(start) > 0) for start, end in pairwise(days)
     )
@@ -132,7 +138,7 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     """
     hours = OpenHours(operation.poll_hours, operation.timezone)
     always = operation.poll_hours is None
-    seconds, closing = (DAY, False) if always else _busiest_day(operation, hours, now)
+    seconds, closing = (DAY_SECONDS, False) if always else _busiest_day(operation, hours, now)
     loads = [Load(skill.interval or operation.interval, seconds) for skill in operation.skills]
     one = calls_of([Load(operation.interval, seconds)]) + closing
     return OperationPlan(
@@ -228,3 +234,39 @@ def _verdict(token: TokenPlan) -> str:
         room = (token.ceiling - token.calls) // per_skill
         return f"{together}fits, room for {room} skills"
     return f"{together}fits"
+
+
+# What the opening hours mean, day by day -----------------------------------------------------
+
+Use = tuple[str, ZoneInfo, str | None, Change]
+
+
+def render_hours(configuration: Configuration, now: datetime, language: str) -> str:
+    """Write a paragraph for each distinct expression; its week begins at `now` (aware)."""
+    uses: dict[Use, list[str]] = {}
+    for operation in configuration.operations:
+        polled = [(operation.poll_hours, None, UNCHANGED)] if operation.poll_hours else []
+        in_force = sorted(sla_hours(operation), key=lambda one: (one[0], one[1] or ""))
+        for expression, country, change in (*polled, *in_force):
+            names = uses.setdefault((expression, operation.timezone, country, change), [])
+            if operation.name not in names:
+                names.append(operation.name)
+    return "".join(
+        "".join(f"{line}\n" for line in ("", *_paragraph(use, names, now, language)))
+        for use, names in uses.items()
+    )
+
+
+def _paragraph(use: Use, names: list[str], now: datetime, language: str) -> Iterator[str]:
+    expression, zone, country, change = use
+    hours = OpenHours(expression, zone, holiday_test(country, change))
+    today = local_day(now, zone)
+    yield "  ".join((f'"{expression}"', ", ".join(names), zone.key, *filter(None, [country])))
+    for day in (today + ahead * DAY for ahead in range(7)):
+        spans = write_spans(hours.beginning_on(day)) or "closed"
+        yield f"{DAYS[day.weekday()]} {day}  {spans}"
+    if country:
+        yield "holidays:"
+        added = catalogue(language)["config.holiday_added"]
+        for day, name in islice(holidays_from(today, country, change, language), 5):
+            yield f"{day} {name or added}"

@@ -13,6 +13,7 @@ import re
 import tomllib
 import zoneinfo
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +31,6 @@ TYPES, CHANNELS = KEYS.pop("types"), KEYS.pop("channels")
 MEANT_KEYS: Mapping[str, Any] = KEYS.pop("meant_keys")
 MEANT_CHANNELS: Mapping[str, Any] = KEYS.pop("meant_channels")
 ALL_SKILLS = "all"
-_TAKEN_LABELS = frozenset({"operation", "server", "timezone", "job", "instance"})
 _NUMBERS = ("number", "float")
 _MILLISECONDS = dict(
     y=31_536_000_000, w=604_800_000, d=86_400_000, h=3_600_000, m=60_000, s=1_000, ms=1
@@ -115,9 +115,9 @@ def nearest(
     A mapping gives what is meant by each candidate; `cutoff` is how alike they are at least.
     """
     meant = candidates if isinstance(candidates, Mapping) else {one: one for one in candidates}
-    names = {name.casefold(): name for name in meant}
-    close = difflib.get_close_matches(word.casefold(), names, n=1, cutoff=cutoff)
-    return meant[names[close[0]]] if close else ""
+    folded = {name.casefold(): one for name, one in meant.items()}
+    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=cutoff)
+    return folded[close[0]] if close else ""
 
 
 def channel_meant(word: str) -> str:
@@ -131,8 +131,7 @@ def channel_meant(word: str) -> str:
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Return ` (did you mean "x"?)` for the nearest candidate, or nothing."""
-    found = nearest(word, candidates)
-    return f' (did you mean "{found}"?)' if found else ""
+    return f' (did you mean "{found}"?)' if (found := nearest(word, candidates)) else ""
 
 
 # Texts and numbers -----------------------------------------------------------------------
@@ -187,7 +186,7 @@ variable = functools.partial(_matching, "variable")
 
 def label_name(value: object) -> str:
     """Take a Prometheus label name that no label of the exporter's own uses."""
-    if value in _TAKEN_LABELS:
+    if value in {"operation", "server", "timezone", "job", "instance"}:
         raise Invalid("label_taken", label=value)
     return _matching("label_name", value)
 
@@ -208,8 +207,15 @@ def skill_number(skill: str) -> int | str:
     return int(skill) if re.fullmatch("0|[1-9][0-9]*", skill) else skill
 
 
-def skill_meant(number: object, name: object = None) -> dict[str, object] | None:
-    """Return a skill as a file would name it; None where these are no id and no name."""
+def skill_meant(value: object) -> dict[str, object] | None:
+    """Return a skill as a file names it, from `4173=Ventas` or the like; None for others."""
+    number, name = value, None
+    if isinstance(value, str):
+        number, _, name = value.partition("=")
+    elif isinstance(value, dict) and "id" in value:
+        number, name = value["id"], value.get("name")
+    elif isinstance(value, dict) and len(value) == 1:
+        [(number, name)] = value.items()
     found = str(number).strip()
     if not matches("skill_id", found) or not may_show(str(name)):
         return None
@@ -272,11 +278,9 @@ def format_percent(ratio: float) -> str:
 def calendar_date(value: object) -> date:
     """Take a day such as 2026-12-24."""
     name = text(value)
-    try:
-        if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", name):
+    with suppress(ValueError):
+        if matches("date", name):
             return date.fromisoformat(name)
-    except ValueError:
-        pass
     raise Invalid("date", quoted=name)
 
 
@@ -321,8 +325,11 @@ def url(value: object) -> str:
     """Read the base URL of an API: https, or http to a loopback address."""
     address = text(value)
     found = _parsed(address)
+    if found is None and re.match(TYPES["url"]["pattern"], address):
+        odd = "url_query" if "?" in address or "#" in address else "url"
+        raise Invalid("url_user" if "@" in address else odd)
     if found is None:
-        raise Invalid(_why_no_url(address))
+        raise Invalid("url_server" if matches("server", address) else "url_scheme")
     scheme, host, port = found["scheme"].lower(), found["host"].lower(), found["port"]
     if scheme == "http" and not is_loopback(host.strip("[]")):
         raise Invalid("url_http")
@@ -335,15 +342,6 @@ def url(value: object) -> str:
 def _parsed(address: str) -> re.Match[str] | None:
     found = _URL.fullmatch(address)
     return found if found and int(found["port"] or 443) in range(1, 65536) else None
-
-
-def _why_no_url(address: str) -> str:
-    """Name the message about what keeps an address from being a base URL."""
-    if not re.match(TYPES["url"]["pattern"], address):
-        return "url_server" if matches("server", address) else "url_scheme"
-    if "@" in address:
-        return "url_user"
-    return "url_query" if "?" in address or "#" in address else "url"
 
 
 def proxy(value: object) -> str:

@@ -100,12 +100,10 @@ def read_yaml(path: Path, language: str = "en", missing: str = "file_missing") -
     `missing` is the name of the message where there is no such file.
     """
     try:
-        text = _content(path)
+        text = _content(path, missing)
         composer = _Composer(text)
         value = composer.document()
         return Document(path, value, composer.lines, tuple(composer.duplicates))
-    except FileNotFoundError:
-        wrong = Invalid(missing)
     except Invalid as error:
         wrong = error
     except yaml.MarkedYAMLError as error:
@@ -114,12 +112,12 @@ def read_yaml(path: Path, language: str = "en", missing: str = "file_missing") -
     raise ConfigError([Problem("", wrong.text(language), str(path), line)])
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, missing: str) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise
+        raise Invalid(missing) from None
     except OSError as error:
         raise Invalid("file_unreadable", why=error.strerror) from None
     except ValueError:
@@ -165,13 +163,13 @@ class _Composer:
 
     def document(self) -> object:
         """Return the value of the one document; None where there is none."""
-        value, found = None, False
+        found: list[object] = []
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent) and found:
                 raise _at("yaml_documents", event.start_mark)
             if isinstance(event, yaml.NodeEvent):
-                value, found = self._node(event, ()), True
-        return value
+                found.append(self._node(event, ()))
+        return found[0] if found else None
 
     def _node(self, event: Any, loc: Loc) -> object:
         before, self._nodes = self._nodes, self._nodes + 1

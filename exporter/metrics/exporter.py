@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
     PlatformCollector,
     ProcessCollector,
+    generate_latest,
 )
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from exporter.metrics.page import Block, MetricsPage, encoded, exposition, labels, line
+from exporter.metrics.page import Block, MetricsPage, encoded, labels, line
 from exporter.sharding import WHOLE, Shard
 
 
@@ -100,4 +101,11 @@ def process_metrics() -> Callable[[bool], bytes]:
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
-    return partial(exposition, registry)
+
+    def write(openmetrics: bool) -> bytes:
+        if not openmetrics:
+            return generate_latest(registry)
+        text: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]
+        return text.removesuffix(b"# EOF\n")
+
+    return write

@@ -7,6 +7,7 @@ Results are rendered when they come.
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,11 +19,10 @@ from exporter.errors import Reason
 from exporter.metrics.page import Block, MetricsPage, encoded, labels, line
 from exporter.metrics.query import PARTS, QueryRenderer
 from exporter.polling.limits import PAUSING
-from exporter.polling.status import Timing
 from exporter.state.counters import remember
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import FIELDS
-from exporter.wolkvox.report import SkillReport, TokenInfo
+from exporter.wolkvox.report import TOKEN_COUNTS, SkillReport
 
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _BOUNDS = (*(str(bound) for bound in DURATION_BOUNDS), "+Inf")
@@ -57,10 +57,9 @@ class OperationTelemetry:
         self._page = page
         self._snapshot = snapshot
         self._requests: dict[str, _Requests] = {}
-        self._unreadable = dict.fromkeys(FIELDS, 0)
-        self._values: dict[str, float | None] = {
-            "daily_requests_used": 0, "series_dropped_total": 0, "held_answers_total": 0
-        }  # fmt: skip
+        self._unreadable = Counter(dict.fromkeys(FIELDS, 0))
+        self._rows = Counter(series_dropped_total=0, held_answers_total=0)
+        self._values: dict[str, float | None] = {"daily_requests_used": 0}
         self._paused: Reason | None = None
         self._reports: tuple[str, ...] = ()
         self._info = ""
@@ -82,19 +81,17 @@ class OperationTelemetry:
         for report in reports:
             self._requests.setdefault(report, _Requests())
         if "token_info" not in reports:
-            self.token_info(None)
+            self.show(**dict.fromkeys(TOKEN_COUNTS))
         self._changed()
         self._page.put((self._name, _HOURS), self._clock(hours, self._page.epoch()))
 
     def publish(self, status: QueryStatus, now: float) -> None:
         """Render a query's new status, as it is shown from epoch `now` on, and swap it in."""
         before, memory = self._snapshot.get(status.key), status.memory
-        recent = remember(
-            before.recent if before else (),
-            memory.last_success_at,
-            memory.ledger,
-            status.interval or 0.0,
-        )
+        recent = before.recent if before else ()
+        if not memory.failures and memory.last_success_at and memory.ledger:
+            interval = status.interval or 0.0
+            recent = remember(recent, memory.last_success_at, memory.ledger, interval)
         status = self._snapshot[status.key] = replace(status, recent=recent)
         if self._renderer is not None:
             for scope, block in self._renderer.blocks(status, now).items():
@@ -108,13 +105,9 @@ class OperationTelemetry:
 
     def retain(self, skill_ids: Collection[str]) -> None:
         """Drop the queries that are not among these."""
-        for key in self.queries():
-            if key.skill_id not in skill_ids:
+        for key in [*self._snapshot]:
+            if key.operation == self._name and key.skill_id not in skill_ids:
                 self.forget(key)
-
-    def queries(self) -> list[QueryKey]:
-        """The queries that are shown."""
-        return [key for key in self._snapshot if key.operation == self._name]
 
     def end(self) -> None:
         """Drop everything of an operation that the configuration no longer names."""
@@ -143,43 +136,18 @@ class OperationTelemetry:
 
     def read(self, report: SkillReport, held: int) -> None:
         """Count what could not be read, and the rows that were dropped and held back."""
-        for error in report.errors:
-            self._unreadable[error.field] = self._unreadable.get(error.field, 0) + 1
-        for name, more in (
-            ("series_dropped_total", report.dropped),
-            ("held_answers_total", held),
-        ):
-            self._values[name] = (self._values[name] or 0) + more
+        self._unreadable.update(error.field for error in report.errors)
+        self._rows.update(series_dropped_total=report.dropped, held_answers_total=held)
         self._changed()
 
-    def timing(self, timing: Timing) -> None:
-        """Take over the interval in force, the cycle and the lag."""
-        self._values |= {
-            "poll_interval_seconds": timing.interval,
-            "poll_cycle_seconds": timing.cycle,
-            "poll_lag_seconds": timing.lag,
-        }
+    def show(self, **values: float | None) -> None:
+        """Take over gauges by their names; None: there is none."""
+        self._values |= values
         self._changed()
 
     def paused(self, reason: Reason | None) -> None:
         """Show why the operation waits, if it does."""
         self._paused = reason
-        self._changed()
-
-    def budget(self, used: int, limit: int | None) -> None:
-        """Take over the requests of the day."""
-        self._values |= {"daily_requests_used": used, "daily_requests_limit": limit}
-        self._changed()
-
-    def token_info(self, info: TokenInfo | None) -> None:
-        """Take over what the platform says of the token, or forget it."""
-        info = info or TokenInfo(None, None, None, None)
-        self._values |= {
-            "token_limit": info.limit,
-            "token_used_today": info.used,
-            "token_used_today_all_tokens": info.used_all,
-            "token_available": info.available,
-        }
         self._changed()
 
     # Rendering, at a scrape ----------------------------------------------------------------
@@ -188,7 +156,7 @@ class OperationTelemetry:
         own = self._label
         lines = {
             f"wolkvox_{name}": line(f"wolkvox_{name}", own, value)
-            for name, value in self._values.items()
+            for name, value in (self._values | self._rows).items()
             if value is not None
         }
         lines["wolkvox_operation_info"] = line("wolkvox_operation_info", self._info, 1)

@@ -16,14 +16,10 @@ So the page is joined and compressed anew, and neither is done in parts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from isal import isal_zlib
-from prometheus_client import generate_latest
-from prometheus_client.core import Metric
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.families import TABLE, Family
@@ -154,24 +150,7 @@ def encoded(lines: Mapping[str, str]) -> dict[str, bytes]:
     return {name: text.encode("utf-8", "replace") for name, text in lines.items() if text}
 
 
-def exposition(collector: Collector, openmetrics: bool) -> bytes:
-    """What a collector (or a registry) holds, without the last line of OpenMetrics."""
-    if not openmetrics:
-        return generate_latest(collector)
-    text: bytes = generate_openmetrics(collector)  # type: ignore[no-untyped-call]
-    return text.removesuffix(b"# EOF\n")
-
-
 def header(family: Family, openmetrics: bool) -> bytes:
-    """HELP and TYPE of a family."""
-    return exposition(_Empty(family), openmetrics)
-
-
-class _Empty(Collector):
-    """A family without samples, as the library's renderers take it."""
-
-    def __init__(self, family: Family) -> None:
-        self._metric = Metric(family.base, family.help, family.kind)
-
-    def collect(self) -> Iterable[Metric]:
-        return (self._metric,)
+    """HELP and TYPE of a family, whose text needs no escapes."""
+    name = family.base if openmetrics else family.name
+    return f"# HELP {name} {family.help}\n# TYPE {name} {family.kind}\n".encode()

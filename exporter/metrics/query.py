@@ -31,11 +31,10 @@ from exporter.metrics.sla import Targets
 from exporter.state.counters import Counters, exposed, known_channels
 from exporter.state.models import QueryStatus, Result, complete
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
-from exporter.wolkvox.windows import LAST_MONTH, MONTH, day_start, month_after
+from exporter.wolkvox.windows import DAY, LAST_MONTH, MONTH, day_start, month_after
 
 PARTS = ("status", "today", "yesterday", MONTH, LAST_MONTH, "counters", "sla", "sla-open")
 MONTHS_LIVE = timedelta(days=3)  # without a success
-DAY = timedelta(days=1)
 ENDS: Mapping[str, Callable[[date], date]] = {
     "today": lambda day: day + DAY,
     "yesterday": lambda day: day + 2 * DAY,
@@ -63,7 +62,8 @@ class QueryRenderer:
     def blocks(self, status: QueryStatus, now: float) -> dict[Scope, Block]:
         """Every scope of the query with what it shows at epoch `now` and later."""
         key, memory, live = status.key, status.memory, status.live_until
-        query = query_labels(key.operation, key.skill_id, status.skill)
+        own = {"operation": key.operation, "skill_id": key.skill_id, "skill": status.skill}
+        query = labels(own)
         blocks = dict.fromkeys(PARTS, NOTHING)
         blocks["status"] = Block(encoded(status_lines(query, status)))
         for window, result, rows, until in self._windows(status):
@@ -116,9 +116,8 @@ class QueryRenderer:
         return cast("T", made[1])
 
 
-def query_labels(operation: str, skill_id: str, skill: str) -> str:
-    """The labels of a query's own series."""
-    return labels({"operation": operation, "skill_id": skill_id, "skill": skill})
+def _channel(name: str) -> str:
+    return f'type_interaction="{name.translate(ESCAPES)}"'
 
 
 def status_lines(query: str, status: QueryStatus) -> dict[str, str]:
@@ -139,7 +138,7 @@ def day_lines(query: str, window: str, rows: Iterable[ChannelFigures]) -> defaul
     """The gauges of a window; what is absent has no line."""
     lines = defaultdict[str, str](str)
     for row in rows:
-        channel = f'type_interaction="{row.channel.translate(ESCAPES)}",window="{window}"'
+        channel = f'{_channel(row.channel)},window="{window}"'
         for column in COLUMNS:
             value = getattr(row, column.attribute)
             if value is not None:
@@ -153,7 +152,7 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
     offered, wait, abandon = (family.name for family in COUNTER_FAMILIES)
     lines = {offered: "", wait: "", abandon: ""}
     for channel, one in channels.items():
-        pair = f'{query},type_interaction="{channel.translate(ESCAPES)}"'
+        pair = f"{query},{_channel(channel)}"
         lines[offered] += line(offered, pair, one.offered)
         for bound, count in (
             *(("10.0", one.within_10), ("20.0", one.within_20), ("30.0", one.within_30)),
@@ -182,23 +181,23 @@ def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, .
         target = targets.of(skill_id, channel)
         if target is None:
             continue
-        label, level = f'type_interaction="{channel.translate(ESCAPES)}"', target.service_level
-        pair = f"{query},{label}"
+        pair = f"{query},{_channel(channel)}"
+        values = {
+            "abandonment_limit_ratio": target.abandonment_max,
+            "asa_limit_seconds": target.asa_max,
+            "min_interactions": target.min_interactions,
+        }
         if (open_hours := targets.hours(target)) is not None:
             hours.append((pair, open_hours))
         else:
-            lines["wolkvox_sla_open"] += line("wolkvox_sla_open", pair, True)
-        if level:
+            values["open"] = True
+        if level := target.service_level:
             name = "wolkvox_sla_service_level_target_ratio"
-            threshold = f'{query},threshold_seconds="{level.within}",{label}'
-            lines[name] += line(name, threshold, level.target)
-        for name, limit in (
-            ("wolkvox_sla_abandonment_limit_ratio", target.abandonment_max),
-            ("wolkvox_sla_asa_limit_seconds", target.asa_max),
-            ("wolkvox_sla_min_interactions", target.min_interactions),
-        ):
-            if limit is not None:
-                lines[name] += line(name, pair, limit)
+            within = f'{query},threshold_seconds="{level.within}",{_channel(channel)}'
+            lines[name] += line(name, within, level.target)
+        for name, value in values.items():
+            if value is not None:
+                lines[f"wolkvox_sla_{name}"] += line(f"wolkvox_sla_{name}", pair, value)
     return Goals(encoded(lines), hours)
 
 

@@ -17,8 +17,6 @@ from exporter.config.hours import OpenHours
 from exporter.config.model import sla_of
 from exporter.wolkvox.columns import Column, Kind
 
-_INDICATORS = {"service_level", "abandonment", "asa"}
-
 
 class Targets:
     """The `sla` section of one operation.
@@ -39,7 +37,7 @@ class Targets:
     def _of(self, skill_id: str, channel: str) -> SlaEntry | None:
         """All that is asked of a pair in one entry; None where that is nothing."""
         found = sla_of(self._entries, skill_id, channel, single_skills=self._single_skills)
-        if found.model_fields_set & _INDICATORS:
+        if found.has_target:
             least = found.min_interactions
             least = DEFAULT_MIN_INTERACTIONS if least is None else least
             return found.model_copy(update={"min_interactions": least})

@@ -8,12 +8,13 @@ tried three times a day, an hour apart, and after three such days once a week.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from exporter.polling.limits import HOUR
 from exporter.state.models import MonthMemory, QueryMemory, Stored
 from exporter.wolkvox.windows import (
+    DAY,
     LAST_MONTH,
     MONTH,
     Window,
@@ -27,7 +28,6 @@ CLOSING_TRIES = 3
 MONTH_TRIES = 3
 MONTH_DAYS = 3
 NOON = 12
-_DAY = timedelta(days=1)
 
 
 def choose_window(
@@ -60,7 +60,7 @@ def day_to_close(
     if not moments:
         return None
     last = datetime.fromtimestamp(min(moments), zone).date()
-    yesterday = local_day(now, zone) - _DAY
+    yesterday = local_day(now, zone) - DAY
     tries = stored.closing_tries if stored.closing_day == yesterday else 0
     closed = memory.closed is not None and memory.closed >= yesterday
     if closed or (last > yesterday and not tries):
@@ -81,8 +81,8 @@ def month_to_ask(memory: QueryMemory, now: datetime) -> Window | None:
     today, polled = now.date(), memory.today
     if memory.failures or polled is None or polled.day != today:
         return None  # an answer of today comes first
-    first, yesterday = today.replace(day=1), today - _DAY
-    before, month = first - _DAY, memory.last_month
+    first, yesterday = today.replace(day=1), today - DAY
+    before, month = first - DAY, memory.last_month
     wanted = before.replace(day=1) in memory.months_with_rows
     if wanted and not _holds(month, before) and _is_due(month, before, now):
         return month_to(before, LAST_MONTH, rows_seen=True)
@@ -121,4 +121,4 @@ def _is_due(month: MonthMemory, last: date, now: datetime) -> bool:
     if tries.day == now.date():
         few = tries.days <= MONTH_DAYS and tries.count < MONTH_TRIES
         return few and not 0 <= now.timestamp() - tries.at < HOUR
-    return tries.days < MONTH_DAYS or not _DAY <= now.date() - tries.day < 7 * _DAY
+    return tries.days < MONTH_DAYS or not DAY <= now.date() - tries.day < 7 * DAY

@@ -1,6 +1,6 @@
 """When a query may be asked: one judge for the poll loops and the tools; pure arithmetic.
 
-`may_ask` returns `Ready` only where all of this holds:
+`may_ask` returns nothing to wait for only where all of this holds:
 - no pause is waiting: neither the quota nor the token was refused a short while ago;
 - the interval in force has passed since the last attempt of the query, whoever made it; an
   attempt in the future (the clock was set back) counts as one of just now;
@@ -17,15 +17,15 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY, Load, calls_of, stretch
+from exporter.config.plan import Load, calls_of, stretch
 from exporter.errors import ExporterError, Reason, WolkvoxError
-from exporter.wolkvox.windows import day_start, local_day, next_day_start
+from exporter.wolkvox.windows import DAY, DAY_SECONDS, day_start, local_day, next_day_start
 
 HOUR = 3600.0
 SOONEST_RETRY = 5.0
@@ -46,11 +46,6 @@ class Why(StrEnum):
     QUOTA = "quota"
     UNAUTHORIZED = "unauthorized"
     TOKEN = "token"  # noqa: S105 - no secret: the token cannot be read, or is a foreign one
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """The query may be asked now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +122,8 @@ class Facts:
     exporter_first: float = 0.0
 
 
-def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
-    """Judge whether a query may be asked at this moment; the head of the module says when."""
+def may_ask(facts: Facts, now: datetime) -> Wait | None:
+    """Judge whether a query must wait at this moment; the head of the module says when."""
     at, pause = now.timestamp(), facts.pause
     paused = pause is not None and not pause.over(local_day(now, facts.zone), facts.token)
     if pause is not None and paused and facts.pause_left > 0:
@@ -145,7 +140,7 @@ def may_ask(facts: Facts, now: datetime) -> Ready | Wait:
         return Wait(at + facts.exporter_first, Why.CLOSING)
     if facts.token is None:
         return Wait(at + facts.interval, Why.TOKEN)
-    return Ready()
+    return None
 
 
 # Spacing and retries --------------------------------------------------------------------
@@ -279,10 +274,6 @@ class Budget:
     counted: tuple[int, date | None] = (0, None)
     months_from: float = 0.0
 
-    def set_demand(self, operation: str, demand: Demand) -> None:
-        """Take over the requests of an operation (again after a discovery)."""
-        self.demands[operation] = demand
-
     def drop_demand(self, operation: str) -> None:
         """Forget an operation that has ended."""
         self.demands.pop(operation, None)
@@ -315,7 +306,7 @@ class Budget:
     def limits(self, now: datetime) -> Limits:
         """The limits that the budget sets to every query at this moment."""
         today = local_day(now, self.zone)
-        end = day_start(today + timedelta(days=1), self.zone)
+        end = day_start(today + DAY, self.zone)
         left = max(0.0, (end - now).total_seconds())
         loads = self.taken.values()
         busy = sum(load.seconds / load.interval for load in loads)
@@ -328,7 +319,7 @@ class Budget:
             len(one.intervals) for one in self.demands.values() if one.hours.wait(start) > 0
         )
         lasting = self._fit(self.ceiling - closing, start, end, 1.0)
-        rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY)
+        rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY_SECONDS)
         return Limits(lasting, rest, left, occupied)
 
     def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
@@ -343,4 +334,4 @@ class Budget:
         if calls_of(loads) + other <= calls:
             return 0.0
         shortest = stretch(loads, other, calls)
-        return DAY if shortest is None else shortest
+        return DAY_SECONDS if shortest is None else shortest

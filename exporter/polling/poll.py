@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
-from exporter.config.plan import DAY, Load, other_calls
+from exporter.config.plan import Load, other_calls
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
-from exporter.polling.limits import HeldBack, Pause, Wait, Why
+from exporter.polling.choice import choose_window
+from exporter.polling.limits import HeldBack, Pause, Why
 from exporter.polling.request import (
     CALLS,
     NO_TOKEN,
@@ -42,7 +43,13 @@ from exporter.state.models import (
 )
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import Window, local_day, next_day_start
+from exporter.wolkvox.windows import (
+    DAY_SECONDS,
+    Window,
+    day_so_far,
+    local_day,
+    next_day_start,
+)
 
 if TYPE_CHECKING:
     from exporter.metrics.operation import OperationTelemetry
@@ -137,7 +144,7 @@ class Poller:
                     token,
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
-                    memory=self._note_try(task, window, now),
+                    memory=tried(task.memory, window, now.astimezone(self.operation.timezone)),
                 )
                 self._begun(task, request)
                 answer = await self.requests.fetch(request, token, CALLS[task.report])
@@ -156,8 +163,13 @@ class Poller:
         """Return the window to ask for now; raises HeldBack where nothing may be asked."""
         self._stretch(now, task)
         zone, monotonic = self.operation.timezone, self._clock.monotonic()
-        months = self.operation.month and monotonic >= self.budget.months_from
-        window = task.window(now, zone, months=months and self._pause is None)
+        window = day_so_far(now, zone)  # a call that is no query has no use for it
+        if task.is_query:
+            months = self.operation.month and monotonic >= self.budget.months_from
+            months = months and self._pause is None
+            window = choose_window(
+                task.stored, task.memory, now, zone, task.asked, months=months
+            )
         facts = limits.Facts(
             interval=task.interval,
             age=None if task.started is None else monotonic - task.started,
@@ -170,9 +182,8 @@ class Poller:
             pause_left=self._pause_ends - monotonic,
             closing=window.closing,
         )
-        verdict = limits.may_ask(facts, now)
-        if isinstance(verdict, Wait):
-            raise HeldBack(verdict, token.error)
+        if (wait := limits.may_ask(facts, now)) is not None:
+            raise HeldBack(wait, token.error)
         return window
 
     def _stretch(self, now: datetime, *tasks: PollTask) -> None:
@@ -212,11 +223,6 @@ class Poller:
         await self._save_failure(task, error)
 
     # The attempt -------------------------------------------------------------------------
-
-    def _note_try(self, task: PollTask, window: Window, now: datetime) -> QueryMemory | None:
-        """Note a try for a finished day or a month, to be written with its attempt."""
-        local, special = now.astimezone(self.operation.timezone), window.closing or window.month
-        return tried(task.memory, window, local) if special else None
 
     def _begun(self, task: PollTask, request: Request) -> None:
         """Record the attempt once it is on the disk, before the request leaves: no await."""
@@ -281,12 +287,12 @@ class Poller:
             memory = apply_report(task.memory, request.window, answer, request.ended_at)
         else:
             memory = replace(task.memory, last_success_at=request.ended_at, failures=0)
-        self._status.answered(task, answer, memory.ledger)
+        self._status.answered(task, answer, memory)
         await self._save(task, memory)
         if isinstance(answer, tuple):
             await self._discovered(answer)
-            task.interval = DAY
-            task.slot = request.started + DAY
+            task.interval = DAY_SECONDS
+            task.slot = request.started + DAY_SECONDS
 
     async def _save(self, task: PollTask, memory: QueryMemory) -> None:
         """Save, then show: what is not on the disk is not shown, so no kill takes it back."""
@@ -391,7 +397,7 @@ class Poller:
         self._status.paused(self._pause, self._pause, anew=False)
         self.budget.counted = used, today
         self._plan()
-        self._status.timing()
+        self._status.begun()
         self._telemetry.retain({task.skill_id for task in self._tasks.queries})
         self._stretch(now, *self._tasks.queries)
         for task in self._tasks.queries:
@@ -403,7 +409,7 @@ class Poller:
         operation, name = self.operation, self.operation.name
         intervals = tuple(task.interval for task in self._tasks.queries)
         demand = limits.Demand(intervals, other_calls(operation), self.hours)
-        self.budget.set_demand(name, demand)
+        self.budget.demands[name] = demand
         self.budget.keep_taken(name, self._tasks.by_id)
 
     async def _idle(self, seconds: float) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
+from exporter.config.model import sla_of
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import say
 from exporter.messages import Words
@@ -17,9 +17,14 @@ from exporter.polling.choice import CLOSING_TRIES
 from exporter.polling.limits import Budget, Limits, Pause
 from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
-from exporter.state.counters import STUCK_ANSWERS, QueryLedger, what_changed
-from exporter.state.models import OperationStatus, QueryKey, QueryStatus, month_of
-from exporter.wolkvox.report import SkillReport, TokenInfo
+from exporter.state.counters import STUCK_ANSWERS, known_channels, what_changed
+from exporter.state.models import (
+    OperationStatus,
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+)
+from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
 if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows its operation
@@ -27,15 +32,7 @@ if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows it
 
 log = logging.getLogger(__name__)
 _WORDS = Words("en")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How an operation keeps its slots, in seconds; None where not known yet."""
-
-    interval: float
-    cycle: float | None = None
-    lag: float | None = None
+DAYS_WITHOUT_DATA = 7
 
 
 class StorageHealth:
@@ -70,13 +67,14 @@ class PollStatus:
         self._budget = budget
         self._clock = clock
         self._telemetry = telemetry
-        self._timing = Timing(operation.interval)
+        self._interval = operation.interval
         self._round: dict[str, float] = {}  # when each query was asked in it
         self._requests: tuple[int, int | None] | None = None
         self._stretched_on: date | None = None
         self._spent_on: date | None = None
         self._unreadable: set[str] = set()
         self._hinted: set[str] = set()
+        self._idle: set[tuple[str, str]] = set()
 
     def look(self, pause: Pause | None, hours: OpenHours) -> OperationStatus:
         """How the operation stands; show the requests of the day where they changed."""
@@ -84,10 +82,10 @@ class PollStatus:
         at = now.timestamp()
         requests = self._budget.used(now), self._budget.ceiling
         if self._requests != requests:  # as they do at midnight
-            self._requests = requests
-            self._telemetry.budget(*requests)
+            self._requests = used, limit = requests
+            self._telemetry.show(daily_requests_used=used, daily_requests_limit=limit)
         return OperationStatus(
-            self._timing.interval,
+            self._interval,
             *requests,
             day_ends_at=next_day_start(now, self._budget.zone).timestamp(),
             pause=(pause.reason, at + pause.wait(at)) if pause else None,
@@ -120,9 +118,9 @@ class PollStatus:
     def stretched(self, limits: Limits, queries: Iterable[PollTask]) -> None:
         """Show the interval in force, and log when it begins to be stretched."""
         interval = limits.interval(self._operation.interval)
-        if interval != self._timing.interval:
-            self._timing = replace(self._timing, interval=interval)
-            self._telemetry.timing(self._timing)
+        if interval != self._interval:
+            self._interval = interval
+            self._telemetry.show(poll_interval_seconds=interval)
         if not limits.lasting and not limits.today:
             return
         shortest = min((task.interval for task in queries if task.is_query), default=0.0)
@@ -136,19 +134,22 @@ class PollStatus:
                 fields = {"interval_seconds": seconds, "daily_requests": ceiling}
                 self._log(logging.WARNING, message, None, **fields)
 
-    def timing(self, task: PollTask | None = None, started: float = 0.0) -> None:
+    def begun(self) -> None:
+        """Show the interval, before any request."""
+        timing = {"poll_interval_seconds": self._interval}
+        self._telemetry.show(**timing, poll_cycle_seconds=None, poll_lag_seconds=None)
+
+    def timing(self, task: PollTask, started: float) -> None:
         """Show how late an attempt was, and how long the round took that it ended.
 
         A round lasts from the first to the last attempt before a query comes again.
         """
-        if task is not None:
-            cycle, starts = self._timing.cycle, self._round.values()
-            if task.skill_id in self._round:
-                cycle = max(starts) - min(starts)
-                self._round.clear()
-            self._round[task.skill_id] = started
-            self._timing = replace(self._timing, cycle=cycle, lag=task.lag)
-        self._telemetry.timing(self._timing)
+        self._telemetry.show(poll_lag_seconds=task.lag)
+        if task.skill_id in self._round:
+            starts = self._round.values()
+            self._telemetry.show(poll_cycle_seconds=max(starts) - min(starts))
+            self._round.clear()
+        self._round[task.skill_id] = started
 
     def spent(self, today: date) -> None:
         """Log once a day that no request is left."""
@@ -172,19 +173,19 @@ class PollStatus:
             fields = {"reason": str(pause.reason), "next_attempt_seconds": wait}
             self._log(logging.WARNING, "operation paused", None, **fields)
 
-    def answered(self, task: PollTask, answer: object, ledger: QueryLedger | None) -> None:
-        """Show and log an answer, the first after failures as well; `ledger` is the new one.
+    def answered(self, task: PollTask, answer: object, after: QueryMemory) -> None:
+        """Show and log an answer, the first after failures as well; `after` is the new memory.
 
         What cannot be read or believed is counted, and logged once for each field or channel.
         """
         self._hinted.clear()
         if task.memory.failures:
             self._log(logging.INFO, "answers again", task, failures=task.memory.failures)
-        if isinstance(answer, TokenInfo):
-            self._telemetry.token_info(answer)
+        if isinstance(answer, dict):  # token_info
+            self._telemetry.show(**answer)
         if not isinstance(answer, SkillReport):
             return
-        held, inconsistent = what_changed(task.memory.ledger, ledger)
+        held, inconsistent = what_changed(task.memory.ledger, after.ledger)
         if held or answer.dropped or answer.errors:
             self._telemetry.read(answer, held)
         for channel in inconsistent:
@@ -196,6 +197,26 @@ class PollStatus:
                 message = "a field cannot be read; it is left out"
                 fields = {"channel": error.channel, "field": error.field, "text": error.text}
                 self._log(logging.WARNING, message, task, **fields)
+        if after.closed and after.closed != task.memory.closed:
+            self._idle_targets(task, after, after.closed)
+
+    def _idle_targets(self, task: PollTask, memory: QueryMemory, day: date) -> None:
+        """Log once which targets of a query have had no figures in a week, once it is over."""
+        since, entries, skill_id = memory.since, self._operation.sla, task.skill_id
+        if since is None or (day - since).days < DAYS_WITHOUT_DATA:
+            return
+        named = {one for entry in entries for one in entry.channels or ()}
+        for channel in sorted(named.difference(known_channels(memory.ledger, day))):
+            target = sla_of(
+                entries, skill_id, channel, single_skills=self._operation.single_skills
+            )
+            if target.has_target and (skill_id, channel) not in self._idle:
+                self._idle.add((skill_id, channel))
+                message = (
+                    "a target had no figures in a week and cannot alert: compare channels and"
+                    " skills under sla with the channels on the status page"
+                )
+                self._log(logging.WARNING, message, task, channel=channel)
 
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
         """Log why there is no answer; the same reason again at debug.
@@ -225,7 +246,7 @@ class PollStatus:
 
     def month_refused(self, task: PollTask, window: Window, error: WolkvoxError) -> None:
         """Log once why there is no answer for a month; the tries after it at debug."""
-        tries = month_of(task.memory, window).tries
+        tries = getattr(task.memory, window.month).tries
         self._log(
             logging.DEBUG if tries and tries.reason else logging.WARNING,
             "no answer for a month; the figures of the day go on",

@@ -7,12 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
-from exporter.config.plan import DAY
 from exporter.logs import say
-from exporter.polling.choice import choose_window
 from exporter.polling.limits import HOUR, NO_LIMITS, Limits, started_before
 from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.runtime import Clock
@@ -20,7 +17,7 @@ from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
 from exporter.wolkvox.report import Skill as FoundSkill
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import Window, day_so_far, latest_end
+from exporter.wolkvox.windows import DAY_SECONDS, latest_end
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +56,6 @@ class PollTask:
     def __post_init__(self) -> None:
         self.is_query = self.report == SKILL_11
 
-    def window(self, now: datetime, zone: ZoneInfo, *, months: bool) -> Window:
-        """What to ask for now; a call that is no query has no use for it."""
-        if not self.is_query:
-            return day_so_far(now, zone)
-        return choose_window(self.stored, self.memory, now, zone, self.asked, months=months)
-
 
 class TaskList:
     """The tasks of an operation, by skill id; `#skills` and `#token_info` are no queries."""
@@ -99,7 +90,7 @@ class TaskList:
             known = await self._state.write(lambda db: db.load_fact(row, "skills"))
             skills = remembered_skills(known)
             # Known skills are looked up again once a day, not at each start.
-            interval = DAY if skills else operation.interval
+            interval = DAY_SECONDS if skills else operation.interval
             wanted.append(PollTask(SKILLS, "#skills", "", interval))
         wanted += [
             PollTask(SKILL_11, one.id, one.name, one.interval or operation.interval)

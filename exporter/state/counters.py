@@ -328,14 +328,14 @@ class Sample:
 
 
 def remember(
-    samples: Sequence[Sample], at: float | None, ledger: QueryLedger | None, interval: float
+    samples: Sequence[Sample], at: float, ledger: QueryLedger, interval: float
 ) -> tuple[Sample, ...]:
     """Return the samples of the window that ends with the answer `at` a moment.
 
     The first one is where the window begins: half an interval around its length, or later
     where nothing older is known. After a longer gap the window begins anew.
     """
-    if at is None or ledger is None or (samples and samples[-1].at == at):
+    if samples and samples[-1].at == at:
         return tuple(samples)
     window = max(WINDOW, _POLLS * interval)
     kept = [one for one in samples if 0 < at - one.at <= 2 * window]

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 from exporter.config import Configuration
 from exporter.state.migrate import PLAIN
+from exporter.wolkvox.windows import DAY_SECONDS
 
 log = logging.getLogger(__name__)
 
 KEEP_DAYS = 40  # of operations that nobody claims, and of counts of requests
-_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,9 @@ def claim_rows(
     _give_away_plain_rows(connection, rows)
     for row in rows.keys() - found.values():
         _keep_spacing(connection, row, rows)
-    connection.execute("DELETE FROM operations WHERE seen_at < ?", (now - KEEP_DAYS * _DAY,))
+    connection.execute(
+        "DELETE FROM operations WHERE seen_at < ?", (now - KEEP_DAYS * DAY_SECONDS,)
+    )
     return rows
 
 

@@ -12,15 +12,13 @@ import errno
 import fcntl
 import os
 import queue
-import signal
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from exporter.errors import StartError, StorageError
-from exporter.runtime import Clock, thread_limit
+from exporter.runtime import Clock, start_thread, thread_limit
 
 HEARTBEAT = "alive"
 BEAT_SECONDS = 5.0
@@ -144,14 +142,12 @@ async def beat(directory: Path, healthy: Callable[[], bool], clock: Clock) -> No
     moments: queue.SimpleQueue[float | None] = queue.SimpleQueue()
 
     def write() -> None:
-        # Signals are for the thread of the event loop.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while (moment := moments.get()) is not None:
             with suppress(OSError):
                 _write_over(directory, b"%012d\n" % moment)
 
     try:
-        threading.Thread(target=write, name="heartbeat", daemon=True).start()
+        start_thread("heartbeat", write)
     except RuntimeError as error:
         raise thread_limit(error) from None
     try:

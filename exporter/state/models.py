@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from operator import attrgetter
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
@@ -23,7 +23,7 @@ from exporter.state.counters import (
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import LAST_MONTH, Window
+from exporter.wolkvox.windows import Window
 
 # Epoch seconds up to the year 5138: far from where dates and time zones end.
 Moment = Annotated[float, Field(ge=0, le=1e11)]
@@ -81,7 +81,7 @@ class QueryMemory:
     rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
     `month` and `last_month` are the windows of those names; `months_with_rows` holds the first
     days of the two months in which rows were seen last; `closing_at` is when a finished day
-    was last asked for.
+    was last asked for; `since` is the day of the first answer.
     """
 
     last_success_at: Moment | None = None
@@ -95,6 +95,7 @@ class QueryMemory:
     last_month: MonthMemory = NO_MONTH
     months_with_rows: tuple[Day, ...] = ()
     closing_at: Moment | None = None
+    since: Day | None = None
 
 
 # What an answer changes ------------------------------------------------------------------
@@ -122,8 +123,10 @@ def apply_report(
         return succeeded  # come late: nothing tells any more whether the day had rows
     result = Result(window.day, report.channels, completed_at)
     ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
-    months = _months_with_rows(memory, result)
-    kept = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months)
+    months, since = _months_with_rows(memory, result), memory.since or window.day
+    kept = replace(
+        succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since
+    )
     if window.closing:
         return replace(kept, yesterday=result, closed=window.day)
     return replace(kept, today=result)
@@ -141,22 +144,20 @@ def _months_with_rows(memory: QueryMemory, result: Result) -> tuple[date, ...]:
     return tuple(months[-2:])
 
 
-def month_of(memory: QueryMemory, window: Window) -> MonthMemory:
-    """What is known of the window of a month."""
-    return memory.last_month if window.month == LAST_MONTH else memory.month
+def _with_month(memory: QueryMemory, window: Window, month: Any) -> QueryMemory:
+    return replace(memory, **{window.month: month})
 
 
-def _with_month(memory: QueryMemory, window: Window, month: MonthMemory) -> QueryMemory:
-    if window.month == LAST_MONTH:
-        return replace(memory, last_month=month)
-    return replace(memory, month=month)
+def tried(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory | None:
+    """Return the memory with one more try for a finished day or a month, at a local moment.
 
-
-def tried(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory:
-    """Return the memory with one more try for a finished day or a month, at a local moment."""
+    None for any other window: the time of its attempt is all there is to remember.
+    """
     if window.closing:
         return replace(memory, closing_at=at.timestamp())
-    held = month_of(memory, window)
+    if not window.month:
+        return None
+    held: MonthMemory = getattr(memory, window.month)
     first, today = window.day.replace(day=1), at.date()
     tries, before = MonthTries(first, today, at.timestamp()), held.tries
     if before is not None and before.month == first:
@@ -168,7 +169,7 @@ def tried(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory:
 
 def refused_month(memory: QueryMemory, window: Window, reason: Reason) -> QueryMemory:
     """Return the memory after a try for a month that had no answer."""
-    held = month_of(memory, window)
+    held: MonthMemory = getattr(memory, window.month)
     if held.tries is None:
         return memory
     tries = replace(held.tries, reason=str(reason))

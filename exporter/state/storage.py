@@ -17,7 +17,6 @@ import logging
 import os
 import queue
 import sqlite3
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from exporter.errors import StorageError
+from exporter.runtime import start_thread
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, claim_rows
 from exporter.state.locks import unwritable
 from exporter.state.migrate import bring_to_version, copy_in_memory
@@ -125,13 +125,10 @@ class Storage:
 
     def _is_lost(self) -> bool:
         """Whether an exporter has worked in the directory, and its file is missing."""
-        if self.path.exists():
-            return False
-        directory, name = self.path.parent, self.path.name
-        traces = ("locks", "alive", "exporter.lock", f"{name}-wal")
-        return any((directory / trace).exists() for trace in traces) or any(
-            directory.glob(f"{name}.damaged-*")
-        )
+        name = self.path.name
+        traces = ("locks", "alive", "exporter.lock", f"{name}-wal", f"{name}.damaged-*")
+        found = (any(self.path.parent.glob(trace)) for trace in traces)
+        return not self.path.exists() and any(found)
 
     def _connect(self) -> None:
         """Open or create the file, checked and brought to this version.
@@ -396,8 +393,7 @@ class ThreadedState(State):
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="state", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("state", self._work)
 
     async def write(self, step: Callable[[Storage], T]) -> T:
         """Hand the step to the thread and wait until it is on the disk."""

@@ -23,7 +23,7 @@ import click
 
 from exporter import flags
 from exporter.config import Configuration, Operation, Skill, format_duration
-from exporter.config.hours import A_DAY, OpenHours
+from exporter.config.hours import OpenHours
 from exporter.config.plan import other_calls
 from exporter.config.values import duration
 from exporter.errors import ConfigError, Problem
@@ -42,6 +42,7 @@ from exporter.tools.session import Session, Verdict, sessions
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import ask, progress, run
 from exporter.wolkvox.windows import (
+    DAY,
     MONTH,
     Window,
     local_day,
@@ -123,11 +124,11 @@ def backfill(
     today = local_day(clock.now(), chosen.timezone)
     begin, end = first.date(), last.date()
     if months:
-        begin, end = begin.replace(day=1), month_after(end) - A_DAY
+        begin, end = begin.replace(day=1), month_after(end) - DAY
     seconds = _checked(chosen, begin, end, pace, today)
     owner, windows = chosen.base_url, [*map(whole_day, days_between(begin, end))]
     if months:
-        ends = [one.day for one in windows if month_after(one.day) == one.day + A_DAY]
+        ends = [one.day for one in windows if month_after(one.day) == one.day + DAY]
         owner, windows = f"{owner}#month", [month_to(day, MONTH) for day in ends]
     target, stopping = {"job": job, "instance": instance}, asyncio.Event()
 
@@ -163,7 +164,7 @@ def _checked(operation: Operation, first: date, last: date, pace: str, today: da
 
 def days_between(first: date, last: date) -> list[date]:
     """Both ends included."""
-    return [first + ahead * A_DAY for ahead in range((last - first).days + 1)]
+    return [first + ahead * DAY for ahead in range((last - first).days + 1)]
 
 
 async def _fill(
@@ -319,7 +320,7 @@ class Backfill:
             intervals = tuple(skill.interval or operation.interval for skill in known)
             hours = OpenHours(operation.poll_hours, operation.timezone)
             demand = Demand(intervals, other_calls(operation), hours)
-            one.budget.set_demand(operation.name, demand)
+            one.budget.demands[operation.name] = demand
 
     async def fetch(
         self, stopping: asyncio.Event, on_progress: Callable[[str, int], None]

@@ -180,22 +180,15 @@ def _shown(value: object) -> str:
 
 # information.php: token_info and skills ----------------------------------------------------
 
-_TOKEN_INFO = (
-    "token_limit",
-    "token_use_today",
-    "all_token_today",
-    "available_consumption_options",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class TokenInfo:
-    """The day's calls as Wolkvox counts them; None = not in the answer or not readable."""
-
-    limit: float | None
-    used: float | None
-    used_all: float | None
-    available: float | None
+TOKEN_COUNTS: Final = {
+    "token_limit": "token_limit",
+    "token_used_today": "token_use_today",
+    "token_used_today_all_tokens": "all_token_today",
+    "token_available": "available_consumption_options",
+}
+"""The API's names of the day's requests as Wolkvox counts them, by ours."""
+TokenInfo = dict[str, float | None]
+"""Those requests; None = not in the answer or not readable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +203,8 @@ class Skill:
 def read_token_info(rows: Sequence[object]) -> TokenInfo:
     """The first row that is an object; all None where there is none."""
     row = next((row for row in rows if isinstance(row, dict)), {})
-    counts = (read_figure(row.get(name), Kind.COUNT) for name in _TOKEN_INFO)
-    return TokenInfo(*(float(one) if isinstance(one, int) else None for one in counts))
+    counts = {one: read_figure(row.get(name), Kind.COUNT) for one, name in TOKEN_COUNTS.items()}
+    return {one: float(n) if isinstance(n, int) else None for one, n in counts.items()}
 
 
 def read_skills(rows: Sequence[object]) -> tuple[Skill, ...]:

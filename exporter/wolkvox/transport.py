@@ -44,8 +44,8 @@ def connector(
 ) -> Callable[[], httpx.AsyncBaseTransport]:
     """Return what makes a transport to an API, each with one connection.
 
-    A transport and no `httpx.AsyncClient`: it follows no redirect, keeps no cookie (a session of
-    PHP would let one request wait for another) and costs half a millisecond less a request.
+    A transport and no `httpx.AsyncClient`: it follows no redirect, keeps no cookie (a session
+    of PHP would let one request wait for another), and costs half a millisecond less a request.
 
     `proxy` beats the environment, which is read only with `trust_env`. Raises ConfigError
     where the URL, the CA file or the proxy cannot be used.

@@ -13,6 +13,8 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 MONTH, LAST_MONTH = "month", "last_month"
+DAY = timedelta(days=1)
+DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +118,4 @@ def clock_change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime:
 
 def next_day_start(now: datetime, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the local day after that of `now` begins."""
-    return day_start(local_day(now, zone) + timedelta(days=1), zone)
+    return day_start(local_day(now, zone) + DAY, zone)
