@@ -33,7 +33,7 @@ from exporter.tools.session import Session, Verdict, sessions, shown, title
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import Row, align, progress, run, short_heads, show
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
 from exporter.wolkvox.text import scrub
 from exporter.wolkvox.windows import local_day
@@ -296,23 +296,14 @@ def _rows(queries: Iterable[Probed], words: Words) -> Iterator[Row]:
         if probed.report.channels:
             yield {"bold": True}, shown(probed.name, _CELL), heads
         for figures in probed.report.channels:
-            read = [_read(column, figures, words) for column in COLUMNS]
+            values = ((one.kind, getattr(figures, one.attribute)) for one in COLUMNS)
+            read = [words.figure(kind, value, close=True) for kind, value in values]
             yield {}, shown(figures.channel, _CELL), read
             for row in (one for one in probed.rows if isinstance(one, dict)):
                 channel = str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
                 if channel == figures.channel:
                     sent = [_sent(row.get(column.field, "")) for column in COLUMNS]
                     yield {"dim": True}, "  " + words.text("probe.sent"), sent
-
-
-def _read(column: Column, figures: ChannelFigures, words: Words) -> str:
-    value = getattr(figures, column.attribute)
-    if value is None:
-        return "-"
-    if column.kind is Kind.COUNT:
-        return str(value)
-    seconds = column.kind is Kind.SECONDS
-    return words.number(value, "g") if seconds else words.percent(value, ".2f")
 
 
 def _sent(cell: object) -> str:

@@ -17,7 +17,6 @@ from exporter import flags
 from exporter.config import Configuration, Skill
 from exporter.errors import StorageError
 from exporter.messages import Words, catalogue, template
-from exporter.metrics.sla import Figure
 from exporter.polling.tasks import remembered_skills
 from exporter.runtime import system_clock
 from exporter.state.identity import claims_of
@@ -104,21 +103,18 @@ def as_table(groups: Sequence[Group], words: Words, width: int | None) -> str:
 
 def _row(name: str, line: Line, words: Words) -> Row:
     """A line of the table, red where a target is missed."""
-    cells = [_figure(cell, words) + _MARKS[cell.missed] for cell in line.cells]
+    cells = [
+        words.figure(cell.kind, cell.value, close=cell.close) + _MARKS[cell.missed]
+        for cell in line.cells
+    ]
     return {"fg": "red"} if any(cell.missed for cell in line.cells) else {}, name, cells
-
-
-def _figure(cell: Figure, words: Words) -> str:
-    """A figure as people read it; no rounding makes it look like its target."""
-    return "–" if cell.value is None else words.figure(cell.kind, cell.value, close=cell.close)
 
 
 def as_html(groups: Sequence[Group], words: Words) -> str:
     """One page that stands alone, without script, for a screen or A4."""
     w = Words(words.language, "\u00a0")
     render = template(Path(__file__).parent / "templates" / "report.html")
-    texts = {"columns": COLUMNS, "w": w, "t": catalogue(w.language)}
-    return render(groups=groups, figure=partial(_figure, words=w), **texts)
+    return render(groups=groups, columns=COLUMNS, w=w, t=catalogue(w.language))
 
 
 def as_csv(groups: Sequence[Group], words: Words) -> str:
