@@ -191,7 +191,7 @@ async def _query(session: Session, skill: Skill) -> Probed:
 
 async def _known(session: Session, skill: Skill, verdict: Verdict) -> Probed:
     """Judge the exporter's own answer, where the last attempt is too recent for another."""
-    probed, row = Probed(session.operation, skill, verdict), session.row
+    probed, row = Probed(session.operation, skill, verdict), session.identity.id
     stored, memory = await session.state.write(
         lambda db: (db.stored(row, skill.id), db.memory(row, skill.id))
     )

@@ -190,8 +190,9 @@ class BasicAuth:
             return False
         user, password = credentials
         known = user in users
-        # A stranger is checked against a hash too: the time does not tell which names exist.
-        hashed = users[user] if known else _usual_hash(users)
+        # A stranger is checked too, at the usual cost: the time does not tell the names.
+        costs = Counter(one[4:6] for one in users.values())
+        hashed = users[user] if known else max(users.values(), key=lambda one: costs[one[4:6]])
         digest = hashlib.blake2b(key=self._salt, digest_size=32)
         for part in (b"user" if known else b"nobody", user, hashed, password):
             digest.update(b"%d:" % len(part) + part)
@@ -237,9 +238,3 @@ def read_basic(authorization: str | None) -> tuple[bytes, bytes] | None:
     except ValueError:
         return None
     return (user, password) if colon and scheme.lower() == "basic" else None
-
-
-def _usual_hash(users: Mapping[bytes, bytes]) -> bytes:
-    """A hash of the cost that most users have; whether it fits is not looked at."""
-    costs = Counter(hashed[4:6] for hashed in users.values())
-    return max(users.values(), key=lambda hashed: costs[hashed[4:6]])

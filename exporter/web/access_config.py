@@ -29,6 +29,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from exporter.config.loader import drop
+from exporter.config.mistakes import place_of
 from exporter.config.values import did_you_mean
 from exporter.config.yamlfile import Loc, is_plain_key, read_yaml
 from exporter.errors import ConfigError
@@ -242,15 +244,10 @@ def _read_form(raw: Any, wrong: list[Finding]) -> WebForm:
         return WebForm.model_validate(raw)
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_input=False):
-            loc = tuple(part for part in error["loc"] if part != "[key]")
-            wrong.append((loc, _reason(error)))
-            outer, *inner = map(str, loc)
-            # Without what does not fit (a key of a section, or a section) the rest is judged.
-            if inner and len(raw.get(outer) or ()) > 1:
-                raw[outer].pop(inner[0], None)
-            else:
-                raw.pop(outer, None)
-    return WebForm.model_validate(raw)
+            wrong.append((place_of(error), _reason(error)))
+            drop(raw, place_of(error))
+    # The rest is judged as well; a section of which nothing is left was not meant to be empty.
+    return WebForm.model_validate({key: section for key, section in raw.items() if section})
 
 
 def _reason(error: ErrorDetails) -> str:

@@ -35,9 +35,6 @@ _ASKED = re.compile(r"(?:^|&)(lang|operation)=([\w.-]{1,128})(?=&|$)", re.ASCII)
 _SLASHES = re.compile("//+")
 _READ = ("GET", "HEAD")
 _DOCUMENTS = ("/config", "/docs")
-_LIFECYCLE_OFF = (
-    "Lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP."
-)
 
 
 @dataclass
@@ -152,7 +149,8 @@ class App:
 
     async def _reload(self, scope: Scope) -> Reply:
         if not self.lifecycle:
-            return sentence(403, _LIFECYCLE_OFF)
+            text = "start with --web.enable-lifecycle, or send SIGHUP."
+            return sentence(403, f"Lifecycle API is not enabled: {text}")
         reason = await self.reload()
         if reason is None:
             return sentence(200, "Reloaded.")

@@ -270,12 +270,10 @@ class Handshake(asyncio.Protocol):
         finally:
             self.others.pop(self, None)
         if transport is None or transport.is_closing():
-            self._report("the client is gone")
-            return
+            return self._report("the client is gone")
         if not self.policy.admits(transport.get_extra_info("peercert")):
-            self._report("the certificate holds none of client_allowed_sans")
             transport.abort()
-            return
+            return self._report("the certificate holds none of client_allowed_sans")
         transport.set_write_buffer_limits(high=_UNSENT_BYTES)
         http = self.http()
         transport.set_protocol(http)
