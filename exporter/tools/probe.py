@@ -29,7 +29,7 @@ from exporter.polling.limits import Why
 from exporter.polling.request import Request
 from exporter.runtime import system_clock
 from exporter.tools import recording
-from exporter.tools.session import Session, Verdict, sessions, shown, title
+from exporter.tools.session import Session, Verdict, sessions, shown, titled
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import Row, align, progress, run, short_heads, show
 from exporter.wolkvox.client import WolkvoxClient
@@ -119,7 +119,7 @@ class Probed:
     @property
     def name(self) -> str:
         """Operation, skill id and, where it has one, the skill's name."""
-        return title(self.skill, self.operation.name)
+        return titled(self.skill, self.operation.name)
 
 
 async def probe_all(

@@ -248,7 +248,7 @@ def shown(text: str, limit: int) -> str:
     return one_line(SECRETS.scrub(text), limit)
 
 
-def title(skill: Skill, *before: str) -> str:
+def titled(skill: Skill, *before: str) -> str:
     """A skill's id and, where it has one, its name, on one line."""
     names = (skill.id,) if skill.name == skill.id else (skill.id, skill.name)
     return shown(" ".join((*before, *names)), 200)
