@@ -25,16 +25,6 @@ from exporter.messages import LANGUAGES, catalogue
 from exporter.metrics.exporter import ExporterTelemetry, process_metrics
 from exporter.metrics.page import MetricsPage
 from exporter.operations import Operations
-from exporter.runtime import (
-    Clock,
-    ServiceManager,
-    block_signals,
-    collect_garbage_less_often,
-    run_to_end,
-    signals,
-    thread_limit,
-    thread_pool,
-)
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate, beat
 from exporter.state.storage import Storage, ThreadedState
@@ -92,9 +82,9 @@ def run(
         from exporter.web.access import LiveConfig  # noqa: PLC0415
 
         door = LiveConfig(settings.web_config_file, clock.monotonic)
-    collect_garbage_less_often()
+    runtime.collect_garbage_less_often()
     with (
-        block_signals(),
+        runtime.block_signals(),
         closing(DirectoryLock.take(settings.directory)),
         closing(Storage.open(settings.directory, clock.epoch)) as storage,
     ):
@@ -103,7 +93,7 @@ def run(
             process = _Process(settings, clock, storage, door)
             return await process.serve(configuration, sockets, beside)
 
-        return run_to_end(main)
+        return runtime.run_to_end(main)
 
 
 def serve_alone(server: Callable[[], HttpServer]) -> int:
@@ -111,24 +101,28 @@ def serve_alone(server: Callable[[], HttpServer]) -> int:
 
     async def main() -> int:
         single = server()
-        with signals(single.stop, single.stop):
+        with runtime.signals(single.stop, single.stop):
             await single.serve()
         return 0
 
-    return run_to_end(main)
+    return runtime.run_to_end(main)
 
 
 class _Process:
     """One running exporter: its parts, and what signals and reloads do to them."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
+        self,
+        settings: Settings,
+        clock: runtime.Clock,
+        storage: Storage,
+        door: LiveConfig | None,
     ) -> None:
         for language in LANGUAGES:
             catalogue(language)  # a process that can open no more files still needs its words
         self._settings, self._clock, self._door = settings, clock, door
         # Its own thread: those of the loop may all wait for a name server.
-        self._loader = thread_pool("reload", 1)
+        self._loader = runtime.thread_pool("reload", 1)
         self._reloading = asyncio.Lock()
         self._hangups: set[asyncio.Task[str | None]] = set()
         self._page = MetricsPage(clock.epoch)
@@ -142,7 +136,7 @@ class _Process:
             *([] if settings.web_disable_exporter_metrics else [process_metrics()]),
         )
         self._state = ThreadedState(storage)
-        self._manager = ServiceManager.of(os.environ)
+        self._manager = runtime.ServiceManager.of(os.environ)
         self._servers: list[HttpServer] = []
         self._stopped = False
 
@@ -168,7 +162,7 @@ class _Process:
                     storage_writable=self._telemetry.storage,
                 )
                 self._servers = [self._server(sockets), *beside(operations)]
-                with signals(self._stop, hangup):
+                with runtime.signals(self._stop, hangup):
                     beating = group.create_task(
                         beat(settings.directory, operations.healthy, clock)
                     )
@@ -289,5 +283,5 @@ class _Process:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._loader, work)
         except RuntimeError as error:
-            self._loader = thread_pool("reload", 1)  # the old one would load once more
-            raise thread_limit(error) from None
+            self._loader = runtime.thread_pool("reload", 1)  # the old one would load once more
+            raise runtime.thread_limit(error) from None
