@@ -42,11 +42,11 @@ class App:
     """The ASGI callable.
 
     `metrics` renders the exposition, in OpenMetrics or as text, compressed or not; `status` the
-    status page for an Accept-Language header, a language and an operation that the
-    address names; `configuration` is the one in force; `healthy`:
-    the poll loops live; `ready`: each query has an ended attempt, a restored result or a reason
-    to wait; `reload` reads the configuration again and returns None, or why the old one stays.
-    `max_requests` caps the pages being made at once (0: no cap).
+    status page for an Accept-Language header, a language and an operation that the address
+    names; `configuration` is the one in force; `healthy`: the poll loops live; `ready`: each
+    query has an ended attempt, a restored result or a reason to wait; `reload` reads the
+    configuration again and returns None, or why the old one stays. `max_requests` caps the
+    pages being made at once (0: no cap).
     """
 
     metrics: Callable[[bool, bool], bytes]
