@@ -96,13 +96,12 @@ def run(
         return runtime.run_to_end(main)
 
 
-def serve_alone(server: Callable[[], HttpServer]) -> int:
+def serve_alone(server: HttpServer) -> int:
     """Run one server until a signal ends it; for the simulator by itself."""
 
     async def main() -> int:
-        single = server()
-        with runtime.signals(single.stop, single.stop):
-            await single.serve()
+        with runtime.signals(server.stop, server.stop):
+            await server.serve()
         return 0
 
     return runtime.run_to_end(main)
