@@ -170,7 +170,7 @@ async def _query(session: Session, skill: Skill) -> Probed:
     async def request(
         client: WolkvoxClient, token: str, asked: Request
     ) -> tuple[SkillReport, tuple[object, ...]]:
-        client.witness = lambda *answer: raw.append(recording.Raw(*answer))
+        client.witness = lambda *answer: raw.append(answer)
         report = await client.skill_11(token, skill.id, asked.window)
         return report, tuple(_as_sent(row, token) for row in report.rows)
 

@@ -17,7 +17,7 @@ from exporter.errors import ConfigError
 from exporter.logs import SECRETS
 from exporter.web.asgi import (
     ESCAPING,
-    Format,
+    OPENMETRICS,
     Headers,
     Receive,
     Reply,
@@ -104,12 +104,12 @@ class App:
 
     async def _metrics(self, scope: Scope) -> Reply:
         accept = request_header(scope, b"accept")
-        form = choose_format(accept)
+        content_type = choose_format(accept)
         # Prometheus 3 says how it wants names written; ours are the same in every way.
         escaping = ESCAPING.search(accept)
-        content_type = form.value + (f"; escaping={escaping[1].lower()}" if escaping else "")
         gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
-        body = self.metrics(form is Format.OPENMETRICS, gzip)
+        body = self.metrics(content_type == OPENMETRICS, gzip)
+        content_type += f"; escaping={escaping[1].lower()}" if escaping else ""
         vary = (b"vary", b"Accept, Accept-Encoding")
         headers: Headers = ((b"content-type", content_type.encode()), vary)
         return Reply(200, body, (*headers, (b"content-encoding", b"gzip")) if gzip else headers)
