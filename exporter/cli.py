@@ -253,7 +253,7 @@ def main() -> None:
         code = _run(sys.stdout.flush) or code
     log_written = logs.finish()
     try:
-        if sys.stderr is not None:
+        if log_written and sys.stderr is not None:
             sys.stderr.flush()
     except OSError:  # the interpreter's end would fail at it again (code 120)
         log_written = False

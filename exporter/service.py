@@ -162,20 +162,17 @@ class _Process:
                 )
                 self._servers = [self._server(sockets), *beside(operations)]
                 with runtime.signals(self._stop, hangup):
-                    beating = group.create_task(
-                        beat(settings.directory, operations.healthy, clock)
-                    )
+                    alive = beat(settings.directory, operations.healthy, clock)
+                    beating = group.create_task(alive)
                     await operations.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
                     with suppress(TimeoutError):
                         await asyncio.wait_for(operations.restored(), RESTORING_SECONDS)
                     serving = [group.create_task(server.serve()) for server in self._servers]
-                    fields = {
-                        "version": __version__,
-                        "operations": len(configuration.operations),
-                    }
+                    count = len(configuration.operations)
                     listening = ",".join(map(address_of, sockets))
-                    say(log, logging.INFO, "started", **fields, listen=listening)
+                    fields = {"version": __version__, "operations": count, "listen": listening}
+                    say(log, logging.INFO, "started", **fields)
                     self._manager.notify("READY=1")
                     watch = group.create_task(
                         self._manager.watch(operations.healthy, clock.sleep)

@@ -147,9 +147,8 @@ def build_page(
     for view in operations:
         # As the configuration lists them, discovered ones by name.
         place = {one.id: number for number, one in enumerate(view.operation.skills)}
-        by_name = sorted(
-            found[view.operation.name], key=lambda one: (one.skill.casefold(), one.key)
-        )
+        by_name = found[view.operation.name]
+        by_name.sort(key=lambda one: (one.skill.casefold(), one.key))
         ordered = sorted(by_name, key=lambda one: place.get(one.key.skill_id, len(place)))
         queries = [_query(status, view, now, places) for status in ordered]
         parts.append(_part(view, queries, alone=len(operations) == 1))
@@ -213,10 +212,8 @@ def _query(
 ) -> Query:
     result, at, error = status.memory.today, status.memory.last_success_at, status.error
     live = status.live_until is not None and now < status.live_until
-    today, skill_id = (
-        datetime.fromtimestamp(now, view.operation.timezone).date(),
-        status.key.skill_id,
-    )
+    skill_id = status.key.skill_id
+    today = datetime.fromtimestamp(now, view.operation.timezone).date()
     figures, unseen = None, list[str]()
     if live and result is not None and result.day == today:
         figures = status.figures

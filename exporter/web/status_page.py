@@ -83,11 +83,9 @@ class StatusPage:
         if started >= until:
             now = self.clock.now().timestamp()
             operations = self.operations()
-            shown = [
-                one for one in operations if operation in (one.operation.name, "", UNKNOWN)
-            ]
+            one = [view for view in operations if view.operation.name == operation]
             text = _template()(
-                **build_page(shown, self.statuses, now),
+                **build_page(one or operations, self.statuses, now),
                 exporter=self.exporter,
                 telemetry_path=self.telemetry_path,
                 asked=language if asked else "",
