@@ -10,8 +10,8 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,7 @@ from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import plan, plan_warnings, render_plan
 from exporter.config.reference import schema_text
-from exporter.errors import ConfigError, ExporterError, OutputError
+from exporter.errors import ConfigError, ExporterError
 from exporter.messages import terminal_language
 from exporter.runtime import system_clock, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
@@ -41,6 +41,8 @@ MODULES = {
 }
 # They run until a signal ends them, which is no failure; None is the exporter itself.
 _SERVING = (None, "demo", "simulate")
+# How a write to standard output fails: a full disk behind `>`, or a reader that is gone.
+_NO_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 log = logging.getLogger(__name__)
 
 
@@ -205,7 +207,7 @@ def healthcheck(directory: Path) -> None:
     problem = ask_health(directory, system_clock().monotonic())
     if problem is not None:
         click.echo(problem, err=True)
-    sys.exit(problem is not None)
+    sys.exit(int(problem is not None))
 
 
 def _foreseen(configuration: Configuration) -> Configuration:
@@ -238,54 +240,20 @@ def _check(configuration: Configuration, shard: Shard, web_config: Path | None) 
     click.echo(render_hours(configuration, now, language), nl=False)
 
 
-class _Output(io.TextIOWrapper):
-    """Standard output; raises OutputError, once, where it takes nothing."""
-
-    def write(self, text: str, /) -> int:
-        """Write text, with a question mark for each letter that the encoding lacks."""
-        if text == "":  # click asks thus what kind of stream it is, and forgets a failure
-            return 0
-        with self._failures():
-            return super().write(text)
-
-    def flush(self) -> None:
-        """Write what is buffered."""
-        with self._failures():
-            super().flush()
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # `| head`: the reader has enough
-                raise
-            # What is buffered would fail again, at the interpreter's end with a traceback.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
-            raise OutputError(f"the output cannot be written: {error.strerror}") from error
-
-
-def guard_output() -> None:
-    """Let neither a name that the terminal cannot show nor a full disk end in a traceback."""
-    out = sys.stdout
-    if isinstance(out, io.TextIOWrapper):
-        ascii_only = codecs.lookup(out.encoding).name == "ascii"
-        # click takes no ASCII: it would write UTF-8 through a stream of its own, past this one.
-        encoding = "utf-8" if ascii_only else out.encoding
-        lines, at_once = out.line_buffering, out.write_through
-        sys.stdout = _Output(out.detach(), encoding, "replace", None, lines, at_once)
-
-
 def main() -> None:
     """Run the command line; expected failures are one line each on stderr."""
     logs.exit_on_signal()
-    guard_output()
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):  # else a name that the terminal lacks is a traceback
+        # click takes no ASCII: it would write UTF-8 through a stream of its own.
+        ascii_only = codecs.lookup(out.encoding).name == "ascii"
+        out.reconfigure(encoding="utf-8" if ascii_only else None, errors="replace")
     code = _run(lambda: command(prog_name="wolkvox-exporter"))
     if sys.stdout is not None:  # None: closed by the shell
         code = _run(sys.stdout.flush) or code
     log_written = logs.finish()
     try:
-        if sys.stderr is not None:
+        if log_written and sys.stderr is not None:
             sys.stderr.flush()
     except OSError:  # the interpreter's end would fail at it again (code 120)
         log_written = False
@@ -307,6 +275,14 @@ def _run(part: Callable[[], object]) -> int:
         return 2
     except (ExporterError, RuntimeError) as error:
         _complain(str(thread_limit(error) if isinstance(error, RuntimeError) else error))
+        return 1
+    except OSError as error:
+        if error.filename is not None or error.errno not in _NO_OUTPUT:
+            raise
+        # What is buffered would fail again, at the interpreter's end with a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:  # `| head`: the reader has enough
+            _complain(f"the output cannot be written: {error.strerror}")
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

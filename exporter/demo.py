@@ -80,11 +80,7 @@ def demo(listen: tuple[str, ...]) -> None:
         )
         sockets = bind(listen)
         click.echo(_greeting(address_of(sockets[0]), base, operations))
-
-        def beside(exporter: Operations) -> list[HttpServer]:
-            return [_server(simulator, exporter, api)]
-
-        code = run(settings, settings.load(), sockets, beside)
+        code = run(settings, settings.load(), sockets, partial(_beside, simulator, api))
     sys.exit(code)
 
 
@@ -96,15 +92,17 @@ def _socket_of_simulator() -> socket.socket:
         return bind(("127.0.0.1:0",))[0]
 
 
-def _server(simulator: Simulator, exporter: Operations, listener: socket.socket) -> HttpServer:
-    """The simulator's; after a switch the exporter waits no hour for a quota that is back."""
+def _beside(
+    simulator: Simulator, listener: socket.socket, exporter: Operations
+) -> list[HttpServer]:
+    """Its server; after a switch the exporter waits no hour for a quota that is back."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await simulator.app(scope, receive, send)
         if scope.get("method") == "POST":
             await exporter.resume()
 
-    return HttpServer(app, [listener], limits=WITH_BODIES)
+    return [HttpServer(app, [listener], limits=WITH_BODIES)]
 
 
 def _write_configuration(
@@ -167,5 +165,4 @@ def simulate(listen: tuple[str, ...], seed: int, timezone: str) -> None:
         click.echo(f"  url: {base}/{operation.name}/api/v2/")
         click.echo(f"       token {operation.token}   skills {skills}")
     click.echo("Ctrl-C ends it.")
-    serve = partial(HttpServer, simulator.app, sockets, limits=WITH_BODIES)
-    sys.exit(serve_alone(serve))
+    sys.exit(serve_alone(HttpServer(simulator.app, sockets, limits=WITH_BODIES)))

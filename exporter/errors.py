@@ -3,7 +3,6 @@
     ExporterError
     ├── ConfigError      the configuration or the command line is wrong   exit code 2
     ├── StartError       the machine refuses (port, state directory)      exit code 1
-    ├── OutputError      standard output takes nothing (a full disk)       exit code 1
     ├── StorageError     the state cannot be read or written just now
     └── WolkvoxError     one request to the API did not give an answer
 
@@ -75,10 +74,6 @@ class ConfigError(ExporterError):
 
 class StartError(ExporterError):
     """The machine refuses what the exporter needs, although the configuration is right."""
-
-
-class OutputError(ExporterError):
-    """Standard output cannot be written."""
 
 
 class StorageError(ExporterError):

@@ -106,9 +106,11 @@ class Words:
         return f"{self.count(round(value / 60))}{self.space}min"
 
     def figure(
-        self, unit: str, value: float, *, close: bool = False, target: bool = False
+        self, unit: str, value: float | None, *, close: bool = False, target: bool = False
     ) -> str:
         """A cell of the table of figures: `close` to its target, or the target itself."""
+        if value is None:
+            return "–"
         if unit == "count":
             return self.count(round(value))
         if unit == "seconds":

@@ -166,17 +166,7 @@ class Operations:
             operation, requests, telemetry, self._health, rng=self._rng, grace=self._grace
         )
         renderer = query_renderer(operation)
-        view = OperationView(
-            name=operation.name,
-            server=operation.server,
-            zone=operation.timezone,
-            interval=operation.interval,
-            poll_hours=operation.poll_hours,
-            targets=renderer.targets,
-            skills=tuple(skill.id for skill in operation.skills),
-            status=poller.standing,
-            months=operation.month,
-        )
+        view = OperationView(operation, operation.server, renderer.targets, poller.standing)
         return _Running(poller, telemetry, renderer, view)
 
     def _start(self, running: _Running) -> None:

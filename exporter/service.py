@@ -26,15 +26,6 @@ from exporter.messages import LANGUAGES, catalogue
 from exporter.metrics.exporter import ExporterTelemetry, process_metrics
 from exporter.metrics.page import MetricsPage
 from exporter.operations import Operations
-from exporter.runtime import (
-    Clock,
-    ServiceManager,
-    block_signals,
-    run_to_end,
-    signals,
-    thread_limit,
-    thread_pool,
-)
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate, beat
 from exporter.state.storage import Storage, ThreadedState
@@ -96,7 +87,7 @@ def run(
     # fifteenth of a busy exporter's time.
     gc.set_threshold(20_000, 10, 10)
     with (
-        block_signals(),
+        runtime.block_signals(),
         closing(DirectoryLock.take(settings.directory)),
         closing(Storage.open(settings.directory, clock.epoch)) as storage,
     ):
@@ -105,32 +96,35 @@ def run(
             process = _Process(settings, clock, storage, door)
             return await process.serve(configuration, sockets, beside)
 
-        return run_to_end(main)
+        return runtime.run_to_end(main)
 
 
-def serve_alone(server: Callable[[], HttpServer]) -> int:
+def serve_alone(server: HttpServer) -> int:
     """Run one server until a signal ends it; for the simulator by itself."""
 
     async def main() -> int:
-        single = server()
-        with signals(single.stop, single.stop):
-            await single.serve()
+        with runtime.signals(server.stop, server.stop):
+            await server.serve()
         return 0
 
-    return run_to_end(main)
+    return runtime.run_to_end(main)
 
 
 class _Process:
     """One running exporter: its parts, and what signals and reloads do to them."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
+        self,
+        settings: Settings,
+        clock: runtime.Clock,
+        storage: Storage,
+        door: LiveConfig | None,
     ) -> None:
         for language in LANGUAGES:
             catalogue(language)  # a process that can open no more files still needs its words
         self._settings, self._clock, self._door = settings, clock, door
         # Its own thread: those of the loop may all wait for a name server.
-        self._loader = thread_pool("reload", 1)
+        self._loader = runtime.thread_pool("reload", 1)
         self._reloading = asyncio.Lock()
         self._hangups: set[asyncio.Task[str | None]] = set()
         self._page = MetricsPage(clock.epoch)
@@ -144,7 +138,7 @@ class _Process:
             *([] if settings.web_disable_exporter_metrics else [process_metrics()]),
         )
         self._state = ThreadedState(storage)
-        self._manager = ServiceManager.of(os.environ)
+        self._manager = runtime.ServiceManager.of(os.environ)
         self._servers: list[HttpServer] = []
         self._stopped = False
 
@@ -170,21 +164,18 @@ class _Process:
                     storage_writable=self._telemetry.storage,
                 )
                 self._servers = [self._server(sockets), *beside(operations)]
-                with signals(self._stop, hangup):
-                    beating = group.create_task(
-                        beat(settings.directory, operations.healthy, clock)
-                    )
+                with runtime.signals(self._stop, hangup):
+                    alive = beat(settings.directory, operations.healthy, clock)
+                    beating = group.create_task(alive)
                     await operations.apply(configuration)
                     # A scrape before the state is read would see series end and begin again.
                     with suppress(TimeoutError):
                         await asyncio.wait_for(operations.restored(), RESTORING_SECONDS)
                     serving = [group.create_task(server.serve()) for server in self._servers]
-                    fields = {
-                        "version": __version__,
-                        "operations": len(configuration.operations),
-                    }
+                    count = len(configuration.operations)
                     listening = ",".join(map(address_of, sockets))
-                    say(log, logging.INFO, "started", **fields, listen=listening)
+                    fields = {"version": __version__, "operations": count, "listen": listening}
+                    say(log, logging.INFO, "started", **fields)
                     self._manager.notify("READY=1")
                     watch = group.create_task(
                         self._manager.watch(operations.healthy, clock.sleep)
@@ -291,5 +282,5 @@ class _Process:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._loader, work)
         except RuntimeError as error:
-            self._loader = thread_pool("reload", 1)  # the old one would load once more
-            raise thread_limit(error) from None
+            self._loader = runtime.thread_pool("reload", 1)  # the old one would load once more
+            raise runtime.thread_limit(error) from None

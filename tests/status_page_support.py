@@ -16,7 +16,7 @@ from exporter.runtime import Clock
 from exporter.state.models import OperationStatus, QueryStatus
 from exporter.web.status import OperationView
 from exporter.web.status_page import StatusPage
-from tests.config_support import sla
+from tests.config_support import operation, sla
 from tests.statuses import NOW
 
 BOGOTA = ZoneInfo("America/Bogota")
@@ -30,20 +30,21 @@ def targets(entries: str = "") -> Targets:
 
 
 OPERATION = OperationView(
-    name="acme",
+    operation(skills="[{id: 4173}, {id: 4190}, {id: all}]"),
     server="wv0013",
-    zone=BOGOTA,
-    interval=300.0,
-    poll_hours=None,
     targets=targets(),
-    skills=("4173", "4190", "all"),
     status=OperationStatus(interval=300.0, used=312, limit=1000, day_ends_at=NOW + 12 * 3600),
 )
 
 
-def standing(operation: OperationView = OPERATION, **more: Any) -> OperationView:
+def configured(view: OperationView = OPERATION, **keys: object) -> OperationView:
+    """The operation with other keys of its configuration."""
+    return replace(view, operation=view.operation.model_copy(update=keys))
+
+
+def standing(view: OperationView = OPERATION, **more: Any) -> OperationView:
     """The operation with another status of its loop."""
-    return replace(operation, status=replace(operation.status, **more))
+    return replace(view, status=replace(view.status, **more))
 
 
 def telemetry(revision: str = "abc1234") -> ExporterTelemetry:

@@ -183,7 +183,10 @@ async def test_a_refused_token_is_not_tried_again_and_again(stage: Stage) -> Non
     assert verdicts(again) == ["recent", "fine"]
     async with opened(stage, loaded) as sessions:
         session = sessions["acme"]
-        assert await session.state.write(lambda db: db.load_fact(session.row, "pause")) is None
+        assert (
+            await session.state.write(lambda db: db.load_fact(session.identity.id, "pause"))
+            is None
+        )
 
 
 async def test_one_attempt_an_hour_after_the_quota(stage: Stage) -> None:

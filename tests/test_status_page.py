@@ -27,6 +27,7 @@ from tests.status_page_support import (
     OPERATION,
     SLA,
     Element,
+    configured,
     html,
     page,
     read,
@@ -40,12 +41,10 @@ from tests.web_support import running
 ERROR = (Reason.CONNECT, "Connection refused")
 AIMED = replace(OPERATION, targets=targets(SLA))
 FORTY = half_hour(status(VOICE), "inbound", 40, within_20=20)
-CLOSED = standing(
-    replace(OPERATION, poll_hours="Mo-Fr 08:00-10:00"), hours_open=(False, NOW + 3600)
-)
+CLOSED = standing(configured(poll_hours="Mo-Fr 08:00-10:00"), hours_open=(False, NOW + 3600))
 PAUSED = standing(pause=(Reason.QUOTA, NOW + 1200))
 SPENT = standing(used=1000)
-TOKYO = replace(OPERATION, name="globex", zone=ZoneInfo("Asia/Tokyo"))
+TOKYO = configured(name="globex", timezone=ZoneInfo("Asia/Tokyo"))
 ENGLISH = Words("en", space="\u00a0")
 
 
@@ -159,7 +158,7 @@ def test_the_month_stands_beside_the_day() -> None:
         (query, OPERATION, "90.0%"),
         (status(VOICE, month=(CHAT,)), AIMED, "–"),
         (over, AIMED, "–"),
-        (query, replace(AIMED, months=False), "–"),
+        (query, configured(AIMED, month=False), "–"),
     ):
         assert cells(page(one, operations=[operation]))[0][5] == text
     tries = MonthTries(DAY.replace(day=1), DAY, NOW - 60, reason=str(Reason.TIMEOUT))
@@ -247,7 +246,7 @@ def test_long_operations_stand_in_several_tables() -> None:
     """They are laid side by side where there is room; a short one beside others has one."""
     queries = [status(VOICE, CHAT, skill_id=str(number)) for number in range(60)]
     beside = [status(VOICE, CHAT, operation="b", skill_id=str(number)) for number in range(8)]
-    operations = [OPERATION, replace(OPERATION, name="b")]
+    operations = [OPERATION, configured(name="b")]
     long, short = page(*queries, *beside, operations=operations).one("main").all("section")
 
     assert [len(table.all("tr", klass="query")) for table in long.all("table")] == [6] * 10
@@ -327,7 +326,7 @@ def test_expired_figures_are_not_shown() -> None:
 
 def test_figures_of_yesterday_are_not_called_today() -> None:
     """After midnight in the operation's zone the day begins empty."""
-    tokyo = replace(TOKYO, name="acme")
+    tokyo = configured(TOKYO, name="acme")
 
     assert page(status(VOICE)).rows()
     assert not page(status(VOICE), operations=[tokyo]).rows()
@@ -411,7 +410,7 @@ def test_poll_hours_in_words() -> None:
         (True, None, "open"),
         (False, None, "closed"),
     ):
-        always = replace(OPERATION, poll_hours="24/7")
+        always = configured(poll_hours="24/7")
         operation = standing(always, hours_open=(is_open, until), limit=None)
         section = page(operations=[operation]).one("main").one("section")
 
@@ -578,7 +577,7 @@ def test_the_page_needs_nothing_but_itself() -> None:
 def test_the_page_is_ordered_for_readers_that_do_not_see_it() -> None:
     """Landmarks, one first heading, no level left out, named tables, scoped headers."""
     whole = status(VOICE, skill_id="all", skill="Todas")
-    shown = page(status(VOICE), whole, operations=[AIMED, replace(OPERATION, name="b")])
+    shown = page(status(VOICE), whole, operations=[AIMED, configured(name="b")])
 
     for landmark in ("header", "main", "footer", "h1"):
         assert len(shown.all(landmark)) == 1

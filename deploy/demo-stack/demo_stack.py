@@ -98,7 +98,7 @@ def contact_centre(speed: float) -> Iterator[str]:
         await asyncio.sleep(seconds / speed)  # noqa: TID251
 
     simulator = Simulator(operations(), seed=20, now=now, sleep=sleep)
-    sockets = bind([("127.0.0.1", 0)])
+    sockets = bind(["127.0.0.1:0"])
     loop = asyncio.new_event_loop()
     server = HttpServer(on_stage(simulator.app, now), sockets, limits=Limits(keep_bodies=True))
     thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve()))

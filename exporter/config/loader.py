@@ -171,7 +171,7 @@ class _Entry:
                         self.broken |= meant_keys(wrong)
             for each in errors:
                 if each["type"] != FOLLOWS:
-                    _drop(left, place_of(each))
+                    drop(left, place_of(each))
 
     def build(self) -> None:
         """Make the operation, and read what its keys point to."""
@@ -277,7 +277,7 @@ def _read_defaults(document: Document, raw: object, report: _Report) -> dict[str
     return defaults
 
 
-def _drop(values: dict[str, Any], place: Loc) -> None:
+def drop(values: dict[str, Any], place: Loc) -> None:
     """Take out the key at a place; for an item of a list or a missing key, what holds it."""
     holder, last = values, str(place[0])
     here: Any = values

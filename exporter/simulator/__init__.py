@@ -5,8 +5,13 @@ exporter: a name or a formula that is wrong on one side shows as a difference.
 """
 
 from exporter.simulator.api import Simulator, report_rows
-from exporter.simulator.centre import Figures, Scenario, SimulatedOperation, SimulatedSkill
-from exporter.simulator.demo import demo_operations
+from exporter.simulator.centre import (
+    Figures,
+    Scenario,
+    SimulatedOperation,
+    SimulatedSkill,
+    demo_operations,
+)
 
 __all__ = [
     "Figures",

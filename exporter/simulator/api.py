@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
-from exporter.simulator.centre import ALL, Centre, Figures, Scenario, SimulatedOperation
+from exporter.simulator.centre import ALL, DAY, Centre, Figures, Scenario, SimulatedOperation
 
 _SIMULTANEOUS = 2
 _SLOW = 30.0
-_DAY, _LONGEST = timedelta(days=1), timedelta(days=31)
+_LONGEST = 31 * DAY
 _KEPT_REQUESTS = 10_000
 _CONTROL = "/_simulator/"
 _PATH = re.compile(r"(?:/([^/]+))?/api/v2/(reports_manager\.php|information\.php)")
@@ -241,7 +241,7 @@ class Simulator:
             case _, None:
                 return _MISSING_PARAMETERS
             case "reports_manager.php", "skill_11":
-                longest = _DAY if fault is Scenario.SHORT_RANGES else _LONGEST
+                longest = DAY if fault is Scenario.SHORT_RANGES else _LONGEST
                 return await self._skill_11(centre, query, longest)
             case "information.php", "skills":
                 return self._skills(centre, query.get("skill", ALL))

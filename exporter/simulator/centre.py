@@ -20,7 +20,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 ALL = "all"
-_STEP, _DAY = 1800.0, timedelta(1)
+DAY = timedelta(1)
+_STEP = 1800.0
 # Weight of each local hour: mornings and afternoons busy, a dip at lunch, quiet nights.
 _HOURS = (
     0.16, 0.12, 0.10, 0.10, 0.12, 0.20, 0.35, 0.60, 0.95, 1.30, 1.45, 1.35,
@@ -162,11 +163,11 @@ class Centre:
                         yield channel, self._total(skill, channel, day)
                     else:
                         yield channel, _count(self._detail(skill, channel, day), start, end)
-            day += _DAY
+            day += DAY
 
     def last_use(self, skill: SimulatedSkill, before: float) -> float | None:
         """Return when a wait last ended in a skill, today or yesterday."""
-        for day in (self._day(before), self._day(before) - _DAY):
+        for day in (self._day(before), self._day(before) - DAY):
             channels = (self._detail(skill, one, day) for one in skill.channels)
             found = [w[at - 1][0] for w in channels if (at := bisect_left(w, (before,)))]
             if found:
@@ -273,5 +274,46 @@ def _share(at: datetime) -> float:
 @lru_cache(64)
 def _bounds(day: date, zone: ZoneInfo) -> tuple[float, float]:
     """Return the instants at which a local day begins and ends."""
-    first, last = (datetime.combine(one, time.min, zone) for one in (day, day + _DAY))
+    first, last = (datetime.combine(one, time.min, zone) for one in (day, day + DAY))
     return first.timestamp(), last.timestamp()
+
+
+# The demo ----------------------------------------------------------------------------------
+
+# By server: a skill's id and name, and the interactions of a weekday by channel.
+_SKILLS = {
+    "wv0013": (
+        ("4173", "Ventas", {"inbound": 1500, "chat-whatsapp": 800, "chat-web": 350}),
+        (
+            "4180",
+            "Atención al cliente",
+            {"inbound": 2200, "chat-whatsapp": 1100, "chat-facebook": 320},
+        ),
+        ("4190", "Cobranza", {"inbound": 900, "omni-email": 240}),
+    ),
+    "wv0042": (
+        ("5101", "Soporte técnico", {"inbound": 1300, "chat-web": 500, "omni-email": 180}),
+        (
+            "5102",
+            "Señal y reconexión",
+            {"inbound": 700, "chat-whatsapp": 850, "chat-instagram": 400},
+        ),
+    ),
+}
+
+
+def demo_operations(*zones: ZoneInfo) -> tuple[SimulatedOperation, ...]:
+    """Return both, in these zones; their quota allows a request every second.
+
+    Their tokens look real.
+    """
+    return tuple(
+        SimulatedOperation(
+            name,
+            "7b" + name[2:] * 13,
+            zone,
+            tuple(SimulatedSkill(*one) for one in skills),
+            1_000_000,
+        )
+        for (name, skills), zone in zip(_SKILLS.items(), zones, strict=True)
+    )

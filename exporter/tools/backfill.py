@@ -348,7 +348,7 @@ class Backfill:
         for call in self.pending:
             first.setdefault(call.skill.id, call)
         attempts = await session.state.write(
-            lambda db: {one: db.stored(session.row, one).last_at for one in first}
+            lambda db: {one: db.stored(session.identity.id, one).last_at for one in first}
         )
         beside = session.exporter_runs()
         earliest = max(session.clock.epoch(), self._next)

@@ -51,10 +51,8 @@ class Progress:
     ) -> None:
         """Keep an answer; raises StorageError where it cannot be written."""
         rows = [
-            {
-                "channel": row.channel,
-                **{one.state: getattr(row, one.attribute) for one in COLUMNS},
-            }
+            {one.state: getattr(row, one.attribute) for one in COLUMNS}
+            | {"channel": row.channel}
             for row in channels
         ]
         self._append({"skill": skill_id, "day": day.isoformat(), "at": at, "rows": rows})
@@ -72,25 +70,24 @@ class Progress:
         if not whole:
             self._append({"format": _FORMAT, "operation": owner})
             return
+        reason = ""
         try:
             header, *answers = map(json.loads, content[:whole].splitlines())
-            known, own = header["format"] in _READABLE, header["operation"] == owner
-            for one in answers if known and own else ():
+            if header["format"] not in _READABLE:
+                reason = "was written by another version: move it away to begin again"
+            elif header["operation"] != owner:
+                reason = (
+                    "belongs to another operation, or to days where this is for months"
+                    " (or the reverse): choose another --output"
+                )
+            for one in answers if not reason else ():
                 rows = tuple(map(_figures, one["rows"]))
                 self.done[one["skill"], date.fromisoformat(one["day"])] = rows
                 self.last_at = float(one["at"])
         except (ValueError, LookupError, TypeError, AttributeError):
-            text = f"{self.path} cannot be read: move it away to begin again"
-            raise StartError(text) from None
-        if not known:
-            text = f"{self.path} was written by another version: move it away to begin again"
-            raise StartError(text)
-        if not own:
-            text = (
-                f"{self.path} belongs to another operation, or to days where this is for months"
-                " (or the reverse): choose another --output"
-            )
-            raise StartError(text)
+            reason = "cannot be read: move it away to begin again"
+        if reason:
+            raise StartError(f"{self.path} {reason}")
 
     def _append(self, line: object) -> None:
         try:

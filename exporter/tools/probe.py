@@ -29,11 +29,11 @@ from exporter.polling.limits import Why
 from exporter.polling.request import Request
 from exporter.runtime import system_clock
 from exporter.tools import recording
-from exporter.tools.session import Session, Verdict, sessions, shown, title
+from exporter.tools.session import Session, Verdict, sessions, shown, titled
 from exporter.tools.skills import skills_of
 from exporter.tools.terminal import Row, align, progress, run, short_heads, show
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Column, Kind
+from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
 from exporter.wolkvox.text import scrub
 from exporter.wolkvox.windows import local_day
@@ -119,7 +119,7 @@ class Probed:
     @property
     def name(self) -> str:
         """Operation, skill id and, where it has one, the skill's name."""
-        return title(self.skill, self.operation.name)
+        return titled(self.skill, self.operation.name)
 
 
 async def probe_all(
@@ -170,7 +170,7 @@ async def _query(session: Session, skill: Skill) -> Probed:
     async def request(
         client: WolkvoxClient, token: str, asked: Request
     ) -> tuple[SkillReport, tuple[object, ...]]:
-        client.witness = lambda *answer: raw.append(recording.Raw(*answer))
+        client.witness = lambda *answer: raw.append(answer)
         report = await client.skill_11(token, skill.id, asked.window)
         return report, tuple(_as_sent(row, token) for row in report.rows)
 
@@ -191,7 +191,7 @@ async def _query(session: Session, skill: Skill) -> Probed:
 
 async def _known(session: Session, skill: Skill, verdict: Verdict) -> Probed:
     """Judge the exporter's own answer, where the last attempt is too recent for another."""
-    probed, row = Probed(session.operation, skill, verdict), session.row
+    probed, row = Probed(session.operation, skill, verdict), session.identity.id
     stored, memory = await session.state.write(
         lambda db: (db.stored(row, skill.id), db.memory(row, skill.id))
     )
@@ -296,23 +296,14 @@ def _rows(queries: Iterable[Probed], words: Words) -> Iterator[Row]:
         if probed.report.channels:
             yield {"bold": True}, shown(probed.name, _CELL), heads
         for figures in probed.report.channels:
-            read = [_read(column, figures, words) for column in COLUMNS]
+            values = ((one.kind, getattr(figures, one.attribute)) for one in COLUMNS)
+            read = [words.figure(kind, value, close=True) for kind, value in values]
             yield {}, shown(figures.channel, _CELL), read
             for row in (one for one in probed.rows if isinstance(one, dict)):
                 channel = str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
                 if channel == figures.channel:
                     sent = [_sent(row.get(column.field, "")) for column in COLUMNS]
                     yield {"dim": True}, "  " + words.text("probe.sent"), sent
-
-
-def _read(column: Column, figures: ChannelFigures, words: Words) -> str:
-    value = getattr(figures, column.attribute)
-    if value is None:
-        return "-"
-    if column.kind is Kind.COUNT:
-        return str(value)
-    seconds = column.kind is Kind.SECONDS
-    return words.number(value, "g") if seconds else words.percent(value, ".2f")
 
 
 def _sent(cell: object) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from exporter import __version__
 from exporter.errors import StartError
@@ -29,12 +29,8 @@ _KEPT = {*FIELDS, "code", "error", "msg", "data"}
 _FIGURE = re.compile(r"[-+0-9.,:%/\s]*(?:s|seg|sec|min|h)?", re.IGNORECASE)
 
 
-class Raw(NamedTuple):
-    """An answer as it came, but for the token."""
-
-    status: int
-    content_type: str | None
-    body: bytes
+Raw = tuple[int, str | None, bytes]
+"""An answer as it came, but for the token: status, content type, body."""
 
 
 def write(path: Path, text: str) -> None:

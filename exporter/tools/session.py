@@ -84,16 +84,11 @@ class Reply(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """Requests of a tool to one operation, whose row in the state is `row`."""
+class Session(Requests):
+    """Requests of a tool to one operation, judged as the exporter's own are."""
 
     operation: Operation
-    row: int
-    budget: Budget
-    state: State
     directory: Path
-    clock: Clock
-    requests: Requests
 
     async def ask(
         self,
@@ -112,17 +107,17 @@ class Session:
         token, clock = read_token(self.operation.token), self.clock
         try:
             await self._require(skill_id, gap, token, max(clock.epoch(), not_before))
-            async with self.requests.gate.hold(token.digest):
+            async with self.gate.hold(token.digest):
                 wait = not_before + _MARGIN - clock.epoch()
                 if not_before and wait > 0:
                     await clock.sleep(wait)
                 now = clock.now()
                 await self._require(skill_id, gap, token, now.timestamp())
                 window = day_so_far(now, self.operation.timezone)
-                request = await self.requests.begin(skill_id, now, window, token, gap=gap)
-                answer = await self.requests.fetch(request, token, call)
+                request = await self.begin(skill_id, now, window, token, gap=gap)
+                answer = await self.fetch(request, token, call)
         except HeldBack as held:
-            return Reply(self._held_back(held))
+            return Reply(self._why_not(held))
         except WolkvoxError as error:  # from `fetch` alone: there is a request
             await self._note_pause(error, token, request)
             verdict = Verdict(error.kind, reason=error.reason, detail=error.detail)
@@ -145,12 +140,13 @@ class Session:
         """The configured skills, or those of the last discovery; none where there was none."""
         if not self.operation.discover:
             return self.operation.skills
-        found = await self.state.write(lambda db: db.load_fact(self.row, "skills"))
+        found = await self.state.write(lambda db: db.load_fact(self.identity.id, "skills"))
         return tuple(remembered_skills(found))
 
     async def _require(self, skill_id: str, gap: float, token: Token, moment: float) -> None:
         """Raise HeldBack where the query may not be asked at that moment (epoch seconds)."""
-        row, zone, now = self.row, self.operation.timezone, datetime.fromtimestamp(moment, UTC)
+        row, zone = self.identity.id, self.operation.timezone
+        now = datetime.fromtimestamp(moment, UTC)
         stored, memory, noted = await self.state.write(
             lambda db: (
                 db.stored(row, skill_id),
@@ -180,7 +176,7 @@ class Session:
         if isinstance(verdict, Wait):
             raise HeldBack(replace(verdict, last_at=stored.last_at), token.error)
 
-    def _held_back(self, held: HeldBack) -> Verdict:
+    def _why_not(self, held: HeldBack) -> Verdict:
         """The verdict on a request that did not leave."""
         why, last_at, now = held.wait.why, held.wait.last_at, self.clock.epoch()
         left = max(0.0, held.wait.until - now)
@@ -199,10 +195,11 @@ class Session:
         day = local_day(request.asked_at, self.operation.timezone)
 
         def note(db: Storage) -> None:
-            before = Pause.from_json(db.load_fact(self.row, "pause"))
+            row = self.identity.id
+            before = Pause.from_json(db.load_fact(row, "pause"))
             pause = limits.pause_after(before, error, now, day, interval, token.digest)
             if pause is not before:
-                db.save_fact(self.row, "pause", pause and pause.to_json())
+                db.save_fact(row, "pause", pause and pause.to_json())
 
         await self.state.write(note)
 
@@ -228,10 +225,8 @@ async def sessions(
                 await clients.enter_async_context(client)
                 new = Budget(identity.account, one.daily_requests, one.timezone)
                 budget = budgets.setdefault(identity.account, new)
-                requests = Requests(identity, client, state, gate, budget, clock)
-                opened[one.name] = Session(
-                    one, identity.id, budget, state, directory, clock, requests
-                )
+                own = identity, client, state, gate, budget, clock
+                opened[one.name] = Session(*own, one, directory)
             yield opened
 
 
@@ -253,7 +248,7 @@ def shown(text: str, limit: int) -> str:
     return one_line(SECRETS.scrub(text), limit)
 
 
-def title(skill: Skill, *before: str) -> str:
+def titled(skill: Skill, *before: str) -> str:
     """A skill's id and, where it has one, its name, on one line."""
     names = (skill.id,) if skill.name == skill.id else (skill.id, skill.name)
     return shown(" ".join((*before, *names)), 200)

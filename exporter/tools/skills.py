@@ -6,7 +6,6 @@ The list is kept in the state file, for the exporter and for the next tool.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import click
 
 from exporter import config, flags
 from exporter.config import Configuration
+from exporter.config.values import skill_number
 from exporter.errors import Reason
 from exporter.logs import SECRETS
 from exporter.messages import Words
@@ -27,8 +27,6 @@ from exporter.wolkvox.report import Skill
 
 _LISTED = "skills_listed"  # with the last use of each, which only this list shows
 _DISCOVERED = "skills"  # as the exporter writes and reads it
-# The configuration reads these as the same number; others must be text.
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 @click.command()
@@ -75,7 +73,7 @@ async def list_skills(session: Session) -> Listing | Verdict:
     reply = await session.ask(
         "#skills", session.operation.interval, lambda client, token, _: client.skills(token)
     )
-    listed, row, now = reply.answer, session.row, session.clock.epoch()
+    listed, row, now = reply.answer, session.identity.id, session.clock.epoch()
     if listed is not None:
 
         def keep(db: Storage) -> None:
@@ -118,7 +116,7 @@ def as_yaml(listed: Sequence[Skill]) -> str:
     """
     lines = []
     for skill in listed:
-        number = skill.id if _NUMBER.fullmatch(skill.id) else json.dumps(skill.id)
+        number = json.dumps(skill_number(skill.id))
         line = f"      - {{id: {number}, name: {json.dumps(skill.name, ensure_ascii=False)}}}"
         lines.append(f"{line}  # last use {skill.last_use}" if skill.last_use else line)
     return "".join(f"{line}\n" for line in lines)

@@ -21,18 +21,8 @@ import bcrypt
 from exporter.errors import ConfigError
 from exporter.logs import say
 from exporter.runtime import thread_pool
+from exporter.web import asgi
 from exporter.web.access_config import RateLimit, WebConfig, load_web_config, stamp
-from exporter.web.asgi import (
-    ASGIApp,
-    Headers,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    answer,
-    request_header,
-    sentence,
-)
 from exporter.web.tls import TlsPolicy
 
 log = logging.getLogger(__name__)
@@ -40,9 +30,9 @@ log = logging.getLogger(__name__)
 # A look at the files' times costs some microseconds; one a second is soon enough.
 _LOOK_SECONDS = 1.0
 _CHALLENGE = (b"www-authenticate", b'Basic realm="wolkvox-exporter", charset="UTF-8"')
-_LOGIN = sentence(401, "A user and a password are asked for here.", _CHALLENGE)
-_RATE = sentence(429, "Too many requests: see rate_limit in the web configuration.")
-_BUSY = sentence(429, "Too many passwords are being checked.", (b"retry-after", b"1"))
+_LOGIN = asgi.sentence(401, "A user and a password are asked for here.", _CHALLENGE)
+_RATE = asgi.sentence(429, "Too many requests: see rate_limit in the web configuration.")
+_BUSY = asgi.sentence(429, "Too many passwords are being checked.", (b"retry-after", b"1"))
 _REMEMBERED = 100  # verdicts of each kind
 # Checks waiting for the one thread. More of them is guessing, not scraping.
 _QUEUE = 32
@@ -85,24 +75,26 @@ class LiveConfig:
         """How the next connection shakes hands."""
         return self.current().tls
 
-    def guard(self, app: ASGIApp) -> ASGIApp:
+    def guard(self, app: asgi.ASGIApp) -> asgi.ASGIApp:
         """The application behind the configuration's headers, rate limit and users."""
         auth, bucket = BasicAuth(), TokenBucket(self._monotonic)
 
-        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
             config = self.current()
             if config.headers:
                 send = _with_headers(send, config.headers)
             if not bucket.take(config.rate_limit):
-                await answer(send, _RATE)
+                await asgi.answer(send, _RATE)
                 return
             known: bool | None = True
             if config.users:
-                known = await auth.judge(config.users, request_header(scope, b"authorization"))
+                known = await auth.judge(
+                    config.users, asgi.request_header(scope, b"authorization")
+                )
             if known:
                 await app(scope, receive, send)
             else:
-                await answer(send, _BUSY if known is None else _LOGIN)
+                await asgi.answer(send, _BUSY if known is None else _LOGIN)
 
         return guarded
 
@@ -152,10 +144,10 @@ class TokenBucket:
         return True
 
 
-def _with_headers(send: Send, headers: Headers) -> Send:
+def _with_headers(send: asgi.Send, headers: asgi.Headers) -> asgi.Send:
     names = frozenset(name for name, _ in headers)
 
-    async def sending(message: Message) -> None:
+    async def sending(message: asgi.Message) -> None:
         if message["type"] == "http.response.start":
             kept = [pair for pair in message["headers"] if pair[0] not in names]
             message["headers"] = [*kept, *headers]
@@ -190,8 +182,9 @@ class BasicAuth:
             return False
         user, password = credentials
         known = user in users
-        # A stranger is checked against a hash too: the time does not tell which names exist.
-        hashed = users[user] if known else _usual_hash(users)
+        # A stranger is checked too, at the usual cost: the time does not tell the names.
+        costs = Counter(one[4:6] for one in users.values())
+        hashed = users[user] if known else max(users.values(), key=lambda one: costs[one[4:6]])
         digest = hashlib.blake2b(key=self._salt, digest_size=32)
         for part in (b"user" if known else b"nobody", user, hashed, password):
             digest.update(b"%d:" % len(part) + part)
@@ -237,9 +230,3 @@ def read_basic(authorization: str | None) -> tuple[bytes, bytes] | None:
     except ValueError:
         return None
     return (user, password) if colon and scheme.lower() == "basic" else None
-
-
-def _usual_hash(users: Mapping[bytes, bytes]) -> bytes:
-    """A hash of the cost that most users have; whether it fits is not looked at."""
-    costs = Counter(hashed[4:6] for hashed in users.values())
-    return max(users.values(), key=lambda hashed: costs[hashed[4:6]])

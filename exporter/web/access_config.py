@@ -29,6 +29,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from exporter.config.loader import drop
+from exporter.config.mistakes import place_of
 from exporter.config.values import did_you_mean
 from exporter.config.yamlfile import Loc, is_plain_key, read_yaml
 from exporter.errors import ConfigError
@@ -36,6 +38,7 @@ from exporter.web.asgi import Headers
 from exporter.web.tls import (
     CIPHERS,
     CURVES,
+    POLICIES,
     TLS13_SUITES,
     VERSIONS,
     TlsPolicy,
@@ -45,11 +48,6 @@ from exporter.web.tls import (
 
 _MAX_PEM_BYTES = 1024 * 1024
 BCRYPT_HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-_POLICIES = {
-    "NoClientCert": ssl.CERT_NONE,
-    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
-    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
-}
 # The toolkit's list: header -> the only values it may have (none: any).
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
@@ -159,13 +157,24 @@ class TlsForm(_Form):
     cert_file: str = ""
     key_file: str = ""
     client_ca_file: _Filled = ""
-    client_auth_type: Annotated[_Filled, _VERIFIED, _one_of(_POLICIES)] = "NoClientCert"
+    client_auth_type: Annotated[_Filled, _VERIFIED, _one_of(POLICIES)] = "NoClientCert"
     client_allowed_sans: Annotated[list[_Filled], _must(len, _EMPTY)] = []
     min_version: _Version = "TLS12"
     max_version: _Version = "TLS13"
     cipher_suites: list[Annotated[str, _known("suite", *CIPHERS, *TLS13_SUITES)]] = []
     prefer_server_cipher_suites: StrictBool = True
     curve_preferences: list[Annotated[str, _known("curve", *CURVES)]] = []
+
+    @property
+    def oldest(self) -> str:
+        """The oldest version; suites of TLS 1.3 alone leave no older one, as in Go."""
+        only_newest = self.cipher_suites and TLS13_SUITES.issuperset(self.cipher_suites)
+        return "TLS13" if only_newest else self.min_version
+
+    @property
+    def verifies(self) -> bool:
+        """Whether a client's certificate is looked at."""
+        return POLICIES[self.client_auth_type] is not ssl.CERT_NONE
 
 
 class HttpForm(_Form):
@@ -242,15 +251,10 @@ def _read_form(raw: Any, wrong: list[Finding]) -> WebForm:
         return WebForm.model_validate(raw)
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_input=False):
-            loc = tuple(part for part in error["loc"] if part != "[key]")
-            wrong.append((loc, _reason(error)))
-            outer, *inner = map(str, loc)
-            # Without what does not fit (a key of a section, or a section) the rest is judged.
-            if inner and len(raw.get(outer) or ()) > 1:
-                raw[outer].pop(inner[0], None)
-            else:
-                raw.pop(outer, None)
-    return WebForm.model_validate(raw)
+            wrong.append((place_of(error), _reason(error)))
+            drop(raw, place_of(error))
+    # The rest is judged as well; a section of which nothing is left was not meant to be empty.
+    return WebForm.model_validate({key: section for key, section in raw.items() if section})
 
 
 def _reason(error: ErrorDetails) -> str:
@@ -284,17 +288,10 @@ def _tls(
         content, reason = _pem(form, name, folder / getattr(form, f"{name}_file"), files)
         pems.append(content)
         problems += [(f"{name}_file", reason)] if reason else []
-    (cert, key, client_ca), policy = pems, None
+    policy = None
     if not problems:
         try:
-            context = build_context(
-                *(cert, key, client_ca, _POLICIES[form.client_auth_type]),
-                minimum=_minimum(form),
-                maximum=form.max_version,
-                ciphers=[CIPHERS[name] for name in form.cipher_suites if name in CIPHERS],
-                curves=[CURVES[name] for name in form.curve_preferences],
-                server_preference=form.prefer_server_cipher_suites,
-            )
+            context = build_context(form, *pems)
             policy = TlsPolicy(context, frozenset(form.client_allowed_sans))
         except UnusableTls as exc:
             as_file = getattr(form, f"{exc.part}_file", "")
@@ -321,12 +318,6 @@ def _pem(form: TlsForm, name: str, path: Path, files: dict[Path, Stamp]) -> tupl
     return content, f"{path} is larger than 1 MiB" if len(content) > _MAX_PEM_BYTES else ""
 
 
-def _minimum(form: TlsForm) -> str:
-    """The oldest version; suites of TLS 1.3 alone leave no older one, as in Go."""
-    only_newest = form.cipher_suites and TLS13_SUITES.issuperset(form.cipher_suites)
-    return "TLS13" if only_newest else form.min_version
-
-
 def _wrong_together(form: TlsForm) -> Iterator[tuple[str, str]]:
     """Keys of the section that do not fit each other, and why."""
     versions, of_clients = (
@@ -334,12 +325,12 @@ def _wrong_together(form: TlsForm) -> Iterator[tuple[str, str]]:
         ("client_ca", "client_ca_file", "client_allowed_sans"),
     )
     given = next((name for name in of_clients if getattr(form, name)), "")
-    if given and _POLICIES[form.client_auth_type] is ssl.CERT_NONE:
+    if given and not form.verifies:
         what = given.removesuffix("_file")
         yield "client_auth_type", f"is missing: {what} has no effect without it"
     if versions.index(form.max_version) < versions.index(form.min_version):
         yield "max_version", "is below min_version"
-    elif versions.index(form.max_version) < versions.index(_minimum(form)):
+    elif versions.index(form.max_version) < versions.index(form.oldest):
         reason = "names no suite of TLS 1.2 or older, which max_version asks for"
         yield "cipher_suites", reason
 
@@ -347,8 +338,7 @@ def _wrong_together(form: TlsForm) -> Iterator[tuple[str, str]]:
 def _hardly_meant(form: WebForm) -> Iterator[Finding]:
     """Keys that do not what they seem to, and why."""
     tls = form.tls_server_config
-    verifies = _POLICIES[tls.client_auth_type] is not ssl.CERT_NONE
-    if verifies and not (tls.client_ca or tls.client_ca_file or tls.client_allowed_sans):
+    if tls.verifies and not (tls.client_ca or tls.client_ca_file or tls.client_allowed_sans):
         reason = "without client_ca_file any certificate of any public CA is accepted"
         yield ("tls_server_config", "client_auth_type"), reason
     if not TLS13_SUITES.isdisjoint(tls.cipher_suites):

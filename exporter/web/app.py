@@ -17,7 +17,7 @@ from exporter.errors import ConfigError
 from exporter.logs import SECRETS
 from exporter.web.asgi import (
     ESCAPING,
-    Format,
+    OPENMETRICS,
     Headers,
     Receive,
     Reply,
@@ -35,9 +35,6 @@ _ASKED = re.compile(r"(?:^|&)(lang|operation)=([\w.-]{1,128})(?=&|$)", re.ASCII)
 _SLASHES = re.compile("//+")
 _READ = ("GET", "HEAD")
 _DOCUMENTS = ("/config", "/docs")
-_LIFECYCLE_OFF = (
-    "Lifecycle API is not enabled: start with --web.enable-lifecycle, or send SIGHUP."
-)
 
 
 @dataclass
@@ -45,11 +42,11 @@ class App:
     """The ASGI callable.
 
     `metrics` renders the exposition, in OpenMetrics or as text, compressed or not; `status` the
-    status page for an Accept-Language header, a language and an operation that the
-    address names; `configuration` is the one in force; `healthy`:
-    the poll loops live; `ready`: each query has an ended attempt, a restored result or a reason
-    to wait; `reload` reads the configuration again and returns None, or why the old one stays.
-    `max_requests` caps the pages being made at once (0: no cap).
+    status page for an Accept-Language header, a language and an operation that the address
+    names; `configuration` is the one in force; `healthy`: the poll loops live; `ready`: each
+    query has an ended attempt, a restored result or a reason to wait; `reload` reads the
+    configuration again and returns None, or why the old one stays. `max_requests` caps the
+    pages being made at once (0: no cap).
     """
 
     metrics: Callable[[bool, bool], bytes]
@@ -107,12 +104,12 @@ class App:
 
     async def _metrics(self, scope: Scope) -> Reply:
         accept = request_header(scope, b"accept")
-        form = choose_format(accept)
+        content_type = choose_format(accept)
         # Prometheus 3 says how it wants names written; ours are the same in every way.
         escaping = ESCAPING.search(accept)
-        content_type = form.value + (f"; escaping={escaping[1].lower()}" if escaping else "")
         gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
-        body = self.metrics(form is Format.OPENMETRICS, gzip)
+        body = self.metrics(content_type == OPENMETRICS, gzip)
+        content_type += f"; escaping={escaping[1].lower()}" if escaping else ""
         vary = (b"vary", b"Accept, Accept-Encoding")
         headers: Headers = ((b"content-type", content_type.encode()), vary)
         return Reply(200, body, (*headers, (b"content-encoding", b"gzip")) if gzip else headers)
@@ -152,7 +149,8 @@ class App:
 
     async def _reload(self, scope: Scope) -> Reply:
         if not self.lifecycle:
-            return sentence(403, _LIFECYCLE_OFF)
+            text = "start with --web.enable-lifecycle, or send SIGHUP."
+            return sentence(403, f"Lifecycle API is not enabled: {text}")
         reason = await self.reload()
         if reason is None:
             return sentence(200, "Reloaded.")

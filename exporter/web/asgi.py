@@ -10,7 +10,6 @@ import functools
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
 from exporter.messages import LANGUAGES
@@ -66,6 +65,10 @@ async def answer(send: Send, reply: Reply) -> None:
 
 # Negotiation -------------------------------------------------------------------------------
 
+# The two forms of the exposition, by their Content-Type.
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
 # Prometheus' own Accept header has about 300 characters. What is far longer is no
 # negotiation, and reading it would be work that a stranger orders.
 _LONGEST_HEADER: Final = 2048
@@ -81,16 +84,9 @@ _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _UNNAMED: Final = 0.0005  # liked less than anything named, but not forbidden
 
 
-class Format(Enum):
-    """The two forms of the exposition; the value is the exact Content-Type."""
-
-    TEXT = "text/plain; version=0.0.4; charset=utf-8"
-    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
 # Scrapers say the same each time; reading it anew would cost more than sending a small body.
 @functools.lru_cache(maxsize=16)
-def choose_format(accept: str | None) -> Format:
+def choose_format(accept: str | None) -> str:
     """The form that the Accept header prefers (RFC 9110, 12.5.1).
 
     OpenMetrics only where it is named, in a version that is served, with a weight not below
@@ -101,15 +97,15 @@ def choose_format(accept: str | None) -> Format:
 
     def form(name: str, version: str) -> str:
         if name == "application/openmetrics-text" and version in _OPENMETRICS_VERSIONS:
-            return "OPENMETRICS"
+            return OPENMETRICS
         if name == "text/plain" and version in _TEXT_VERSIONS:
-            return "TEXT"
+            return TEXT
         return "any" if name in ("text/*", "*/*") else ""
 
     weights = _weights(accept, form)
-    candidates = [one for one in (*weights, "TEXT") if one in Format.__members__]
-    weights["TEXT"] = max(weights.get("TEXT", weights.get("any", 0.0)), _UNNAMED)
-    return Format[max(candidates, key=weights.__getitem__)]
+    candidates = [one for one in (*weights, TEXT) if one in (TEXT, OPENMETRICS)]
+    weights[TEXT] = max(weights.get(TEXT, weights.get("any", 0.0)), _UNNAMED)
+    return max(candidates, key=weights.__getitem__)
 
 
 @functools.lru_cache(maxsize=16)

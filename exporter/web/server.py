@@ -31,7 +31,7 @@ from exporter.web.tls import Handshake, TlsPolicy
 
 log = logging.getLogger(__name__)
 
-_LONG_HEAD = "The head of the request is too long."
+_LONG_HEAD = 431, "The head of the request is too long."
 _HOST = re.compile(rb"[\w!$%&'()*+,.:;=\[\]~-]*")
 _READ_ON_BYTES = 1024 * 1024  # after a refusal
 _LAST_WORDS_SECONDS = 0.1
@@ -143,7 +143,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._unfinished and not self._refused:
             if self._in_head and self._size > self._limits.head_bytes:
-                self._refuse(431, _LONG_HEAD)
+                self._refuse(*_LONG_HEAD)
             elif not self._in_head and self._size > self._limits.body_bytes:
                 self._refuse(413, "No page here reads a request body.")
         self._watch()
@@ -172,7 +172,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Status and sentence for a head that is refused."""
         pairs, hosts = self.headers, [value for name, value in self.headers if name == b"host"]
         if len(self.url) + sum(len(n) + len(v) + 4 for n, v in pairs) > self._limits.head_bytes:
-            return 431, _LONG_HEAD
+            return _LONG_HEAD
         if version not in ("1.0", "1.1"):
             return 505, "Only HTTP/1.0 and HTTP/1.1 are spoken here."
         if any(n == b"transfer-encoding" and v.strip().lower() != b"chunked" for n, v in pairs):

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from functools import partial
 from math import ceil, sqrt
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
+from exporter.config import Operation
 from exporter.config.values import ALL_SKILLS
 from exporter.metrics.sla import Figure, Targets, goals, judge
 from exporter.state.counters import NO_COUNTERS, STUCK_ANSWERS, WINDOW, Sample
@@ -27,21 +27,12 @@ _line: Final = partial(one_line, limit=200)
 
 @dataclass(frozen=True, slots=True)
 class OperationView:
-    """One operation: its configuration, and its poll loop as it stands.
+    """One operation as it is configured, and its poll loop as it stands."""
 
-    `interval` is as written, in seconds. `skills`: their ids in the order of the configuration.
-    `months`: whether it asks for the month.
-    """
-
-    name: str
+    operation: Operation
     server: str
-    zone: ZoneInfo
-    interval: float
-    poll_hours: str | None
     targets: Targets
-    skills: tuple[str, ...]
     status: OperationStatus
-    months: bool = True
 
     @property
     def spent(self) -> bool:
@@ -155,14 +146,15 @@ def build_page(
     parts, pairs = list[Part](), list[tuple[OperationView, Query, Row]]()
     for view in operations:
         # As the configuration lists them, discovered ones by name.
-        place = {skill_id: number for number, skill_id in enumerate(view.skills)}
-        by_name = sorted(found[view.name], key=lambda one: (one.skill.casefold(), one.key))
+        place = {one.id: number for number, one in enumerate(view.operation.skills)}
+        by_name = found[view.operation.name]
+        by_name.sort(key=lambda one: (one.skill.casefold(), one.key))
         ordered = sorted(by_name, key=lambda one: place.get(one.key.skill_id, len(place)))
         queries = [_query(status, view, now, places) for status in ordered]
         parts.append(_part(view, queries, alone=len(operations) == 1))
         pairs += [(view, query, row) for query in queries for row in query.wrong]
     worst = sorted(pairs, key=lambda pair: pair[2].rank)[:_LISTED]
-    zones = {str(view.zone): view.zone for view in operations}
+    zones = {str(view.operation.timezone): view.operation.timezone for view in operations}
     return {
         "now": now,
         "iso": datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
@@ -170,7 +162,9 @@ def build_page(
         "parts": sorted(parts, key=lambda part: not part.counts["wrong"]),
         "pairs": worst,
         "unlisted": len(pairs) - len(worst),
-        "listed": {(view.name, query.skill_id, row.number) for view, query, row in worst},
+        "listed": {
+            (view.operation.name, query.skill_id, row.number) for view, query, row in worst
+        },
         "counts": sum((part.counts for part in parts), Counter[str]()),
     }
 
@@ -218,13 +212,14 @@ def _query(
 ) -> Query:
     result, at, error = status.memory.today, status.memory.last_success_at, status.error
     live = status.live_until is not None and now < status.live_until
-    today, skill_id = datetime.fromtimestamp(now, view.zone).date(), status.key.skill_id
+    skill_id = status.key.skill_id
+    today = datetime.fromtimestamp(now, view.operation.timezone).date()
     figures, unseen = None, list[str]()
     if live and result is not None and result.day == today:
         figures = status.figures
         others = view.targets.channels.difference(one.channel for one in figures)
         unseen = [one for one in sorted(others) if view.targets.of(skill_id, one)]
-    month = status.memory.month.result if view.months else None
+    month = status.memory.month.result if view.operation.month else None
     of_this_month = month is not None and month.day.replace(day=1) == today.replace(day=1)
     months = {one.channel: one for one in month.rows} if month and of_this_month else {}
     shown = enumerate(zip(figures or (), places, strict=False), 1)
@@ -250,7 +245,7 @@ def _query(
         wrong=[row for row in rows if row.stuck or row.missed],
         unseen=unseen,
         since=None if usual else samples[0].at,
-        month_error=status.month_error if view.months else "",
+        month_error=status.month_error if view.operation.month else "",
         busy=len(rows) < len(figures or ()) or any(row.cells[0].value != 0 for row in rows),
     )
 

@@ -75,7 +75,7 @@ class StatusPage:
         language takes a tenth of the event loop at most.
         """
         language = choose_language(asked or accept_language)
-        if operation and operation not in {view.name for view in self.operations()}:
+        if operation and operation not in {view.operation.name for view in self.operations()}:
             operation = UNKNOWN
         started = self.clock.monotonic()
         key = language, bool(asked), operation
@@ -83,9 +83,9 @@ class StatusPage:
         if started >= until:
             now = self.clock.now().timestamp()
             operations = self.operations()
-            shown = [one for one in operations if operation in (one.name, "", UNKNOWN)]
+            one = [view for view in operations if view.operation.name == operation]
             text = _template()(
-                **build_page(shown, self.statuses, now),
+                **build_page(one or operations, self.statuses, now),
                 exporter=self.exporter,
                 telemetry_path=self.telemetry_path,
                 asked=language if asked else "",

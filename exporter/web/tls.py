@@ -14,7 +14,7 @@ import os
 import re
 import ssl
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.logs import say
 
 if TYPE_CHECKING:
+    from exporter.web.access_config import TlsForm
     from exporter.web.server import Limits, Queue
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,11 @@ CURVES = {
     "CurveP521": "secp521r1",
     "X25519": "X25519",
 }
+POLICIES = {
+    "NoClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
 _CERTIFICATE, _KEY = (
     re.compile(rb"-----BEGIN (%b)-----.*?-----END \1-----" % kind, re.DOTALL)
     for kind in (rb"CERTIFICATE", rb"(?:[A-Z]+ )?PRIVATE KEY")
@@ -79,32 +85,21 @@ class UnusableTls(Exception):
         self.part = part
 
 
-def build_context(
-    cert: bytes,
-    key: bytes,
-    client_ca: bytes = b"",
-    verify: ssl.VerifyMode = ssl.CERT_NONE,
-    *,
-    minimum: str = "TLS12",
-    maximum: str = "TLS13",
-    ciphers: Sequence[str] = (),
-    curves: Sequence[str] = (),
-    server_preference: bool = True,
-) -> ssl.SSLContext:
+def build_context(form: TlsForm, cert: bytes, key: bytes, client_ca: bytes) -> ssl.SSLContext:
     """A server's context; UnusableTls says which part of the settings is wrong.
 
-    No `client_ca` means the machine's own CAs. Of `curves` Python's ssl takes one, so that
-    several are as none.
+    No `client_ca` means the machine's own CAs. Python takes one curve: several are as none.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context, verify = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), POLICIES[form.client_auth_type]
     _load_pair(context, cert, key)
     with warnings.catch_warnings():
         # TLS10 and TLS11 are deprecated, and asked for by name.
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.maximum_version = VERSIONS[maximum]
-        context.minimum_version = VERSIONS[minimum]
+        context.maximum_version = VERSIONS[form.max_version]
+        context.minimum_version = VERSIONS[form.oldest]
+    ciphers = [CIPHERS[name] for name in form.cipher_suites if name in CIPHERS]
     names = ":".join(ciphers)
-    if minimum in ("TLS10", "TLS11"):
+    if form.oldest in ("TLS10", "TLS11"):
         # OpenSSL 3 signs handshakes of TLS 1.0 and 1.1 only at its lowest security level.
         names = f"{names or 'DEFAULT'}:@SECLEVEL=0"
     with contextlib.suppress(ssl.SSLError):  # not one of them is known: told below
@@ -112,8 +107,8 @@ def build_context(
     known = {cipher["name"] for cipher in context.get_ciphers()}
     if missing := [name for name in ciphers if name not in known]:
         raise UnusableTls("cipher_suites", f"this OpenSSL has no {', '.join(missing)}")
-    if len(curves) == 1:
-        context.set_ecdh_curve(curves[0])
+    if len(form.curve_preferences) == 1:
+        context.set_ecdh_curve(CURVES[form.curve_preferences[0]])
     context.verify_mode = verify
     if client_ca:
         _load_client_ca(context, client_ca)
@@ -122,7 +117,7 @@ def build_context(
     context.set_alpn_protocols(["http/1.1"])
     # OpenSSL 3 refuses by itself what a client could ask for again and again at our cost.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    if not server_preference:
+    if not form.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     return context
 
@@ -270,12 +265,10 @@ class Handshake(asyncio.Protocol):
         finally:
             self.others.pop(self, None)
         if transport is None or transport.is_closing():
-            self._report("the client is gone")
-            return
+            return self._report("the client is gone")
         if not self.policy.admits(transport.get_extra_info("peercert")):
-            self._report("the certificate holds none of client_allowed_sans")
             transport.abort()
-            return
+            return self._report("the certificate holds none of client_allowed_sans")
         transport.set_write_buffer_limits(high=_UNSENT_BYTES)
         http = self.http()
         transport.set_protocol(http)
