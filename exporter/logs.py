@@ -160,10 +160,7 @@ def exit_on_signal(code: int = 0) -> None:
 def configure(
     level: str, style: str, stream: TextIO | None = None, *, background: bool = False
 ) -> None:
-    """Send the exporter's log to `stream` (stderr); libraries speak from warnings on.
-
-    With `background` no line waits for its reader: call `finish` before the process ends.
-    """
+    """Send the log to `stream` (stderr); with `background`, call `finish` at the end."""
     stream = sys.stderr if stream is None else stream
     handler: logging.Handler = logging.NullHandler()
     if stream is not None:  # None: closed by the shell

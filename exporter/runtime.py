@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 from exporter.errors import StartError
@@ -152,21 +153,14 @@ class Loop(asyncio.SelectorEventLoop):
         self._lookups: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
         self.set_default_executor(thread_pool("lookup", _LOOKUPS))
 
-    async def getaddrinfo(
-        self,
-        host: Any,
-        port: Any,
-        *,
-        family: int = 0,
-        type: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-    ) -> Any:
+    async def getaddrinfo(self, *names: Any, **kinds: Any) -> Any:
         """Look a name up in a thread; raises OSError also where no thread can be started."""
-        key = (host, port, family, type, proto, flags)
+        key = (names, *sorted(kinds.items()))
         if key not in self._lookups:
             try:
-                lookup = self.run_in_executor(None, socket.getaddrinfo, *key)
+                lookup = self.run_in_executor(
+                    None, partial(socket.getaddrinfo, *names, **kinds)
+                )
             except RuntimeError as error:
                 raise OSError(errno.EAGAIN, f"the name was not looked up: {error}") from None
             self._lookups[key] = lookup

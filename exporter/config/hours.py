@@ -8,7 +8,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from exporter.config.notation import MIDNIGHT, Span, join, read
-from exporter.wolkvox.windows import DAY, clock_change, instant_of
+from exporter.wolkvox.windows import DAY, clock_change
 
 SEARCHED = timedelta(days=400)
 
@@ -26,7 +26,7 @@ class OpenHours:
         zone: ZoneInfo,
         is_holiday: Callable[[date], bool] = lambda _: False,
     ) -> None:
-        self._always = expression is None
+        self._always = expression in {None, "24/7"}
         self._rules = read(expression or "24/7")
         self.zone = zone
         self._is_holiday = is_holiday
@@ -67,15 +67,10 @@ class OpenHours:
         if self._always:
             return True, None
         moment = datetime.fromtimestamp(now, UTC)
-        horizon = moment + DAY
-        (_begin, _stop, is_open), *later = self._spans(moment, horizon)
-        for begin, _stop, other in later:
-            if other != is_open:
-                return is_open, begin.timestamp()
-        last = self._shown(horizon - timedelta.resolution)
-        far = self._shown_spans(last, last + SEARCHED)
-        change = next((begin for begin, _stop, other in far if other != is_open), None)
-        return is_open, instant_of(change, self.zone).timestamp() if change else None
+        spans = self._spans(moment, moment + SEARCHED)
+        _begin, _stop, is_open = next(spans)
+        change = next((begin for begin, _stop, other in spans if other != is_open), None)
+        return is_open, change.timestamp() if change else None
 
     def _spans(
         self, start: datetime, end: datetime

@@ -77,11 +77,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
 
 
 def from_environment(environ: Mapping[str, str]) -> Configuration:
-    """Make one operation from WOLKVOX_SERVER, WOLKVOX_TOKEN and the like.
-
-    It is named after its server: `wv0013`, or the host of a URL. Raises ConfigError whose
-    problems name the variables.
-    """
+    """Make one operation, named after its server, from the variables; raises ConfigError."""
     report = _Report(environ)
     entry = _Entry(report, keys_of(environ))
     entry.build()
@@ -147,11 +143,7 @@ class _Entry:
         self.report.warnings.setdefault(str(self.problem(loc, wrong)))
 
     def validate(self, values: Mapping[str, Any]) -> None:
-        """Make the operation of these keys; those that are wrong are left out.
-
-        Wrong keys are taken out, and the rest validated again: with a key of a list item gone,
-        the item may lack it, and has to go as a whole.
-        """
+        """Make the operation of these keys; wrong ones are reported and left out."""
         directory = self.document.path.parent if self.document else None
         reported: set[Loc] = set()
         left = dict(values)
@@ -326,10 +318,7 @@ def _assemble(entries: list[_Entry], report: _Report, files: list[str]) -> Confi
 
 
 def _check_targets(entries: Sequence[_Entry]) -> None:
-    """Refuse targets for skills that an operation of one file does not have.
-
-    Those of the defaults may name the skills of any operation that takes them.
-    """
+    """Refuse targets for skills that none of the operations has that take them."""
     groups = [[entry] for entry in entries if "sla" in entry.own]
     groups.append([entry for entry in entries if "sla" not in entry.own])
     for users in groups:

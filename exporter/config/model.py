@@ -344,10 +344,7 @@ def sla_hours(operation: Operation) -> set[tuple[str, str | None, Change]]:
 
 
 def problems_of(operation: Operation, broken: frozenset[str]) -> Found:
-    """Yield what is wrong with keys that are right one by one.
-
-    What depends on a key that is broken, and left out, is not judged.
-    """
+    """Yield what is wrong with keys together; what a broken key would decide is not judged."""
     fields = Operation.model_fields
     present = {fields[name].alias or name for name in operation.model_fields_set}
     for keys in (("name",), ADDRESS_KEYS, TOKEN_KEYS, ("skills",)):

@@ -259,17 +259,17 @@ def _span(written: str) -> Span:
 
 
 def _check_order(rules: Sequence[Rule]) -> None:
-    """Refuse a rule that later ones replace, wholly or where it is the exception.
-
-    What it says of weekdays and what of other holidays is judged apart.
-    """
+    """Refuse a rule that later ones replace: wholly, or its weekdays, or its other holidays."""
     meetings = _meetings(rules)
     for number, rule in enumerate(rules):
         left = {one for one in meetings if one[number]}
         parts = {one[number] for one in left}
         for place, later in enumerate(rules[number + 1 :], number + 1):
             shared = {one for one in left if one[place]}
-            if shared and _replaces(rule, later):
+            replaces = rule.off or not later.added
+            if later.off:
+                replaces = not rule.off and not later.times
+            if shared and replaces:
                 if not any(which for _, which in later.days):
                     left -= shared
                 _check_pair(rule, later, gone={one[number] for one in left} != parts)
@@ -309,13 +309,6 @@ def _meetings(rules: Sequence[Rule]) -> set[tuple[str, ...]]:
         for weekday in range(7)
         for holiday in (False, True)
     }
-
-
-def _replaces(rule: Rule, later: Rule) -> bool:
-    """Return whether a later rule leaves nothing of a rule on a day of both."""
-    if later.off:
-        return not rule.off and not later.times
-    return rule.off or not later.added
 
 
 def join(spans: Iterable[Span]) -> tuple[Span, ...]:

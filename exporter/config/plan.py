@@ -114,10 +114,7 @@ def stretch(loads: Sequence[Load], fixed_calls: int, ceiling: int) -> float | No
 
 
 def _busiest_day(operation: Operation, hours: OpenHours, now: datetime) -> tuple[float, bool]:
-    """Return the polling time of the busiest of the coming seven local days, in seconds.
-
-    Also whether polling is closed at its first moment.
-    """
+    """Return the seconds of polling of the busiest coming day, and whether it begins closed."""
     today = local_day(now, operation.timezone)
     days = [day_start(today + ahead * DAY, operation.timezone) for ahead in range(8)]
     return max(

@@ -40,10 +40,7 @@ class TokenUnreadable(ConfigError):
 
 
 def clean_token(raw: str) -> str:
-    """Strip a token; raise Invalid where it cannot be the value of a header.
-
-    The API takes it in the header `wolkvox-token`: printable ASCII without blanks.
-    """
+    """Strip a token; raise Invalid where it cannot be the value of a header."""
     token = raw.strip()
     if not token:
         raise Invalid("token_empty")
@@ -86,10 +83,7 @@ class TokenSource:
         return Invalid(f"place_variable{hidden}", variable=self.variable)
 
     def read(self) -> SecretStr:
-        """Return the token of this moment: a file is read anew each time.
-
-        Raises TokenUnreadable where there is none.
-        """
+        """Return the token of this moment, read anew each time; raises TokenUnreadable."""
         try:
             if self.file is not None:
                 return SecretStr(clean_token(_content(self.file)))

@@ -110,10 +110,7 @@ def kind(value: object) -> str:
 def nearest(
     word: str, candidates: Iterable[str] | Mapping[str, str], cutoff: float = 0.6
 ) -> str:
-    """Return the candidate that is nearest to a word, or nothing.
-
-    A mapping gives what is meant by each candidate; `cutoff` is how alike they are at least.
-    """
+    """Return the candidate nearest to a word, or what a mapping says it means; else nothing."""
     meant = candidates if isinstance(candidates, Mapping) else {one: one for one in candidates}
     folded = {name.casefold(): one for name, one in meant.items()}
     close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=cutoff)

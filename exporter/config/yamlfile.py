@@ -95,10 +95,7 @@ def is_plain_key(key: str) -> bool:
 
 
 def read_yaml(path: Path, language: str = "en", missing: str = "file_missing") -> Document:
-    """Read one file; raise ConfigError with one problem where it is no YAML document.
-
-    `missing` is the name of the message where there is no such file.
-    """
+    """Read one file; raise ConfigError with one problem: `missing` where there is none."""
     try:
         text = _content(path, missing)
         composer = _Composer(text)

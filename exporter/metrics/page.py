@@ -91,10 +91,7 @@ class MetricsPage:
         self._joined.clear()
 
     def render(self, openmetrics: bool = False, gzip: bool = False) -> bytes:
-        """Return the page in OpenMetrics 1.0 or in the text format 0.0.4.
-
-        With `gzip` as one gzip member.
-        """
+        """Return the page in OpenMetrics 1.0 or the text format 0.0.4, gzipped or plain."""
         now = self.epoch()
         page = self._joined.get(openmetrics)
         if page is None or self.stale or not page.since <= now < page.until:
@@ -142,11 +139,7 @@ def line(name: str, within: str, value: float) -> str:
 
 
 def encoded(lines: Mapping[str, str]) -> dict[str, bytes]:
-    """Lines by family as bytes; a family without any is left out.
-
-    Half a surrogate pair, which no text of ours holds (see `wolkvox.text`), becomes a
-    question mark.
-    """
+    """Lines by family as bytes; a family without any is left out."""
     return {name: text.encode("utf-8", "replace") for name, text in lines.items() if text}
 
 

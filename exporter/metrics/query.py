@@ -49,10 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class QueryRenderer:
-    """Renders the queries of one operation, whose time zone says when its days end.
-
-    `months`: whether it asks for them. What no answer changed is not rendered again.
-    """
+    """Renders the queries of one operation; what no answer changed is not rendered again."""
 
     zone: ZoneInfo
     targets: Targets
@@ -77,10 +74,11 @@ class QueryRenderer:
             counters = {name: exposed(one) for name, one in known.items()}
             blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
             scope = (key.operation, key.skill_id, "sla")
-            goals = self._once(scope, goals_of, self.targets, query, key.skill_id, tuple(known))
-            blocks["sla"] = Block(goals.lines, live)
-            if goals.hours:
-                blocks["sla-open"] = open_block(goals.hours, live, now)
+            facts = (self.targets, query, key.skill_id, tuple(known))
+            targets, hours = self._once(scope, goals_of, *facts)
+            blocks["sla"] = Block(targets, live)
+            if hours:
+                blocks["sla-open"] = open_block(hours, live, now)
         return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
 
     def _windows(
@@ -166,16 +164,14 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class Goals:
-    """The targets of a query's channels as lines; the hours of each by its labels, if any."""
-
-    lines: Mapping[str, bytes]
-    hours: Sequence[tuple[str, OpenHours]]
+Hours = Sequence[tuple[str, OpenHours]]
+"""When the targets of pairs hold, by the labels of the pair."""
 
 
-def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, ...]) -> Goals:
-    """The targets of some channels."""
+def goals_of(
+    targets: Targets, query: str, skill_id: str, channels: tuple[str, ...]
+) -> tuple[Mapping[str, bytes], Hours]:
+    """The targets of a query's channels as lines, and the hours of those that have any."""
     lines, hours = defaultdict[str, str](str), []
     for channel in channels:
         target = targets.of(skill_id, channel)
@@ -198,10 +194,10 @@ def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, .
         for name, value in values.items():
             if value is not None:
                 lines[f"wolkvox_sla_{name}"] += line(f"wolkvox_sla_{name}", pair, value)
-    return Goals(encoded(lines), hours)
+    return encoded(lines), hours
 
 
-def open_block(hours: Sequence[tuple[str, OpenHours]], live: float, now: float) -> Block:
+def open_block(hours: Hours, live: float, now: float) -> Block:
     """Whether it is opening time for each pair whose target has hours, until that changes."""
     if now >= live:
         return NOTHING

@@ -246,10 +246,7 @@ def pause_after(
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The requests of one operation: its queries' intervals, and its other calls.
-
-    `other_calls` are those of a full day that are no query: token_info and skills.
-    """
+    """The requests of an operation: its queries' intervals, and a day's other calls."""
 
     intervals: tuple[float, ...]
     other_calls: int

@@ -97,10 +97,7 @@ class Poller:
     async def run(
         self, earlier: Collection[asyncio.Task[None]], begin: Callable[[], None]
     ) -> None:
-        """Poll until retired; nothing that the API or the disk does ends it.
-
-        It waits for the loops before, which may ask the same, and then calls `begin`.
-        """
+        """Wait for the loops before, call `begin`, and poll until retired, whatever fails."""
         if earlier:
             await asyncio.wait(earlier)
         begin()

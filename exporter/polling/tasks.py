@@ -63,11 +63,8 @@ class TaskList:
     def __init__(
         self, operation: Operation, row: int, clock: Clock, state: State, grace: float
     ) -> None:
-        self._operation = operation
-        self._row = row
-        self._clock = clock
-        self._state = state
-        self._grace = grace
+        self._operation, self._row, self._grace = operation, row, grace
+        self._clock, self._state = clock, state
         self.by_id: dict[str, PollTask] = {}
 
     @property

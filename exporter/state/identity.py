@@ -36,10 +36,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An operation in the state file: the id of its row, and who shares its count of requests.
-
-    `account` holds the row ids of all operations with the same token, its own included.
-    """
+    """An operation's row in the state file, and the rows that share its count of requests."""
 
     id: int
     account: tuple[int, ...]
@@ -87,10 +84,7 @@ def match(claims: Sequence[Claim], rows: Mapping[int, Claim]) -> dict[str, int]:
 def claim_rows(
     connection: sqlite3.Connection, claims: Sequence[Claim], now: float
 ) -> dict[int, Claim]:
-    """Return the claims by the ids of their rows, in their order; new ones where none matches.
-
-    The tokens of the claims are salted; `now` is in epoch seconds.
-    """
+    """Return the claims by row, in their order; the row is new where none matches."""
     select = connection.execute("SELECT id, name, base_url, token FROM operations")
     found = match(claims, {row: Claim(*known) for row, *known in select})
     rows: dict[int, Claim] = {}

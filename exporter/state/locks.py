@@ -91,10 +91,7 @@ class TokenGate:
 
     @asynccontextmanager
     async def hold(self, digest: str) -> AsyncIterator[None]:
-        """Wait for the token's turn and hold it; raises StorageError (no lock file).
-
-        Without a token (an empty digest) there is nothing to wait for.
-        """
+        """Wait for the token's turn, if there is a token, and hold it; raises StorageError."""
         if not digest:
             yield
             return
@@ -134,11 +131,7 @@ def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 async def beat(directory: Path, healthy: Callable[[], bool], clock: Clock) -> None:
-    """Write a sign of life every few seconds while `healthy`, until cancelled.
-
-    A thread writes it: a disk that hangs holds up no scrape. Raises StartError where no thread
-    can be started.
-    """
+    """Write a sign of life while `healthy`, in a thread: a disk may hang. Raises StartError."""
     moments: queue.SimpleQueue[float | None] = queue.SimpleQueue()
 
     def write() -> None:

@@ -149,10 +149,7 @@ def _with_month(memory: QueryMemory, window: Window, month: Any) -> QueryMemory:
 
 
 def tried(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory | None:
-    """Return the memory with one more try for a finished day or a month, at a local moment.
-
-    None for any other window: the time of its attempt is all there is to remember.
-    """
+    """Return the memory with one more try for a finished day or a month, else None."""
     if window.closing:
         return replace(memory, closing_at=at.timestamp())
     if not window.month:

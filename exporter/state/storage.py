@@ -83,10 +83,7 @@ class Storage:
 
     @classmethod
     def copy(cls, directory: Path, now: Callable[[], float]) -> Self:
-        """Take a copy in memory, beside an exporter or without one: no step reaches the file.
-
-        Raises StorageError where it cannot be read, StartError where it is a newer one's.
-        """
+        """Copy the file into memory; raises StorageError (unreadable), StartError (too new)."""
         storage = cls(directory / FILE_NAME, now)
         storage._take(copy_in_memory(storage.path))
         return storage
@@ -96,10 +93,7 @@ class Storage:
         self._connection.close()
 
     def transact(self, steps: Sequence[Callable[[Self], Any]]) -> list[Any]:
-        """Run the steps in one transaction and flush it; all of them hold, or none.
-
-        Raises StorageError where the file cannot be written, is gone or is damaged.
-        """
+        """Run the steps in one flushed transaction, all or none; raises StorageError."""
         self._check_file()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -155,8 +149,7 @@ class Storage:
         settings = dict(connection.execute("SELECT name, value FROM settings"))
         self._connection = connection
         self._salt: str = settings["salt"]
-        lost_at = settings.get("lost_at")
-        self._lost_at = float(lost_at) if lost_at is not None else None
+        self._lost_at = float(settings["lost_at"]) if "lost_at" in settings else None
 
     def _check_file(self) -> None:
         """Refuse to write to a file that nobody would find again."""

@@ -36,29 +36,24 @@ from exporter.wolkvox.windows import Window
 
 _MAX_DETAIL = 400
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-# The nearest class in an exception's ancestry decides.
 _REASONS: Final[Mapping[type[BaseException], Reason]] = {
-    httpx.ConnectError: Reason.CONNECT,
-    httpx.ConnectTimeout: Reason.CONNECT,
-    httpx.PoolTimeout: Reason.CONNECT,
-    httpx.ProxyError: Reason.CONNECT,
-    httpx.UnsupportedProtocol: Reason.CONNECT,
-    httpx.TimeoutException: Reason.TIMEOUT,
-    # What only a wrong use of httpx can raise.
-    httpx.LocalProtocolError: Reason.INTERNAL,
-    httpx.InvalidURL: Reason.INTERNAL,
-    httpx.CookieConflict: Reason.INTERNAL,
-    httpx.StreamError: Reason.INTERNAL,
-    # The rest of httpx, then what is known to leak through it from below: resets and TLS
-    # alerts (OSError), names that IDNA refuses (ValueError), h11's own view of the protocol,
-    # what several attempts at connecting raise together (ExceptionGroup).
-    httpx.HTTPError: Reason.INTERRUPTED,
-    TimeoutError: Reason.TIMEOUT,
-    OSError: Reason.INTERRUPTED,
-    ValueError: Reason.INTERRUPTED,
-    h11.ProtocolError: Reason.INTERRUPTED,
-    ExceptionGroup: Reason.INTERRUPTED,
+    kind: reason
+    for reason, *kinds in (
+        (Reason.CONNECT, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
+        (Reason.CONNECT, httpx.ProxyError, httpx.UnsupportedProtocol),
+        (Reason.TIMEOUT, httpx.TimeoutException, TimeoutError),
+        # What only a wrong use of httpx can raise.
+        (Reason.INTERNAL, httpx.LocalProtocolError, httpx.InvalidURL),
+        (Reason.INTERNAL, httpx.CookieConflict, httpx.StreamError),
+        # The rest of httpx, then what is known to leak through it from below: resets and TLS
+        # alerts (OSError), names that IDNA refuses (ValueError), h11's own view of the
+        # protocol, what several attempts at connecting raise together (ExceptionGroup).
+        (Reason.INTERRUPTED, httpx.HTTPError, OSError, ValueError),
+        (Reason.INTERRUPTED, h11.ProtocolError, ExceptionGroup),
+    )
+    for kind in kinds
 }
+"""The nearest class in an exception's ancestry decides."""
 _FAILURES: Final[tuple[type[BaseException], ...]] = (WolkvoxError, *_REASONS)
 Witness = Callable[[int, str | None, bytes], None]
 
