@@ -193,8 +193,8 @@ class Poller:
 
     async def _held_back(self, task: PollTask, held: HeldBack, token: Token) -> None:
         """Look again when the reason to wait is gone."""
-        now, why, last_at = self._clock.now(), held.wait.why, held.wait.last_at
-        until = held.wait.until
+        wait, now = held.wait, self._clock.now()
+        until, why, last_at = wait.until, wait.why, wait.last_at
         if why is Why.TOKEN:
             await self._not_sent(task, held.detail, token)
             return
@@ -333,8 +333,7 @@ class Poller:
     def _put_off(self, task: PollTask, seconds: float) -> None:
         """Give a task whose turn did not end a later slot, unless it has one."""
         now = self._clock.monotonic()
-        if task.slot <= now:
-            task.slot = now + seconds
+        task.slot = task.slot if task.slot > now else now + seconds
 
     # Pauses ------------------------------------------------------------------------------
 

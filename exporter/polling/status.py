@@ -265,7 +265,7 @@ class PollStatus:
         return not known
 
     def _log(
-        self, level: int, message: str, task: PollTask | None = None, **fields: object
+        self, level: int, message: str, task: PollTask | None = None, /, **fields: object
     ) -> None:
         if task is not None:
             skill_id = task.skill_id if task.is_query else None
