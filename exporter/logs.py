@@ -20,12 +20,7 @@ from typing import Any, TextIO
 
 from exporter.runtime import start_thread
 
-LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-}
+LEVELS = dict(debug=logging.DEBUG, info=logging.INFO, warn=logging.WARNING, error=logging.ERROR)
 _NAMES = {"WARNING": "warn", "CRITICAL": "error"}
 # Wolkvox tokens are hex of `{...}` and a date: anything that looks like one is hidden.
 _LOOKS_LIKE_TOKEN = re.compile(r"7b[0-9a-f]{38,}", re.IGNORECASE)

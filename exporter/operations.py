@@ -104,9 +104,7 @@ class Operations:
         from the state. One call at a time.
         """
         operations = configuration.operations
-        same = {
-            name for name, one in self._running.items() if one.poller.operation in operations
-        }
+        same = {key for key, one in self._running.items() if one.poller.operation in operations}
         clients = {
             operation.name: self._connect(operation, self._clock)
             for operation in operations
@@ -162,9 +160,8 @@ class Operations:
         else:
             telemetry = OperationTelemetry(operation.name, self._page, self.statuses)
         requests = Requests(identity, client, self._state, self._gate, budget, self._clock)
-        poller = Poller(
-            operation, requests, telemetry, self._health, rng=self._rng, grace=self._grace
-        )
+        health, rng, grace = self._health, self._rng, self._grace
+        poller = Poller(operation, requests, telemetry, health, rng=rng, grace=grace)
         renderer = query_renderer(operation)
         view = OperationView(
             name=operation.name,

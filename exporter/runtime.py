@@ -158,13 +158,11 @@ class Loop(asyncio.SelectorEventLoop):
         key = (names, *sorted(kinds.items()))
         if key not in self._lookups:
             try:
-                lookup = self.run_in_executor(
-                    None, partial(socket.getaddrinfo, *names, **kinds)
-                )
+                found = self.run_in_executor(None, partial(socket.getaddrinfo, *names, **kinds))
             except RuntimeError as error:
                 raise OSError(errno.EAGAIN, f"the name was not looked up: {error}") from None
-            self._lookups[key] = lookup
-            lookup.add_done_callback(lambda _: self._lookups.pop(key))
+            self._lookups[key] = found
+            found.add_done_callback(lambda _: self._lookups.pop(key))
         return await asyncio.shield(self._lookups[key])
 
     def close(self) -> None:

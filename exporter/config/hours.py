@@ -11,6 +11,7 @@ from exporter.config.notation import MIDNIGHT, Span, join, read
 from exporter.wolkvox.windows import DAY, clock_change
 
 SEARCHED = timedelta(days=400)
+Cuts = Iterator[tuple[datetime, datetime, bool]]
 
 
 class OpenHours:
@@ -72,9 +73,7 @@ class OpenHours:
         change = next((begin for begin, _stop, other in spans if other != is_open), None)
         return is_open, change.timestamp() if change else None
 
-    def _spans(
-        self, start: datetime, end: datetime
-    ) -> Iterator[tuple[datetime, datetime, bool]]:
+    def _spans(self, start: datetime, end: datetime) -> Cuts:
         """Cut a span of time where it opens or closes, and where the clocks change; in UTC."""
         while start < end:
             steady = clock_change(start, min(start + DAY, end), self.zone)
@@ -83,9 +82,7 @@ class OpenHours:
                 yield start + (begin - shown), start + (stop - shown), is_open
             start = steady
 
-    def _shown_spans(
-        self, start: datetime, end: datetime
-    ) -> Iterator[tuple[datetime, datetime, bool]]:
+    def _shown_spans(self, start: datetime, end: datetime) -> Cuts:
         """Cut a span of naive local time where it opens or closes."""
         day = start.date() - DAY  # a span of the day before may reach into this one
         while day <= end.date():

@@ -19,13 +19,7 @@ from pydantic import SecretStr, ValidationError
 
 from exporter.config.doubts import doubts_of
 from exporter.config.mistakes import FOLLOWS, meant_keys, mistakes, place_of, unknown_key
-from exporter.config.model import (
-    OWN_KEYS,
-    TOKEN_KEYS,
-    Configuration,
-    Operation,
-    problems_of,
-)
+from exporter.config.model import OWN_KEYS, TOKEN_KEYS, Configuration, Operation, problems_of
 from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.config.values import (
     KEYS,
@@ -307,10 +301,8 @@ def _assemble(entries: list[_Entry], report: _Report, files: list[str]) -> Confi
             entry.refuse(("name",), wrong)
     shared = _shared_tokens(entries)
     if report.problems:
-        order = {name: number for number, name in enumerate(files)}
-        raise ConfigError(
-            sorted(report.problems, key=lambda one: (order.get(one.file, -1), one.line))
-        )
+        rank = {name: number for number, name in enumerate(files)}
+        raise ConfigError(sorted(report.problems, key=lambda p: (rank.get(p.file, -1), p.line)))
     for entry in entries:
         _warn(entry)
     operations = tuple(entry.operation for entry in entries)

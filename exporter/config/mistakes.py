@@ -66,11 +66,8 @@ def _wrong(error: ErrorDetails, place: Loc) -> Invalid:
         and is_plain_key(f"_{value}")
     ):
         example = [value]
-    details = {
-        "kind": kind(value),
-        "key": key,
-        "example": "" if example is None else as_yaml(example),
-    }
+    shown = "" if example is None else as_yaml(example)
+    details = {"kind": kind(value), "key": key, "example": shown}
     if value is None:
         needed = place[-1] != key or said.get("default") == "required" or place[0] in OWN_KEYS
         return Invalid("empty_needed" if needed else "empty", **details)

@@ -36,7 +36,7 @@ from exporter.config import values
 from exporter.config.holidays import Change, country
 from exporter.config.notation import hours, names_holidays, poll_hours
 from exporter.config.tokens import TokenSource, clean_token
-from exporter.config.values import Invalid, format_duration, may_show
+from exporter.config.values import Invalid, format_duration, format_percent, may_show
 from exporter.config.yamlfile import Loc, as_yaml, write_yaml
 
 DEFAULT_MIN_INTERACTIONS = 20
@@ -94,9 +94,7 @@ def _shown(name: str) -> str:
 Text = Annotated[str, PlainValidator(values.any_text)]
 ShortText = Annotated[str, PlainValidator(values.short_text)]
 Duration = Annotated[float, PlainValidator(values.duration), PlainSerializer(format_duration)]
-Percent = Annotated[
-    float, PlainValidator(values.percent), PlainSerializer(values.format_percent)
-]
+Percent = Annotated[float, PlainValidator(values.percent), PlainSerializer(format_percent)]
 Hours = Annotated[str, PlainValidator(hours)]
 PollHours = Annotated[str, PlainValidator(poll_hours)]
 Country = Annotated[str, PlainValidator(country)]
@@ -332,9 +330,8 @@ def sla_hours(operation: Operation) -> set[tuple[str, str | None, Change]]:
         return set()
     # The empty name stands for every skill or channel that no entry names.
     named = {skill for entry in operation.sla for skill in entry.skills or ()}
-    skills = {
-        one.id if one.id in {*named, values.ALL_SKILLS} else "" for one in operation.skills
-    }
+    kept = {*named, values.ALL_SKILLS}
+    skills = {one.id if one.id in kept else "" for one in operation.skills}
     channels = {one for entry in operation.sla for one in entry.channels or ()} | {""}
     found = [
         sla_of(operation.sla, skill, channel, single_skills=operation.single_skills)

@@ -295,9 +295,7 @@ def _check_pair(rule: Rule, later: Rule, *, gone: bool) -> None:
 def _meetings(rules: Sequence[Rule]) -> set[tuple[str, ...]]:
     """Return which rules are for the same days, and by what: see `Rule.names`."""
     years = {one[0] for rule in rules for dates in rule.dates for one in dates} - {0} | {2028}
-    days = [
-        date(year, 1, 1) + timedelta(n) for year in years for n in range(365 + isleap(year))
-    ]
+    days = [date(one, 1, 1) + timedelta(n) for one in years for n in range(365 + isleap(one))]
     if not any(rule.dates for rule in rules):
         del days[1:]
     return {

@@ -41,9 +41,7 @@ _URL = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _LOOPBACK = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1")))
-_OFFSET = re.compile(
-    r"(?:(?:utc|gmt|etc/gmt|etc/utc)\s*)?[-+]\s*[0-9]{1,2}(?::?[0-9]{2})?", re.I
-)
+_OFFSET = re.compile(r"(?i)(?:(?:utc|gmt|etc/gmt|etc/utc)\s*)?[-+]\s*[0-9]{1,2}(?::?[0-9]{2})?")
 # Tokens are long runs of letters and digits; no value worth quoting back is.
 _TOKEN_LIKE = re.compile(r"[0-9A-Za-z]{20,}")
 
@@ -107,9 +105,7 @@ def kind(value: object) -> str:
     return named.get(type(value), "list" if isinstance(value, list) else "mapping")
 
 
-def nearest(
-    word: str, candidates: Iterable[str] | Mapping[str, str], cutoff: float = 0.6
-) -> str:
+def nearest(word: str, candidates: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the candidate nearest to a word, or what a mapping says it means; else nothing."""
     meant = candidates if isinstance(candidates, Mapping) else {one: one for one in candidates}
     folded = {name.casefold(): one for name, one in meant.items()}

@@ -67,9 +67,7 @@ def _own(name: str, kind: str, labels: tuple[str, ...], text: str, group: str) -
     return Family(f"wolkvox_{name}", kind, labels, text, "the exporter itself", group)
 
 
-SKILL_FAMILIES = tuple(
-    _skill([*columns]) for _, columns in groupby(COLUMNS, attrgetter("family"))
-)
+SKILL_FAMILIES = tuple(_skill([*same]) for _, same in groupby(COLUMNS, attrgetter("family")))
 
 WINDOW_END = Family("wolkvox_skill_window_end_timestamp_seconds", "gauge", (*QUERY, "window"), "Midnight that ends what window yesterday, month or last_month covers, as a Unix time.", "the window of the request", _WINDOWS)  # fmt: skip
 

@@ -71,9 +71,7 @@ class MetricsPage:
     ) -> None:
         self.epoch = epoch
         self.tail = tail
-        self._headers = [
-            {one.name: header(one, form) for one in TABLE} for form in (False, True)
-        ]
+        self._headers = [{f.name: header(f, form) for f in TABLE} for form in (False, True)]
         self._blocks: dict[Scope, Block] = {}
         self.stale: dict[Scope, Callable[[], Block]] = {}
         self._joined: dict[bool, _Joined] = {}

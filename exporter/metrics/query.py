@@ -62,19 +62,27 @@ class QueryRenderer:
         own = {"operation": key.operation, "skill_id": key.skill_id, "skill": status.skill}
         query = labels(own)
         blocks = dict.fromkeys(PARTS, NOTHING)
-        blocks["status"] = Block(encoded(status_lines(query, status)))
-        for window, result, rows, until in self._windows(status):
+        values = {
+            "wolkvox_up": status.up,
+            "wolkvox_last_attempt_timestamp_seconds": status.last_attempt_at,
+            "wolkvox_last_success_timestamp_seconds": memory.last_success_at,
+            "wolkvox_query_interval_seconds": status.interval,
+            "wolkvox_consecutive_failures": memory.failures,
+        }
+        rows = {name: line(name, query, one) for name, one in values.items() if one is not None}
+        blocks["status"] = Block(encoded(rows))
+        for window, result, figures, until in self._windows(status):
             scope = (key.operation, key.skill_id, window)
-            lines = self._once(scope, self._window_lines, query, window, result.day, rows)
+            lines = self._once(scope, self._window_lines, query, window, result.day, figures)
             ends = day_start(ENDS[window](result.day), self.zone).timestamp()
             blocks[window] = Block(lines, min(until, ends))
         ledger = memory.ledger
         if live is not None and ledger is not None:
-            known = known_channels(ledger, ledger.day)
-            counters = {name: exposed(one) for name, one in known.items()}
+            channels = known_channels(ledger, ledger.day)
+            counters = {name: exposed(one) for name, one in channels.items()}
             blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
             scope = (key.operation, key.skill_id, "sla")
-            facts = (self.targets, query, key.skill_id, tuple(known))
+            facts = (self.targets, query, key.skill_id, tuple(channels))
             targets, hours = self._once(scope, goals_of, *facts)
             blocks["sla"] = Block(targets, live)
             if hours:
@@ -116,20 +124,6 @@ class QueryRenderer:
 
 def _channel(name: str) -> str:
     return f'type_interaction="{name.translate(ESCAPES)}"'
-
-
-def status_lines(query: str, status: QueryStatus) -> dict[str, str]:
-    """The query itself: up, last attempt and success, interval, failures in a row."""
-    values = {
-        "wolkvox_up": status.up,
-        "wolkvox_last_attempt_timestamp_seconds": status.last_attempt_at,
-        "wolkvox_last_success_timestamp_seconds": status.memory.last_success_at,
-        "wolkvox_query_interval_seconds": status.interval,
-        "wolkvox_consecutive_failures": status.memory.failures,
-    }
-    return {
-        name: line(name, query, value) for name, value in values.items() if value is not None
-    }
 
 
 def day_lines(query: str, window: str, rows: Iterable[ChannelFigures]) -> defaultdict[str, str]:

@@ -90,10 +90,8 @@ class Limits:
 
     def slot(self, started: float, configured: float, now: float) -> float:
         """When a query is due again after an attempt; all in monotonic seconds."""
-        end_of_day = now + self.left
-        return max(
-            started + max(configured, self.lasting), min(started + self.today, end_of_day)
-        )
+        lasting, end_of_day = max(configured, self.lasting), now + self.left
+        return max(started + lasting, min(started + self.today, end_of_day))
 
 
 NO_LIMITS = Limits(0.0, 0.0, 0.0)
@@ -312,9 +310,8 @@ class Budget:
             return Limits(0.0, 0.0, left, occupied)
         start = day_start(today, self.zone)
         # Where polling is closed at midnight, closing the day comes on top.
-        closing = sum(
-            len(one.intervals) for one in self.demands.values() if one.hours.wait(start) > 0
-        )
+        demands = self.demands.values()
+        closing = sum(len(one.intervals) for one in demands if one.hours.wait(start) > 0)
         lasting = self._fit(self.ceiling - closing, start, end, 1.0)
         rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY_SECONDS)
         return Limits(lasting, rest, left, occupied)

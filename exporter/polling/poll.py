@@ -20,15 +20,7 @@ from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
 from exporter.polling.choice import choose_window
 from exporter.polling.limits import HeldBack, Pause, Why
-from exporter.polling.request import (
-    CALLS,
-    NO_TOKEN,
-    TOKEN_INFO,
-    Request,
-    Requests,
-    Token,
-    read_token,
-)
+from exporter.polling.request import CALLS, TOKEN_INFO, Request, Requests, Token, read_token
 from exporter.polling.status import PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
 from exporter.state.models import (
@@ -43,13 +35,7 @@ from exporter.state.models import (
 )
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import (
-    DAY_SECONDS,
-    Window,
-    day_so_far,
-    local_day,
-    next_day_start,
-)
+from exporter.wolkvox.windows import DAY_SECONDS, Window, day_so_far, local_day, next_day_start
 
 if TYPE_CHECKING:
     from exporter.metrics.operation import OperationTelemetry
@@ -79,7 +65,7 @@ class Poller:
         self.operation, self.requests = operation, requests
         self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
-        self._source, self._token = operation.token, NO_TOKEN
+        self._source, self._token = operation.token, Token()
         self._rng, self._health, self._telemetry = rng, health, telemetry
         self.hours = OpenHours(operation.poll_hours, operation.timezone)
         self._tasks = TaskList(operation, self._row, self._clock, requests.state, grace)

@@ -18,12 +18,7 @@ from exporter.polling.limits import Budget, Limits, Pause
 from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
 from exporter.state.counters import STUCK_ANSWERS, known_channels, what_changed
-from exporter.state.models import (
-    OperationStatus,
-    QueryKey,
-    QueryMemory,
-    QueryStatus,
-)
+from exporter.state.models import OperationStatus, QueryKey, QueryMemory, QueryStatus
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
@@ -193,14 +188,13 @@ class PollStatus:
 
     def _idle_targets(self, task: PollTask, memory: QueryMemory, day: date) -> None:
         """Log once which targets of a query have had no figures in a week, once it is over."""
-        since, entries, skill_id = memory.since, self._operation.sla, task.skill_id
+        since, skill_id = memory.since, task.skill_id
+        sla, single = self._operation.sla, self._operation.single_skills
         if since is None or (day - since).days < DAYS_WITHOUT_DATA:
             return
-        named = {one for entry in entries for one in entry.channels or ()}
+        named = {one for entry in sla for one in entry.channels or ()}
         for channel in sorted(named.difference(known_channels(memory.ledger, day))):
-            target = sla_of(
-                entries, skill_id, channel, single_skills=self._operation.single_skills
-            )
+            target = sla_of(sla, skill_id, channel, single_skills=single)
             if target.has_target and self._first("idle", skill_id, channel):
                 message = (
                     "a target had no figures in a week and cannot alert: compare channels and"

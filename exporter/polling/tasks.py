@@ -15,7 +15,7 @@ from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
-from exporter.wolkvox.report import Skill as FoundSkill
+from exporter.wolkvox.report import Skill as Found
 from exporter.wolkvox.text import printable
 from exporter.wolkvox.windows import DAY_SECONDS, latest_end
 
@@ -97,9 +97,7 @@ class TaskList:
             wanted.append(PollTask(TOKEN_INFO, "#token_info", "", HOUR))
         await self._add(wanted)
 
-    async def discovered(
-        self, found: Iterable[FoundSkill]
-    ) -> tuple[list[PollTask], list[PollTask]]:
+    async def discovered(self, found: Iterable[Found]) -> tuple[list[PollTask], list[PollTask]]:
         """Take over the operation's skills; returns the tasks that are new or renamed, or gone.
 
         Raises StorageError. An operation does not lose all of its skills: an empty answer

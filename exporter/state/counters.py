@@ -161,15 +161,13 @@ def exposed(channel: ChannelLedger) -> Counters:
     return replace(counters, within_10=within_10, within_20=within_20, within_30=within_30)
 
 
-def what_changed(
-    before: QueryLedger | None, after: QueryLedger | None
-) -> tuple[int, list[str]]:
+def what_changed(before: QueryLedger | None, now: QueryLedger | None) -> tuple[int, list[str]]:
     """How many rows an answer held back, and which channels became inconsistent with it.
 
     A channel is inconsistent whose figures made no sense to the counters STUCK_ANSWERS times.
     """
     held, inconsistent = 0, []
-    for name, channel in (after.channels if after else {}).items():
+    for name, channel in (now.channels if now else {}).items():
         known = before.channels.get(name) if before else None
         held += channel.held > (known.held if known else 0)
         if channel.unmoved >= STUCK_ANSWERS > (known.unmoved if known else 0):
@@ -292,9 +290,7 @@ def fell(since: DayTotals, seen: DayTotals) -> bool:
     )
 
 
-def advanced(
-    counters: Counters, since: DayTotals, seen: DayTotals
-) -> tuple[Counters, DayTotals]:
+def advanced(known: Counters, since: DayTotals, seen: DayTotals) -> tuple[Counters, DayTotals]:
     """The counters after a day's totals went from `since` to `seen`, and their new base.
 
     The base is the higher of each figure, so that what rounding takes is not counted again:
@@ -302,7 +298,7 @@ def advanced(
     The higher of ordered buckets are ordered.
     """
     counted, base = [], []
-    figures = zip(_figures(counters), _figures(since), _figures(seen), strict=True)
+    figures = zip(_figures(known), _figures(since), _figures(seen), strict=True)
     for counter, before, now in figures:
         higher = max((one for one in (before, now) if one is not None), default=None)
         counted.append(counter if before is None else counter + (higher - before))

@@ -101,9 +101,8 @@ def claim_rows(
     _give_away_plain_rows(connection, rows)
     for row in rows.keys() - found.values():
         _keep_spacing(connection, row, rows)
-    connection.execute(
-        "DELETE FROM operations WHERE seen_at < ?", (now - KEEP_DAYS * DAY_SECONDS,)
-    )
+    oldest = now - KEEP_DAYS * DAY_SECONDS
+    connection.execute("DELETE FROM operations WHERE seen_at < ?", (oldest,))
     return rows
 
 

@@ -124,12 +124,10 @@ def apply_report(
     result = Result(window.day, report.channels, completed_at)
     ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
     months, since = _months_with_rows(memory, result), memory.since or window.day
-    kept = replace(
-        succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since
-    )
+    new = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since)
     if window.closing:
-        return replace(kept, yesterday=result, closed=window.day)
-    return replace(kept, today=result)
+        return replace(new, yesterday=result, closed=window.day)
+    return replace(new, today=result)
 
 
 def _months_with_rows(memory: QueryMemory, result: Result) -> tuple[date, ...]:
@@ -200,9 +198,8 @@ def failed(memory: QueryMemory) -> QueryMemory:
 # default, so that the file may be older or newer than the code that reads it.
 _CONFIG = ConfigDict(strict=True, allow_inf_nan=False)
 _STATE_NAMES: Final = {one.attribute: one.state for one in COLUMNS}
-with_config({**_CONFIG, "alias_generator": lambda name: _STATE_NAMES.get(name, name)})(
-    ChannelFigures
-)
+_ROWS = ConfigDict(**_CONFIG, alias_generator=lambda name: _STATE_NAMES.get(name, name))
+with_config(_ROWS)(ChannelFigures)
 _MEMORY = TypeAdapter(with_config(_CONFIG)(QueryMemory))
 _figures = attrgetter(*(one.attribute for one in COLUMNS))
 _known_together = attrgetter("offered", "within_10", "within_20", "within_30", "answered")

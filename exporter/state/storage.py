@@ -68,7 +68,10 @@ class Storage:
         storage = cls(directory / FILE_NAME, now)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lost = storage._is_lost()
+            # An exporter has worked in the directory, and its file is missing.
+            traces = ("locks", "alive", "exporter.lock", "*.db-wal", "*.db.damaged-*")
+            worked = any(any(directory.glob(trace)) for trace in traces)
+            lost = worked and not storage.path.exists()
             try:
                 storage._connect()
             except sqlite3.DatabaseError as error:
@@ -117,13 +120,6 @@ class Storage:
 
     # The file ----------------------------------------------------------------------------
 
-    def _is_lost(self) -> bool:
-        """Whether an exporter has worked in the directory, and its file is missing."""
-        name = self.path.name
-        traces = ("locks", "alive", "exporter.lock", f"{name}-wal", f"{name}.damaged-*")
-        found = (any(self.path.parent.glob(trace)) for trace in traces)
-        return not self.path.exists() and any(found)
-
     def _connect(self) -> None:
         """Open or create the file, checked and brought to this version.
 
@@ -153,15 +149,13 @@ class Storage:
 
     def _check_file(self) -> None:
         """Refuse to write to a file that nobody would find again."""
+        hint = "put the file back, or restart the exporter"
         try:
             found = os.stat(self.path)
         except OSError as error:
-            reason = f"{error.strerror}: put the file back, or restart the exporter"
-            raise StorageError(f"{self.path}: {reason}") from error
+            raise StorageError(f"{self.path}: {error.strerror}: {hint}") from error
         if (found.st_dev, found.st_ino) != self._file:
-            raise StorageError(
-                f"{self.path} was replaced: put the file back, or restart the exporter"
-            )
+            raise StorageError(f"{self.path} was replaced: {hint}")
 
     def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
         """Put the damaged file aside and go on with an empty one."""

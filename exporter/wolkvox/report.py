@@ -128,9 +128,7 @@ def read_figure(value: object, kind: Kind) -> Figure:
             # One rounding instead of two: 65.67 % is exactly the float 0.6567.
             value = float(f"{digits}e-2")
         else:
-            value = reduce(
-                lambda higher, part: 60 * higher + float(part), digits.split(":"), 0.0
-            )
+            value = reduce(lambda total, part: 60 * total + float(part), digits.split(":"), 0.0)
     elif value is None:
         return None
     elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -212,13 +210,9 @@ def read_skills(rows: Sequence[object]) -> tuple[Skill, ...]:
     skills: dict[str, Skill] = {}
     for row in rows:
         if isinstance(row, dict):
-            keys = ("skill_id", "skill_name", "last_use")
-            skill_id, name, last_use = (_id_or_name(row.get(key)) for key in keys)
+            cells = (row.get(key) for key in ("skill_id", "skill_name", "last_use"))
+            texts = (str(one) if type(one) in {str, int} else "" for one in cells)
+            skill_id, name, last_use = (one_line(one, _MAX_NAME) for one in texts)
             if re.fullmatch(r"[0-9]{1,20}", skill_id):
                 skills.setdefault(skill_id, Skill(skill_id, name or skill_id, last_use))
     return tuple(skills.values())
-
-
-def _id_or_name(value: object) -> str:
-    is_text = isinstance(value, str | int) and not isinstance(value, bool)
-    return one_line(str(value), _MAX_NAME) if is_text else ""
