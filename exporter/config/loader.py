@@ -17,21 +17,12 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from exporter.config import values
 from exporter.config.doubts import doubts_of
 from exporter.config.mistakes import FOLLOWS, meant_keys, mistakes, place_of, unknown_key
 from exporter.config.model import OWN_KEYS, TOKEN_KEYS, Configuration, Operation, problems_of
 from exporter.config.tokens import TokenUnreadable, token_digest
-from exporter.config.values import (
-    KEYS,
-    Invalid,
-    host_of,
-    is_loopback,
-    kind,
-    server,
-    server_of,
-    skill_key,
-    url,
-)
+from exporter.config.values import KEYS, Invalid, kind, skill_key
 from exporter.config.yamlfile import Document, Loc, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.messages import terminal_language
@@ -394,11 +385,12 @@ def keys_of(environ: Mapping[str, str]) -> dict[str, object]:
 
 def _name_of(address: str) -> str:
     try:
-        base_url = url(address) if "/" in address else server(address)
+        base_url = values.url(address) if "/" in address else values.server(address)
     except Invalid:
         return "unnamed"  # the address itself is reported as wrong
-    name, host = server_of(base_url), host_of(base_url)
-    return re.sub(r"[^a-zA-Z0-9_.-]", "-", host if is_loopback(host) or "." in name else name)
+    name, host = values.server_of(base_url), values.host_of(base_url)
+    name = host if values.is_loopback(host) or "." in name else name
+    return re.sub(r"[^a-zA-Z0-9_.-]", "-", name)
 
 
 def _skill(item: str) -> dict[str, object]:

@@ -376,10 +376,8 @@ def _times(operation: Operation, broken: frozenset[str]) -> Found:
     loopback = not operation.base_url or operation.loopback
     shortest = SHORTEST_LOOPBACK_INTERVAL if loopback else SHORTEST_INTERVAL
     intervals: list[tuple[Loc, float | None]] = [(("interval",), operation.interval)]
-    intervals += (
-        (("skills", index, "interval"), skill.interval)
-        for index, skill in enumerate(operation.skills)
-    )
+    for index, skill in enumerate(operation.skills):
+        intervals.append((("skills", index, "interval"), skill.interval))
     short = "interval_loopback" if loopback else "interval_short"
     for loc, seconds in intervals:
         if seconds is not None and not shortest <= seconds <= LONGEST_INTERVAL:

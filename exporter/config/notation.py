@@ -159,11 +159,8 @@ def _check_words(written: str) -> None:
         joined = re.sub(" *, *| (?:y|e|and) ", ",", joined)
         pieces = re.split(f"({_WORD})", joined)
         names = [_meaning(word) for word in pieces[1::2]]
-        strange = [
-            name
-            for name, word in zip(names, pieces[1::2], strict=True)
-            if word.casefold() not in _NAMES
-        ]
+        both = zip(names, pieces[1::2], strict=True)
+        strange = [name for name, word in both if word.casefold() not in _NAMES]
         if not set(DAYS).isdisjoint(strange):
             names = ["Tu" if name == "Mar" else name for name in names]  # martes, not March
         if all(names) and (strange or joined != re.sub(", +", ",", found)):
@@ -321,11 +318,9 @@ def join(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def write_spans(spans: Iterable[Span], between: str = ", ") -> str:
     """Write spans as `22:00-06:00`; only one of a day and more keeps hours above 24."""
-    shown = (
-        (begin, end if end - begin >= MIDNIGHT or end <= MIDNIGHT else end - MIDNIGHT)
-        for begin, end in spans
-    )
-    return between.join(
-        "{:02}:{:02}-{:02}:{:02}".format(*divmod(begin, 60), *divmod(end, 60))
-        for begin, end in shown
-    )
+    written = []
+    for begin, end in spans:
+        shown = end if end - begin >= MIDNIGHT or end <= MIDNIGHT else end - MIDNIGHT
+        parts = (*divmod(begin, 60), *divmod(shown, 60))
+        written.append("{:02}:{:02}-{:02}:{:02}".format(*parts))
+    return between.join(written)

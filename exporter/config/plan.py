@@ -229,10 +229,8 @@ def render_hours(configuration: Configuration, now: datetime, language: str) -> 
             names = uses.setdefault((expression, operation.timezone, country, change), [])
             if operation.name not in names:
                 names.append(operation.name)
-    return "".join(
-        "".join(f"{line}\n" for line in ("", *_paragraph(use, names, now, language)))
-        for use, names in uses.items()
-    )
+    lines = (("", *_paragraph(*one, now, language)) for one in uses.items())
+    return "".join(f"{line}\n" for paragraph in lines for line in paragraph)
 
 
 def _paragraph(use: Use, names: list[str], now: datetime, language: str) -> Iterator[str]:

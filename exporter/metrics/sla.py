@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from exporter.config import DEFAULT_MIN_INTERACTIONS, SlaEntry
+from exporter.config import SlaEntry
 from exporter.config.holidays import Change, holiday_test
 from exporter.config.hours import OpenHours
-from exporter.config.model import sla_of
+from exporter.config.model import DEFAULT_MIN_INTERACTIONS, sla_of
 
 
 class Targets:

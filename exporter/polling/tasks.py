@@ -89,10 +89,9 @@ class TaskList:
             # Known skills are looked up again once a day, not at each start.
             interval = DAY_SECONDS if skills else operation.interval
             wanted.append(PollTask(SKILLS, "#skills", "", interval))
-        wanted += [
-            PollTask(SKILL_11, one.id, one.name, one.interval or operation.interval)
-            for one in skills
-        ]
+        for one in skills:
+            interval = one.interval or operation.interval
+            wanted.append(PollTask(SKILL_11, one.id, one.name, interval))
         if operation.token_info:
             wanted.append(PollTask(TOKEN_INFO, "#token_info", "", HOUR))
         await self._add(wanted)

@@ -284,10 +284,8 @@ def fell(since: DayTotals, seen: DayTotals) -> bool:
     some = offered // ROUNDED + 1 if offered >= ROUNDED else 0
     allowed = (0, some, some, some, 0, math.inf, 0, math.inf)
     figures = zip(_figures(since), _figures(seen), allowed, strict=True)
-    return any(
-        before is not None and now is not None and before - now > most
-        for before, now, most in figures
-    )
+    known = (one for one in figures if None not in one)
+    return any(before - now > most for before, now, most in known)
 
 
 def advanced(known: Counters, since: DayTotals, seen: DayTotals) -> tuple[Counters, DayTotals]:

@@ -11,15 +11,8 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from exporter.errors import Reason
-from exporter.state.counters import (
-    LARGEST_COUNT,
-    Count,
-    Day,
-    QueryLedger,
-    Sample,
-    known_channels,
-    observe,
-)
+from exporter.state import counters
+from exporter.state.counters import Count, Day, QueryLedger, Sample, known_channels
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport
 from exporter.wolkvox.text import printable
@@ -122,7 +115,9 @@ def apply_report(
     if window.closing and last is not None and last.day > window.day and not report.channels:
         return succeeded  # come late: nothing tells any more whether the day had rows
     result = Result(window.day, report.channels, completed_at)
-    ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
+    ledger = counters.observe(
+        memory.ledger, window.day, report.channels, whole=not report.dropped
+    )
     months, since = _months_with_rows(memory, result), memory.since or window.day
     new = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since)
     if window.closing:
@@ -230,7 +225,8 @@ def _check_rows(memory: QueryMemory) -> None:
         for row in result.rows:
             _check_channel(row.channel)
             if not all(
-                figure is None or 0 <= figure <= LARGEST_COUNT for figure in _figures(row)
+                figure is None or 0 <= figure <= counters.LARGEST_COUNT
+                for figure in _figures(row)
             ):
                 raise ValueError(f"rows.{row.channel}: a figure is out of range")
         if len({row.channel for row in result.rows}) < len(result.rows):

@@ -26,18 +26,11 @@ from typing import Any, Self, TypeVar
 
 from exporter.errors import StorageError
 from exporter.runtime import start_thread
+from exporter.state import models
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, claim_rows
 from exporter.state.locks import unwritable
 from exporter.state.migrate import bring_to_version, copy_in_memory
-from exporter.state.models import (
-    Attempt,
-    Granted,
-    QueryMemory,
-    Refused,
-    Stored,
-    read_memory,
-    write_memory,
-)
+from exporter.state.models import Attempt, Granted, QueryMemory, Refused, Stored
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +92,13 @@ class Storage:
         """Run the steps in one flushed transaction, all or none; raises StorageError."""
         self._check_file()
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._execute("BEGIN IMMEDIATE")
             try:
                 results = [step(self) for step in steps]
-                self._connection.execute("COMMIT")
+                self._execute("COMMIT")
             finally:
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                    self._execute("ROLLBACK")
         except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # the fault of a step, not of the file
         except sqlite3.DatabaseError as error:
@@ -143,7 +136,7 @@ class Storage:
     def _take(self, connection: sqlite3.Connection) -> None:
         """Work with a database of this version from now on."""
         settings = dict(connection.execute("SELECT name, value FROM settings"))
-        self._connection = connection
+        self._connection, self._execute = connection, connection.execute
         self._salt: str = settings["salt"]
         self._lost_at = float(settings["lost_at"]) if "lost_at" in settings else None
 
@@ -180,7 +173,7 @@ class Storage:
     def _note_loss(self) -> None:
         """Remember that attempts before now are unknown: all wait one interval from now."""
         self._lost_at = self._now()
-        self._connection.execute(
+        self._execute(
             "INSERT OR REPLACE INTO settings VALUES ('lost_at', ?)", (repr(self._lost_at),)
         )
 
@@ -204,7 +197,7 @@ class Storage:
 
     def accept(self, operation: int, token: str) -> None:
         """Know the operation by the token with this digest from now on: it was accepted."""
-        self._connection.execute(
+        self._execute(
             "UPDATE operations SET token = ? WHERE id = ?", (self._salted(token), operation)
         )
 
@@ -229,7 +222,7 @@ class Storage:
         rotated = token is not None and token != accepted
         if (
             rotated
-            and self._connection.execute(
+            and self._execute(
                 "SELECT 1 FROM operations"
                 " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))",
                 (token, json.dumps(attempt.account)),
@@ -261,7 +254,7 @@ class Storage:
 
     def used(self, account: Sequence[int], day: date) -> int:
         """Requests of the day on one token: counted for every operation, the largest holds."""
-        row = self._connection.execute(
+        row = self._execute(
             "SELECT max(requests) FROM requests"
             " WHERE day = ? AND operation IN (SELECT value FROM json_each(?))",
             (day.isoformat(), json.dumps(account)),
@@ -270,7 +263,7 @@ class Storage:
 
     def _last(self, operation: int, skill_id: str) -> tuple[Stored, str | None]:
         """The last attempt of one query, and the token last accepted, salted."""
-        row = self._connection.execute(
+        row = self._execute(
             "SELECT token, at, closing_day, closing_tries, spaced_from FROM operations"
             " LEFT JOIN attempts ON operation = id AND skill_id = ? WHERE id = ?",
             (skill_id, operation),
@@ -283,7 +276,7 @@ class Storage:
     def _write(self, attempt: Attempt, stored: Stored, used: int) -> None:
         """Write the last attempt of a query, and the requests of the day on its account."""
         closing = stored.closing_day.isoformat() if stored.closing_day else None
-        self._connection.execute(
+        self._execute(
             "INSERT OR REPLACE INTO attempts"
             " (operation, skill_id, at, closing_day, closing_tries, spaced_from)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -293,15 +286,15 @@ class Storage:
             ),
         )
         account = json.dumps(attempt.account)
-        self._connection.execute(
+        self._execute(
             "INSERT INTO requests SELECT value, ?, ? FROM json_each(?) WHERE true"
             " ON CONFLICT DO UPDATE SET requests = excluded.requests",
             (attempt.day.isoformat(), used, account),
         )
         if used == 1:  # the first of a day: looking each time would cost as much as counting
             oldest = date.fromordinal(attempt.day.toordinal() - KEEP_DAYS).isoformat()
-            self._connection.execute("DELETE FROM requests WHERE day < ?", (oldest,))
-            self._connection.execute(
+            self._execute("DELETE FROM requests WHERE day < ?", (oldest,))
+            self._execute(
                 "UPDATE operations SET seen_at = ?"
                 " WHERE id IN (SELECT value FROM json_each(?))",
                 (attempt.at, account),
@@ -311,8 +304,8 @@ class Storage:
 
     def save_memory(self, operation: int, skill_id: str, memory: QueryMemory) -> bool:
         """Write what must survive a restart of one query; always True."""
-        text = write_memory(memory)
-        self._connection.execute(
+        text = models.write_memory(memory)
+        self._execute(
             "INSERT INTO memories VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET memory = excluded.memory",
             (operation, skill_id, text),
@@ -321,12 +314,12 @@ class Storage:
 
     def memory(self, operation: int, skill_id: str) -> QueryMemory | None:
         """What was saved of one query; what cannot be read counts as nothing."""
-        row = self._connection.execute(
+        row = self._execute(
             "SELECT memory FROM memories WHERE operation = ? AND skill_id = ?",
             (operation, skill_id),
         ).fetchone()
         try:
-            return read_memory(row[0]) if row else None
+            return models.read_memory(row[0]) if row else None
         except ValueError as error:
             log.warning(
                 "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
@@ -336,13 +329,13 @@ class Storage:
 
     def save_fact(self, operation: int, name: str, data: Any) -> None:
         """Write a small fact about an operation (`pause`, `skills`); None: there is none."""
-        self._connection.execute(
+        self._execute(
             "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (operation, name, json.dumps(data))
         )
 
     def load_fact(self, operation: int, name: str) -> Any:
         """Read what `save_fact` wrote; None where there is nothing or it is unreadable."""
-        row = self._connection.execute(
+        row = self._execute(
             "SELECT fact FROM facts WHERE operation = ? AND name = ?", (operation, name)
         ).fetchone()
         try:

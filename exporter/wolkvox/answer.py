@@ -41,8 +41,7 @@ _ABOUT_DATES = re.compile(r"(?<![a-z])(?:dates?|fechas?)(?![a-z])", re.IGNORECAS
 _ABOUT_RECORDS = re.compile(r"\b(?:records?|registros?)\b", re.IGNORECASE)
 # A fixed set: some of Python's codecs take quadratic time or are no charsets at all.
 _CHARSET = re.compile(
-    r"charset\s*=\s*[\"']?(iso-?8859-\d+|latin-?\d|windows-\d+|cp\d+)(?![\w-])",
-    re.IGNORECASE,
+    r"(?i)charset\s*=\s*[\"']?(iso-?8859-\d+|latin-?\d|windows-\d+|cp\d+)(?![\w-])"
 )
 
 

@@ -21,15 +21,9 @@ import h11
 import httpx
 
 from exporter.errors import Reason, WolkvoxError
+from exporter.wolkvox import report
 from exporter.wolkvox.answer import Rows, read_answer
-from exporter.wolkvox.report import (
-    Skill,
-    SkillReport,
-    TokenInfo,
-    read_report,
-    read_skills,
-    read_token_info,
-)
+from exporter.wolkvox.report import Skill, SkillReport, TokenInfo
 from exporter.wolkvox.text import one_line, scrub, scrub_body, scrub_names
 from exporter.wolkvox.transport import MAX_BODY, connector, decode, kind_of, too_large
 from exporter.wolkvox.windows import Window
@@ -99,16 +93,16 @@ class WolkvoxClient:
         """Interactions by channel within the window; no channels where there was no row."""
         asked = {"skill_id": skill_id, "date_ini": window.start, "date_end": window.end}
         params = {"api": "skill_11", **asked}
-        return read_report(await self._ask(token, "reports_manager.php", params), token)
+        return report.read_report(await self._ask(token, "reports_manager.php", params), token)
 
     async def token_info(self, token: str) -> TokenInfo:
         """The day's requests as Wolkvox counts them; this one counts as well."""
         rows = await self._ask(token, "information.php", {"api": "token_info"})
-        return read_token_info(rows)
+        return report.read_token_info(rows)
 
     async def skills(self, token: str) -> tuple[Skill, ...]:
         """The operation's skills."""
-        return read_skills(await self._ask(token, "information.php", {"api": "skills"}))
+        return report.read_skills(await self._ask(token, "information.php", {"api": "skills"}))
 
     async def _ask(self, token: str, path: str, params: Mapping[str, str]) -> Rows:
         """The rows of one answer; raises WolkvoxError, which holds no foreign exception."""
