@@ -233,9 +233,8 @@ class _Composer:
 
 def _scalar(event: Any) -> object:
     """Read a scalar: quoted or tagged as text it is text, else what YAML 1.2 makes of it."""
-    if event.tag in {"!", "tag:yaml.org,2002:str"} or (
-        event.tag is None and not event.implicit[0]
-    ):
+    quoted = event.tag is None and not event.implicit[0]
+    if quoted or event.tag in {"!", "tag:yaml.org,2002:str"}:
         return event.value
     value = plain(event.value)
     if event.tag not in {None, f"tag:yaml.org,2002:{type(value).__name__}"}:

@@ -64,13 +64,9 @@ class MetricsPage:
     many times between two scrapes: at the next one its scope is replaced by what it returns.
     """
 
-    def __init__(
-        self,
-        epoch: Callable[[], float],
-        tail: Callable[[bool], bytes] = lambda openmetrics: b"",
-    ) -> None:
+    def __init__(self, epoch: Callable[[], float]) -> None:
         self.epoch = epoch
-        self.tail = tail
+        self.tail: Callable[[bool], bytes] = lambda openmetrics: b""
         self._headers = [{f.name: header(f, form) for f in TABLE} for form in (False, True)]
         self._blocks: dict[Scope, Block] = {}
         self.stale: dict[Scope, Callable[[], Block]] = {}

@@ -89,9 +89,8 @@ def month_to_ask(memory: QueryMemory, now: datetime) -> Window | None:
     # On the second the day before is all there is, and may be known to be empty.
     known = memory.yesterday
     empty = yesterday == first and known is not None and known.day == first and not known.rows
-    return windows.month_to(
-        yesterday, MONTH, rows_seen=first in memory.months_with_rows and not empty
-    )
+    rows_seen = first in memory.months_with_rows and not empty
+    return windows.month_to(yesterday, MONTH, rows_seen=rows_seen)
 
 
 def _holds(month: MonthMemory, last: date) -> bool:

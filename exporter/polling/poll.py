@@ -80,12 +80,10 @@ class Poller:
 
     # The loop ----------------------------------------------------------------------------
 
-    async def run(
-        self, earlier: Collection[asyncio.Task[None]], begin: Callable[[], None]
-    ) -> None:
-        """Wait for the loops before, call `begin`, and poll until retired, whatever fails."""
-        if earlier:
-            await asyncio.wait(earlier)
+    async def run(self, old: Collection[asyncio.Task[None]], begin: Callable[[], None]) -> None:
+        """Wait for the old loops, call `begin`, and poll until retired, whatever fails."""
+        if old:
+            await asyncio.wait(old)
         begin()
         async with self.requests.client:
             while not self._retired and not await self._restore():

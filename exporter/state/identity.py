@@ -81,15 +81,13 @@ def match(claims: Sequence[Claim], rows: Mapping[int, Claim]) -> dict[str, int]:
     return found
 
 
-def claim_rows(
-    connection: sqlite3.Connection, claims: Sequence[Claim], now: float
-) -> dict[int, Claim]:
+def claim_rows(db: sqlite3.Connection, claims: Sequence[Claim], now: float) -> dict[int, Claim]:
     """Return the claims by row, in their order; the row is new where none matches."""
-    select = connection.execute("SELECT id, name, base_url, token FROM operations")
+    select = db.execute("SELECT id, name, base_url, token FROM operations")
     found = match(claims, {row: Claim(*known) for row, *known in select})
     rows: dict[int, Claim] = {}
     for one in claims:
-        ((row,),) = connection.execute(
+        ((row,),) = db.execute(
             "INSERT INTO operations (id, base_url, name, token, seen_at)"
             " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
             " SET base_url = excluded.base_url, name = excluded.name,"
@@ -98,21 +96,21 @@ def claim_rows(
             (found.get(one.name), one.base_url, one.name, one.token, now),
         ).fetchall()
         rows[row] = one
-    _give_away_plain_rows(connection, rows)
+    _give_away_plain_rows(db, rows)
     for row in rows.keys() - found.values():
-        _keep_spacing(connection, row, rows)
+        _keep_spacing(db, row, rows)
     oldest = now - KEEP_DAYS * DAY_SECONDS
-    connection.execute("DELETE FROM operations WHERE seen_at < ?", (oldest,))
+    db.execute("DELETE FROM operations WHERE seen_at < ?", (oldest,))
     return rows
 
 
-def _give_away_plain_rows(connection: sqlite3.Connection, claimed: Mapping[int, Claim]) -> None:
+def _give_away_plain_rows(db: sqlite3.Connection, claimed: Mapping[int, Claim]) -> None:
     """Give what 0.1.0 kept under a base URL alone to the only operation there."""
-    plain = connection.execute("SELECT id, base_url FROM operations WHERE name = ?", (PLAIN,))
+    plain = db.execute("SELECT id, base_url FROM operations WHERE name = ?", (PLAIN,))
     for old, base_url in plain.fetchall():
         there = [row for row, one in claimed.items() if one.base_url == base_url]
         if len(there) == 1:
-            _merge(connection, old, there[0])
+            _merge(db, old, there[0])
         elif there:
             log.warning(
                 "what an earlier version kept of %s may be of any of its %d operations:"
@@ -120,18 +118,18 @@ def _give_away_plain_rows(connection: sqlite3.Connection, claimed: Mapping[int, 
                 base_url, len(there),
             )  # fmt: skip
             for row in there:
-                _keep_spacing(connection, row, there)
+                _keep_spacing(db, row, there)
         if there:
-            connection.execute("DELETE FROM operations WHERE id = ?", (old,))
+            db.execute("DELETE FROM operations WHERE id = ?", (old,))
 
 
-def _merge(connection: sqlite3.Connection, old: int, row: int) -> None:
+def _merge(db: sqlite3.Connection, old: int, row: int) -> None:
     """Move everything of one row to another, which keeps the newer memories."""
     succeeded = (
         "CASE WHEN json_valid({0}.memory)"
         " THEN coalesce(json_extract({0}.memory, '$.last_success_at'), 0) ELSE 0 END"
     )
-    connection.execute(
+    db.execute(
         "DELETE FROM memories AS own WHERE operation = ? AND EXISTS ("  # noqa: S608 - literals
         " SELECT 1 FROM memories AS other WHERE other.operation = ?"
         " AND other.skill_id = own.skill_id"
@@ -142,15 +140,15 @@ def _merge(connection: sqlite3.Connection, old: int, row: int) -> None:
         ("REPLACE", "attempts"),
         *(("IGNORE", table) for table in ("memories", "requests", "facts")),
     ):
-        connection.execute(
+        db.execute(
             f"UPDATE OR {conflict} {table} SET operation = ? WHERE operation = ?",  # noqa: S608 - literals
             (row, old),
         )
 
 
-def _keep_spacing(connection: sqlite3.Connection, row: int, claimed: Collection[int]) -> None:
+def _keep_spacing(db: sqlite3.Connection, row: int, claimed: Collection[int]) -> None:
     """Keep the interval to the last attempts of unclaimed rows of the same base URL."""
-    connection.execute(
+    db.execute(
         "INSERT INTO attempts (operation, skill_id, spaced_from)"
         " SELECT new.id, skill_id, max(coalesce(at, spaced_from)) FROM attempts"
         " JOIN operations AS old ON old.id = operation"

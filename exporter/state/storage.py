@@ -173,9 +173,8 @@ class Storage:
     def _note_loss(self) -> None:
         """Remember that attempts before now are unknown: all wait one interval from now."""
         self._lost_at = self._now()
-        self._execute(
-            "INSERT OR REPLACE INTO settings VALUES ('lost_at', ?)", (repr(self._lost_at),)
-        )
+        at = repr(self._lost_at)
+        self._execute("INSERT OR REPLACE INTO settings VALUES ('lost_at', ?)", (at,))
 
     # Operations --------------------------------------------------------------------------
 
@@ -197,9 +196,8 @@ class Storage:
 
     def accept(self, operation: int, token: str) -> None:
         """Know the operation by the token with this digest from now on: it was accepted."""
-        self._execute(
-            "UPDATE operations SET token = ? WHERE id = ?", (self._salted(token), operation)
-        )
+        salted = self._salted(token)
+        self._execute("UPDATE operations SET token = ? WHERE id = ?", (salted, operation))
 
     def _salted(self, token: str | None) -> str | None:
         if token is None:
@@ -329,9 +327,8 @@ class Storage:
 
     def save_fact(self, operation: int, name: str, data: Any) -> None:
         """Write a small fact about an operation (`pause`, `skills`); None: there is none."""
-        self._execute(
-            "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (operation, name, json.dumps(data))
-        )
+        row = (operation, name, json.dumps(data))
+        self._execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", row)
 
     def load_fact(self, operation: int, name: str) -> Any:
         """Read what `save_fact` wrote; None where there is nothing or it is unreadable."""
