@@ -186,10 +186,7 @@ def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
 def signals(
     stop: Callable[[], None], hangup: Callable[[], object] | None = None
 ) -> Iterator[None]:
-    """Handle SIGTERM and SIGINT, and SIGHUP, on the running loop; afterwards as before.
-
-    Without `hangup`, SIGHUP keeps what the process was started with (`nohup` ignores it).
-    """
+    """Handle SIGTERM, SIGINT and, with `hangup`, SIGHUP on the loop; afterwards as before."""
     loop = asyncio.get_running_loop()
     handlers: dict[int, Callable[[], object]] = {signal.SIGTERM: stop, signal.SIGINT: stop}
     if hangup is not None:

@@ -185,7 +185,7 @@ class _Process:
             clock.epoch(),
             settings.shard,
             dropped,
-            *([process_metrics()] if settings.process_metrics else []),
+            *([process_metrics] if settings.process_metrics else []),
         )
         self._state = ThreadedState(storage)
         self._manager = ServiceManager.of(os.environ)

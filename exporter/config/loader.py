@@ -238,11 +238,7 @@ def _read_document(document: Document, report: _Report) -> list[_Entry]:
 
 
 def _read_defaults(document: Document, raw: object, report: _Report) -> dict[str, Any]:
-    """Return the defaults that operations take.
-
-    They are validated as an operation of which nothing else is known, so that a wrong one is
-    reported although no operation takes it. Where one does, it is the same problem.
-    """
+    """Return the defaults, validated even if no operation takes them: each wrong one once."""
     if not isinstance(raw, dict):
         wrong = Invalid("empty" if raw is None else "dict_type", kind=kind(raw))
         report.refuse(document, ("defaults",), wrong)

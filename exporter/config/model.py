@@ -8,29 +8,17 @@ mean together. keys.toml says what each key is for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    SecretStr,
-    SerializerFunctionWrapHandler,
-    StrictBool,
-    StrictInt,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, ValidationInfo
+from pydantic.functional_serializers import PlainSerializer, model_serializer
+from pydantic.functional_validators import BeforeValidator, PlainValidator, field_validator
 
 from exporter.config import values
 from exporter.config.holidays import Change, country
@@ -124,8 +112,8 @@ Proxy = Annotated[
     PlainValidator(lambda value: SecretStr(values.proxy(value))),
     PlainSerializer(lambda proxy: re.sub("//.*@", "//", proxy.get_secret_value())),
 ]
-Least0 = Annotated[StrictInt, Field(ge=0)]
-Least1 = Annotated[StrictInt, Field(ge=1)]
+Least0 = Annotated[int, Field(ge=0, strict=True)]
+Least1 = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Model(BaseModel):
@@ -270,7 +258,7 @@ class Operation(Model):
         return not self.skills
 
     @model_serializer(mode="wrap")
-    def _shown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _shown(self, handler: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
         """Leave out what is empty, and a token's value where its place is shown."""
         shown = {key: value for key, value in handler(self).items() if value not in ({}, [])}
         if self.token_env is not None:

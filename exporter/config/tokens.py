@@ -15,6 +15,7 @@ from exporter.config.values import Invalid, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_LENGTH = 4096
+# Readable by all inside the container alone: runtimes mount them so, and nobody can change it.
 _MOUNTED = ("/run/secrets", "/var/run/secrets")
 # What is pasted in the place of a token; those of Wolkvox are hexadecimal.
 _ODD = (
@@ -108,11 +109,7 @@ class TokenSource:
         return None
 
     def exposed(self) -> bool:
-        """Return whether every user of the machine may read the token's file.
-
-        Secrets that a container runtime mounts are readable by all inside the container
-        alone: Docker and Kubernetes make them so, and nobody can change it.
-        """
+        """Return whether every user may read its file; those of a container are so."""
         if self.file is None or any(map(self.file.is_relative_to, _MOUNTED)):
             return False
         try:

@@ -99,11 +99,8 @@ def _holds(month: MonthMemory, last: date) -> bool:
 
 def _asked_on(month: MonthMemory, now: datetime) -> bool:
     """Whether a month was asked for on the day of a moment, with an answer or without."""
-    answered, tries = month.result, month.tries
-    return (tries is not None and tries.day == now.date()) or (
-        answered is not None
-        and datetime.fromtimestamp(answered.at, now.tzinfo).date() == now.date()
-    )
+    moments = [one.at for one in (month.result, month.tries) if one is not None]
+    return any(datetime.fromtimestamp(at, now.tzinfo).date() == now.date() for at in moments)
 
 
 def _is_due(month: MonthMemory, last: date, now: datetime) -> bool:

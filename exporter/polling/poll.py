@@ -23,16 +23,8 @@ from exporter.polling.limits import HeldBack, Pause, Why
 from exporter.polling.request import CALLS, TOKEN_INFO, Request, Requests, Token, read_token
 from exporter.polling.status import PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
-from exporter.state.models import (
-    OperationStatus,
-    QueryKey,
-    QueryMemory,
-    apply_report,
-    failed,
-    limit_channels,
-    refused_month,
-    tried,
-)
+from exporter.state import models
+from exporter.state.models import OperationStatus, QueryKey, QueryMemory
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import DAY_SECONDS, Window, day_so_far, local_day, next_day_start
@@ -125,7 +117,9 @@ class Poller:
                     token,
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
-                    memory=tried(task.memory, window, now.astimezone(self.operation.timezone)),
+                    memory=models.tried(
+                        task.memory, window, now.astimezone(self.operation.timezone)
+                    ),
                 )
                 self._begun(task, request)
                 answer = await self.requests.fetch(request, token, CALLS[task.report])
@@ -247,7 +241,9 @@ class Poller:
         if request.window.month and error.reason not in limits.PAUSING:
             # It says nothing about the day's figures, and may be the fault of the long range.
             self._status.month_refused(task, request.window, error)
-            await self._save(task, refused_month(task.memory, request.window, error.reason))
+            await self._save(
+                task, models.refused_month(task.memory, request.window, error.reason)
+            )
             return
         await self._save_failure(task, error)
         if request.window.closing and error.reached:
@@ -256,7 +252,7 @@ class Poller:
     async def _save_failure(self, task: PollTask, error: WolkvoxError) -> None:
         self._status.failed(task, error)
         task.error = (error.kind, error.detail)
-        task.memory = failed(task.memory)  # holds nothing that a kill could take back
+        task.memory = models.failed(task.memory)  # holds nothing that a kill could take back
         await self._save(task, task.memory)
 
     async def _answered(self, task: PollTask, request: Request, answer: object) -> None:
@@ -264,8 +260,8 @@ class Poller:
         if self._pause is not None:
             await self._pause_after(task, None, request.asked_at, request.attempt.token)
         if isinstance(answer, SkillReport):
-            answer = limit_channels(answer, task.memory.ledger)
-            memory = apply_report(task.memory, request.window, answer, request.ended_at)
+            answer = models.limit_channels(answer, task.memory.ledger)
+            memory = models.apply_report(task.memory, request.window, answer, request.ended_at)
         else:
             memory = replace(task.memory, last_success_at=request.ended_at, failures=0)
         self._status.answered(task, answer, memory)
@@ -308,7 +304,7 @@ class Poller:
 
     def _defect(self, task: PollTask) -> None:
         self._status.defect(task)
-        task.memory = failed(task.memory)
+        task.memory = models.failed(task.memory)
         task.error = (Reason.INTERNAL, "a defect of the exporter; see the log")
         self._put_off(task, task.interval)
         with contextlib.suppress(Exception):  # the defect may be in showing it

@@ -203,10 +203,7 @@ class PollStatus:
                 self._log(logging.WARNING, message, task, channel=channel)
 
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
-        """Log why there is no answer; the same reason again at debug.
-
-        What to do about it is said once for all queries, until one is answered.
-        """
+        """Log why there is no answer, the same again at debug; advice once until an answer."""
         known = task.error is not None and task.error[0] == error.kind
         self._log(
             logging.DEBUG if known else logging.WARNING,

@@ -104,20 +104,19 @@ class TaskList:
         """
         names = {skill.id: skill.name for skill in found}
         known = {task.skill_id: task.name for task in self.queries}
-        operation = self._operation
+        operation = self._operation.name
         if not names:
-            message = "no skills found; nothing changes"
-            say(log, logging.WARNING, message, operation=operation.name)
+            say(log, logging.WARNING, "no skills found; nothing changes", operation=operation)
             return [], []
         new = [(one, name) for one, name in names.items() if one not in known]
-        await self._add([PollTask(SKILL_11, *one, operation.interval) for one in new])
+        interval = self._operation.interval
+        await self._add([PollTask(SKILL_11, *one, interval) for one in new])
         gone = [self.by_id.pop(one) for one in known if one not in names]
         changed = [self.by_id[one] for one, name in names.items() if known.get(one) != name]
         for task in changed:
             task.name = names[task.skill_id]
         if names.keys() != known.keys():
-            message = "skills discovered"
-            say(log, logging.INFO, message, operation=operation.name, skills=len(names))
+            say(log, logging.INFO, "skills discovered", operation=operation, skills=len(names))
         return changed, gone
 
     async def _add(self, tasks: Sequence[PollTask]) -> None:

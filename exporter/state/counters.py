@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
@@ -230,10 +230,7 @@ def _counted(
 
 # One row ---------------------------------------------------------------------------------
 
-_figures = attrgetter(
-    *("offered", "within_10", "within_20", "within_30", "answered", "answer_wait_sum"),
-    *("abandoned", "abandon_wait_sum"),
-)
+_figures = attrgetter(*(one.name for one in fields(DayTotals)))
 _reported = attrgetter(
     *("inbound", "answered", "abandoned", "asa", "ata"),
     *("service_level_30", "service_level_20", "service_level_10"),
@@ -263,16 +260,10 @@ def day_totals(row: ChannelFigures) -> DayTotals:
         # Half up; the six decimals take a product like 0.4999999 x n to its half.
         most = min(most, math.floor(round(level * offered, 6) + 0.5))
         within.append(most)
-    return DayTotals(
-        offered=offered,
-        within_10=within[2],
-        within_20=within[1],
-        within_30=within[0],
-        answered=answered,
-        answer_wait_sum=_wait_sum(answered, asa),
-        abandoned=abandoned,
-        abandon_wait_sum=_wait_sum(abandoned, ata),
-    )
+    thirty, twenty, ten = within
+    answer_wait, abandon_wait = _wait_sum(answered, asa), _wait_sum(abandoned, ata)
+    counts = (offered, ten, twenty, thirty, answered)
+    return DayTotals(*counts, answer_wait, abandoned, abandon_wait)
 
 
 def fell(since: DayTotals, seen: DayTotals) -> bool:

@@ -136,14 +136,9 @@ def _merge(db: sqlite3.Connection, old: int, row: int) -> None:
         f" AND {succeeded.format('other')} > {succeeded.format('own')})",
         (row, old),
     )
-    for conflict, table in (
-        ("REPLACE", "attempts"),
-        *(("IGNORE", table) for table in ("memories", "requests", "facts")),
-    ):
-        db.execute(
-            f"UPDATE OR {conflict} {table} SET operation = ? WHERE operation = ?",  # noqa: S608 - literals
-            (row, old),
-        )
+    for update in ("REPLACE attempts", "IGNORE memories", "IGNORE requests", "IGNORE facts"):
+        statement = f"UPDATE OR {update} SET operation = ? WHERE operation = ?"  # noqa: S608 - literals
+        db.execute(statement, (row, old))
 
 
 def _keep_spacing(db: sqlite3.Connection, row: int, claimed: Collection[int]) -> None:

@@ -29,10 +29,7 @@ _LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 class DirectoryLock:
-    """Held while an exporter runs on a state directory; released by the kernel on a kill.
-
-    The lock is on the directory itself: emptying the directory lets no second exporter in.
-    """
+    """Held on a state directory while an exporter runs, even if the directory is emptied."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -85,8 +82,7 @@ class TokenGate:
     """One request at a time per token: first among the tasks, then among the processes."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
-        self._directory = directory / "locks"
-        self._clock = clock
+        self._directory, self._clock = directory / "locks", clock
         self._locks: dict[str, asyncio.Lock] = {}
 
     @asynccontextmanager

@@ -224,10 +224,8 @@ def _check_rows(memory: QueryMemory) -> None:
     for result in filter(None, (memory.today, memory.yesterday, *months)):
         for row in result.rows:
             _check_channel(row.channel)
-            if not all(
-                figure is None or 0 <= figure <= counters.LARGEST_COUNT
-                for figure in _figures(row)
-            ):
+            figures = (one for one in _figures(row) if one is not None)
+            if not all(0 <= one <= counters.LARGEST_COUNT for one in figures):
                 raise ValueError(f"rows.{row.channel}: a figure is out of range")
         if len({row.channel for row in result.rows}) < len(result.rows):
             raise ValueError("rows: a channel stands twice")
@@ -386,11 +384,7 @@ class QueryStatus:
 
 
 def complete(result: Result | None, ledger: QueryLedger | None) -> tuple[ChannelFigures, ...]:
-    """The rows of a result, and a row of zero counts for each known channel it lacks.
-
-    The API leaves out channels without traffic. Absent is 0 for a count and never for a
-    ratio or an average, which stay absent.
-    """
+    """A result's rows, and rows of zeros for the known channels it lacks: see `without_row`."""
     if result is None:
         return ()
     rows = {row.channel: row for row in result.rows}

@@ -47,8 +47,7 @@ class Storage:
     """
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
-        self.path = path
-        self._now = now
+        self.path, self._now = path, now
         self._claimed: dict[int, Claim] = {}
 
     @classmethod
@@ -114,11 +113,7 @@ class Storage:
     # The file ----------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        """Open or create the file, checked and brought to this version.
-
-        Raises sqlite3.DatabaseError where it is damaged or cannot be written (`_is_refusal`
-        says which), and StartError where a newer exporter wrote it.
-        """
+        """Open or create the file, checked and upgraded; raises sqlite3.Error, StartError."""
         connection = sqlite3.connect(
             self.path, timeout=5.0, isolation_level=None, check_same_thread=False
         )
@@ -218,14 +213,11 @@ class Storage:
             return Refused(last_at=last)
         token = self._salted(attempt.token)
         rotated = token is not None and token != accepted
-        if (
-            rotated
-            and self._execute(
-                "SELECT 1 FROM operations"
-                " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))",
-                (token, json.dumps(attempt.account)),
-            ).fetchone()
-        ):
+        others = (
+            "SELECT 1 FROM operations"
+            " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))"
+        )
+        if rotated and self._execute(others, (token, json.dumps(attempt.account))).fetchone():
             return Refused()
         used = self.used(attempt.account, attempt.day)
         if attempt.ceiling is not None and used >= attempt.ceiling:

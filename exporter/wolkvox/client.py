@@ -75,9 +75,7 @@ class WolkvoxClient:
     ) -> None:
         self.witness: Witness | None = None
         self.left_at: float | None = None
-        self._timeout = timeout
-        self._monotonic = monotonic
-        self._base_url = base_url
+        self._base_url, self._timeout, self._monotonic = base_url, timeout, monotonic
         self._connect = connector(
             base_url, ca_file=ca_file, proxy=proxy, trust_env=trust_env, transport=transport
         )

@@ -50,10 +50,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class SkillReport:
-    """An answer's channels in its order, what was unreadable, how many rows were dropped.
-
-    `rows` are those of the answer, as JSON gave them.
-    """
+    """An answer's channels, what was unreadable, how many rows were dropped, its JSON rows."""
 
     channels: tuple[ChannelFigures, ...]
     errors: tuple[FieldError, ...]

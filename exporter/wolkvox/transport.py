@@ -159,23 +159,15 @@ _ENTRY = re.compile(
 
 
 def environment_proxy(url: httpx.URL, proxies: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the variable and the proxy in it that a URL takes, or None where it takes none.
-
-    `proxies` are those of `urllib.request.getproxies`: by scheme, and `no`. Of the variables
-    only the one that counts is looked at.
-    """
+    """Return the variable and the proxy in it that a URL takes, or None; see `getproxies`."""
     scheme = next((one for one in (url.scheme, "all") if proxies.get(one)), None)
     if scheme is None:
         return None
-    without, unread = False, []
-    for entry in proxies.get("no", "").replace(",", " ").split():
-        try:
-            without = _names(entry, url) or without
-        except ValueError:
-            unread.append(entry)
-    if unread:
+    entries = proxies.get("no", "").replace(",", " ").split()
+    named = {entry: _names(entry, url) for entry in entries}
+    if unread := [entry for entry, found in named.items() if found is None]:
         _warn(", ".join(unread))
-    if without:
+    if any(named.values()):
         return None
     address = proxies[scheme]
     return f"{scheme.upper()}_PROXY", address if "://" in address else f"http://{address}"
@@ -187,13 +179,13 @@ def _warn(unread: str) -> None:
     say(log, logging.WARNING, message, entries=one_line(unread, 200))
 
 
-def _names(entry: str, url: httpx.URL) -> bool:
-    """Whether an entry of NO_PROXY names the host; ValueError for one that names nothing."""
+def _names(entry: str, url: httpx.URL) -> bool | None:
+    """Whether an entry of NO_PROXY names the host; None for one that names nothing."""
     try:
         network = ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         if (found := _ENTRY.fullmatch(entry)) is None:
-            raise
+            return None
         port = int(found["port"] or 0)
         name = found["host"].strip("[]").rstrip(".").lower()
         same_host = name == "*" or f".{url.host}".endswith(f".{name}")
