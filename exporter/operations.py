@@ -105,11 +105,8 @@ class Operations:
         """
         operations = configuration.operations
         same = {key for key, one in self._running.items() if one.poller.operation in operations}
-        clients = {
-            operation.name: self._connect(operation, self._clock)
-            for operation in operations
-            if operation.name not in same
-        }
+        changed = [one for one in operations if one.name not in same]
+        clients = {one.name: self._connect(one, self._clock) for one in changed}
         claims = claims_of(configuration)
         identities = await self._state.write(lambda storage: storage.claim(claims))
         if self._stopped:

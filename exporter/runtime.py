@@ -133,12 +133,7 @@ def thread_limit(error: RuntimeError) -> StartError:
 
 def thread_pool(name: str, most: int) -> ThreadPoolExecutor:
     """Make a pool of at most `most` threads, which take no signals: the loop handles them."""
-    return ThreadPoolExecutor(
-        most,
-        thread_name_prefix=name,
-        initializer=signal.pthread_sigmask,
-        initargs=(signal.SIG_BLOCK, _SIGNALS),
-    )
+    return ThreadPoolExecutor(most, name, signal.pthread_sigmask, (signal.SIG_BLOCK, _SIGNALS))
 
 
 class Loop(asyncio.SelectorEventLoop):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -286,11 +287,8 @@ def redacted(configuration: Configuration) -> str:
     tokens come from files or the environment and no proxy has a password, the result is
     itself a configuration with the same meaning.
     """
-    operations = [
-        operation.model_dump(mode="json", by_alias=True, exclude_none=True)
-        for operation in configuration.operations
-    ]
-    return write_yaml({"operations": operations})
+    dump = partial(Operation.model_dump, mode="json", by_alias=True, exclude_none=True)
+    return write_yaml({"operations": [dump(one) for one in configuration.operations]})
 
 
 def sla_of(
@@ -321,10 +319,8 @@ def sla_hours(operation: Operation) -> set[tuple[str, str | None, Change]]:
     kept = {*named, values.ALL_SKILLS}
     skills = {one.id if one.id in kept else "" for one in operation.skills}
     channels = {one for entry in operation.sla for one in entry.channels or ()} | {""}
-    found = [
-        sla_of(operation.sla, skill, channel, single_skills=operation.single_skills)
-        for skill, channel in product(skills or {*named, ""}, channels)
-    ]
+    pairs, single = product(skills or {*named, ""}, channels), operation.single_skills
+    found = [sla_of(operation.sla, *pair, single_skills=single) for pair in pairs]
     return {(one.hours, one.country, one.holiday_change) for one in found if one.hours}
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import product
 
 from exporter.config.values import Invalid, text
 
@@ -277,11 +278,9 @@ def _check_pair(rule: Rule, later: Rule, *, gone: bool) -> None:
     exception = rule.special and not later.special and not later.off
     both_open = not rule.off and not later.off
     same = (rule.days, rule.holidays, rule.dates) == (later.days, later.holidays, later.dates)
-    apart = not later.special and all(
-        min(one[1], other[1]) <= max(one[0], other[0])
-        for one in rule.spans
-        for other in later.spans
-    )
+    pairs = product(rule.spans, later.spans)
+    overlap = any(max(one[0], other[0]) < min(one[1], other[1]) for one, other in pairs)
+    apart = not later.special and not overlap
     if both_open and not exception and (apart or (gone and same)):
         times = write_spans(join((*rule.spans, *later.spans)), ",")
         raise Invalid("hours_apart", rule=rule.text, later=later.text, times=times)

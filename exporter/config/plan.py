@@ -124,10 +124,8 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     if operation.poll_hours is not None:  # the busiest of the coming seven days
         today = local_day(now, operation.timezone)
         days = [day_start(today + ahead * DAY, operation.timezone) for ahead in range(8)]
-        seconds, closing = max(
-            (hours.open_seconds(start, end), hours.wait(start) > 0)
-            for start, end in pairwise(days)
-        )
+        found = ((hours.open_seconds(*day), hours.wait(day[0]) > 0) for day in pairwise(days))
+        seconds, closing = max(found)
     loads = [Load(skill.interval or operation.interval, seconds) for skill in operation.skills]
     one = calls_of([Load(operation.interval, seconds)]) + closing
     return OperationPlan(
@@ -158,17 +156,13 @@ def plan(configuration: Configuration, now: datetime) -> Plan:
 
 def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
     """Return a sentence for each token that is likely to be too costly, or is never used."""
-    costly = [
-        Invalid("plan_costly", name=token.names, requests=token.calls).text(language)
-        for token in tokens
-        if token.doubtful
-    ]
-    return costly + [
-        Invalid("poll_hours_never", name=one.operation.name).text(language)
-        for token in tokens
-        for one in token.operations
-        if one.closed
-    ]
+    found = []
+    for token in tokens:
+        if token.doubtful:
+            found.append(Invalid("plan_costly", name=token.names, requests=token.calls))
+    for one in (one for token in tokens for one in token.operations if one.closed):
+        found.append(Invalid("poll_hours_never", name=one.operation.name))
+    return [one.text(language) for one in found]
 
 
 def render_plan(tokens: Plan, language: str = "en") -> str:

@@ -132,13 +132,5 @@ EXPORTER_FAMILIES = (
     _own("exporter_config_last_reload_success_timestamp_seconds", "gauge", (), "When the configuration was last loaded successfully, as a Unix time.", _SELF),
 )  # fmt: skip
 
-TABLE = (
-    *SKILL_FAMILIES,
-    WINDOW_END,
-    *COUNTER_FAMILIES,
-    *SLA_FAMILIES,
-    *QUERY_FAMILIES,
-    *OPERATION_FAMILIES,
-    *EXPORTER_FAMILIES,
-)
+TABLE = (*SKILL_FAMILIES, WINDOW_END, *COUNTER_FAMILIES, *SLA_FAMILIES, *QUERY_FAMILIES, *OPERATION_FAMILIES, *EXPORTER_FAMILIES)  # fmt: skip
 BY_NAME = {family.name: family for family in TABLE}

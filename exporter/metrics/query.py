@@ -146,10 +146,8 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
     for channel, one in channels.items():
         pair = f"{query},{_channel(channel)}"
         lines[offered] += line(offered, pair, one.offered)
-        for bound, count in (
-            *(("10.0", one.within_10), ("20.0", one.within_20), ("30.0", one.within_30)),
-            ("+Inf", one.answered),
-        ):
+        within = (one.within_10, one.within_20, one.within_30, one.answered)
+        for bound, count in zip(("10.0", "20.0", "30.0", "+Inf"), within, strict=True):
             lines[wait] += line(f"{wait}_bucket", f'le="{bound}",{pair}', count)
         lines[wait] += line(f"{wait}_count", pair, one.answered)
         lines[wait] += line(f"{wait}_sum", pair, one.answer_wait_sum)

@@ -319,12 +319,10 @@ class Budget:
     def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
         demands = self.demands.values()
         other = sum(math.ceil(demand.other_calls * share) for demand in demands)
-        loads = [
-            Load(interval, seconds)
-            for demand in demands
-            for seconds in [demand.hours.open_seconds(start, end)]
-            for interval in demand.intervals
-        ]
+        loads: list[Load] = []
+        for demand in demands:
+            seconds = demand.hours.open_seconds(start, end)
+            loads += (Load(interval, seconds) for interval in demand.intervals)
         if calls_of(loads) + other <= calls:
             return 0.0
         shortest = stretch(loads, other, calls)

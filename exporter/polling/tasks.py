@@ -121,11 +121,9 @@ class TaskList:
 
     async def _add(self, tasks: Sequence[PollTask]) -> None:
         """Take up what is known of them, in one step: the first page waits for it."""
-        row = self._row
+        row, ids = self._row, [one.skill_id for one in tasks]
         known = await self._state.write(
-            lambda db: [
-                (db.stored(row, one.skill_id), db.memory(row, one.skill_id)) for one in tasks
-            ]
+            lambda db: [(db.stored(row, one), db.memory(row, one)) for one in ids]
         )
         now, monotonic = self._clock.epoch(), self._clock.monotonic()
         for task, (stored, memory) in zip(tasks, known, strict=True):

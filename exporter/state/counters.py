@@ -187,14 +187,10 @@ def _begun(
 ) -> QueryLedger:
     """Counters as they are, with these totals as their base: what is unread gets it later."""
     seen = {row.channel: day_totals(row) for row in rows}
-    channels = {
-        name: ChannelLedger(
-            day,
-            seen.get(name, ZERO_TOTALS),
-            known[name].counters if name in known else NO_COUNTERS,
-        )
-        for name in (*known, *seen)
-    }
+    channels: dict[str, ChannelLedger] = {}
+    for name in (*known, *seen):
+        counters = known[name].counters if name in known else NO_COUNTERS
+        channels[name] = ChannelLedger(day, seen.get(name, ZERO_TOTALS), counters)
     return QueryLedger(day, channels)
 
 

@@ -44,10 +44,8 @@ class Identity:
 
 def claims_of(configuration: Configuration) -> list[Claim]:
     """Read the tokens of the operations, and return what each can be known by."""
-    return [
-        Claim(operation.name, operation.base_url, operation.token.digest())
-        for operation in configuration.operations
-    ]
+    operations = configuration.operations
+    return [Claim(one.name, one.base_url, one.token.digest()) for one in operations]
 
 
 def match(claims: Sequence[Claim], rows: Mapping[int, Claim]) -> dict[str, int]:

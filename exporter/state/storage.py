@@ -160,10 +160,11 @@ class Storage:
         )  # fmt: skip
         self._connect()
         self._note_loss()
-        self._connection.executemany(
-            "INSERT INTO operations VALUES (?, ?, ?, NULL, ?)",
-            [(row, one.base_url, one.name, self._now()) for row, one in self._claimed.items()],
-        )
+        rows = [
+            (row, one.base_url, one.name, self._now()) for row, one in self._claimed.items()
+        ]
+        insert = "INSERT INTO operations VALUES (?, ?, ?, NULL, ?)"
+        self._connection.executemany(insert, rows)
 
     def _note_loss(self) -> None:
         """Remember that attempts before now are unknown: all wait one interval from now."""
@@ -304,10 +305,8 @@ class Storage:
 
     def memory(self, operation: int, skill_id: str) -> QueryMemory | None:
         """What was saved of one query; what cannot be read counts as nothing."""
-        row = self._execute(
-            "SELECT memory FROM memories WHERE operation = ? AND skill_id = ?",
-            (operation, skill_id),
-        ).fetchone()
+        query = "SELECT memory FROM memories WHERE operation = ? AND skill_id = ?"
+        row = self._execute(query, (operation, skill_id)).fetchone()
         try:
             return models.read_memory(row[0]) if row else None
         except ValueError as error:
@@ -324,9 +323,8 @@ class Storage:
 
     def load_fact(self, operation: int, name: str) -> Any:
         """Read what `save_fact` wrote; None where there is nothing or it is unreadable."""
-        row = self._execute(
-            "SELECT fact FROM facts WHERE operation = ? AND name = ?", (operation, name)
-        ).fetchone()
+        query = "SELECT fact FROM facts WHERE operation = ? AND name = ?"
+        row = self._execute(query, (operation, name)).fetchone()
         try:
             return json.loads(row[0]) if row else None
         except (ValueError, RecursionError):

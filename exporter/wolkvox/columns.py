@@ -76,11 +76,8 @@ class ChannelFigures:
     # fmt: on
 
 
-COLUMNS: Final[tuple[Column, ...]] = tuple(
-    replace(one.metadata["column"], attribute=one.name)
-    for one in fields(ChannelFigures)
-    if one.metadata
-)
+_made = ((one.metadata["column"], one.name) for one in fields(ChannelFigures) if one.metadata)
+COLUMNS: Final[tuple[Column, ...]] = tuple(replace(one, attribute=name) for one, name in _made)
 # Where something unreadable may stand: a whole row, its channel, or a column.
 FIELDS: Final = ("row", "type_interaction", *(column.field for column in COLUMNS))
 

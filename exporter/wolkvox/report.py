@@ -147,11 +147,8 @@ def _merge(column: Column, rows: Sequence[_Cells]) -> Figure:
         # A part is not the sum.
         return UNREADABLE if UNREADABLE in figures else sum(known) if known else None
     weights = [row[column.weight] for row in rows]
-    pairs = [
-        (figure, weight)
-        for figure, weight in zip(figures, weights, strict=True)
-        if isinstance(figure, float) and isinstance(weight, int)
-    ]
+    both = zip(figures, weights, strict=True)
+    pairs = [(f, w) for f, w in both if isinstance(f, float) and isinstance(w, int)]
     total = sum(weight for _, weight in pairs)
     return sum(figure * weight for figure, weight in pairs) / total if total else None
 
