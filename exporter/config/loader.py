@@ -17,10 +17,9 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from exporter.config import values
-from exporter.config.doubts import doubts_of
+from exporter.config import model, values
 from exporter.config.mistakes import FOLLOWS, meant_keys, mistakes, place_of, unknown_key
-from exporter.config.model import OWN_KEYS, TOKEN_KEYS, Configuration, Operation, problems_of
+from exporter.config.model import OWN_KEYS, TOKEN_KEYS, Configuration, Operation
 from exporter.config.tokens import TokenUnreadable, token_digest
 from exporter.config.values import KEYS, Invalid, kind, skill_key
 from exporter.config.yamlfile import Document, Loc, read_yaml
@@ -159,7 +158,7 @@ class _Entry:
         if (defaults, own) != (self.defaults, self.own):
             self.warn(("labels", "team"), Invalid("team_label"))
         self.validate(merged)
-        for loc, wrong in problems_of(self.operation, self.broken):
+        for loc, wrong in model.problems_of(self.operation, self.broken):
             self.refuse(loc, wrong)
         operation = self.operation
         if operation.ca_file and (wrong_ca := _wrong_ca(operation.ca_file)):
@@ -352,7 +351,7 @@ def _warn(entry: _Entry) -> None:
         entry.warn(("token_file",), Invalid("token_exposed", place=token.place()))
     if odd := token.oddity():
         entry.warn((token.key,), odd)
-    for loc, doubt in doubts_of(entry.operation):
+    for loc, doubt in model.doubts_of(entry.operation):
         entry.warn(loc, doubt)
 
 

@@ -2,7 +2,7 @@
 
 Times are seconds, ratios 0-1. `Operation.model_validate` takes the keys of one operation, with
 the defaults of its file below them, and judges each key alone; `problems_of` judges what they
-mean together. keys.toml says what each key is for.
+mean together, `doubts_of` what is hardly meant. keys.toml says what each key is for.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ TOKEN_KEYS = ("token_file", "token_env", "token")
 OWN_KEYS = ("name", *ADDRESS_KEYS, *TOKEN_KEYS)
 """The keys that `defaults` may not hold."""
 HIDDEN = "<hidden>"
+# Mail and social networks, where an answer takes hours, and a target that is too quick there.
+SLOW_CHANNELS = {one for one in values.CHANNELS if one.startswith("omni-")} | {"chat-email"}
+QUICK_SECONDS = 60
 
 Found = Iterator[tuple[Loc, Invalid]]
 
@@ -374,3 +377,37 @@ def _times(operation: Operation, broken: frozenset[str]) -> Found:
     if not least <= operation.timeout <= LONGEST_TIMEOUT:
         limits = {"least": format_duration(least), "most": format_duration(LONGEST_TIMEOUT)}
         yield ("timeout",), Invalid("timeout", **limits)
+
+
+def doubts_of(operation: Operation) -> Found:
+    """Yield what is allowed in an operation, but probably not meant."""
+    if not (operation.loopback or operation.base_url.endswith("/api/v2/")):
+        yield ("url",), Invalid("url_path")
+    if offset := re.fullmatch(r"Etc/GMT([-+])([1-9][0-9]*)", operation.timezone.key):
+        sign = "-" if offset[1] == "+" else "+"
+        yield ("timezone",), Invalid("timezone_etc", offset=f"UTC{sign}{offset[2]}")
+    for index, entry in enumerate(operation.sla):
+        for number, channel in enumerate(entry.channels or ()):
+            if channel not in {*values.CHANNELS, "unknown"}:  # our own, for an empty one
+                loc = ("sla", index, "channels", number)
+                hint = values.channel_meant(channel)
+                yield loc, Invalid("channel", quoted=channel, nearest=hint)
+        if _reaches_slow_channels(operation, index):
+            yield ("sla", index), Invalid("channels_missing")
+
+
+def _reaches_slow_channels(operation: Operation, index: int) -> bool:
+    """Return whether a target in seconds holds for mail, which is hardly meant."""
+    entry = operation.sla[index]
+    asa = entry.asa_max is not None and entry.asa_max <= QUICK_SECONDS
+    quick = {"service_level": entry.service_level is not None, "asa": asa}
+    return entry.channels is None and any(
+        is_quick
+        and not any(
+            getattr(later, indicator) is not None
+            and (later.skills is None or later.skills == entry.skills)
+            and (later.channels is None or set(later.channels) >= SLOW_CHANNELS)
+            for later in operation.sla[index + 1 :]
+        )
+        for indicator, is_quick in quick.items()
+    )

@@ -86,9 +86,8 @@ class TokenSource:
     def read(self) -> SecretStr:
         """Return the token of this moment, read anew each time; raises TokenUnreadable."""
         try:
-            if self.file is not None:
-                return SecretStr(clean_token(_content(self.file)))
-            return SecretStr(clean_token(self.value.get_secret_value() if self.value else ""))
+            given = self.value.get_secret_value() if self.value else ""
+            return SecretStr(clean_token(_content(self.file) if self.file else given))
         except Invalid as why:
             unreadable = Invalid("token_unreadable", place=self.place(), why=why)
             raise TokenUnreadable(unreadable) from None
@@ -109,7 +108,7 @@ class TokenSource:
         return None
 
     def exposed(self) -> bool:
-        """Return whether every user may read its file; those of a container are so."""
+        """Return whether every user of the machine may read the token's file."""
         if self.file is None or any(map(self.file.is_relative_to, _MOUNTED)):
             return False
         try:
@@ -123,9 +122,7 @@ def _content(path: Path) -> str:
     try:
         if stat.S_ISREG(path.stat().st_mode):
             # It does not wait, in case the file became a pipe just now.
-            with open(
-                path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
-            ) as file:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
                 content = file.read(MAX_LENGTH + 1)
             # Latin-1 never fails; what is not ASCII is refused by clean_token.
             marked = content.startswith(b"\xef\xbb\xbf")

@@ -146,9 +146,7 @@ class OperationTelemetry:
 
     def _block(self) -> Block:
         own, values = self._label, self._values | self._rows
-        samples: list[tuple[str, str, float | None]] = [
-            (name, own, values[name]) for name in values
-        ]
+        samples = [(name, own, value) for name, value in values.items()]
         samples.append(("operation_info", self._info, 1))
         for reason in PAUSING:
             samples.append(("paused", f'{own},reason="{reason}"', reason is self._paused))

@@ -45,6 +45,7 @@ ENDS: Mapping[str, Callable[[date], date]] = {
 """The local day with which the gauges of a window end, by the last day that it covers."""
 NOTHING = Block({})
 T = TypeVar("T")
+Rows = Sequence[ChannelFigures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class QueryRenderer:
         blocks["status"] = Block(encoded(rows))
         for window, result, figures, until in self._windows(status):
             scope = (key.operation, key.skill_id, window)
-            lines = self._once(scope, self._window_lines, query, window, result.day, figures)
+            lines = self._once(scope, self._lines, query, window, result.day, figures)
             ends = day_start(ENDS[window](result.day), self.zone).timestamp()
             blocks[window] = Block(lines, min(until, ends))
         ledger = memory.ledger
@@ -89,9 +90,7 @@ class QueryRenderer:
                 blocks["sla-open"] = open_block(hours, live, now)
         return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
 
-    def _windows(
-        self, status: QueryStatus
-    ) -> Iterator[tuple[str, Result, Sequence[ChannelFigures], float]]:
+    def _windows(self, status: QueryStatus) -> Iterator[tuple[str, Result, Rows, float]]:
         """Each window with an answer, its rows, and until when they are fresh enough."""
         memory, live = status.memory, status.live_until
         if live is not None and memory.today is not None:
@@ -105,9 +104,7 @@ class QueryRenderer:
                 if one.result is not None:
                     yield window, one.result, one.result.rows, live
 
-    def _window_lines(
-        self, query: str, window: str, day: date, rows: Sequence[ChannelFigures]
-    ) -> dict[str, bytes]:
+    def _lines(self, query: str, window: str, day: date, rows: Rows) -> dict[str, bytes]:
         lines = day_lines(query, window, rows)
         if window != "today":
             ended = day_start(day + DAY, self.zone).timestamp()
@@ -158,11 +155,10 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
 
 Hours = Sequence[tuple[str, OpenHours]]
 """When the targets of pairs hold, by the labels of the pair."""
+Goals = tuple[Mapping[str, bytes], Hours]
 
 
-def goals_of(
-    targets: Targets, query: str, skill_id: str, channels: tuple[str, ...]
-) -> tuple[Mapping[str, bytes], Hours]:
+def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, ...]) -> Goals:
     """The targets of a query's channels as lines, and the hours of those that have any."""
     lines, hours = defaultdict[str, str](str), []
     for channel in channels:

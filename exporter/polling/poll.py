@@ -241,9 +241,8 @@ class Poller:
         if request.window.month and error.reason not in limits.PAUSING:
             # It says nothing about the day's figures, and may be the fault of the long range.
             self._status.month_refused(task, request.window, error)
-            await self._save(
-                task, models.refused_month(task.memory, request.window, error.reason)
-            )
+            memory = models.refused_month(task.memory, request.window, error.reason)
+            await self._save(task, memory)
             return
         await self._save_failure(task, error)
         if request.window.closing and error.reached:

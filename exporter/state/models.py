@@ -115,9 +115,8 @@ def apply_report(
     if window.closing and last is not None and last.day > window.day and not report.channels:
         return succeeded  # come late: nothing tells any more whether the day had rows
     result = Result(window.day, report.channels, completed_at)
-    ledger = counters.observe(
-        memory.ledger, window.day, report.channels, whole=not report.dropped
-    )
+    whole = not report.dropped
+    ledger = counters.observe(memory.ledger, window.day, report.channels, whole=whole)
     months, since = _months_with_rows(memory, result), memory.since or window.day
     new = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since)
     if window.closing:

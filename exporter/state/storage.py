@@ -160,11 +160,9 @@ class Storage:
         )  # fmt: skip
         self._connect()
         self._note_loss()
-        rows = [
-            (row, one.base_url, one.name, self._now()) for row, one in self._claimed.items()
-        ]
+        new = [(row, one.base_url, one.name, self._now()) for row, one in self._claimed.items()]
         insert = "INSERT INTO operations VALUES (?, ?, ?, NULL, ?)"
-        self._connection.executemany(insert, rows)
+        self._connection.executemany(insert, new)
 
     def _note_loss(self) -> None:
         """Remember that attempts before now are unknown: all wait one interval from now."""
@@ -206,11 +204,8 @@ class Storage:
         """Write that a request is about to leave and count it, or say why it must not."""
         before, accepted = self._last(attempt.operation, attempt.skill_id)
         last = before.last_at
-        if (
-            last is not None
-            and last != attempt.known_at
-            and 0 <= attempt.at - last < attempt.gap
-        ):
+        age = None if last is None or last == attempt.known_at else attempt.at - last
+        if age is not None and 0 <= age < attempt.gap:
             return Refused(last_at=last)
         token = self._salted(attempt.token)
         rotated = token is not None and token != accepted
