@@ -34,8 +34,7 @@ def country(value: object) -> str:
         named = [vars(holidays).get(one) for one in (land.upper(), land.title())]
         found = [same for one in named if (same := getattr(one, "country", "")) in known]
         near = difflib.get_close_matches(land.upper(), known, cutoff=0.5)
-        hint = found[0] if found else '", "'.join(near)
-        raise Invalid("country", quoted=code, nearest=hint)
+        raise Invalid("country", quoted=code, nearest=found[0] if found else '", "'.join(near))
     # The library has a few cities too, which no standard names.
     states = [one for one in known[land] if re.fullmatch("[A-Z0-9]{1,3}", one)]
     if dash and state not in states:

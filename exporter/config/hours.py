@@ -8,7 +8,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from exporter.config.notation import MIDNIGHT, Span, join, read
-from exporter.wolkvox.windows import DAY, clock_change
+from exporter.wolkvox.windows import DAY, clock_change, instant_of
 
 SEARCHED = timedelta(days=400)
 Cuts = Iterator[tuple[datetime, datetime, bool]]
@@ -68,10 +68,16 @@ class OpenHours:
         if self._always:
             return True, None
         moment = datetime.fromtimestamp(now, UTC)
-        spans = self._spans(moment, moment + SEARCHED)
-        _begin, _stop, is_open = next(spans)
-        change = next((begin for begin, _stop, other in spans if other != is_open), None)
-        return is_open, change.timestamp() if change else None
+        horizon = moment + DAY
+        (_begin, _stop, is_open), *later = self._spans(moment, horizon)
+        for begin, _stop, other in later:
+            if other != is_open:
+                return is_open, begin.timestamp()
+        # Changes of the clocks matter to the day that is found alone.
+        last = self._shown(horizon - timedelta.resolution)
+        far = self._shown_spans(last, last + SEARCHED)
+        change = next((begin for begin, _stop, other in far if other != is_open), None)
+        return is_open, instant_of(change, self.zone).timestamp() if change else None
 
     def _spans(self, start: datetime, end: datetime) -> Cuts:
         """Cut a span of time where it opens or closes, and where the clocks change; in UTC."""

@@ -283,8 +283,7 @@ def _assemble(entries: list[_Entry], report: _Report, files: list[str]) -> Confi
         other = first.setdefault(name, entry)
         if name and other is not entry:
             place = other.problem(("name",), Invalid("name_twice", place=""))
-            wrong = Invalid("name_twice", place=f"{place.file}:{place.line}")
-            entry.refuse(("name",), wrong)
+            entry.refuse(("name",), Invalid("name_twice", place=f"{place.file}:{place.line}"))
     shared = _shared_tokens(entries)
     if report.problems:
         rank = {name: number for number, name in enumerate(files)}

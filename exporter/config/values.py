@@ -294,8 +294,7 @@ def timezone(value: object) -> ZoneInfo:
     places = {zone: zone for zone in sorted(_zones()) if "/" in zone and zone[:4] != "Etc/"}
     cities = {zone.rpartition("/")[2].replace("_", " "): zone for zone in places}
     # Countries and abbreviations look like cities elsewhere: Colombia like Asia/Colombo.
-    hint = nearest(name, cities | places, cutoff=0.82)
-    raise Invalid("timezone", quoted=name, nearest=hint)
+    raise Invalid("timezone", quoted=name, nearest=nearest(name, cities | places, cutoff=0.82))
 
 
 # Addresses -------------------------------------------------------------------------------
@@ -356,8 +355,7 @@ def host_of(base_url: str) -> str:
 
 def server_of(base_url: str) -> str:
     """Return the server of a base URL as people know it: wv0013, else the host and its port."""
-    address = urlsplit(base_url).netloc
-    return re.sub(r"^(wv[0-9]{4})\.wolkvox\.com$", r"\1", address)
+    return re.sub(r"^(wv[0-9]{4})\.wolkvox\.com$", r"\1", urlsplit(base_url).netloc)
 
 
 def is_loopback(host: str) -> bool:

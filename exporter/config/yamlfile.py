@@ -99,8 +99,7 @@ def read_yaml(path: Path, language: str = "en", missing: str = "file_missing") -
     try:
         text = _content(path, missing)
         composer = _Composer(text)
-        value = composer.document()
-        return Document(path, value, composer.lines, tuple(composer.duplicates))
+        return Document(path, composer.document(), composer.lines, tuple(composer.duplicates))
     except Invalid as error:
         wrong = error
     except yaml.MarkedYAMLError as error:

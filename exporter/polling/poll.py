@@ -220,8 +220,7 @@ class Poller:
         task.started = request.started
         name = self.operation.name
         if request.window.month:  # which once a day may take long
-            monotonic = self._clock.monotonic()
-            self.budget.took_month(request.seconds, task.interval, monotonic)
+            self.budget.took_month(request.seconds, task.interval, self._clock.monotonic())
         else:
             self.budget.taken[name, task.skill_id] = Load(task.interval, request.seconds)
         if task.is_query:
@@ -383,8 +382,7 @@ class Poller:
         """Enter the operation's requests into the budget: at the start, after a discovery."""
         operation, name = self.operation, self.operation.name
         intervals = tuple(task.interval for task in self._tasks.queries)
-        demand = limits.Demand(intervals, other_calls(operation), self.hours)
-        self.budget.demands[name] = demand
+        self.budget.demands[name] = limits.Demand(intervals, other_calls(operation), self.hours)
         self.budget.keep_taken(name, self._tasks.by_id)
 
     async def _idle(self, seconds: float) -> None:

@@ -109,8 +109,7 @@ class TaskList:
             say(log, logging.WARNING, "no skills found; nothing changes", operation=operation)
             return [], []
         new = [(one, name) for one, name in names.items() if one not in known]
-        interval = self._operation.interval
-        await self._add([PollTask(SKILL_11, *one, interval) for one in new])
+        await self._add([PollTask(SKILL_11, *one, self._operation.interval) for one in new])
         gone = [self.by_id.pop(one) for one in known if one not in names]
         changed = [self.by_id[one] for one, name in names.items() if known.get(one) != name]
         for task in changed:

@@ -324,5 +324,4 @@ def remember(
         del kept[-1]
     while len(kept) > 1 and at - kept[1].at >= window - interval / 2:
         del kept[0]
-    counters = {name: one.counters for name, one in ledger.channels.items()}
-    return (*kept, Sample(at, counters))
+    return (*kept, Sample(at, {name: one.counters for name, one in ledger.channels.items()}))

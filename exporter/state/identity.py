@@ -97,8 +97,7 @@ def claim_rows(db: sqlite3.Connection, claims: Sequence[Claim], now: float) -> d
     _give_away_plain_rows(db, rows)
     for row in rows.keys() - found.values():
         _keep_spacing(db, row, rows)
-    oldest = now - KEEP_DAYS * DAY_SECONDS
-    db.execute("DELETE FROM operations WHERE seen_at < ?", (oldest,))
+    db.execute("DELETE FROM operations WHERE seen_at < ?", (now - KEEP_DAYS * DAY_SECONDS,))
     return rows
 
 

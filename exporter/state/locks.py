@@ -171,8 +171,7 @@ def ask_health(directory: Path, now: float) -> str | None:
 
 def _write_over(directory: Path, moment: bytes) -> None:
     """Write over what stands there: it takes no new place on a disk that is full."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(directory / HEARTBEAT, flags, 0o600)
+    descriptor = os.open(directory / HEARTBEAT, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, moment)
     finally:

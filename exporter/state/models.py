@@ -210,8 +210,7 @@ def read_memory(text: str) -> QueryMemory:
         memory = _MEMORY.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{place}: {first['msg']}") from None
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     _check_rows(memory)
     if memory.ledger is not None:
         _check_ledger(memory.ledger)

@@ -161,8 +161,7 @@ class Storage:
         self._connect()
         self._note_loss()
         new = [(row, one.base_url, one.name, self._now()) for row, one in self._claimed.items()]
-        insert = "INSERT INTO operations VALUES (?, ?, ?, NULL, ?)"
-        self._connection.executemany(insert, new)
+        self._connection.executemany("INSERT INTO operations VALUES (?, ?, ?, NULL, ?)", new)
 
     def _note_loss(self) -> None:
         """Remember that attempts before now are unknown: all wait one interval from now."""

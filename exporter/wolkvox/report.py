@@ -146,8 +146,7 @@ def _merge(column: Column, rows: Sequence[_Cells]) -> Figure:
         known = [figure for figure in figures if isinstance(figure, int)]
         # A part is not the sum.
         return UNREADABLE if UNREADABLE in figures else sum(known) if known else None
-    weights = [row[column.weight] for row in rows]
-    both = zip(figures, weights, strict=True)
+    both = zip(figures, [row[column.weight] for row in rows], strict=True)
     pairs = [(f, w) for f, w in both if isinstance(f, float) and isinstance(w, int)]
     total = sum(weight for _, weight in pairs)
     return sum(figure * weight for figure, weight in pairs) / total if total else None

@@ -260,8 +260,7 @@ def _window_bits(name: str, data: bytes) -> int:
     """How zlib is told the format; RFC 9110 means zlib by "deflate", some send it bare."""
     if name == "gzip":
         return 31
-    is_zlib = data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
-    return 15 if is_zlib else -15
+    return 15 if data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0 else -15
 
 
 def _malformed(detail: str) -> WolkvoxError:

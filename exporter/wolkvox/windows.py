@@ -55,8 +55,7 @@ def latest_end(at: datetime, zone: ZoneInfo) -> str:
     """The latest end asked for until a moment; in a repeated hour the end of its first pass."""
     local = at.astimezone(zone)
     if local.fold:
-        first = local.replace(fold=0).astimezone(UTC)
-        change = clock_change(first, at.astimezone(UTC), zone)
+        change = clock_change(local.replace(fold=0).astimezone(UTC), at.astimezone(UTC), zone)
         local = (change - timedelta(seconds=1)).astimezone(zone)
     return f"{local:%Y%m%d%H%M%S}"
 
