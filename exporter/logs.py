@@ -33,13 +33,11 @@ class Secrets:
 
     def __init__(self) -> None:
         self._known: list[str] = []
-        self._added: set[str] = set()
 
     def add(self, secret: str) -> None:
         """Remember a token; short ones too, since they are real in tests only."""
-        if secret in self._added:
+        if secret in self._known:
             return
-        self._added.add(secret)
         # As it is, and as it stands in quotes; the longest first, whatever begins alike.
         forms = {*self._known, secret, json.dumps(secret)[1:-1]} - {""}
         self._known = sorted(forms, key=len, reverse=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.config import Configuration
+from exporter.logs import say
 from exporter.state.migrate import PLAIN
 from exporter.wolkvox.windows import DAY_SECONDS
 
@@ -109,11 +110,10 @@ def _give_away_plain_rows(db: sqlite3.Connection, claimed: Mapping[int, Claim]) 
         if len(there) == 1:
             _merge(db, old, there[0])
         elif there:
-            log.warning(
-                "what an earlier version kept of %s may be of any of its %d operations:"
-                " their counters begin anew",
-                base_url, len(there),
-            )  # fmt: skip
+            message = (
+                "what an earlier version kept may be of any operation: counters begin anew"
+            )
+            say(log, logging.WARNING, message, url=base_url, operations=len(there))
             for row in there:
                 _keep_spacing(db, row, there)
         if there:

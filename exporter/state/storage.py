@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from exporter.errors import StorageError
+from exporter.logs import say
 from exporter.runtime import start_thread
 from exporter.state import models
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, claim_rows
@@ -261,14 +262,12 @@ class Storage:
     def _write(self, attempt: Attempt, stored: Stored, used: int) -> None:
         """Write the last attempt of a query, and the requests of the day on its account."""
         closing = stored.closing_day.isoformat() if stored.closing_day else None
+        row = (stored.attempt_at, closing, stored.closing_tries, stored.spaced_from)
         self._execute(
             "INSERT OR REPLACE INTO attempts"
             " (operation, skill_id, at, closing_day, closing_tries, spaced_from)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                *(attempt.operation, attempt.skill_id, stored.attempt_at),
-                *(closing, stored.closing_tries, stored.spaced_from),
-            ),
+            (attempt.operation, attempt.skill_id, *row),
         )
         account = json.dumps(attempt.account)
         self._execute(
@@ -304,10 +303,8 @@ class Storage:
         try:
             return models.read_memory(row[0]) if row else None
         except ValueError as error:
-            log.warning(
-                "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
-                self.path, skill_id, error,
-            )  # fmt: skip
+            message = "what was saved of a skill cannot be read; it starts afresh"
+            say(log, logging.WARNING, message, file=self.path, skill_id=skill_id, error=error)
             return None
 
     def save_fact(self, operation: int, name: str, data: Any) -> None:
