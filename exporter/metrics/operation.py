@@ -81,7 +81,8 @@ class OperationTelemetry:
         """Render a query's new status, as it is shown from epoch `now` on, and swap it in."""
         before, memory = self._snapshot.get(status.key), status.memory
         recent = before.recent if before else ()
-        if not memory.failures and memory.last_success_at and memory.ledger:
+        anew = before is None or not memory.failures
+        if anew and memory.last_success_at and memory.ledger:
             interval = status.interval or 0.0
             recent = remember(recent, memory.last_success_at, memory.ledger, interval)
         status = self._snapshot[status.key] = replace(status, recent=recent)

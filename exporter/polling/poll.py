@@ -138,13 +138,12 @@ class Poller:
         """Return the window to ask for now; raises HeldBack where nothing may be asked."""
         self._stretch(now, task)
         zone, monotonic = self.operation.timezone, self._clock.monotonic()
-        window = day_so_far(now, zone)  # a call that is no query has no use for it
         if task.is_query:
             months = self.operation.month and monotonic >= self.budget.months_from
-            months = months and self._pause is None
-            window = choose_window(
-                task.stored, task.memory, now, zone, task.asked, months=months
-            )
+            months, stored = months and self._pause is None, task.stored
+            window = choose_window(stored, task.memory, now, zone, task.asked, months=months)
+        else:
+            window = day_so_far(now, zone)  # it has no use for it
         facts = limits.Facts(
             interval=task.interval,
             age=None if task.started is None else monotonic - task.started,
