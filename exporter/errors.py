@@ -1,13 +1,4 @@
-"""Every expected failure of the exporter, in one tree; what is not here is a defect.
-
-    ExporterError
-    ├── ConfigError      the configuration or the command line is wrong   exit code 2
-    ├── StartError       the machine refuses (port, state directory)      exit code 1
-    ├── StorageError     the state cannot be read or written just now
-    └── WolkvoxError     one request to the API did not give an answer
-
-A WolkvoxError never leaves the poll loop: there it becomes a value with its reason.
-"""
+"""Every expected failure of the exporter, in one tree; what is not here is a defect."""
 
 from __future__ import annotations
 
@@ -60,7 +51,7 @@ class Problem:
 
 
 class ConfigError(ExporterError):
-    """The configuration cannot be used; carries all problems found, not just the first."""
+    """The configuration or command line is wrong, in all these ways; exit code 2."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -73,7 +64,7 @@ class ConfigError(ExporterError):
 
 
 class StartError(ExporterError):
-    """The machine refuses what the exporter needs, although the configuration is right."""
+    """The machine refuses what the exporter needs (port, state directory); exit code 1."""
 
 
 class StorageError(ExporterError):
@@ -81,7 +72,7 @@ class StorageError(ExporterError):
 
 
 class WolkvoxError(ExporterError):
-    """One request failed for exactly one reason.
+    """One request failed for exactly one reason; this never leaves a poll loop.
 
     `reached` is False only where no connection was ever made, so that the server cannot
     have seen (nor counted) the request. `detail` is for the log: scrubbed of the token.

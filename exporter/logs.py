@@ -20,12 +20,7 @@ from typing import Any, TextIO
 
 from exporter.runtime import start_thread
 
-LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-}
+LEVELS = dict(debug=logging.DEBUG, info=logging.INFO, warn=logging.WARNING, error=logging.ERROR)
 _NAMES = {"WARNING": "warn", "CRITICAL": "error"}
 # Wolkvox tokens are hex of `{...}` and a date: anything that looks like one is hidden.
 _LOOKS_LIKE_TOKEN = re.compile(r"7b[0-9a-f]{38,}", re.IGNORECASE)
@@ -38,13 +33,11 @@ class Secrets:
 
     def __init__(self) -> None:
         self._known: list[str] = []
-        self._added: set[str] = set()
 
     def add(self, secret: str) -> None:
         """Remember a token; short ones too, since they are real in tests only."""
-        if secret in self._added:
+        if secret in self._known:
             return
-        self._added.add(secret)
         # As it is, and as it stands in quotes; the longest first, whatever begins alike.
         forms = {*self._known, secret, json.dumps(secret)[1:-1]} - {""}
         self._known = sorted(forms, key=len, reverse=True)
@@ -160,10 +153,7 @@ def exit_on_signal(code: int = 0) -> None:
 def configure(
     level: str, style: str, stream: TextIO | None = None, *, background: bool = False
 ) -> None:
-    """Send the exporter's log to `stream` (stderr); libraries speak from warnings on.
-
-    With `background` no line waits for its reader: call `finish` before the process ends.
-    """
+    """Send the log to `stream` (stderr); with `background`, call `finish` at the end."""
     stream = sys.stderr if stream is None else stream
     handler: logging.Handler = logging.NullHandler()
     if stream is not None:  # None: closed by the shell

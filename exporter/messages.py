@@ -118,10 +118,7 @@ class Words:
         return self.percent(value, "g" if target or value == 1 else ".2f" if close else ".1f")
 
     def span(self, seconds: float) -> str:
-        """A stretch of time in its two largest units: `3 s`, `12 min`, `2 h 5 min`, `3 d 4 h`.
-
-        Rounded up: after a wait of that length the time has come.
-        """
+        """A time in its two largest units, rounded up: `3 s`, `12 min`, `2 h 5 min`."""
         whole = max(0, math.ceil(seconds))
         minutes, hours = math.ceil(whole / 60), math.ceil(whole / 3600)
         if whole < 120:

@@ -104,14 +104,9 @@ class Operations:
         from the state. One call at a time.
         """
         operations = configuration.operations
-        same = {
-            name for name, one in self._running.items() if one.poller.operation in operations
-        }
-        clients = {
-            operation.name: self._connect(operation, self._clock)
-            for operation in operations
-            if operation.name not in same
-        }
+        same = {key for key, one in self._running.items() if one.poller.operation in operations}
+        changed = [one for one in operations if one.name not in same]
+        clients = {one.name: self._connect(one, self._clock) for one in changed}
         claims = claims_of(configuration)
         identities = await self._state.write(lambda storage: storage.claim(claims))
         if self._stopped:
@@ -162,9 +157,8 @@ class Operations:
         else:
             telemetry = OperationTelemetry(operation.name, self._page, self.statuses)
         requests = Requests(identity, client, self._state, self._gate, budget, self._clock)
-        poller = Poller(
-            operation, requests, telemetry, self._health, rng=self._rng, grace=self._grace
-        )
+        health, rng, grace = self._health, self._rng, self._grace
+        poller = Poller(operation, requests, telemetry, health, rng=rng, grace=grace)
         renderer = query_renderer(operation)
         view = OperationView(operation, operation.server, renderer.targets, poller.standing)
         return _Running(poller, telemetry, renderer, view)

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 from exporter.errors import StartError
@@ -132,12 +133,7 @@ def thread_limit(error: RuntimeError) -> StartError:
 
 def thread_pool(name: str, most: int) -> ThreadPoolExecutor:
     """Make a pool of at most `most` threads, which take no signals: the loop handles them."""
-    return ThreadPoolExecutor(
-        most,
-        thread_name_prefix=name,
-        initializer=signal.pthread_sigmask,
-        initargs=(signal.SIG_BLOCK, _SIGNALS),
-    )
+    return ThreadPoolExecutor(most, name, signal.pthread_sigmask, (signal.SIG_BLOCK, _SIGNALS))
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -152,25 +148,16 @@ class Loop(asyncio.SelectorEventLoop):
         self._lookups: dict[tuple[Any, ...], asyncio.Future[Any]] = {}
         self.set_default_executor(thread_pool("lookup", _LOOKUPS))
 
-    async def getaddrinfo(
-        self,
-        host: Any,
-        port: Any,
-        *,
-        family: int = 0,
-        type: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-    ) -> Any:
+    async def getaddrinfo(self, *names: Any, **kinds: Any) -> Any:
         """Look a name up in a thread; raises OSError also where no thread can be started."""
-        key = (host, port, family, type, proto, flags)
+        key = (names, *sorted(kinds.items()))
         if key not in self._lookups:
             try:
-                lookup = self.run_in_executor(None, socket.getaddrinfo, *key)
+                found = self.run_in_executor(None, partial(socket.getaddrinfo, *names, **kinds))
             except RuntimeError as error:
                 raise OSError(errno.EAGAIN, f"the name was not looked up: {error}") from None
-            self._lookups[key] = lookup
-            lookup.add_done_callback(lambda _: self._lookups.pop(key))
+            self._lookups[key] = found
+            found.add_done_callback(lambda _: self._lookups.pop(key))
         return await asyncio.shield(self._lookups[key])
 
     def close(self) -> None:
@@ -194,10 +181,7 @@ def run_to_end(main: Callable[[], Coroutine[None, None, int]]) -> int:
 def signals(
     stop: Callable[[], None], hangup: Callable[[], object] | None = None
 ) -> Iterator[None]:
-    """Handle SIGTERM and SIGINT, and SIGHUP, on the running loop; afterwards as before.
-
-    Without `hangup`, SIGHUP keeps what the process was started with (`nohup` ignores it).
-    """
+    """Handle SIGTERM, SIGINT and, with `hangup`, SIGHUP on the loop; afterwards as before."""
     loop = asyncio.get_running_loop()
     handlers: dict[int, Callable[[], object]] = {signal.SIGTERM: stop, signal.SIGINT: stop}
     if hangup is not None:

@@ -135,7 +135,7 @@ class _Process:
             clock.epoch(),
             settings.shard,
             dropped,
-            *([] if settings.web_disable_exporter_metrics else [process_metrics()]),
+            *([] if settings.web_disable_exporter_metrics else [process_metrics]),
         )
         self._state = ThreadedState(storage)
         self._manager = runtime.ServiceManager.of(os.environ)

@@ -93,7 +93,7 @@ def asked(memory: QueryMemory, at: str = "12:00") -> str:
 def test_a_month_to_ask_for() -> None:
     """Once a day after its first answer; the last month first where its rows were seen."""
     both = (OCTOBER, NOVEMBER)
-    weekly = MonthMemory(tries=MonthTries(OCTOBER, TODAY, 0.0, 1, 9))
+    weekly = MonthMemory(tries=MonthTries(OCTOBER, TODAY, moment("00:10").timestamp(), 1, 9))
     october, second = held(date(2026, 10, 31)), date(2026, 11, 2)
     for what, memory, at, expected in (
         ("nothing polled", QueryMemory(), "12:00", ""),

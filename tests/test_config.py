@@ -15,17 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 import exporter.config
-from exporter.config import (
-    Skill,
-    TokenSource,
-    TokenUnreadable,
-    format_duration,
-    from_environment,
-    in_environment,
-    load,
-    token_digest,
-)
+from exporter.config import Skill, from_environment, in_environment, load
 from exporter.config.plan import plan, render_plan
+from exporter.config.tokens import TokenSource, TokenUnreadable, token_digest
+from exporter.config.values import format_duration
 from exporter.errors import ConfigError, Problem
 from exporter.messages import catalogue
 from tests.config_support import (

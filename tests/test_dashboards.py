@@ -286,7 +286,7 @@ def test_no_ratio_is_averaged() -> None:
 
 def test_process_metrics_on_the_boards_are_those_of_the_library() -> None:
     """A name that the client library no longer has would be an empty panel."""
-    page = process_metrics()(False).decode()
+    page = process_metrics(False).decode()
 
     for metric in FOREIGN:
         assert not metric.startswith("process_") or f"\n{metric} " in page

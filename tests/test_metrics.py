@@ -179,7 +179,7 @@ def test_openmetrics_is_valid_and_says_the_same() -> None:
 def test_process_metrics_join_in_both_formats() -> None:
     """process_* and python_* stand after the exporter's own families."""
     exposition = MetricsPage(lambda: NOW)
-    ExporterTelemetry(exposition, "1.2.3", "abc", NOW, process=process_metrics())
+    ExporterTelemetry(exposition, "1.2.3", "abc", NOW, process=process_metrics)
 
     assert b"process_resident_memory_bytes" in exposition.render()
     assert b"python_info" in exposition.render(openmetrics=True)

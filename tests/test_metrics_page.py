@@ -19,7 +19,8 @@ UP = "wolkvox_up"
 
 def test_gunzip_takes_it(tmp_path: Path) -> None:
     """The program gzip finds one sound member, a small one."""
-    page = MetricsPage(lambda: 0.0, lambda openmetrics: b"python_info 1.0\n")
+    page = MetricsPage(lambda: 0.0)
+    page.tail = lambda openmetrics: b"python_info 1.0\n"
     for number in range(5000):
         scope = ("acme", f"{number:04}")
         page.put(scope, Block({UP: b'wolkvox_up{skill_id="%d"} 1.0\n' % number}))
@@ -44,7 +45,8 @@ def test_what_changes_by_itself_is_read_once_a_second() -> None:
         asked.append(now[0])
         return b"process_cpu_seconds_total %d\n" % now[0]
 
-    page = MetricsPage(lambda: now[0], tail)
+    page = MetricsPage(lambda: now[0])
+    page.tail = tail
     for at in (100.0, 100.5, 100.99, 101.0, 50.0):
         now[0] = at
         assert gzip.decompress(page.render(gzip=True)) == page.render()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from exporter.config import ServiceLevel
+from exporter.config.model import ServiceLevel
 from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from exporter.config.values import Invalid, text
 
@@ -31,13 +31,10 @@ def country(value: object) -> str:
     land, dash, state = code.partition("-")
     if land not in known:
         # The library knows countries by other names too: COL, Colombia.
-        named: list[Any] = [
-            getattr(holidays, name, None) for name in (land.upper(), land.title())
-        ]
-        found = [one for one in named if getattr(one, "country", "") in known]
+        named = [vars(holidays).get(one) for one in (land.upper(), land.title())]
+        found = [same for one in named if (same := getattr(one, "country", "")) in known]
         near = difflib.get_close_matches(land.upper(), known, cutoff=0.5)
-        hint = found[0].country if found else '", "'.join(near)
-        raise Invalid("country", quoted=code, nearest=hint)
+        raise Invalid("country", quoted=code, nearest=found[0] if found else '", "'.join(near))
     # The library has a few cities too, which no standard names.
     states = [one for one in known[land] if re.fullmatch("[A-Z0-9]{1,3}", one)]
     if dash and state not in states:

@@ -11,6 +11,7 @@ from exporter.config.notation import MIDNIGHT, Span, join, read
 from exporter.wolkvox.windows import DAY, clock_change, instant_of
 
 SEARCHED = timedelta(days=400)
+Cuts = Iterator[tuple[datetime, datetime, bool]]
 
 
 class OpenHours:
@@ -26,7 +27,7 @@ class OpenHours:
         zone: ZoneInfo,
         is_holiday: Callable[[date], bool] = lambda _: False,
     ) -> None:
-        self._always = expression is None
+        self._always = expression in {None, "24/7"}
         self._rules = read(expression or "24/7")
         self.zone = zone
         self._is_holiday = is_holiday
@@ -72,14 +73,13 @@ class OpenHours:
         for begin, _stop, other in later:
             if other != is_open:
                 return is_open, begin.timestamp()
+        # Changes of the clocks matter to the day that is found alone.
         last = self._shown(horizon - timedelta.resolution)
         far = self._shown_spans(last, last + SEARCHED)
         change = next((begin for begin, _stop, other in far if other != is_open), None)
         return is_open, instant_of(change, self.zone).timestamp() if change else None
 
-    def _spans(
-        self, start: datetime, end: datetime
-    ) -> Iterator[tuple[datetime, datetime, bool]]:
+    def _spans(self, start: datetime, end: datetime) -> Cuts:
         """Cut a span of time where it opens or closes, and where the clocks change; in UTC."""
         while start < end:
             steady = clock_change(start, min(start + DAY, end), self.zone)
@@ -88,9 +88,7 @@ class OpenHours:
                 yield start + (begin - shown), start + (stop - shown), is_open
             start = steady
 
-    def _shown_spans(
-        self, start: datetime, end: datetime
-    ) -> Iterator[tuple[datetime, datetime, bool]]:
+    def _shown_spans(self, start: datetime, end: datetime) -> Cuts:
         """Cut a span of naive local time where it opens or closes."""
         day = start.date() - DAY  # a span of the day before may reach into this one
         while day <= end.date():

@@ -17,27 +17,11 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from exporter.config.doubts import doubts_of
+from exporter.config import model, values
 from exporter.config.mistakes import FOLLOWS, meant_keys, mistakes, place_of, unknown_key
-from exporter.config.model import (
-    OWN_KEYS,
-    TOKEN_KEYS,
-    Configuration,
-    Operation,
-    problems_of,
-)
+from exporter.config.model import OWN_KEYS, TOKEN_KEYS, Configuration, Operation
 from exporter.config.tokens import TokenUnreadable, token_digest
-from exporter.config.values import (
-    KEYS,
-    Invalid,
-    host_of,
-    is_loopback,
-    kind,
-    server,
-    server_of,
-    skill_key,
-    url,
-)
+from exporter.config.values import KEYS, Invalid, kind, skill_key
 from exporter.config.yamlfile import Document, Loc, read_yaml
 from exporter.errors import ConfigError, Problem
 from exporter.messages import terminal_language
@@ -77,11 +61,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str]) -> Configuration:
 
 
 def from_environment(environ: Mapping[str, str]) -> Configuration:
-    """Make one operation from WOLKVOX_SERVER, WOLKVOX_TOKEN and the like.
-
-    It is named after its server: `wv0013`, or the host of a URL. Raises ConfigError whose
-    problems name the variables.
-    """
+    """Make one operation, named after its server, from the variables; raises ConfigError."""
     report = _Report(environ)
     entry = _Entry(report, keys_of(environ))
     entry.build()
@@ -147,11 +127,7 @@ class _Entry:
         self.report.warnings.setdefault(str(self.problem(loc, wrong)))
 
     def validate(self, values: Mapping[str, Any]) -> None:
-        """Make the operation of these keys; those that are wrong are left out.
-
-        Wrong keys are taken out, and the rest validated again: with a key of a list item gone,
-        the item may lack it, and has to go as a whole.
-        """
+        """Make the operation of these keys; wrong ones are reported and left out."""
         directory = self.document.path.parent if self.document else None
         reported: set[Loc] = set()
         left = dict(values)
@@ -182,7 +158,7 @@ class _Entry:
         if (defaults, own) != (self.defaults, self.own):
             self.warn(("labels", "team"), Invalid("team_label"))
         self.validate(merged)
-        for loc, wrong in problems_of(self.operation, self.broken):
+        for loc, wrong in model.problems_of(self.operation, self.broken):
             self.refuse(loc, wrong)
         operation = self.operation
         if operation.ca_file and (wrong_ca := _wrong_ca(operation.ca_file)):
@@ -261,11 +237,7 @@ def _read_document(document: Document, report: _Report) -> list[_Entry]:
 
 
 def _read_defaults(document: Document, raw: object, report: _Report) -> dict[str, Any]:
-    """Return the defaults that operations take.
-
-    They are validated as an operation of which nothing else is known, so that a wrong one is
-    reported although no operation takes it. Where one does, it is the same problem.
-    """
+    """Return the defaults, validated even if no operation takes them: each wrong one once."""
     if not isinstance(raw, dict):
         wrong = Invalid("empty" if raw is None else "dict_type", kind=kind(raw))
         report.refuse(document, ("defaults",), wrong)
@@ -311,14 +283,11 @@ def _assemble(entries: list[_Entry], report: _Report, files: list[str]) -> Confi
         other = first.setdefault(name, entry)
         if name and other is not entry:
             place = other.problem(("name",), Invalid("name_twice", place=""))
-            wrong = Invalid("name_twice", place=f"{place.file}:{place.line}")
-            entry.refuse(("name",), wrong)
+            entry.refuse(("name",), Invalid("name_twice", place=f"{place.file}:{place.line}"))
     shared = _shared_tokens(entries)
     if report.problems:
-        order = {name: number for number, name in enumerate(files)}
-        raise ConfigError(
-            sorted(report.problems, key=lambda one: (order.get(one.file, -1), one.line))
-        )
+        rank = {name: number for number, name in enumerate(files)}
+        raise ConfigError(sorted(report.problems, key=lambda p: (rank.get(p.file, -1), p.line)))
     for entry in entries:
         _warn(entry)
     operations = tuple(entry.operation for entry in entries)
@@ -326,10 +295,7 @@ def _assemble(entries: list[_Entry], report: _Report, files: list[str]) -> Confi
 
 
 def _check_targets(entries: Sequence[_Entry]) -> None:
-    """Refuse targets for skills that an operation of one file does not have.
-
-    Those of the defaults may name the skills of any operation that takes them.
-    """
+    """Refuse targets for skills that none of the operations has that take them."""
     groups = [[entry] for entry in entries if "sla" in entry.own]
     groups.append([entry for entry in entries if "sla" not in entry.own])
     for users in groups:
@@ -384,7 +350,7 @@ def _warn(entry: _Entry) -> None:
         entry.warn(("token_file",), Invalid("token_exposed", place=token.place()))
     if odd := token.oddity():
         entry.warn((token.key,), odd)
-    for loc, doubt in doubts_of(entry.operation):
+    for loc, doubt in model.doubts_of(entry.operation):
         entry.warn(loc, doubt)
 
 
@@ -413,11 +379,12 @@ def keys_of(environ: Mapping[str, str]) -> dict[str, object]:
 
 def _name_of(address: str) -> str:
     try:
-        base_url = url(address) if "/" in address else server(address)
+        base_url = values.url(address) if "/" in address else values.server(address)
     except Invalid:
         return "unnamed"  # the address itself is reported as wrong
-    name, host = server_of(base_url), host_of(base_url)
-    return re.sub(r"[^a-zA-Z0-9_.-]", "-", host if is_loopback(host) or "." in name else name)
+    name, host = values.server_of(base_url), values.host_of(base_url)
+    name = host if values.is_loopback(host) or "." in name else name
+    return re.sub(r"[^a-zA-Z0-9_.-]", "-", name)
 
 
 def _skill(item: str) -> dict[str, object]:

@@ -15,11 +15,8 @@ from exporter.config.yamlfile import Loc, as_yaml, is_plain_key
 # The type of an error that only follows from another.
 FOLLOWS = "default_factory_not_called"
 # Different errors that are the same to whoever wrote the file.
-_SAME = {
-    "unexpected_keyword_argument": "extra_forbidden",
-    "dataclass_type": "dict_type",
-    "model_type": "dict_type",
-}
+_SAME = dict.fromkeys(("dataclass_type", "model_type"), "dict_type")
+_SAME["unexpected_keyword_argument"] = "extra_forbidden"
 _UNDER = {"Skill": "skills", "SlaEntry": "sla", "ServiceLevel": "service_level"}
 
 
@@ -30,11 +27,8 @@ def mistakes(errors: Sequence[ErrorDetails]) -> Iterator[tuple[Loc, Invalid]]:
     """
     places = [place_of(error) for error in errors]
     holders = {place[:end] for place in places for end in range(len(place))}
-    found = [
-        (place, _wrong(error, place))
-        for place, error in zip(places, errors, strict=True)
-        if error["type"] != FOLLOWS and place not in holders
-    ]
+    both = [one for one in zip(places, errors, strict=True) if one[1]["type"] != FOLLOWS]
+    found = [(place, _wrong(error, place)) for place, error in both if place not in holders]
     meant = {(*place[:-1], one) for place, wrong in found for one in meant_keys(wrong)}
     yield from (one for one in found if one[1].message != "missing" or one[0] not in meant)
 
@@ -66,11 +60,8 @@ def _wrong(error: ErrorDetails, place: Loc) -> Invalid:
         and is_plain_key(f"_{value}")
     ):
         example = [value]
-    details = {
-        "kind": kind(value),
-        "key": key,
-        "example": "" if example is None else as_yaml(example),
-    }
+    shown = "" if example is None else as_yaml(example)
+    details = {"kind": kind(value), "key": key, "example": shown}
     if value is None:
         needed = place[-1] != key or said.get("default") == "required" or place[0] in OWN_KEYS
         return Invalid("empty_needed" if needed else "empty", **details)

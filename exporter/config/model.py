@@ -2,41 +2,30 @@
 
 Times are seconds, ratios 0-1. `Operation.model_validate` takes the keys of one operation, with
 the defaults of its file below them, and judges each key alone; `problems_of` judges what they
-mean together. keys.toml says what each key is for.
+mean together, `doubts_of` what is hardly meant. keys.toml says what each key is for.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    SecretStr,
-    SerializerFunctionWrapHandler,
-    StrictBool,
-    StrictInt,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, ValidationInfo
+from pydantic.functional_serializers import PlainSerializer, model_serializer
+from pydantic.functional_validators import BeforeValidator, PlainValidator, field_validator
 
 from exporter.config import values
 from exporter.config.holidays import Change, country
 from exporter.config.notation import hours, names_holidays, poll_hours
 from exporter.config.tokens import TokenSource, clean_token
-from exporter.config.values import Invalid, format_duration, may_show
+from exporter.config.values import Invalid, format_duration, format_percent, may_show
 from exporter.config.yamlfile import Loc, as_yaml, write_yaml
 
 DEFAULT_MIN_INTERACTIONS = 20
@@ -49,6 +38,9 @@ TOKEN_KEYS = ("token_file", "token_env", "token")
 OWN_KEYS = ("name", *ADDRESS_KEYS, *TOKEN_KEYS)
 """The keys that `defaults` may not hold."""
 HIDDEN = "<hidden>"
+# Mail and social networks, where an answer takes hours, and a target that is too quick there.
+SLOW_CHANNELS = {one for one in values.CHANNELS if one.startswith("omni-")} | {"chat-email"}
+QUICK_SECONDS = 60
 
 Found = Iterator[tuple[Loc, Invalid]]
 
@@ -94,9 +86,7 @@ def _shown(name: str) -> str:
 Text = Annotated[str, PlainValidator(values.any_text)]
 ShortText = Annotated[str, PlainValidator(values.short_text)]
 Duration = Annotated[float, PlainValidator(values.duration), PlainSerializer(format_duration)]
-Percent = Annotated[
-    float, PlainValidator(values.percent), PlainSerializer(values.format_percent)
-]
+Percent = Annotated[float, PlainValidator(values.percent), PlainSerializer(format_percent)]
 Hours = Annotated[str, PlainValidator(hours)]
 PollHours = Annotated[str, PlainValidator(poll_hours)]
 Country = Annotated[str, PlainValidator(country)]
@@ -126,8 +116,8 @@ Proxy = Annotated[
     PlainValidator(lambda value: SecretStr(values.proxy(value))),
     PlainSerializer(lambda proxy: re.sub("//.*@", "//", proxy.get_secret_value())),
 ]
-Least0 = Annotated[StrictInt, Field(ge=0)]
-Least1 = Annotated[StrictInt, Field(ge=1)]
+Least0 = Annotated[int, Field(ge=0, strict=True)]
+Least1 = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Model(BaseModel):
@@ -272,7 +262,7 @@ class Operation(Model):
         return not self.skills
 
     @model_serializer(mode="wrap")
-    def _shown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _shown(self, handler: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
         """Leave out what is empty, and a token's value where its place is shown."""
         shown = {key: value for key, value in handler(self).items() if value not in ({}, [])}
         if self.token_env is not None:
@@ -300,11 +290,8 @@ def redacted(configuration: Configuration) -> str:
     tokens come from files or the environment and no proxy has a password, the result is
     itself a configuration with the same meaning.
     """
-    operations = [
-        operation.model_dump(mode="json", by_alias=True, exclude_none=True)
-        for operation in configuration.operations
-    ]
-    return write_yaml({"operations": operations})
+    dump = partial(Operation.model_dump, mode="json", by_alias=True, exclude_none=True)
+    return write_yaml({"operations": [dump(one) for one in configuration.operations]})
 
 
 def sla_of(
@@ -332,22 +319,16 @@ def sla_hours(operation: Operation) -> set[tuple[str, str | None, Change]]:
         return set()
     # The empty name stands for every skill or channel that no entry names.
     named = {skill for entry in operation.sla for skill in entry.skills or ()}
-    skills = {
-        one.id if one.id in {*named, values.ALL_SKILLS} else "" for one in operation.skills
-    }
+    kept = {*named, values.ALL_SKILLS}
+    skills = {one.id if one.id in kept else "" for one in operation.skills}
     channels = {one for entry in operation.sla for one in entry.channels or ()} | {""}
-    found = [
-        sla_of(operation.sla, skill, channel, single_skills=operation.single_skills)
-        for skill, channel in product(skills or {*named, ""}, channels)
-    ]
+    pairs, single = product(skills or {*named, ""}, channels), operation.single_skills
+    found = [sla_of(operation.sla, *pair, single_skills=single) for pair in pairs]
     return {(one.hours, one.country, one.holiday_change) for one in found if one.hours}
 
 
 def problems_of(operation: Operation, broken: frozenset[str]) -> Found:
-    """Yield what is wrong with keys that are right one by one.
-
-    What depends on a key that is broken, and left out, is not judged.
-    """
+    """Yield what is wrong with keys together; what a broken key would decide is not judged."""
     fields = Operation.model_fields
     present = {fields[name].alias or name for name in operation.model_fields_set}
     for keys in (("name",), ADDRESS_KEYS, TOKEN_KEYS, ("skills",)):
@@ -382,10 +363,8 @@ def _times(operation: Operation, broken: frozenset[str]) -> Found:
     loopback = not operation.base_url or operation.loopback
     shortest = SHORTEST_LOOPBACK_INTERVAL if loopback else SHORTEST_INTERVAL
     intervals: list[tuple[Loc, float | None]] = [(("interval",), operation.interval)]
-    intervals += (
-        (("skills", index, "interval"), skill.interval)
-        for index, skill in enumerate(operation.skills)
-    )
+    for index, skill in enumerate(operation.skills):
+        intervals.append((("skills", index, "interval"), skill.interval))
     short = "interval_loopback" if loopback else "interval_short"
     for loc, seconds in intervals:
         if seconds is not None and not shortest <= seconds <= LONGEST_INTERVAL:
@@ -398,3 +377,37 @@ def _times(operation: Operation, broken: frozenset[str]) -> Found:
     if not least <= operation.timeout <= LONGEST_TIMEOUT:
         limits = {"least": format_duration(least), "most": format_duration(LONGEST_TIMEOUT)}
         yield ("timeout",), Invalid("timeout", **limits)
+
+
+def doubts_of(operation: Operation) -> Found:
+    """Yield what is allowed in an operation, but probably not meant."""
+    if not (operation.loopback or operation.base_url.endswith("/api/v2/")):
+        yield ("url",), Invalid("url_path")
+    if offset := re.fullmatch(r"Etc/GMT([-+])([1-9][0-9]*)", operation.timezone.key):
+        sign = "-" if offset[1] == "+" else "+"
+        yield ("timezone",), Invalid("timezone_etc", offset=f"UTC{sign}{offset[2]}")
+    for index, entry in enumerate(operation.sla):
+        for number, channel in enumerate(entry.channels or ()):
+            if channel not in {*values.CHANNELS, "unknown"}:  # our own, for an empty one
+                loc = ("sla", index, "channels", number)
+                hint = values.channel_meant(channel)
+                yield loc, Invalid("channel", quoted=channel, nearest=hint)
+        if _reaches_slow_channels(operation, index):
+            yield ("sla", index), Invalid("channels_missing")
+
+
+def _reaches_slow_channels(operation: Operation, index: int) -> bool:
+    """Return whether a target in seconds holds for mail, which is hardly meant."""
+    entry = operation.sla[index]
+    asa = entry.asa_max is not None and entry.asa_max <= QUICK_SECONDS
+    quick = {"service_level": entry.service_level is not None, "asa": asa}
+    return entry.channels is None and any(
+        is_quick
+        and not any(
+            getattr(later, indicator) is not None
+            and (later.skills is None or later.skills == entry.skills)
+            and (later.channels is None or set(later.channels) >= SLOW_CHANNELS)
+            for later in operation.sla[index + 1 :]
+        )
+        for indicator, is_quick in quick.items()
+    )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import product
 
 from exporter.config.values import Invalid, text
 
@@ -159,11 +160,8 @@ def _check_words(written: str) -> None:
         joined = re.sub(" *, *| (?:y|e|and) ", ",", joined)
         pieces = re.split(f"({_WORD})", joined)
         names = [_meaning(word) for word in pieces[1::2]]
-        strange = [
-            name
-            for name, word in zip(names, pieces[1::2], strict=True)
-            if word.casefold() not in _NAMES
-        ]
+        both = zip(names, pieces[1::2], strict=True)
+        strange = [name for name, word in both if word.casefold() not in _NAMES]
         if not set(DAYS).isdisjoint(strange):
             names = ["Tu" if name == "Mar" else name for name in names]  # martes, not March
         if all(names) and (strange or joined != re.sub(", +", ",", found)):
@@ -259,17 +257,17 @@ def _span(written: str) -> Span:
 
 
 def _check_order(rules: Sequence[Rule]) -> None:
-    """Refuse a rule that later ones replace, wholly or where it is the exception.
-
-    What it says of weekdays and what of other holidays is judged apart.
-    """
+    """Refuse a rule that later ones replace: wholly, or its weekdays, or its other holidays."""
     meetings = _meetings(rules)
     for number, rule in enumerate(rules):
         left = {one for one in meetings if one[number]}
         parts = {one[number] for one in left}
         for place, later in enumerate(rules[number + 1 :], number + 1):
             shared = {one for one in left if one[place]}
-            if shared and _replaces(rule, later):
+            replaces = rule.off or not later.added
+            if later.off:
+                replaces = not rule.off and not later.times
+            if shared and replaces:
                 if not any(which for _, which in later.days):
                     left -= shared
                 _check_pair(rule, later, gone={one[number] for one in left} != parts)
@@ -280,11 +278,9 @@ def _check_pair(rule: Rule, later: Rule, *, gone: bool) -> None:
     exception = rule.special and not later.special and not later.off
     both_open = not rule.off and not later.off
     same = (rule.days, rule.holidays, rule.dates) == (later.days, later.holidays, later.dates)
-    apart = not later.special and all(
-        min(one[1], other[1]) <= max(one[0], other[0])
-        for one in rule.spans
-        for other in later.spans
-    )
+    pairs = product(rule.spans, later.spans)
+    overlap = any(max(one[0], other[0]) < min(one[1], other[1]) for one, other in pairs)
+    apart = not later.special and not overlap
     if both_open and not exception and (apart or (gone and same)):
         times = write_spans(join((*rule.spans, *later.spans)), ",")
         raise Invalid("hours_apart", rule=rule.text, later=later.text, times=times)
@@ -295,9 +291,7 @@ def _check_pair(rule: Rule, later: Rule, *, gone: bool) -> None:
 def _meetings(rules: Sequence[Rule]) -> set[tuple[str, ...]]:
     """Return which rules are for the same days, and by what: see `Rule.names`."""
     years = {one[0] for rule in rules for dates in rule.dates for one in dates} - {0} | {2028}
-    days = [
-        date(year, 1, 1) + timedelta(n) for year in years for n in range(365 + isleap(year))
-    ]
+    days = [date(one, 1, 1) + timedelta(n) for one in years for n in range(365 + isleap(one))]
     if not any(rule.dates for rule in rules):
         del days[1:]
     return {
@@ -309,13 +303,6 @@ def _meetings(rules: Sequence[Rule]) -> set[tuple[str, ...]]:
         for weekday in range(7)
         for holiday in (False, True)
     }
-
-
-def _replaces(rule: Rule, later: Rule) -> bool:
-    """Return whether a later rule leaves nothing of a rule on a day of both."""
-    if later.off:
-        return not rule.off and not later.times
-    return rule.off or not later.added
 
 
 def join(spans: Iterable[Span]) -> tuple[Span, ...]:
@@ -330,11 +317,9 @@ def join(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def write_spans(spans: Iterable[Span], between: str = ", ") -> str:
     """Write spans as `22:00-06:00`; only one of a day and more keeps hours above 24."""
-    shown = (
-        (begin, end if end - begin >= MIDNIGHT or end <= MIDNIGHT else end - MIDNIGHT)
-        for begin, end in spans
-    )
-    return between.join(
-        "{:02}:{:02}-{:02}:{:02}".format(*divmod(begin, 60), *divmod(end, 60))
-        for begin, end in shown
-    )
+    written = []
+    for begin, end in spans:
+        shown = end if end - begin >= MIDNIGHT or end <= MIDNIGHT else end - MIDNIGHT
+        parts = (*divmod(begin, 60), *divmod(shown, 60))
+        written.append("{:02}:{:02}-{:02}:{:02}".format(*parts))
+    return between.join(written)

@@ -14,12 +14,7 @@ from zoneinfo import ZoneInfo
 
 from exporter.config.holidays import UNCHANGED, Change, holiday_test, holidays_from
 from exporter.config.hours import OpenHours
-from exporter.config.model import (
-    UNLICENSED_DAILY_REQUESTS,
-    Configuration,
-    Operation,
-    sla_hours,
-)
+from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation, sla_hours
 from exporter.config.notation import DAYS, write_spans
 from exporter.config.values import Invalid, format_duration
 from exporter.messages import catalogue
@@ -113,18 +108,6 @@ def stretch(loads: Sequence[Load], fixed_calls: int, ceiling: int) -> float | No
     return None
 
 
-def _busiest_day(operation: Operation, hours: OpenHours, now: datetime) -> tuple[float, bool]:
-    """Return the polling time of the busiest of the coming seven local days, in seconds.
-
-    Also whether polling is closed at its first moment.
-    """
-    today = local_day(now, operation.timezone)
-    days = [day_start(today + ahead * DAY, operation.timezone) for ahead in range(8)]
-    return max(
-        (hours.open_seconds(start, end), hours.wait(start) > 0) for start, end in pairwise(days)
-    )
-
-
 def other_calls(operation: Operation) -> int:
     """Return the requests of a day that are no query: token_info each hour, skills once."""
     return 24 * operation.token_info + operation.discover
@@ -137,8 +120,12 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     poll_hours leave no poll at midnight it comes on top.
     """
     hours = OpenHours(operation.poll_hours, operation.timezone)
-    always = operation.poll_hours is None
-    seconds, closing = (DAY_SECONDS, False) if always else _busiest_day(operation, hours, now)
+    seconds, closing = DAY_SECONDS, False
+    if operation.poll_hours is not None:  # the busiest of the coming seven days
+        today = local_day(now, operation.timezone)
+        days = [day_start(today + ahead * DAY, operation.timezone) for ahead in range(8)]
+        found = ((hours.open_seconds(*day), hours.wait(day[0]) > 0) for day in pairwise(days))
+        seconds, closing = max(found)
     loads = [Load(skill.interval or operation.interval, seconds) for skill in operation.skills]
     one = calls_of([Load(operation.interval, seconds)]) + closing
     return OperationPlan(
@@ -157,46 +144,31 @@ def plan(configuration: Configuration, now: datetime) -> Plan:
     for operation in configuration.operations:
         group = groups.setdefault(token_of.get(operation.name, operation.name), [])
         group.append(plan_operation(operation, now))
-    return tuple(map(_plan_token, groups.values()))
-
-
-def _plan_token(operations: Sequence[OperationPlan]) -> TokenPlan:
-    ceiling = operations[0].operation.daily_requests
-    loads = [load for one in operations for load in one.loads]
-    fixed = sum(one.fixed for one in operations)
-    shortest = min((load.interval for load in loads), default=0.0)
-    stretched = shortest if ceiling is None else stretch(loads, fixed, ceiling)
-    return TokenPlan(tuple(operations), calls_of(loads) + fixed, ceiling, stretched)
+    tokens = []
+    for group in groups.values():
+        ceiling, fixed = group[0].operation.daily_requests, sum(one.fixed for one in group)
+        loads = [load for one in group for load in one.loads]
+        shortest = min((load.interval for load in loads), default=0.0)
+        stretched = shortest if ceiling is None else stretch(loads, fixed, ceiling)
+        tokens.append(TokenPlan(tuple(group), calls_of(loads) + fixed, ceiling, stretched))
+    return tuple(tokens)
 
 
 def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
     """Return a sentence for each token that is likely to be too costly, or is never used."""
-    costly = [
-        Invalid("plan_costly", name=token.names, requests=token.calls).text(language)
-        for token in tokens
-        if token.doubtful
-    ]
-    return costly + [
-        Invalid("poll_hours_never", name=one.operation.name).text(language)
-        for token in tokens
-        for one in token.operations
-        if one.closed
-    ]
+    found = []
+    for token in tokens:
+        if token.doubtful:
+            found.append(Invalid("plan_costly", name=token.names, requests=token.calls))
+    for one in (one for token in tokens for one in token.operations if one.closed):
+        found.append(Invalid("poll_hours_never", name=one.operation.name))
+    return [one.text(language) for one in found]
 
 
 def render_plan(tokens: Plan, language: str = "en") -> str:
     """Lay the plan out as a table for a terminal, with the warnings below."""
-    header = (
-        "operation",
-        "server",
-        "zone",
-        "queries",
-        "interval",
-        "requests/day",
-        "budget",
-        "",
-    )
-    rows = [header, *(_row(token, one) for token in tokens for one in token.operations)]
+    head = ("operation", "server", "zone", "queries", "interval", "requests/day", "budget", "")
+    rows = [head, *(_row(token, one) for token in tokens for one in token.operations)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     lines += (f"warning: {warning}" for warning in plan_warnings(tokens, language))
@@ -251,10 +223,8 @@ def render_hours(configuration: Configuration, now: datetime, language: str) -> 
             names = uses.setdefault((expression, operation.timezone, country, change), [])
             if operation.name not in names:
                 names.append(operation.name)
-    return "".join(
-        "".join(f"{line}\n" for line in ("", *_paragraph(use, names, now, language)))
-        for use, names in uses.items()
-    )
+    lines = (("", *_paragraph(*one, now, language)) for one in uses.items())
+    return "".join(f"{line}\n" for paragraph in lines for line in paragraph)
 
 
 def _paragraph(use: Use, names: list[str], now: datetime, language: str) -> Iterator[str]:

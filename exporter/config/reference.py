@@ -30,25 +30,20 @@ def tables() -> str:
         for inner, row in KEYS.get(one["type"], {}).items()
     }
     channels = "".join(f"| `{name}` | {what} |\n" for name, what in CHANNELS.items())
-    keys = "\n".join(
-        _table(title, rows)
-        for title, rows in (
-            ("The file", KEYS["File"]),
-            ("`operations[]`: what only an operation has", own),
-            ("`operations[]` and `defaults`", shared),
-            ("`skills[]`", KEYS["Skill"]),
-            ("`sla[]`", {**KEYS["SlaEntry"], **nested}),
-        )
-    )
-    return f"{keys}\n### Channels\n\n| channel | what it is |\n|---|---|\n{channels}"
-
-
-def _table(title: str, rows: dict[str, dict[str, Any]]) -> str:
-    head = f"### {title}\n\n| key | default | meaning |\n|---|---|---|\n"
-    for key, one in rows.items():
-        example = f" Example: `{as_yaml(one['example'])}`." if "example" in one else ""
-        head += f"| `{key}` | {one.get('default', '')} | {one['text']}{example} |\n"
-    return head
+    page = ""
+    for title, rows in (
+        ("The file", KEYS["File"]),
+        ("`operations[]`: what only an operation has", own),
+        ("`operations[]` and `defaults`", shared),
+        ("`skills[]`", KEYS["Skill"]),
+        ("`sla[]`", {**KEYS["SlaEntry"], **nested}),
+    ):
+        page += f"### {title}\n\n| key | default | meaning |\n|---|---|---|\n"
+        for key, one in rows.items():
+            example = f" Example: `{as_yaml(one['example'])}`." if "example" in one else ""
+            page += f"| `{key}` | {one.get('default', '')} | {one['text']}{example} |\n"
+        page += "\n"
+    return f"{page}### Channels\n\n| channel | what it is |\n|---|---|\n{channels}"
 
 
 def schema() -> dict[str, Any]:

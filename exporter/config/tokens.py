@@ -15,6 +15,7 @@ from exporter.config.values import Invalid, may_show
 from exporter.errors import ConfigError, Problem
 
 MAX_LENGTH = 4096
+# Readable by all inside the container alone: runtimes mount them so, and nobody can change it.
 _MOUNTED = ("/run/secrets", "/var/run/secrets")
 # What is pasted in the place of a token; those of Wolkvox are hexadecimal.
 _ODD = (
@@ -40,10 +41,7 @@ class TokenUnreadable(ConfigError):
 
 
 def clean_token(raw: str) -> str:
-    """Strip a token; raise Invalid where it cannot be the value of a header.
-
-    The API takes it in the header `wolkvox-token`: printable ASCII without blanks.
-    """
+    """Strip a token; raise Invalid where it cannot be the value of a header."""
     token = raw.strip()
     if not token:
         raise Invalid("token_empty")
@@ -86,14 +84,10 @@ class TokenSource:
         return Invalid(f"place_variable{hidden}", variable=self.variable)
 
     def read(self) -> SecretStr:
-        """Return the token of this moment: a file is read anew each time.
-
-        Raises TokenUnreadable where there is none.
-        """
+        """Return the token of this moment, read anew each time; raises TokenUnreadable."""
         try:
-            if self.file is not None:
-                return SecretStr(clean_token(_content(self.file)))
-            return SecretStr(clean_token(self.value.get_secret_value() if self.value else ""))
+            given = self.value.get_secret_value() if self.value else ""
+            return SecretStr(clean_token(_content(self.file) if self.file else given))
         except Invalid as why:
             unreadable = Invalid("token_unreadable", place=self.place(), why=why)
             raise TokenUnreadable(unreadable) from None
@@ -114,11 +108,7 @@ class TokenSource:
         return None
 
     def exposed(self) -> bool:
-        """Return whether every user of the machine may read the token's file.
-
-        Secrets that a container runtime mounts are readable by all inside the container
-        alone: Docker and Kubernetes make them so, and nobody can change it.
-        """
+        """Return whether every user of the machine may read the token's file."""
         if self.file is None or any(map(self.file.is_relative_to, _MOUNTED)):
             return False
         try:
@@ -132,9 +122,7 @@ def _content(path: Path) -> str:
     try:
         if stat.S_ISREG(path.stat().st_mode):
             # It does not wait, in case the file became a pipe just now.
-            with open(
-                path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
-            ) as file:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
                 content = file.read(MAX_LENGTH + 1)
             # Latin-1 never fails; what is not ASCII is refused by clean_token.
             marked = content.startswith(b"\xef\xbb\xbf")

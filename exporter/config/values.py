@@ -41,9 +41,7 @@ _URL = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _LOOPBACK = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1")))
-_OFFSET = re.compile(
-    r"(?:(?:utc|gmt|etc/gmt|etc/utc)\s*)?[-+]\s*[0-9]{1,2}(?::?[0-9]{2})?", re.I
-)
+_OFFSET = re.compile(r"(?i)(?:(?:utc|gmt|etc/gmt|etc/utc)\s*)?[-+]\s*[0-9]{1,2}(?::?[0-9]{2})?")
 # Tokens are long runs of letters and digits; no value worth quoting back is.
 _TOKEN_LIKE = re.compile(r"[0-9A-Za-z]{20,}")
 
@@ -107,13 +105,8 @@ def kind(value: object) -> str:
     return named.get(type(value), "list" if isinstance(value, list) else "mapping")
 
 
-def nearest(
-    word: str, candidates: Iterable[str] | Mapping[str, str], cutoff: float = 0.6
-) -> str:
-    """Return the candidate that is nearest to a word, or nothing.
-
-    A mapping gives what is meant by each candidate; `cutoff` is how alike they are at least.
-    """
+def nearest(word: str, candidates: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return the candidate nearest to a word, or what a mapping says it means; else nothing."""
     meant = candidates if isinstance(candidates, Mapping) else {one: one for one in candidates}
     folded = {name.casefold(): one for name, one in meant.items()}
     close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=cutoff)
@@ -301,8 +294,7 @@ def timezone(value: object) -> ZoneInfo:
     places = {zone: zone for zone in sorted(_zones()) if "/" in zone and zone[:4] != "Etc/"}
     cities = {zone.rpartition("/")[2].replace("_", " "): zone for zone in places}
     # Countries and abbreviations look like cities elsewhere: Colombia like Asia/Colombo.
-    hint = nearest(name, cities | places, cutoff=0.82)
-    raise Invalid("timezone", quoted=name, nearest=hint)
+    raise Invalid("timezone", quoted=name, nearest=nearest(name, cities | places, cutoff=0.82))
 
 
 # Addresses -------------------------------------------------------------------------------
@@ -363,8 +355,7 @@ def host_of(base_url: str) -> str:
 
 def server_of(base_url: str) -> str:
     """Return the server of a base URL as people know it: wv0013, else the host and its port."""
-    address = urlsplit(base_url).netloc
-    return re.sub(r"^(wv[0-9]{4})\.wolkvox\.com$", r"\1", address)
+    return re.sub(r"^(wv[0-9]{4})\.wolkvox\.com$", r"\1", urlsplit(base_url).netloc)
 
 
 def is_loopback(host: str) -> bool:

@@ -95,15 +95,11 @@ def is_plain_key(key: str) -> bool:
 
 
 def read_yaml(path: Path, language: str = "en", missing: str = "file_missing") -> Document:
-    """Read one file; raise ConfigError with one problem where it is no YAML document.
-
-    `missing` is the name of the message where there is no such file.
-    """
+    """Read one file; raise ConfigError with one problem: `missing` where there is none."""
     try:
         text = _content(path, missing)
         composer = _Composer(text)
-        value = composer.document()
-        return Document(path, value, composer.lines, tuple(composer.duplicates))
+        return Document(path, composer.document(), composer.lines, tuple(composer.duplicates))
     except Invalid as error:
         wrong = error
     except yaml.MarkedYAMLError as error:
@@ -236,9 +232,8 @@ class _Composer:
 
 def _scalar(event: Any) -> object:
     """Read a scalar: quoted or tagged as text it is text, else what YAML 1.2 makes of it."""
-    if event.tag in {"!", "tag:yaml.org,2002:str"} or (
-        event.tag is None and not event.implicit[0]
-    ):
+    quoted = event.tag is None and not event.implicit[0]
+    if quoted or event.tag in {"!", "tag:yaml.org,2002:str"}:
         return event.value
     value = plain(event.value)
     if event.tag not in {None, f"tag:yaml.org,2002:{type(value).__name__}"}:

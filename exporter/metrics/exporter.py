@@ -5,13 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 
-from prometheus_client import (
-    CollectorRegistry,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from exporter.metrics.page import Block, MetricsPage, encoded, labels, line
@@ -19,11 +13,7 @@ from exporter.sharding import WHOLE, Shard
 
 
 class ExporterTelemetry:
-    """The exporter about itself: build, reloads, state.
-
-    What changes by itself is read at each scrape: `dropped` returns how many log lines were
-    dropped so far, `process` the metrics of the process in one of the formats.
-    """
+    """The exporter about itself; `dropped` and `process` are read at each scrape."""
 
     def __init__(
         self,
@@ -35,10 +25,8 @@ class ExporterTelemetry:
         dropped: Callable[[], int] = int,
         process: Callable[[bool], bytes] = lambda openmetrics: b"",
     ) -> None:
-        self._page = page
-        self._shard = shard
-        self._dropped = dropped
-        self._process = process
+        self._page, self._shard = page, shard
+        self._dropped, self._process = dropped, process
         self.version, self.revision = version, revision
         build = {"version": version, "revision": revision}
         self._build = labels({**build, "python_version": platform.python_version()})
@@ -96,16 +84,9 @@ class ExporterTelemetry:
         return self._process(openmetrics)
 
 
-def process_metrics() -> Callable[[bool], bytes]:
-    """`process_*` and `python_*` as the library collects and writes them at each call."""
-    registry = CollectorRegistry()
-    for collector in (ProcessCollector, PlatformCollector, GCCollector):
-        collector(registry=registry)
-
-    def write(openmetrics: bool) -> bytes:
-        if not openmetrics:
-            return generate_latest(registry)
-        text: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]
-        return text.removesuffix(b"# EOF\n")
-
-    return write
+def process_metrics(openmetrics: bool) -> bytes:
+    """`process_*` and `python_*` as the library collects and writes them."""
+    if not openmetrics:
+        return generate_latest(REGISTRY)
+    text: bytes = generate_openmetrics(REGISTRY)  # type: ignore[no-untyped-call]
+    return text.removesuffix(b"# EOF\n")

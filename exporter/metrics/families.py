@@ -67,9 +67,7 @@ def _own(name: str, kind: str, labels: tuple[str, ...], text: str, group: str) -
     return Family(f"wolkvox_{name}", kind, labels, text, "the exporter itself", group)
 
 
-SKILL_FAMILIES = tuple(
-    _skill([*columns]) for _, columns in groupby(COLUMNS, attrgetter("family"))
-)
+SKILL_FAMILIES = tuple(_skill([*same]) for _, same in groupby(COLUMNS, attrgetter("family")))
 
 WINDOW_END = Family("wolkvox_skill_window_end_timestamp_seconds", "gauge", (*QUERY, "window"), "Midnight that ends what window yesterday, month or last_month covers, as a Unix time.", "the window of the request", _WINDOWS)  # fmt: skip
 
@@ -102,6 +100,7 @@ QUERY_FAMILIES = (
 )  # fmt: skip
 
 OPERATION_FAMILIES = (
+    Family("wolkvox_operation_info", "gauge", (*OPERATION, "server", "timezone", "team"), "Always 1; the labels tell the operation's server, its time zone, its team (empty where none is given) and the configured labels.", "the configuration", _STATE),
     _own("poll_interval_seconds", "gauge", OPERATION, "Interval in force between two attempts of one query: as configured, or longer where daily_requests asks for it or the requests on a token take longer than the interval.", _STATE),
     _own("poll_cycle_seconds", "gauge", OPERATION, "Time from the first to the last attempt of the last whole round of queries.", _STATE),
     _own("poll_lag_seconds", "gauge", OPERATION, "How late the last attempt was against its slot.", _STATE),
@@ -133,18 +132,5 @@ EXPORTER_FAMILIES = (
     _own("exporter_config_last_reload_success_timestamp_seconds", "gauge", (), "When the configuration was last loaded successfully, as a Unix time.", _SELF),
 )  # fmt: skip
 
-INFO_FAMILIES = (
-    Family("wolkvox_operation_info", "gauge", (*OPERATION, "server", "timezone", "team"), "Always 1; the labels tell the operation's server, its time zone, its team (empty where none is given) and the configured labels.", "the configuration", _STATE),
-)  # fmt: skip
-
-TABLE = (
-    *SKILL_FAMILIES,
-    WINDOW_END,
-    *COUNTER_FAMILIES,
-    *SLA_FAMILIES,
-    *QUERY_FAMILIES,
-    *INFO_FAMILIES,
-    *OPERATION_FAMILIES,
-    *EXPORTER_FAMILIES,
-)
+TABLE = (*SKILL_FAMILIES, WINDOW_END, *COUNTER_FAMILIES, *SLA_FAMILIES, *QUERY_FAMILIES, *OPERATION_FAMILIES, *EXPORTER_FAMILIES)  # fmt: skip
 BY_NAME = {family.name: family for family in TABLE}

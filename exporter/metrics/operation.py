@@ -7,7 +7,7 @@ Results are rendered when they come.
 from __future__ import annotations
 
 import bisect
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -27,9 +27,8 @@ from exporter.wolkvox.report import TOKEN_COUNTS, SkillReport
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _BOUNDS = (*(str(bound) for bound in DURATION_BOUNDS), "+Inf")
 _HOURS = "#hours"  # the scope that follows the clock; skill ids are digits or `all`
-_REQUESTS = "wolkvox_api_requests_total"
-_FAILURES = "wolkvox_api_request_failures_total"
-_DURATION = "wolkvox_api_request_duration_seconds"
+_REQUESTS, _FAILURES = "api_requests_total", "api_request_failures_total"
+_DURATION = "api_request_duration_seconds"
 
 
 @dataclass(slots=True)
@@ -43,19 +42,13 @@ class _Requests:
 
 
 class OperationTelemetry:
-    """Counts and shows what the poll loop of one operation reports; every call returns at once.
-
-    Nothing is shown before `configure`; afterwards each report in use has every failure
-    reason from the start with 0.
-    """
+    """Counts and shows what an operation's poll loop reports; nothing before `configure`."""
 
     def __init__(
         self, name: str, page: MetricsPage, snapshot: dict[QueryKey, QueryStatus]
     ) -> None:
-        self._name = name
+        self._name, self._page, self._snapshot = name, page, snapshot
         self._label = labels({"operation": name})
-        self._page = page
-        self._snapshot = snapshot
         self._requests: dict[str, _Requests] = {}
         self._unreadable = Counter(dict.fromkeys(FIELDS, 0))
         self._rows = Counter(series_dropped_total=0, held_answers_total=0)
@@ -76,8 +69,7 @@ class OperationTelemetry:
     ) -> None:
         """Take over a changed configuration; counters of reports in use go on."""
         self._info = labels({**info, "operation": self._name})
-        self._renderer = renderer
-        self._reports = reports
+        self._renderer, self._reports = renderer, reports
         for report in reports:
             self._requests.setdefault(report, _Requests())
         if "token_info" not in reports:
@@ -89,7 +81,8 @@ class OperationTelemetry:
         """Render a query's new status, as it is shown from epoch `now` on, and swap it in."""
         before, memory = self._snapshot.get(status.key), status.memory
         recent = before.recent if before else ()
-        if not memory.failures and memory.last_success_at and memory.ledger:
+        anew = before is None or not memory.failures
+        if anew and memory.last_success_at and memory.ledger:
             interval = status.interval or 0.0
             recent = remember(recent, memory.last_success_at, memory.ledger, interval)
         status = self._snapshot[status.key] = replace(status, recent=recent)
@@ -153,36 +146,28 @@ class OperationTelemetry:
     # Rendering, at a scrape ----------------------------------------------------------------
 
     def _block(self) -> Block:
-        own = self._label
-        lines = {
-            f"wolkvox_{name}": line(f"wolkvox_{name}", own, value)
-            for name, value in (self._values | self._rows).items()
-            if value is not None
-        }
-        lines["wolkvox_operation_info"] = line("wolkvox_operation_info", self._info, 1)
-        lines["wolkvox_paused"] = "".join(
-            line("wolkvox_paused", f'{own},reason="{one}"', one is self._paused)
-            for one in PAUSING
-        )
-        lines["wolkvox_parse_errors_total"] = "".join(
-            line("wolkvox_parse_errors_total", f'field="{name}",{own}', count)
-            for name, count in self._unreadable.items()
-        )
-        return Block(encoded(lines | self._request_lines()))
-
-    def _request_lines(self) -> dict[str, str]:
-        sent = failures = durations = ""
+        own, values = self._label, self._values | self._rows
+        samples = [(name, own, value) for name, value in values.items()]
+        samples.append(("operation_info", self._info, 1))
+        for reason in PAUSING:
+            samples.append(("paused", f'{own},reason="{reason}"', reason is self._paused))
+        for name, count in self._unreadable.items():
+            samples.append(("parse_errors_total", f'field="{name}",{own}', count))
         for report in self._reports:
-            one, own = self._requests[report], self._label
-            label = f'{own},report="{report}"'
-            sent += line(_REQUESTS, label, one.sent)
-            for reason, count in one.failed.items():
-                failures += line(_FAILURES, f'{own},reason="{reason}",report="{report}"', count)
+            one, of = self._requests[report], f'report="{report}"'
+            samples.append((_REQUESTS, f"{own},{of}", one.sent))
+            for failure, count in one.failed.items():
+                samples.append((_FAILURES, f'{own},reason="{failure}",{of}', count))
             for bound, count in zip(_BOUNDS, accumulate(one.durations), strict=True):
-                durations += line(f"{_DURATION}_bucket", f'le="{bound}",{label}', count)
-            durations += line(f"{_DURATION}_count", label, sum(one.durations))
-            durations += line(f"{_DURATION}_sum", label, one.seconds)
-        return {_REQUESTS: sent, _FAILURES: failures, _DURATION: durations}
+                samples.append((f"{_DURATION}_bucket", f'le="{bound}",{own},{of}', count))
+            samples.append((f"{_DURATION}_count", f"{own},{of}", sum(one.durations)))
+            samples.append((f"{_DURATION}_sum", f"{own},{of}", one.seconds))
+        lines = defaultdict[str, str](str)
+        for name, within, value in samples:
+            if value is not None:
+                family = _DURATION if name.startswith(_DURATION) else name
+                lines[f"wolkvox_{family}"] += line(f"wolkvox_{name}", within, value)
+        return Block(encoded(lines))
 
     def _clock(self, hours: OpenHours, now: float) -> Block:
         """What changes with the time alone; clocks are put back and forward at quarters."""

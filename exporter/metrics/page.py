@@ -64,16 +64,10 @@ class MetricsPage:
     many times between two scrapes: at the next one its scope is replaced by what it returns.
     """
 
-    def __init__(
-        self,
-        epoch: Callable[[], float],
-        tail: Callable[[bool], bytes] = lambda openmetrics: b"",
-    ) -> None:
+    def __init__(self, epoch: Callable[[], float]) -> None:
         self.epoch = epoch
-        self.tail = tail
-        self._headers = [
-            {one.name: header(one, form) for one in TABLE} for form in (False, True)
-        ]
+        self.tail: Callable[[bool], bytes] = lambda openmetrics: b""
+        self._headers = [{f.name: header(f, form) for f in TABLE} for form in (False, True)]
         self._blocks: dict[Scope, Block] = {}
         self.stale: dict[Scope, Callable[[], Block]] = {}
         self._joined: dict[bool, _Joined] = {}
@@ -91,10 +85,7 @@ class MetricsPage:
         self._joined.clear()
 
     def render(self, openmetrics: bool = False, gzip: bool = False) -> bytes:
-        """Return the page in OpenMetrics 1.0 or in the text format 0.0.4.
-
-        With `gzip` as one gzip member.
-        """
+        """Return the page in OpenMetrics 1.0 or the text format 0.0.4, gzipped or plain."""
         now = self.epoch()
         page = self._joined.get(openmetrics)
         if page is None or self.stale or not page.since <= now < page.until:
@@ -142,11 +133,7 @@ def line(name: str, within: str, value: float) -> str:
 
 
 def encoded(lines: Mapping[str, str]) -> dict[str, bytes]:
-    """Lines by family as bytes; a family without any is left out.
-
-    Half a surrogate pair, which no text of ours holds (see `wolkvox.text`), becomes a
-    question mark.
-    """
+    """Lines by family as bytes; a family without any is left out."""
     return {name: text.encode("utf-8", "replace") for name, text in lines.items() if text}
 
 

@@ -45,14 +45,12 @@ ENDS: Mapping[str, Callable[[date], date]] = {
 """The local day with which the gauges of a window end, by the last day that it covers."""
 NOTHING = Block({})
 T = TypeVar("T")
+Rows = Sequence[ChannelFigures]
 
 
 @dataclass(frozen=True, slots=True)
 class QueryRenderer:
-    """Renders the queries of one operation, whose time zone says when its days end.
-
-    `months`: whether it asks for them. What no answer changed is not rendered again.
-    """
+    """Renders the queries of one operation; what no answer changed is not rendered again."""
 
     zone: ZoneInfo
     targets: Targets
@@ -65,27 +63,34 @@ class QueryRenderer:
         own = {"operation": key.operation, "skill_id": key.skill_id, "skill": status.skill}
         query = labels(own)
         blocks = dict.fromkeys(PARTS, NOTHING)
-        blocks["status"] = Block(encoded(status_lines(query, status)))
-        for window, result, rows, until in self._windows(status):
+        values = {
+            "wolkvox_up": status.up,
+            "wolkvox_last_attempt_timestamp_seconds": status.last_attempt_at,
+            "wolkvox_last_success_timestamp_seconds": memory.last_success_at,
+            "wolkvox_query_interval_seconds": status.interval,
+            "wolkvox_consecutive_failures": memory.failures,
+        }
+        rows = {name: line(name, query, one) for name, one in values.items() if one is not None}
+        blocks["status"] = Block(encoded(rows))
+        for window, result, figures, until in self._windows(status):
             scope = (key.operation, key.skill_id, window)
-            lines = self._once(scope, self._window_lines, query, window, result.day, rows)
+            lines = self._once(scope, self._lines, query, window, result.day, figures)
             ends = day_start(ENDS[window](result.day), self.zone).timestamp()
             blocks[window] = Block(lines, min(until, ends))
         ledger = memory.ledger
         if live is not None and ledger is not None:
-            known = known_channels(ledger, ledger.day)
-            counters = {name: exposed(one) for name, one in known.items()}
+            channels = known_channels(ledger, ledger.day)
+            counters = {name: exposed(one) for name, one in channels.items()}
             blocks["counters"] = Block(encoded(counter_lines(query, counters)), live)
             scope = (key.operation, key.skill_id, "sla")
-            goals = self._once(scope, goals_of, self.targets, query, key.skill_id, tuple(known))
-            blocks["sla"] = Block(goals.lines, live)
-            if goals.hours:
-                blocks["sla-open"] = open_block(goals.hours, live, now)
+            facts = (self.targets, query, key.skill_id, tuple(channels))
+            targets, hours = self._once(scope, goals_of, *facts)
+            blocks["sla"] = Block(targets, live)
+            if hours:
+                blocks["sla-open"] = open_block(hours, live, now)
         return {(key.operation, key.skill_id, part): block for part, block in blocks.items()}
 
-    def _windows(
-        self, status: QueryStatus
-    ) -> Iterator[tuple[str, Result, Sequence[ChannelFigures], float]]:
+    def _windows(self, status: QueryStatus) -> Iterator[tuple[str, Result, Rows, float]]:
         """Each window with an answer, its rows, and until when they are fresh enough."""
         memory, live = status.memory, status.live_until
         if live is not None and memory.today is not None:
@@ -99,9 +104,7 @@ class QueryRenderer:
                 if one.result is not None:
                     yield window, one.result, one.result.rows, live
 
-    def _window_lines(
-        self, query: str, window: str, day: date, rows: Sequence[ChannelFigures]
-    ) -> dict[str, bytes]:
+    def _lines(self, query: str, window: str, day: date, rows: Rows) -> dict[str, bytes]:
         lines = day_lines(query, window, rows)
         if window != "today":
             ended = day_start(day + DAY, self.zone).timestamp()
@@ -118,20 +121,6 @@ class QueryRenderer:
 
 def _channel(name: str) -> str:
     return f'type_interaction="{name.translate(ESCAPES)}"'
-
-
-def status_lines(query: str, status: QueryStatus) -> dict[str, str]:
-    """The query itself: up, last attempt and success, interval, failures in a row."""
-    values = {
-        "wolkvox_up": status.up,
-        "wolkvox_last_attempt_timestamp_seconds": status.last_attempt_at,
-        "wolkvox_last_success_timestamp_seconds": status.memory.last_success_at,
-        "wolkvox_query_interval_seconds": status.interval,
-        "wolkvox_consecutive_failures": status.memory.failures,
-    }
-    return {
-        name: line(name, query, value) for name, value in values.items() if value is not None
-    }
 
 
 def day_lines(query: str, window: str, rows: Iterable[ChannelFigures]) -> defaultdict[str, str]:
@@ -154,10 +143,8 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
     for channel, one in channels.items():
         pair = f"{query},{_channel(channel)}"
         lines[offered] += line(offered, pair, one.offered)
-        for bound, count in (
-            *(("10.0", one.within_10), ("20.0", one.within_20), ("30.0", one.within_30)),
-            ("+Inf", one.answered),
-        ):
+        within = (one.within_10, one.within_20, one.within_30, one.answered)
+        for bound, count in zip(("10.0", "20.0", "30.0", "+Inf"), within, strict=True):
             lines[wait] += line(f"{wait}_bucket", f'le="{bound}",{pair}', count)
         lines[wait] += line(f"{wait}_count", pair, one.answered)
         lines[wait] += line(f"{wait}_sum", pair, one.answer_wait_sum)
@@ -166,16 +153,13 @@ def counter_lines(query: str, channels: dict[str, Counters]) -> dict[str, str]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class Goals:
-    """The targets of a query's channels as lines; the hours of each by its labels, if any."""
-
-    lines: Mapping[str, bytes]
-    hours: Sequence[tuple[str, OpenHours]]
+Hours = Sequence[tuple[str, OpenHours]]
+"""When the targets of pairs hold, by the labels of the pair."""
+Goals = tuple[Mapping[str, bytes], Hours]
 
 
 def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, ...]) -> Goals:
-    """The targets of some channels."""
+    """The targets of a query's channels as lines, and the hours of those that have any."""
     lines, hours = defaultdict[str, str](str), []
     for channel in channels:
         target = targets.of(skill_id, channel)
@@ -198,10 +182,10 @@ def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, .
         for name, value in values.items():
             if value is not None:
                 lines[f"wolkvox_sla_{name}"] += line(f"wolkvox_sla_{name}", pair, value)
-    return Goals(encoded(lines), hours)
+    return encoded(lines), hours
 
 
-def open_block(hours: Sequence[tuple[str, OpenHours]], live: float, now: float) -> Block:
+def open_block(hours: Hours, live: float, now: float) -> Block:
     """Whether it is opening time for each pair whose target has hours, until that changes."""
     if now >= live:
         return NOTHING

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from exporter.config import DEFAULT_MIN_INTERACTIONS, SlaEntry
+from exporter.config import SlaEntry
 from exporter.config.holidays import Change, holiday_test
 from exporter.config.hours import OpenHours
-from exporter.config.model import sla_of
+from exporter.config.model import DEFAULT_MIN_INTERACTIONS, sla_of
 from exporter.wolkvox.columns import Column, Kind
 
 
@@ -25,11 +25,9 @@ class Targets:
     `channels` are those that entries name.
     """
 
-    def __init__(
-        self, entries: Sequence[SlaEntry], zone: ZoneInfo, *, single_skills: bool
-    ) -> None:
-        self._entries = entries
-        self.channels = frozenset(one for entry in entries for one in entry.channels or ())
+    def __init__(self, sla: Sequence[SlaEntry], zone: ZoneInfo, *, single_skills: bool) -> None:
+        self._entries = sla
+        self.channels = frozenset(one for entry in sla for one in entry.channels or ())
         self._zone = zone
         self._single_skills = single_skills
         self.of = lru_cache(maxsize=1024)(self._of)  # no answer changes what is asked of a pair
@@ -51,10 +49,8 @@ class Targets:
 
 
 @lru_cache(maxsize=1024)
-def _open_hours(
-    expression: str, zone: ZoneInfo, country: str | None, change: Change
-) -> OpenHours:
-    return OpenHours(expression, zone, holiday_test(country, change))
+def _open_hours(text: str, zone: ZoneInfo, country: str | None, change: Change) -> OpenHours:
+    return OpenHours(text, zone, holiday_test(country, change))
 
 
 # Figures beside their targets, for people -------------------------------------------------

@@ -13,16 +13,8 @@ from zoneinfo import ZoneInfo
 
 from exporter.polling.limits import HOUR
 from exporter.state.models import MonthMemory, QueryMemory, Stored
-from exporter.wolkvox.windows import (
-    DAY,
-    LAST_MONTH,
-    MONTH,
-    Window,
-    day_so_far,
-    local_day,
-    month_to,
-    whole_day,
-)
+from exporter.wolkvox import windows
+from exporter.wolkvox.windows import DAY, LAST_MONTH, MONTH, Window, local_day
 
 CLOSING_TRIES = 3
 MONTH_TRIES = 3
@@ -42,9 +34,9 @@ def choose_window(
     """The window to ask for now; `asked` is the end of the last one of a day so far."""
     closing = day_to_close(stored, memory, now, zone)
     if closing is not None:
-        return whole_day(closing)
+        return windows.whole_day(closing)
     month = month_to_ask(memory, now.astimezone(zone)) if months else None
-    return month or day_so_far(now, zone, asked)
+    return month or windows.day_so_far(now, zone, asked)
 
 
 def day_to_close(
@@ -85,7 +77,7 @@ def month_to_ask(memory: QueryMemory, now: datetime) -> Window | None:
     before, month = first - DAY, memory.last_month
     wanted = before.replace(day=1) in memory.months_with_rows
     if wanted and not _holds(month, before) and _is_due(month, before, now):
-        return month_to(before, LAST_MONTH, rows_seen=True)
+        return windows.month_to(before, LAST_MONTH, rows_seen=True)
     month = memory.month
     if (
         today == first
@@ -97,7 +89,8 @@ def month_to_ask(memory: QueryMemory, now: datetime) -> Window | None:
     # On the second the day before is all there is, and may be known to be empty.
     known = memory.yesterday
     empty = yesterday == first and known is not None and known.day == first and not known.rows
-    return month_to(yesterday, MONTH, rows_seen=first in memory.months_with_rows and not empty)
+    rows_seen = first in memory.months_with_rows and not empty
+    return windows.month_to(yesterday, MONTH, rows_seen=rows_seen)
 
 
 def _holds(month: MonthMemory, last: date) -> bool:
@@ -106,11 +99,8 @@ def _holds(month: MonthMemory, last: date) -> bool:
 
 def _asked_on(month: MonthMemory, now: datetime) -> bool:
     """Whether a month was asked for on the day of a moment, with an answer or without."""
-    answered, tries = month.result, month.tries
-    return (tries is not None and tries.day == now.date()) or (
-        answered is not None
-        and datetime.fromtimestamp(answered.at, now.tzinfo).date() == now.date()
-    )
+    moments = [one.at for one in (month.result, month.tries) if one is not None]
+    return any(datetime.fromtimestamp(at, now.tzinfo).date() == now.date() for at in moments)
 
 
 def _is_due(month: MonthMemory, last: date, now: datetime) -> bool:

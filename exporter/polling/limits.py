@@ -90,10 +90,8 @@ class Limits:
 
     def slot(self, started: float, configured: float, now: float) -> float:
         """When a query is due again after an attempt; all in monotonic seconds."""
-        end_of_day = now + self.left
-        return max(
-            started + max(configured, self.lasting), min(started + self.today, end_of_day)
-        )
+        lasting, end_of_day = max(configured, self.lasting), now + self.left
+        return max(started + lasting, min(started + self.today, end_of_day))
 
 
 NO_LIMITS = Limits(0.0, 0.0, 0.0)
@@ -246,10 +244,7 @@ def pause_after(
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The requests of one operation: its queries' intervals, and its other calls.
-
-    `other_calls` are those of a full day that are no query: token_info and skills.
-    """
+    """The requests of an operation: its queries' intervals, and a day's other calls."""
 
     intervals: tuple[float, ...]
     other_calls: int
@@ -315,9 +310,8 @@ class Budget:
             return Limits(0.0, 0.0, left, occupied)
         start = day_start(today, self.zone)
         # Where polling is closed at midnight, closing the day comes on top.
-        closing = sum(
-            len(one.intervals) for one in self.demands.values() if one.hours.wait(start) > 0
-        )
+        demands = self.demands.values()
+        closing = sum(len(one.intervals) for one in demands if one.hours.wait(start) > 0)
         lasting = self._fit(self.ceiling - closing, start, end, 1.0)
         rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY_SECONDS)
         return Limits(lasting, rest, left, occupied)
@@ -325,12 +319,10 @@ class Budget:
     def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
         demands = self.demands.values()
         other = sum(math.ceil(demand.other_calls * share) for demand in demands)
-        loads = [
-            Load(interval, seconds)
-            for demand in demands
-            for seconds in [demand.hours.open_seconds(start, end)]
-            for interval in demand.intervals
-        ]
+        loads: list[Load] = []
+        for demand in demands:
+            seconds = demand.hours.open_seconds(start, end)
+            loads += (Load(interval, seconds) for interval in demand.intervals)
         if calls_of(loads) + other <= calls:
             return 0.0
         shortest = stretch(loads, other, calls)

@@ -20,36 +20,14 @@ from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.polling import limits
 from exporter.polling.choice import choose_window
 from exporter.polling.limits import HeldBack, Pause, Why
-from exporter.polling.request import (
-    CALLS,
-    NO_TOKEN,
-    TOKEN_INFO,
-    Request,
-    Requests,
-    Token,
-    read_token,
-)
+from exporter.polling.request import CALLS, TOKEN_INFO, Request, Requests, Token, read_token
 from exporter.polling.status import PollStatus, StorageHealth
 from exporter.polling.tasks import PollTask, TaskList
-from exporter.state.models import (
-    OperationStatus,
-    QueryKey,
-    QueryMemory,
-    apply_report,
-    failed,
-    limit_channels,
-    refused_month,
-    tried,
-)
+from exporter.state import models
+from exporter.state.models import OperationStatus, QueryKey, QueryMemory
 from exporter.state.storage import Storage
 from exporter.wolkvox.report import SkillReport
-from exporter.wolkvox.windows import (
-    DAY_SECONDS,
-    Window,
-    day_so_far,
-    local_day,
-    next_day_start,
-)
+from exporter.wolkvox.windows import DAY_SECONDS, Window, day_so_far, local_day, next_day_start
 
 if TYPE_CHECKING:
     from exporter.metrics.operation import OperationTelemetry
@@ -79,7 +57,7 @@ class Poller:
         self.operation, self.requests = operation, requests
         self.budget, self._clock = requests.budget, requests.clock
         self._row = requests.identity.id
-        self._source, self._token = operation.token, NO_TOKEN
+        self._source, self._token = operation.token, Token()
         self._rng, self._health, self._telemetry = rng, health, telemetry
         self.hours = OpenHours(operation.poll_hours, operation.timezone)
         self._tasks = TaskList(operation, self._row, self._clock, requests.state, grace)
@@ -94,15 +72,10 @@ class Poller:
 
     # The loop ----------------------------------------------------------------------------
 
-    async def run(
-        self, earlier: Collection[asyncio.Task[None]], begin: Callable[[], None]
-    ) -> None:
-        """Poll until retired; nothing that the API or the disk does ends it.
-
-        It waits for the loops before, which may ask the same, and then calls `begin`.
-        """
-        if earlier:
-            await asyncio.wait(earlier)
+    async def run(self, old: Collection[asyncio.Task[None]], begin: Callable[[], None]) -> None:
+        """Wait for the old loops, call `begin`, and poll until retired, whatever fails."""
+        if old:
+            await asyncio.wait(old)
         begin()
         async with self.requests.client:
             while not self._retired and not await self._restore():
@@ -144,7 +117,9 @@ class Poller:
                     token,
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
-                    memory=tried(task.memory, window, now.astimezone(self.operation.timezone)),
+                    memory=models.tried(
+                        task.memory, window, now.astimezone(self.operation.timezone)
+                    ),
                 )
                 self._begun(task, request)
                 answer = await self.requests.fetch(request, token, CALLS[task.report])
@@ -163,13 +138,12 @@ class Poller:
         """Return the window to ask for now; raises HeldBack where nothing may be asked."""
         self._stretch(now, task)
         zone, monotonic = self.operation.timezone, self._clock.monotonic()
-        window = day_so_far(now, zone)  # a call that is no query has no use for it
         if task.is_query:
             months = self.operation.month and monotonic >= self.budget.months_from
-            months = months and self._pause is None
-            window = choose_window(
-                task.stored, task.memory, now, zone, task.asked, months=months
-            )
+            months, stored = months and self._pause is None, task.stored
+            window = choose_window(stored, task.memory, now, zone, task.asked, months=months)
+        else:
+            window = day_so_far(now, zone)  # it has no use for it
         facts = limits.Facts(
             interval=task.interval,
             age=None if task.started is None else monotonic - task.started,
@@ -196,8 +170,8 @@ class Poller:
 
     async def _held_back(self, task: PollTask, held: HeldBack, token: Token) -> None:
         """Look again when the reason to wait is gone."""
-        now, why, last_at = self._clock.now(), held.wait.why, held.wait.last_at
-        until = held.wait.until
+        wait, now = held.wait, self._clock.now()
+        until, why, last_at = wait.until, wait.why, wait.last_at
         if why is Why.TOKEN:
             await self._not_sent(task, held.detail, token)
             return
@@ -245,8 +219,7 @@ class Poller:
         task.started = request.started
         name = self.operation.name
         if request.window.month:  # which once a day may take long
-            monotonic = self._clock.monotonic()
-            self.budget.took_month(request.seconds, task.interval, monotonic)
+            self.budget.took_month(request.seconds, task.interval, self._clock.monotonic())
         else:
             self.budget.taken[name, task.skill_id] = Load(task.interval, request.seconds)
         if task.is_query:
@@ -266,7 +239,8 @@ class Poller:
         if request.window.month and error.reason not in limits.PAUSING:
             # It says nothing about the day's figures, and may be the fault of the long range.
             self._status.month_refused(task, request.window, error)
-            await self._save(task, refused_month(task.memory, request.window, error.reason))
+            memory = models.refused_month(task.memory, request.window, error.reason)
+            await self._save(task, memory)
             return
         await self._save_failure(task, error)
         if request.window.closing and error.reached:
@@ -275,7 +249,7 @@ class Poller:
     async def _save_failure(self, task: PollTask, error: WolkvoxError) -> None:
         self._status.failed(task, error)
         task.error = (error.kind, error.detail)
-        task.memory = failed(task.memory)  # holds nothing that a kill could take back
+        task.memory = models.failed(task.memory)  # holds nothing that a kill could take back
         await self._save(task, task.memory)
 
     async def _answered(self, task: PollTask, request: Request, answer: object) -> None:
@@ -283,8 +257,8 @@ class Poller:
         if self._pause is not None:
             await self._pause_after(task, None, request.asked_at, request.attempt.token)
         if isinstance(answer, SkillReport):
-            answer = limit_channels(answer, task.memory.ledger)
-            memory = apply_report(task.memory, request.window, answer, request.ended_at)
+            answer = models.limit_channels(answer, task.memory.ledger)
+            memory = models.apply_report(task.memory, request.window, answer, request.ended_at)
         else:
             memory = replace(task.memory, last_success_at=request.ended_at, failures=0)
         self._status.answered(task, answer, memory)
@@ -327,7 +301,7 @@ class Poller:
 
     def _defect(self, task: PollTask) -> None:
         self._status.defect(task)
-        task.memory = failed(task.memory)
+        task.memory = models.failed(task.memory)
         task.error = (Reason.INTERNAL, "a defect of the exporter; see the log")
         self._put_off(task, task.interval)
         with contextlib.suppress(Exception):  # the defect may be in showing it
@@ -336,8 +310,7 @@ class Poller:
     def _put_off(self, task: PollTask, seconds: float) -> None:
         """Give a task whose turn did not end a later slot, unless it has one."""
         now = self._clock.monotonic()
-        if task.slot <= now:
-            task.slot = now + seconds
+        task.slot = task.slot if task.slot > now else now + seconds
 
     # Pauses ------------------------------------------------------------------------------
 
@@ -408,8 +381,7 @@ class Poller:
         """Enter the operation's requests into the budget: at the start, after a discovery."""
         operation, name = self.operation, self.operation.name
         intervals = tuple(task.interval for task in self._tasks.queries)
-        demand = limits.Demand(intervals, other_calls(operation), self.hours)
-        self.budget.demands[name] = demand
+        self.budget.demands[name] = limits.Demand(intervals, other_calls(operation), self.hours)
         self.budget.keep_taken(name, self._tasks.by_id)
 
     async def _idle(self, seconds: float) -> None:

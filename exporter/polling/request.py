@@ -136,18 +136,15 @@ class Requests:
         if granted.used is not None:
             self.budget.counted = granted.used, attempt.day
         if isinstance(granted, Refused):
-            raise self._held_back(granted, now, gap)
+            if granted.last_at is not None:
+                raise HeldBack(Wait(granted.last_at + gap, Why.RECENT, granted.last_at))
+            if granted.used is not None:
+                tomorrow = next_day_start(now, self.budget.zone).timestamp()
+                raise HeldBack(Wait(tomorrow, Why.BUDGET))
+            until, why = attempt.at + gap, "the token is that of another operation"
+            raise HeldBack(Wait(until, Why.TOKEN), why)
         started, before, after = self.clock.monotonic(), granted.before, granted.after
         return Request(attempt, now, window, started, before, after, granted.rotated)
-
-    def _held_back(self, refused: Refused, now: datetime, gap: float) -> HeldBack:
-        """Word why the state refused the attempt of `now`."""
-        if refused.last_at is not None:
-            return HeldBack(Wait(refused.last_at + gap, Why.RECENT, refused.last_at))
-        if refused.used is not None:
-            return HeldBack(Wait(next_day_start(now, self.budget.zone).timestamp(), Why.BUDGET))
-        why = "the token is that of another operation"
-        return HeldBack(Wait(now.timestamp() + gap, Why.TOKEN), why)
 
     async def fetch(
         self,
@@ -161,7 +158,11 @@ class Requests:
             answer = await call(self.client, token.text, request)
         except WolkvoxError as error:
             if not error.reached:
-                await self._take_back(request)
+                attempt, before = request.attempt, request.before
+                with suppress(StorageError):  # what cannot be undone stays counted
+                    used = await self.state.write(lambda db: db.take_back(attempt, before))
+                    self.budget.counted = used, attempt.day
+                    request.stored = before
             raise
         finally:
             request.seconds = self.clock.monotonic() - began
@@ -173,11 +174,3 @@ class Requests:
             with suppress(StorageError):  # the next answer accepts it
                 await self.state.write(lambda storage: storage.accept(row, accepted))
         return answer
-
-    async def _take_back(self, request: Request) -> None:
-        """Undo the attempt; where it cannot be undone it stays counted."""
-        attempt, before = request.attempt, request.before
-        with suppress(StorageError):
-            used = await self.state.write(lambda storage: storage.take_back(attempt, before))
-            self.budget.counted = used, attempt.day
-            request.stored = before

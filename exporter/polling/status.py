@@ -18,12 +18,7 @@ from exporter.polling.limits import Budget, Limits, Pause
 from exporter.polling.tasks import PollTask
 from exporter.runtime import Clock
 from exporter.state.counters import STUCK_ANSWERS, known_channels, what_changed
-from exporter.state.models import (
-    OperationStatus,
-    QueryKey,
-    QueryMemory,
-    QueryStatus,
-)
+from exporter.state.models import OperationStatus, QueryKey, QueryMemory, QueryStatus
 from exporter.wolkvox.report import SkillReport
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
@@ -63,18 +58,14 @@ class PollStatus:
     def __init__(
         self, operation: Operation, budget: Budget, clock: Clock, telemetry: OperationTelemetry
     ) -> None:
-        self._operation = operation
-        self._budget = budget
-        self._clock = clock
-        self._telemetry = telemetry
+        self._operation, self._budget = operation, budget
+        self._clock, self._telemetry = clock, telemetry
         self._interval = operation.interval
         self._round: dict[str, float] = {}  # when each query was asked in it
         self._requests: tuple[int, int | None] | None = None
         self._stretched_on: date | None = None
-        self._spent_on: date | None = None
-        self._unreadable: set[str] = set()
+        self._logged: set[tuple[object, ...]] = set()
         self._hinted: set[str] = set()
-        self._idle: set[tuple[str, str]] = set()
 
     def look(self, pause: Pause | None, hours: OpenHours) -> OperationStatus:
         """How the operation stands; show the requests of the day where they changed."""
@@ -124,15 +115,14 @@ class PollStatus:
         if not limits.lasting and not limits.today:
             return
         shortest = min((task.interval for task in queries if task.is_query), default=0.0)
-        stretched = limits.interval(shortest)
+        stretched, ceiling = limits.interval(shortest), self._budget.ceiling
         if stretched > shortest:
             today = local_day(self._clock.now(), self._budget.zone)
             before, self._stretched_on = self._stretched_on, today
             if before is None or (today - before).days > 1:
                 message = "interval stretched to keep within daily_requests"
-                ceiling, seconds = self._budget.ceiling, round(stretched)
-                fields = {"interval_seconds": seconds, "daily_requests": ceiling}
-                self._log(logging.WARNING, message, None, **fields)
+                fields = {"interval_seconds": round(stretched), "daily_requests": ceiling}
+                self._log(logging.WARNING, message, **fields)
 
     def begun(self) -> None:
         """Show the interval, before any request."""
@@ -153,25 +143,22 @@ class PollStatus:
 
     def spent(self, today: date) -> None:
         """Log once a day that no request is left."""
-        if self._spent_on != today:
+        if self._first("spent", today):
             message = "daily_requests are used up: no request leaves before the next day"
-            self._log(logging.WARNING, message, None, daily_requests=self._budget.ceiling)
-        self._spent_on = today
+            self._log(logging.WARNING, message, daily_requests=self._budget.ceiling)
 
     def paused(self, before: Pause | None, pause: Pause | None, *, anew: bool = True) -> None:
         """Show a pause; log that it begins, ends, or (not `anew`) goes on after a restart."""
         self._telemetry.paused(pause.reason if pause else None)
         if pause is None:
             if before is not None:
-                message = "operation no longer paused"
-                self._log(logging.INFO, message, None, reason=str(before.reason))
+                self._log(logging.INFO, "operation no longer paused", reason=str(before.reason))
         elif not anew:
-            message = "operation still paused"
-            self._log(logging.WARNING, message, None, reason=str(pause.reason))
+            self._log(logging.WARNING, "operation still paused", reason=str(pause.reason))
         elif before is None or before.reason is not pause.reason:
             wait = round(pause.wait(self._clock.epoch()))
             fields = {"reason": str(pause.reason), "next_attempt_seconds": wait}
-            self._log(logging.WARNING, "operation paused", None, **fields)
+            self._log(logging.WARNING, "operation paused", **fields)
 
     def answered(self, task: PollTask, answer: object, after: QueryMemory) -> None:
         """Show and log an answer, the first after failures as well; `after` is the new memory.
@@ -192,8 +179,7 @@ class PollStatus:
             message = "the figures of a channel are inconsistent: its counters stand still"
             self._log(logging.WARNING, message, task, channel=channel, answers=STUCK_ANSWERS)
         for error in answer.errors:
-            if error.field not in self._unreadable:
-                self._unreadable.add(error.field)
+            if self._first("unreadable", error.field):
                 message = "a field cannot be read; it is left out"
                 fields = {"channel": error.channel, "field": error.field, "text": error.text}
                 self._log(logging.WARNING, message, task, **fields)
@@ -202,16 +188,14 @@ class PollStatus:
 
     def _idle_targets(self, task: PollTask, memory: QueryMemory, day: date) -> None:
         """Log once which targets of a query have had no figures in a week, once it is over."""
-        since, entries, skill_id = memory.since, self._operation.sla, task.skill_id
+        since, skill_id = memory.since, task.skill_id
+        sla, single = self._operation.sla, self._operation.single_skills
         if since is None or (day - since).days < DAYS_WITHOUT_DATA:
             return
-        named = {one for entry in entries for one in entry.channels or ()}
+        named = {one for entry in sla for one in entry.channels or ()}
         for channel in sorted(named.difference(known_channels(memory.ledger, day))):
-            target = sla_of(
-                entries, skill_id, channel, single_skills=self._operation.single_skills
-            )
-            if target.has_target and (skill_id, channel) not in self._idle:
-                self._idle.add((skill_id, channel))
+            target = sla_of(sla, skill_id, channel, single_skills=single)
+            if target.has_target and self._first("idle", skill_id, channel):
                 message = (
                     "a target had no figures in a week and cannot alert: compare channels and"
                     " skills under sla with the channels on the status page"
@@ -219,10 +203,7 @@ class PollStatus:
                 self._log(logging.WARNING, message, task, channel=channel)
 
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
-        """Log why there is no answer; the same reason again at debug.
-
-        What to do about it is said once for all queries, until one is answered.
-        """
+        """Log why there is no answer, the same again at debug; advice once until an answer."""
         known = task.error is not None and task.error[0] == error.kind
         self._log(
             logging.DEBUG if known else logging.WARNING,
@@ -268,7 +249,15 @@ class PollStatus:
             extra={"fields": {"operation": self._operation.name, "skill_id": task.skill_id}},
         )
 
-    def _log(self, level: int, message: str, task: PollTask | None, **fields: object) -> None:
+    def _first(self, *what: object) -> bool:
+        """Whether this is to be logged for the first time."""
+        known = what in self._logged
+        self._logged.add(what)
+        return not known
+
+    def _log(
+        self, level: int, message: str, task: PollTask | None = None, /, **fields: object
+    ) -> None:
         if task is not None:
             skill_id = task.skill_id if task.is_query else None
             fields = {"report": task.report, "skill_id": skill_id, **fields}

@@ -15,7 +15,7 @@ from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.runtime import Clock
 from exporter.state.models import QueryMemory, Stored
 from exporter.state.storage import State
-from exporter.wolkvox.report import Skill as FoundSkill
+from exporter.wolkvox.report import Skill as Found
 from exporter.wolkvox.text import printable
 from exporter.wolkvox.windows import DAY_SECONDS, latest_end
 
@@ -63,11 +63,8 @@ class TaskList:
     def __init__(
         self, operation: Operation, row: int, clock: Clock, state: State, grace: float
     ) -> None:
-        self._operation = operation
-        self._row = row
-        self._clock = clock
-        self._state = state
-        self._grace = grace
+        self._operation, self._row, self._grace = operation, row, grace
+        self._clock, self._state = clock, state
         self.by_id: dict[str, PollTask] = {}
 
     @property
@@ -92,17 +89,14 @@ class TaskList:
             # Known skills are looked up again once a day, not at each start.
             interval = DAY_SECONDS if skills else operation.interval
             wanted.append(PollTask(SKILLS, "#skills", "", interval))
-        wanted += [
-            PollTask(SKILL_11, one.id, one.name, one.interval or operation.interval)
-            for one in skills
-        ]
+        for one in skills:
+            interval = one.interval or operation.interval
+            wanted.append(PollTask(SKILL_11, one.id, one.name, interval))
         if operation.token_info:
             wanted.append(PollTask(TOKEN_INFO, "#token_info", "", HOUR))
         await self._add(wanted)
 
-    async def discovered(
-        self, found: Iterable[FoundSkill]
-    ) -> tuple[list[PollTask], list[PollTask]]:
+    async def discovered(self, found: Iterable[Found]) -> tuple[list[PollTask], list[PollTask]]:
         """Take over the operation's skills; returns the tasks that are new or renamed, or gone.
 
         Raises StorageError. An operation does not lose all of its skills: an empty answer
@@ -110,29 +104,25 @@ class TaskList:
         """
         names = {skill.id: skill.name for skill in found}
         known = {task.skill_id: task.name for task in self.queries}
-        operation = self._operation
+        operation = self._operation.name
         if not names:
-            message = "no skills found; nothing changes"
-            say(log, logging.WARNING, message, operation=operation.name)
+            say(log, logging.WARNING, "no skills found; nothing changes", operation=operation)
             return [], []
         new = [(one, name) for one, name in names.items() if one not in known]
-        await self._add([PollTask(SKILL_11, *one, operation.interval) for one in new])
+        await self._add([PollTask(SKILL_11, *one, self._operation.interval) for one in new])
         gone = [self.by_id.pop(one) for one in known if one not in names]
         changed = [self.by_id[one] for one, name in names.items() if known.get(one) != name]
         for task in changed:
             task.name = names[task.skill_id]
         if names.keys() != known.keys():
-            message = "skills discovered"
-            say(log, logging.INFO, message, operation=operation.name, skills=len(names))
+            say(log, logging.INFO, "skills discovered", operation=operation, skills=len(names))
         return changed, gone
 
     async def _add(self, tasks: Sequence[PollTask]) -> None:
         """Take up what is known of them, in one step: the first page waits for it."""
-        row = self._row
+        row, ids = self._row, [one.skill_id for one in tasks]
         known = await self._state.write(
-            lambda db: [
-                (db.stored(row, one.skill_id), db.memory(row, one.skill_id)) for one in tasks
-            ]
+            lambda db: [(db.stored(row, one), db.memory(row, one)) for one in ids]
         )
         now, monotonic = self._clock.epoch(), self._clock.monotonic()
         for task, (stored, memory) in zip(tasks, known, strict=True):

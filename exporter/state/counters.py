@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
@@ -161,15 +161,13 @@ def exposed(channel: ChannelLedger) -> Counters:
     return replace(counters, within_10=within_10, within_20=within_20, within_30=within_30)
 
 
-def what_changed(
-    before: QueryLedger | None, after: QueryLedger | None
-) -> tuple[int, list[str]]:
+def what_changed(before: QueryLedger | None, now: QueryLedger | None) -> tuple[int, list[str]]:
     """How many rows an answer held back, and which channels became inconsistent with it.
 
     A channel is inconsistent whose figures made no sense to the counters STUCK_ANSWERS times.
     """
     held, inconsistent = 0, []
-    for name, channel in (after.channels if after else {}).items():
+    for name, channel in (now.channels if now else {}).items():
         known = before.channels.get(name) if before else None
         held += channel.held > (known.held if known else 0)
         if channel.unmoved >= STUCK_ANSWERS > (known.unmoved if known else 0):
@@ -189,14 +187,10 @@ def _begun(
 ) -> QueryLedger:
     """Counters as they are, with these totals as their base: what is unread gets it later."""
     seen = {row.channel: day_totals(row) for row in rows}
-    channels = {
-        name: ChannelLedger(
-            day,
-            seen.get(name, ZERO_TOTALS),
-            known[name].counters if name in known else NO_COUNTERS,
-        )
-        for name in (*known, *seen)
-    }
+    channels: dict[str, ChannelLedger] = {}
+    for name in (*known, *seen):
+        counters = known[name].counters if name in known else NO_COUNTERS
+        channels[name] = ChannelLedger(day, seen.get(name, ZERO_TOTALS), counters)
     return QueryLedger(day, channels)
 
 
@@ -232,10 +226,7 @@ def _counted(
 
 # One row ---------------------------------------------------------------------------------
 
-_figures = attrgetter(
-    *("offered", "within_10", "within_20", "within_30", "answered", "answer_wait_sum"),
-    *("abandoned", "abandon_wait_sum"),
-)
+_figures = attrgetter(*(one.name for one in fields(DayTotals)))
 _reported = attrgetter(
     *("inbound", "answered", "abandoned", "asa", "ata"),
     *("service_level_30", "service_level_20", "service_level_10"),
@@ -265,16 +256,10 @@ def day_totals(row: ChannelFigures) -> DayTotals:
         # Half up; the six decimals take a product like 0.4999999 x n to its half.
         most = min(most, math.floor(round(level * offered, 6) + 0.5))
         within.append(most)
-    return DayTotals(
-        offered=offered,
-        within_10=within[2],
-        within_20=within[1],
-        within_30=within[0],
-        answered=answered,
-        answer_wait_sum=_wait_sum(answered, asa),
-        abandoned=abandoned,
-        abandon_wait_sum=_wait_sum(abandoned, ata),
-    )
+    thirty, twenty, ten = within
+    answer_wait, abandon_wait = _wait_sum(answered, asa), _wait_sum(abandoned, ata)
+    counts = (offered, ten, twenty, thirty, answered)
+    return DayTotals(*counts, answer_wait, abandoned, abandon_wait)
 
 
 def fell(since: DayTotals, seen: DayTotals) -> bool:
@@ -286,15 +271,11 @@ def fell(since: DayTotals, seen: DayTotals) -> bool:
     some = offered // ROUNDED + 1 if offered >= ROUNDED else 0
     allowed = (0, some, some, some, 0, math.inf, 0, math.inf)
     figures = zip(_figures(since), _figures(seen), allowed, strict=True)
-    return any(
-        before is not None and now is not None and before - now > most
-        for before, now, most in figures
-    )
+    known = (one for one in figures if None not in one)
+    return any(before - now > most for before, now, most in known)
 
 
-def advanced(
-    counters: Counters, since: DayTotals, seen: DayTotals
-) -> tuple[Counters, DayTotals]:
+def advanced(known: Counters, since: DayTotals, seen: DayTotals) -> tuple[Counters, DayTotals]:
     """The counters after a day's totals went from `since` to `seen`, and their new base.
 
     The base is the higher of each figure, so that what rounding takes is not counted again:
@@ -302,7 +283,7 @@ def advanced(
     The higher of ordered buckets are ordered.
     """
     counted, base = [], []
-    figures = zip(_figures(counters), _figures(since), _figures(seen), strict=True)
+    figures = zip(_figures(known), _figures(since), _figures(seen), strict=True)
     for counter, before, now in figures:
         higher = max((one for one in (before, now) if one is not None), default=None)
         counted.append(counter if before is None else counter + (higher - before))
@@ -343,5 +324,4 @@ def remember(
         del kept[-1]
     while len(kept) > 1 and at - kept[1].at >= window - interval / 2:
         del kept[0]
-    counters = {name: one.counters for name, one in ledger.channels.items()}
-    return (*kept, Sample(at, counters))
+    return (*kept, Sample(at, {name: one.counters for name, one in ledger.channels.items()}))

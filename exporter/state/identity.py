@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.config import Configuration
+from exporter.logs import say
 from exporter.state.migrate import PLAIN
 from exporter.wolkvox.windows import DAY_SECONDS
 
@@ -36,10 +37,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An operation in the state file: the id of its row, and who shares its count of requests.
-
-    `account` holds the row ids of all operations with the same token, its own included.
-    """
+    """An operation's row in the state file, and the rows that share its count of requests."""
 
     id: int
     account: tuple[int, ...]
@@ -47,10 +45,8 @@ class Identity:
 
 def claims_of(configuration: Configuration) -> list[Claim]:
     """Read the tokens of the operations, and return what each can be known by."""
-    return [
-        Claim(operation.name, operation.base_url, operation.token.digest())
-        for operation in configuration.operations
-    ]
+    operations = configuration.operations
+    return [Claim(one.name, one.base_url, one.token.digest()) for one in operations]
 
 
 def match(claims: Sequence[Claim], rows: Mapping[int, Claim]) -> dict[str, int]:
@@ -84,18 +80,13 @@ def match(claims: Sequence[Claim], rows: Mapping[int, Claim]) -> dict[str, int]:
     return found
 
 
-def claim_rows(
-    connection: sqlite3.Connection, claims: Sequence[Claim], now: float
-) -> dict[int, Claim]:
-    """Return the claims by the ids of their rows, in their order; new ones where none matches.
-
-    The tokens of the claims are salted; `now` is in epoch seconds.
-    """
-    select = connection.execute("SELECT id, name, base_url, token FROM operations")
+def claim_rows(db: sqlite3.Connection, claims: Sequence[Claim], now: float) -> dict[int, Claim]:
+    """Return the claims by row, in their order; the row is new where none matches."""
+    select = db.execute("SELECT id, name, base_url, token FROM operations")
     found = match(claims, {row: Claim(*known) for row, *known in select})
     rows: dict[int, Claim] = {}
     for one in claims:
-        ((row,),) = connection.execute(
+        ((row,),) = db.execute(
             "INSERT INTO operations (id, base_url, name, token, seen_at)"
             " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
             " SET base_url = excluded.base_url, name = excluded.name,"
@@ -104,60 +95,52 @@ def claim_rows(
             (found.get(one.name), one.base_url, one.name, one.token, now),
         ).fetchall()
         rows[row] = one
-    _give_away_plain_rows(connection, rows)
+    _give_away_plain_rows(db, rows)
     for row in rows.keys() - found.values():
-        _keep_spacing(connection, row, rows)
-    connection.execute(
-        "DELETE FROM operations WHERE seen_at < ?", (now - KEEP_DAYS * DAY_SECONDS,)
-    )
+        _keep_spacing(db, row, rows)
+    db.execute("DELETE FROM operations WHERE seen_at < ?", (now - KEEP_DAYS * DAY_SECONDS,))
     return rows
 
 
-def _give_away_plain_rows(connection: sqlite3.Connection, claimed: Mapping[int, Claim]) -> None:
+def _give_away_plain_rows(db: sqlite3.Connection, claimed: Mapping[int, Claim]) -> None:
     """Give what 0.1.0 kept under a base URL alone to the only operation there."""
-    plain = connection.execute("SELECT id, base_url FROM operations WHERE name = ?", (PLAIN,))
+    plain = db.execute("SELECT id, base_url FROM operations WHERE name = ?", (PLAIN,))
     for old, base_url in plain.fetchall():
         there = [row for row, one in claimed.items() if one.base_url == base_url]
         if len(there) == 1:
-            _merge(connection, old, there[0])
+            _merge(db, old, there[0])
         elif there:
-            log.warning(
-                "what an earlier version kept of %s may be of any of its %d operations:"
-                " their counters begin anew",
-                base_url, len(there),
-            )  # fmt: skip
+            message = (
+                "what an earlier version kept may be of any operation: counters begin anew"
+            )
+            say(log, logging.WARNING, message, url=base_url, operations=len(there))
             for row in there:
-                _keep_spacing(connection, row, there)
+                _keep_spacing(db, row, there)
         if there:
-            connection.execute("DELETE FROM operations WHERE id = ?", (old,))
+            db.execute("DELETE FROM operations WHERE id = ?", (old,))
 
 
-def _merge(connection: sqlite3.Connection, old: int, row: int) -> None:
+def _merge(db: sqlite3.Connection, old: int, row: int) -> None:
     """Move everything of one row to another, which keeps the newer memories."""
     succeeded = (
         "CASE WHEN json_valid({0}.memory)"
         " THEN coalesce(json_extract({0}.memory, '$.last_success_at'), 0) ELSE 0 END"
     )
-    connection.execute(
+    db.execute(
         "DELETE FROM memories AS own WHERE operation = ? AND EXISTS ("  # noqa: S608 - literals
         " SELECT 1 FROM memories AS other WHERE other.operation = ?"
         " AND other.skill_id = own.skill_id"
         f" AND {succeeded.format('other')} > {succeeded.format('own')})",
         (row, old),
     )
-    for conflict, table in (
-        ("REPLACE", "attempts"),
-        *(("IGNORE", table) for table in ("memories", "requests", "facts")),
-    ):
-        connection.execute(
-            f"UPDATE OR {conflict} {table} SET operation = ? WHERE operation = ?",  # noqa: S608 - literals
-            (row, old),
-        )
+    for update in ("REPLACE attempts", "IGNORE memories", "IGNORE requests", "IGNORE facts"):
+        statement = f"UPDATE OR {update} SET operation = ? WHERE operation = ?"  # noqa: S608 - literals
+        db.execute(statement, (row, old))
 
 
-def _keep_spacing(connection: sqlite3.Connection, row: int, claimed: Collection[int]) -> None:
+def _keep_spacing(db: sqlite3.Connection, row: int, claimed: Collection[int]) -> None:
     """Keep the interval to the last attempts of unclaimed rows of the same base URL."""
-    connection.execute(
+    db.execute(
         "INSERT INTO attempts (operation, skill_id, spaced_from)"
         " SELECT new.id, skill_id, max(coalesce(at, spaced_from)) FROM attempts"
         " JOIN operations AS old ON old.id = operation"

@@ -29,10 +29,7 @@ _LOCK_FILE = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 class DirectoryLock:
-    """Held while an exporter runs on a state directory; released by the kernel on a kill.
-
-    The lock is on the directory itself: emptying the directory lets no second exporter in.
-    """
+    """Held on a state directory while an exporter runs, even if the directory is emptied."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -85,16 +82,12 @@ class TokenGate:
     """One request at a time per token: first among the tasks, then among the processes."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
-        self._directory = directory / "locks"
-        self._clock = clock
+        self._directory, self._clock = directory / "locks", clock
         self._locks: dict[str, asyncio.Lock] = {}
 
     @asynccontextmanager
     async def hold(self, digest: str) -> AsyncIterator[None]:
-        """Wait for the token's turn and hold it; raises StorageError (no lock file).
-
-        Without a token (an empty digest) there is nothing to wait for.
-        """
+        """Wait for the token's turn, if there is a token, and hold it; raises StorageError."""
         if not digest:
             yield
             return
@@ -134,11 +127,7 @@ def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 async def beat(directory: Path, healthy: Callable[[], bool], clock: Clock) -> None:
-    """Write a sign of life every few seconds while `healthy`, until cancelled.
-
-    A thread writes it: a disk that hangs holds up no scrape. Raises StartError where no thread
-    can be started.
-    """
+    """Write a sign of life while `healthy`, in a thread: a disk may hang. Raises StartError."""
     moments: queue.SimpleQueue[float | None] = queue.SimpleQueue()
 
     def write() -> None:
@@ -182,8 +171,7 @@ def ask_health(directory: Path, now: float) -> str | None:
 
 def _write_over(directory: Path, moment: bytes) -> None:
     """Write over what stands there: it takes no new place on a disk that is full."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-    descriptor = os.open(directory / HEARTBEAT, flags, 0o600)
+    descriptor = os.open(directory / HEARTBEAT, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, moment)
     finally:

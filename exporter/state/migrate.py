@@ -77,11 +77,7 @@ FIGURES_1 = (
 
 
 def bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables of a new file, or read those of an earlier version into them.
-
-    Raises sqlite3.DatabaseError where the file is damaged, StartError where a newer exporter
-    wrote it.
-    """
+    """Make the tables or upgrade them; raises sqlite3.DatabaseError, StartError (too new)."""
     problem = connection.execute("PRAGMA quick_check(1)").fetchone()
     if problem is not None and problem[0] != "ok":
         raise sqlite3.DatabaseError(str(problem[0]))
@@ -107,10 +103,7 @@ def bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def copy_in_memory(path: Path) -> sqlite3.Connection:
-    """Return a copy of a file, brought to this version; the file itself is only read.
-
-    Raises StorageError where it cannot be read, StartError where a newer exporter wrote it.
-    """
+    """Copy a file and upgrade the copy; raises StorageError, StartError where it is too new."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
     try:
         os.stat(path)
@@ -131,10 +124,7 @@ def copy_in_memory(path: Path) -> sqlite3.Connection:
 
 
 def memory_1_to_2(text: str) -> str:
-    """Return a query's memory with names for the figures of its rows, which were mere lists.
-
-    What has another form is left as it is, to be refused or understood by its reader.
-    """
+    """Name the figures of a memory's rows, which were lists; other forms stay as they are."""
     try:
         memory = json.loads(text)
         for result in filter(None, (memory.get("today"), memory.get("yesterday"))):

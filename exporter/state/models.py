@@ -11,15 +11,8 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from exporter.errors import Reason
-from exporter.state.counters import (
-    LARGEST_COUNT,
-    Count,
-    Day,
-    QueryLedger,
-    Sample,
-    known_channels,
-    observe,
-)
+from exporter.state import counters
+from exporter.state.counters import Count, Day, QueryLedger, Sample, known_channels
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport
 from exporter.wolkvox.text import printable
@@ -122,14 +115,13 @@ def apply_report(
     if window.closing and last is not None and last.day > window.day and not report.channels:
         return succeeded  # come late: nothing tells any more whether the day had rows
     result = Result(window.day, report.channels, completed_at)
-    ledger = observe(memory.ledger, window.day, report.channels, whole=not report.dropped)
+    whole = not report.dropped
+    ledger = counters.observe(memory.ledger, window.day, report.channels, whole=whole)
     months, since = _months_with_rows(memory, result), memory.since or window.day
-    kept = replace(
-        succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since
-    )
+    new = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since)
     if window.closing:
-        return replace(kept, yesterday=result, closed=window.day)
-    return replace(kept, today=result)
+        return replace(new, yesterday=result, closed=window.day)
+    return replace(new, today=result)
 
 
 def _months_with_rows(memory: QueryMemory, result: Result) -> tuple[date, ...]:
@@ -149,10 +141,7 @@ def _with_month(memory: QueryMemory, window: Window, month: Any) -> QueryMemory:
 
 
 def tried(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory | None:
-    """Return the memory with one more try for a finished day or a month, at a local moment.
-
-    None for any other window: the time of its attempt is all there is to remember.
-    """
+    """Return the memory with one more try for a finished day or a month, else None."""
     if window.closing:
         return replace(memory, closing_at=at.timestamp())
     if not window.month:
@@ -203,9 +192,8 @@ def failed(memory: QueryMemory) -> QueryMemory:
 # default, so that the file may be older or newer than the code that reads it.
 _CONFIG = ConfigDict(strict=True, allow_inf_nan=False)
 _STATE_NAMES: Final = {one.attribute: one.state for one in COLUMNS}
-with_config({**_CONFIG, "alias_generator": lambda name: _STATE_NAMES.get(name, name)})(
-    ChannelFigures
-)
+_ROWS = ConfigDict(**_CONFIG, alias_generator=lambda name: _STATE_NAMES.get(name, name))
+with_config(_ROWS)(ChannelFigures)
 _MEMORY = TypeAdapter(with_config(_CONFIG)(QueryMemory))
 _figures = attrgetter(*(one.attribute for one in COLUMNS))
 _known_together = attrgetter("offered", "within_10", "within_20", "within_30", "answered")
@@ -222,8 +210,7 @@ def read_memory(text: str) -> QueryMemory:
         memory = _MEMORY.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{place}: {first['msg']}") from None
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     _check_rows(memory)
     if memory.ledger is not None:
         _check_ledger(memory.ledger)
@@ -235,9 +222,8 @@ def _check_rows(memory: QueryMemory) -> None:
     for result in filter(None, (memory.today, memory.yesterday, *months)):
         for row in result.rows:
             _check_channel(row.channel)
-            if not all(
-                figure is None or 0 <= figure <= LARGEST_COUNT for figure in _figures(row)
-            ):
+            figures = (one for one in _figures(row) if one is not None)
+            if not all(0 <= one <= counters.LARGEST_COUNT for one in figures):
                 raise ValueError(f"rows.{row.channel}: a figure is out of range")
         if len({row.channel for row in result.rows}) < len(result.rows):
             raise ValueError("rows: a channel stands twice")
@@ -396,11 +382,7 @@ class QueryStatus:
 
 
 def complete(result: Result | None, ledger: QueryLedger | None) -> tuple[ChannelFigures, ...]:
-    """The rows of a result, and a row of zero counts for each known channel it lacks.
-
-    The API leaves out channels without traffic. Absent is 0 for a count and never for a
-    ratio or an average, which stay absent.
-    """
+    """A result's rows, and rows of zeros for the known channels it lacks: see `without_row`."""
     if result is None:
         return ()
     rows = {row.channel: row for row in result.rows}

@@ -25,19 +25,13 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from exporter.errors import StorageError
+from exporter.logs import say
 from exporter.runtime import start_thread
+from exporter.state import models
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, claim_rows
 from exporter.state.locks import unwritable
 from exporter.state.migrate import bring_to_version, copy_in_memory
-from exporter.state.models import (
-    Attempt,
-    Granted,
-    QueryMemory,
-    Refused,
-    Stored,
-    read_memory,
-    write_memory,
-)
+from exporter.state.models import Attempt, Granted, QueryMemory, Refused, Stored
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +48,7 @@ class Storage:
     """
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
-        self.path = path
-        self._now = now
+        self.path, self._now = path, now
         self._claimed: dict[int, Claim] = {}
 
     @classmethod
@@ -68,7 +61,10 @@ class Storage:
         storage = cls(directory / FILE_NAME, now)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lost = storage._is_lost()
+            # An exporter has worked in the directory, and its file is missing.
+            traces = ("locks", "alive", "exporter.lock", "*.db-wal", "*.db.damaged-*")
+            worked = any(any(directory.glob(trace)) for trace in traces)
+            lost = worked and not storage.path.exists()
             try:
                 storage._connect()
             except sqlite3.DatabaseError as error:
@@ -83,10 +79,7 @@ class Storage:
 
     @classmethod
     def copy(cls, directory: Path, now: Callable[[], float]) -> Self:
-        """Take a copy in memory, beside an exporter or without one: no step reaches the file.
-
-        Raises StorageError where it cannot be read, StartError where it is a newer one's.
-        """
+        """Copy the file into memory; raises StorageError (unreadable), StartError (too new)."""
         storage = cls(directory / FILE_NAME, now)
         storage._take(copy_in_memory(storage.path))
         return storage
@@ -96,19 +89,16 @@ class Storage:
         self._connection.close()
 
     def transact(self, steps: Sequence[Callable[[Self], Any]]) -> list[Any]:
-        """Run the steps in one transaction and flush it; all of them hold, or none.
-
-        Raises StorageError where the file cannot be written, is gone or is damaged.
-        """
+        """Run the steps in one flushed transaction, all or none; raises StorageError."""
         self._check_file()
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._execute("BEGIN IMMEDIATE")
             try:
                 results = [step(self) for step in steps]
-                self._connection.execute("COMMIT")
+                self._execute("COMMIT")
             finally:
                 if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                    self._execute("ROLLBACK")
         except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # the fault of a step, not of the file
         except sqlite3.DatabaseError as error:
@@ -123,19 +113,8 @@ class Storage:
 
     # The file ----------------------------------------------------------------------------
 
-    def _is_lost(self) -> bool:
-        """Whether an exporter has worked in the directory, and its file is missing."""
-        name = self.path.name
-        traces = ("locks", "alive", "exporter.lock", f"{name}-wal", f"{name}.damaged-*")
-        found = (any(self.path.parent.glob(trace)) for trace in traces)
-        return not self.path.exists() and any(found)
-
     def _connect(self) -> None:
-        """Open or create the file, checked and brought to this version.
-
-        Raises sqlite3.DatabaseError where it is damaged or cannot be written (`_is_refusal`
-        says which), and StartError where a newer exporter wrote it.
-        """
+        """Open or create the file, checked and upgraded; raises sqlite3.Error, StartError."""
         connection = sqlite3.connect(
             self.path, timeout=5.0, isolation_level=None, check_same_thread=False
         )
@@ -153,22 +132,19 @@ class Storage:
     def _take(self, connection: sqlite3.Connection) -> None:
         """Work with a database of this version from now on."""
         settings = dict(connection.execute("SELECT name, value FROM settings"))
-        self._connection = connection
+        self._connection, self._execute = connection, connection.execute
         self._salt: str = settings["salt"]
-        lost_at = settings.get("lost_at")
-        self._lost_at = float(lost_at) if lost_at is not None else None
+        self._lost_at = float(settings["lost_at"]) if "lost_at" in settings else None
 
     def _check_file(self) -> None:
         """Refuse to write to a file that nobody would find again."""
+        hint = "put the file back, or restart the exporter"
         try:
             found = os.stat(self.path)
         except OSError as error:
-            reason = f"{error.strerror}: put the file back, or restart the exporter"
-            raise StorageError(f"{self.path}: {reason}") from error
+            raise StorageError(f"{self.path}: {error.strerror}: {hint}") from error
         if (found.st_dev, found.st_ino) != self._file:
-            raise StorageError(
-                f"{self.path} was replaced: put the file back, or restart the exporter"
-            )
+            raise StorageError(f"{self.path} was replaced: {hint}")
 
     def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
         """Put the damaged file aside and go on with an empty one."""
@@ -185,17 +161,14 @@ class Storage:
         )  # fmt: skip
         self._connect()
         self._note_loss()
-        self._connection.executemany(
-            "INSERT INTO operations VALUES (?, ?, ?, NULL, ?)",
-            [(row, one.base_url, one.name, self._now()) for row, one in self._claimed.items()],
-        )
+        new = [(row, one.base_url, one.name, self._now()) for row, one in self._claimed.items()]
+        self._connection.executemany("INSERT INTO operations VALUES (?, ?, ?, NULL, ?)", new)
 
     def _note_loss(self) -> None:
         """Remember that attempts before now are unknown: all wait one interval from now."""
         self._lost_at = self._now()
-        self._connection.execute(
-            "INSERT OR REPLACE INTO settings VALUES ('lost_at', ?)", (repr(self._lost_at),)
-        )
+        at = repr(self._lost_at)
+        self._execute("INSERT OR REPLACE INTO settings VALUES ('lost_at', ?)", (at,))
 
     # Operations --------------------------------------------------------------------------
 
@@ -217,9 +190,8 @@ class Storage:
 
     def accept(self, operation: int, token: str) -> None:
         """Know the operation by the token with this digest from now on: it was accepted."""
-        self._connection.execute(
-            "UPDATE operations SET token = ? WHERE id = ?", (self._salted(token), operation)
-        )
+        salted = self._salted(token)
+        self._execute("UPDATE operations SET token = ? WHERE id = ?", (salted, operation))
 
     def _salted(self, token: str | None) -> str | None:
         if token is None:
@@ -232,22 +204,16 @@ class Storage:
         """Write that a request is about to leave and count it, or say why it must not."""
         before, accepted = self._last(attempt.operation, attempt.skill_id)
         last = before.last_at
-        if (
-            last is not None
-            and last != attempt.known_at
-            and 0 <= attempt.at - last < attempt.gap
-        ):
+        age = None if last is None or last == attempt.known_at else attempt.at - last
+        if age is not None and 0 <= age < attempt.gap:
             return Refused(last_at=last)
         token = self._salted(attempt.token)
         rotated = token is not None and token != accepted
-        if (
-            rotated
-            and self._connection.execute(
-                "SELECT 1 FROM operations"
-                " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))",
-                (token, json.dumps(attempt.account)),
-            ).fetchone()
-        ):
+        others = (
+            "SELECT 1 FROM operations"
+            " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))"
+        )
+        if rotated and self._execute(others, (token, json.dumps(attempt.account))).fetchone():
             return Refused()
         used = self.used(attempt.account, attempt.day)
         if attempt.ceiling is not None and used >= attempt.ceiling:
@@ -274,7 +240,7 @@ class Storage:
 
     def used(self, account: Sequence[int], day: date) -> int:
         """Requests of the day on one token: counted for every operation, the largest holds."""
-        row = self._connection.execute(
+        row = self._execute(
             "SELECT max(requests) FROM requests"
             " WHERE day = ? AND operation IN (SELECT value FROM json_each(?))",
             (day.isoformat(), json.dumps(account)),
@@ -283,7 +249,7 @@ class Storage:
 
     def _last(self, operation: int, skill_id: str) -> tuple[Stored, str | None]:
         """The last attempt of one query, and the token last accepted, salted."""
-        row = self._connection.execute(
+        row = self._execute(
             "SELECT token, at, closing_day, closing_tries, spaced_from FROM operations"
             " LEFT JOIN attempts ON operation = id AND skill_id = ? WHERE id = ?",
             (skill_id, operation),
@@ -296,25 +262,23 @@ class Storage:
     def _write(self, attempt: Attempt, stored: Stored, used: int) -> None:
         """Write the last attempt of a query, and the requests of the day on its account."""
         closing = stored.closing_day.isoformat() if stored.closing_day else None
-        self._connection.execute(
+        row = (stored.attempt_at, closing, stored.closing_tries, stored.spaced_from)
+        self._execute(
             "INSERT OR REPLACE INTO attempts"
             " (operation, skill_id, at, closing_day, closing_tries, spaced_from)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                *(attempt.operation, attempt.skill_id, stored.attempt_at),
-                *(closing, stored.closing_tries, stored.spaced_from),
-            ),
+            (attempt.operation, attempt.skill_id, *row),
         )
         account = json.dumps(attempt.account)
-        self._connection.execute(
+        self._execute(
             "INSERT INTO requests SELECT value, ?, ? FROM json_each(?) WHERE true"
             " ON CONFLICT DO UPDATE SET requests = excluded.requests",
             (attempt.day.isoformat(), used, account),
         )
         if used == 1:  # the first of a day: looking each time would cost as much as counting
             oldest = date.fromordinal(attempt.day.toordinal() - KEEP_DAYS).isoformat()
-            self._connection.execute("DELETE FROM requests WHERE day < ?", (oldest,))
-            self._connection.execute(
+            self._execute("DELETE FROM requests WHERE day < ?", (oldest,))
+            self._execute(
                 "UPDATE operations SET seen_at = ?"
                 " WHERE id IN (SELECT value FROM json_each(?))",
                 (attempt.at, account),
@@ -324,8 +288,8 @@ class Storage:
 
     def save_memory(self, operation: int, skill_id: str, memory: QueryMemory) -> bool:
         """Write what must survive a restart of one query; always True."""
-        text = write_memory(memory)
-        self._connection.execute(
+        text = models.write_memory(memory)
+        self._execute(
             "INSERT INTO memories VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET memory = excluded.memory",
             (operation, skill_id, text),
@@ -334,30 +298,24 @@ class Storage:
 
     def memory(self, operation: int, skill_id: str) -> QueryMemory | None:
         """What was saved of one query; what cannot be read counts as nothing."""
-        row = self._connection.execute(
-            "SELECT memory FROM memories WHERE operation = ? AND skill_id = ?",
-            (operation, skill_id),
-        ).fetchone()
+        query = "SELECT memory FROM memories WHERE operation = ? AND skill_id = ?"
+        row = self._execute(query, (operation, skill_id)).fetchone()
         try:
-            return read_memory(row[0]) if row else None
+            return models.read_memory(row[0]) if row else None
         except ValueError as error:
-            log.warning(
-                "%s: what was saved of skill %s cannot be read (%s); it starts afresh",
-                self.path, skill_id, error,
-            )  # fmt: skip
+            message = "what was saved of a skill cannot be read; it starts afresh"
+            say(log, logging.WARNING, message, file=self.path, skill_id=skill_id, error=error)
             return None
 
     def save_fact(self, operation: int, name: str, data: Any) -> None:
         """Write a small fact about an operation (`pause`, `skills`); None: there is none."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (operation, name, json.dumps(data))
-        )
+        row = (operation, name, json.dumps(data))
+        self._execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", row)
 
     def load_fact(self, operation: int, name: str) -> Any:
         """Read what `save_fact` wrote; None where there is nothing or it is unreadable."""
-        row = self._connection.execute(
-            "SELECT fact FROM facts WHERE operation = ? AND name = ?", (operation, name)
-        ).fetchone()
+        query = "SELECT fact FROM facts WHERE operation = ? AND name = ?"
+        row = self._execute(query, (operation, name)).fetchone()
         try:
             return json.loads(row[0]) if row else None
         except (ValueError, RecursionError):

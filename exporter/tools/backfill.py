@@ -22,10 +22,10 @@ from typing import NamedTuple
 import click
 
 from exporter import flags
-from exporter.config import Configuration, Operation, Skill, format_duration
+from exporter.config import Configuration, Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.config.plan import other_calls
-from exporter.config.values import duration
+from exporter.config.values import duration, format_duration
 from exporter.errors import ConfigError, Problem
 from exporter.messages import Words
 from exporter.metrics.query import QueryHistory

@@ -41,8 +41,7 @@ _ABOUT_DATES = re.compile(r"(?<![a-z])(?:dates?|fechas?)(?![a-z])", re.IGNORECAS
 _ABOUT_RECORDS = re.compile(r"\b(?:records?|registros?)\b", re.IGNORECASE)
 # A fixed set: some of Python's codecs take quadratic time or are no charsets at all.
 _CHARSET = re.compile(
-    r"charset\s*=\s*[\"']?(iso-?8859-\d+|latin-?\d|windows-\d+|cp\d+)(?![\w-])",
-    re.IGNORECASE,
+    r"(?i)charset\s*=\s*[\"']?(iso-?8859-\d+|latin-?\d|windows-\d+|cp\d+)(?![\w-])"
 )
 
 
@@ -98,8 +97,7 @@ def _read_data(envelope: dict[str, object], message: str) -> Rows | None:
     if isinstance(data, dict) and data:
         return (data,)
     if isinstance(data, list) and data:
-        usable = any(isinstance(row, dict) for row in data)
-        return tuple(data) if usable else None
+        return tuple(data) if any(isinstance(row, dict) for row in data) else None
     error = envelope.get("error")  # "null" is none
     complains = isinstance(error, str) and error.strip().lower() not in ("", "null")
     if complains or _by_message(message) is not None:
@@ -120,8 +118,7 @@ def _counted(message: str) -> int | None:
 
 
 def _by_message(message: str) -> Reason | None:
-    upper = message.upper()
-    return next((reason for part, reason in _BY_MESSAGE if part in upper), None)
+    return next((reason for part, reason in _BY_MESSAGE if part in message.upper()), None)
 
 
 def _reason(status: float) -> Reason:

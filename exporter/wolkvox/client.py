@@ -21,15 +21,9 @@ import h11
 import httpx
 
 from exporter.errors import Reason, WolkvoxError
+from exporter.wolkvox import report
 from exporter.wolkvox.answer import Rows, read_answer
-from exporter.wolkvox.report import (
-    Skill,
-    SkillReport,
-    TokenInfo,
-    read_report,
-    read_skills,
-    read_token_info,
-)
+from exporter.wolkvox.report import Skill, SkillReport, TokenInfo
 from exporter.wolkvox.text import one_line, scrub, scrub_body, scrub_names
 from exporter.wolkvox.transport import (
     HEADERS,
@@ -44,29 +38,24 @@ from exporter.wolkvox.windows import Window
 
 _MAX_DETAIL = 400
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-# The nearest class in an exception's ancestry decides.
 _REASONS: Final[Mapping[type[BaseException], Reason]] = {
-    httpx.ConnectError: Reason.CONNECT,
-    httpx.ConnectTimeout: Reason.CONNECT,
-    httpx.PoolTimeout: Reason.CONNECT,
-    httpx.ProxyError: Reason.CONNECT,
-    httpx.UnsupportedProtocol: Reason.CONNECT,
-    httpx.TimeoutException: Reason.TIMEOUT,
-    # What only a wrong use of httpx can raise.
-    httpx.LocalProtocolError: Reason.INTERNAL,
-    httpx.InvalidURL: Reason.INTERNAL,
-    httpx.CookieConflict: Reason.INTERNAL,
-    httpx.StreamError: Reason.INTERNAL,
-    # The rest of httpx, then what is known to leak through it from below: resets and TLS
-    # alerts (OSError), names that IDNA refuses (ValueError), h11's own view of the protocol,
-    # what several attempts at connecting raise together (ExceptionGroup).
-    httpx.HTTPError: Reason.INTERRUPTED,
-    TimeoutError: Reason.TIMEOUT,
-    OSError: Reason.INTERRUPTED,
-    ValueError: Reason.INTERRUPTED,
-    h11.ProtocolError: Reason.INTERRUPTED,
-    ExceptionGroup: Reason.INTERRUPTED,
+    kind: reason
+    for reason, *kinds in (
+        (Reason.CONNECT, httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
+        (Reason.CONNECT, httpx.ProxyError, httpx.UnsupportedProtocol),
+        (Reason.TIMEOUT, httpx.TimeoutException, TimeoutError),
+        # What only a wrong use of httpx can raise.
+        (Reason.INTERNAL, httpx.LocalProtocolError, httpx.InvalidURL),
+        (Reason.INTERNAL, httpx.CookieConflict, httpx.StreamError),
+        # The rest of httpx, then what is known to leak through it from below: resets and TLS
+        # alerts (OSError), names that IDNA refuses (ValueError), h11's own view of the
+        # protocol, what several attempts at connecting raise together (ExceptionGroup).
+        (Reason.INTERRUPTED, httpx.HTTPError, OSError, ValueError),
+        (Reason.INTERRUPTED, h11.ProtocolError, ExceptionGroup),
+    )
+    for kind in kinds
 }
+"""The nearest class in an exception's ancestry decides."""
 _FAILURES: Final[tuple[type[BaseException], ...]] = (WolkvoxError, *_REASONS)
 Witness = Callable[[int, str | None, bytes], None]
 
@@ -94,9 +83,7 @@ class WolkvoxClient:
     ) -> None:
         self.witness: Witness | None = None
         self.left_at: float | None = None
-        self._timeout = timeout
-        self._monotonic = monotonic
-        self._base_url = base_url
+        self._base_url, self._timeout, self._monotonic = base_url, timeout, monotonic
         self._connect = connector(
             base_url, ca_file=ca_file, proxy=proxy, trust_env=trust_env, transport=transport
         )
@@ -112,16 +99,16 @@ class WolkvoxClient:
         """Interactions by channel within the window; no channels where there was no row."""
         asked = {"skill_id": skill_id, "date_ini": window.start, "date_end": window.end}
         params = {"api": "skill_11", **asked}
-        return read_report(await self._ask(token, "reports_manager.php", params), token)
+        return report.read_report(await self._ask(token, "reports_manager.php", params), token)
 
     async def token_info(self, token: str) -> TokenInfo:
         """The day's requests as Wolkvox counts them; this one counts as well."""
         rows = await self._ask(token, "information.php", {"api": "token_info"})
-        return read_token_info(rows)
+        return report.read_token_info(rows)
 
     async def skills(self, token: str) -> tuple[Skill, ...]:
         """The operation's skills."""
-        return read_skills(await self._ask(token, "information.php", {"api": "skills"}))
+        return report.read_skills(await self._ask(token, "information.php", {"api": "skills"}))
 
     async def _ask(self, token: str, path: str, params: Mapping[str, str]) -> Rows:
         """The rows of one answer; raises WolkvoxError, which holds no foreign exception."""

@@ -38,11 +38,6 @@ class Column:
     within: int | None = None
     attribute: str = ""
 
-    @property
-    def when_absent(self) -> int | None:
-        """The value of a channel without a row: no interactions, so no ratio and no average."""
-        return 0 if self.kind is Kind.COUNT else None
-
 
 def _column(*args: Any, **more: Any) -> Any:
     return field(default=None, metadata={"column": Column(*args, **more)})
@@ -81,15 +76,13 @@ class ChannelFigures:
     # fmt: on
 
 
-COLUMNS: Final[tuple[Column, ...]] = tuple(
-    replace(one.metadata["column"], attribute=one.name)
-    for one in fields(ChannelFigures)
-    if one.metadata
-)
+_made = ((one.metadata["column"], one.name) for one in fields(ChannelFigures) if one.metadata)
+COLUMNS: Final[tuple[Column, ...]] = tuple(replace(one, attribute=name) for one, name in _made)
 # Where something unreadable may stand: a whole row, its channel, or a column.
 FIELDS: Final = ("row", "type_interaction", *(column.field for column in COLUMNS))
 
 
 def without_row(channel: str) -> ChannelFigures:
     """The figures of a channel that an answer leaves out for lack of traffic."""
-    return ChannelFigures(channel, *(column.when_absent for column in COLUMNS))
+    # No interactions, so no ratio and no average.
+    return ChannelFigures(channel, *(0 if one.kind is Kind.COUNT else None for one in COLUMNS))

@@ -50,10 +50,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class SkillReport:
-    """An answer's channels in its order, what was unreadable, how many rows were dropped.
-
-    `rows` are those of the answer, as JSON gave them.
-    """
+    """An answer's channels, what was unreadable, how many rows were dropped, its JSON rows."""
 
     channels: tuple[ChannelFigures, ...]
     errors: tuple[FieldError, ...]
@@ -128,9 +125,7 @@ def read_figure(value: object, kind: Kind) -> Figure:
             # One rounding instead of two: 65.67 % is exactly the float 0.6567.
             value = float(f"{digits}e-2")
         else:
-            value = reduce(
-                lambda higher, part: 60 * higher + float(part), digits.split(":"), 0.0
-            )
+            value = reduce(lambda total, part: 60 * total + float(part), digits.split(":"), 0.0)
     elif value is None:
         return None
     elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -151,12 +146,8 @@ def _merge(column: Column, rows: Sequence[_Cells]) -> Figure:
         known = [figure for figure in figures if isinstance(figure, int)]
         # A part is not the sum.
         return UNREADABLE if UNREADABLE in figures else sum(known) if known else None
-    weights = [row[column.weight] for row in rows]
-    pairs = [
-        (figure, weight)
-        for figure, weight in zip(figures, weights, strict=True)
-        if isinstance(figure, float) and isinstance(weight, int)
-    ]
+    both = zip(figures, [row[column.weight] for row in rows], strict=True)
+    pairs = [(f, w) for f, w in both if isinstance(f, float) and isinstance(w, int)]
     total = sum(weight for _, weight in pairs)
     return sum(figure * weight for figure, weight in pairs) / total if total else None
 
@@ -212,13 +203,9 @@ def read_skills(rows: Sequence[object]) -> tuple[Skill, ...]:
     skills: dict[str, Skill] = {}
     for row in rows:
         if isinstance(row, dict):
-            keys = ("skill_id", "skill_name", "last_use")
-            skill_id, name, last_use = (_id_or_name(row.get(key)) for key in keys)
+            cells = (row.get(key) for key in ("skill_id", "skill_name", "last_use"))
+            texts = (str(one) if type(one) in {str, int} else "" for one in cells)
+            skill_id, name, last_use = (one_line(one, _MAX_NAME) for one in texts)
             if re.fullmatch(r"[0-9]{1,20}", skill_id):
                 skills.setdefault(skill_id, Skill(skill_id, name or skill_id, last_use))
     return tuple(skills.values())
-
-
-def _id_or_name(value: object) -> str:
-    is_text = isinstance(value, str | int) and not isinstance(value, bool)
-    return one_line(str(value), _MAX_NAME) if is_text else ""

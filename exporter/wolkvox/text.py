@@ -50,10 +50,8 @@ def scrub(text: str, token: str) -> str:
         cut_off = _STUMP <= len(piece) < _PIECE and secret.startswith(piece)
         if cut_off or (len(piece) == _PIECE and piece in secret):
             hidden.update(range(at, at + len(piece)))
-    shown = (
-        char if at not in hidden else "" if at - 1 in hidden else MASK
-        for at, char in enumerate(text)
-    )
+    masks = {at: "" if at - 1 in hidden else MASK for at in hidden}
+    shown = (masks.get(at, char) for at, char in enumerate(text))
     return re.sub(_SHAPE, MASK, "".join(shown), flags=re.IGNORECASE)
 
 

@@ -155,23 +155,15 @@ _ENTRY = re.compile(
 
 
 def environment_proxy(url: httpx.URL, proxies: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the variable and the proxy in it that a URL takes, or None where it takes none.
-
-    `proxies` are those of `urllib.request.getproxies`: by scheme, and `no`. Of the variables
-    only the one that counts is looked at.
-    """
+    """Return the variable and the proxy in it that a URL takes, or None; see `getproxies`."""
     scheme = next((one for one in (url.scheme, "all") if proxies.get(one)), None)
     if scheme is None:
         return None
-    without, unread = False, []
-    for entry in proxies.get("no", "").replace(",", " ").split():
-        try:
-            without = _names(entry, url) or without
-        except ValueError:
-            unread.append(entry)
-    if unread:
+    entries = proxies.get("no", "").replace(",", " ").split()
+    named = {entry: _names(entry, url) for entry in entries}
+    if unread := [entry for entry, found in named.items() if found is None]:
         _warn(", ".join(unread))
-    if without:
+    if any(named.values()):
         return None
     address = proxies[scheme]
     return f"{scheme.upper()}_PROXY", address if "://" in address else f"http://{address}"
@@ -183,13 +175,13 @@ def _warn(unread: str) -> None:
     say(log, logging.WARNING, message, entries=one_line(unread, 200))
 
 
-def _names(entry: str, url: httpx.URL) -> bool:
-    """Whether an entry of NO_PROXY names the host; ValueError for one that names nothing."""
+def _names(entry: str, url: httpx.URL) -> bool | None:
+    """Whether an entry of NO_PROXY names the host; None for one that names nothing."""
     try:
         network = ipaddress.ip_network(entry.strip("[]"), strict=False)
     except ValueError:
         if (found := _ENTRY.fullmatch(entry)) is None:
-            raise
+            return None
         port = int(found["port"] or 0)
         name = found["host"].strip("[]").rstrip(".").lower()
         same_host = name == "*" or f".{url.host}".endswith(f".{name}")
@@ -264,8 +256,7 @@ def _window_bits(name: str, data: bytes) -> int:
     """How zlib is told the format; RFC 9110 means zlib by "deflate", some send it bare."""
     if name == "gzip":
         return 31
-    is_zlib = data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
-    return 15 if is_zlib else -15
+    return 15 if data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0 else -15
 
 
 def _malformed(detail: str) -> WolkvoxError:

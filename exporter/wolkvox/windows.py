@@ -52,14 +52,10 @@ def day_so_far(now: datetime, zone: ZoneInfo, asked: str = "") -> Window:
 
 
 def latest_end(at: datetime, zone: ZoneInfo) -> str:
-    """The latest end that `day_so_far` can have asked for at a moment.
-
-    In the second pass of a repeated hour that is the last second of the first.
-    """
+    """The latest end asked for until a moment; in a repeated hour the end of its first pass."""
     local = at.astimezone(zone)
     if local.fold:
-        first = local.replace(fold=0).astimezone(UTC)
-        change = clock_change(first, at.astimezone(UTC), zone)
+        change = clock_change(local.replace(fold=0).astimezone(UTC), at.astimezone(UTC), zone)
         local = (change - timedelta(seconds=1)).astimezone(zone)
     return f"{local:%Y%m%d%H%M%S}"
 
@@ -82,11 +78,7 @@ def month_after(day: date) -> date:
 
 @lru_cache(maxsize=1024)
 def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """The instant (UTC) at which the local day begins.
-
-    Chile, Cuba, Egypt and Lebanon move their clocks at midnight: there a day may begin at
-    01:00.
-    """
+    """The instant (UTC) at which the local day begins: at 01:00 where midnight is skipped."""
     return instant_of(datetime.combine(day, time.min), zone)
 
 
@@ -100,10 +92,7 @@ def instant_of(local: datetime, zone: ZoneInfo) -> datetime:
 
 
 def clock_change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime:
-    """The instant between two at which the clocks change; `end` where they do not.
-
-    A change that is taken back between the two instants is not seen.
-    """
+    """The instant between two at which the clocks change; `end` where they do not."""
     offset = start.astimezone(zone).utcoffset()
     if end.astimezone(zone).utcoffset() == offset:
         return end
