@@ -33,7 +33,7 @@ def wait_for(
     what: str,
     seconds: float = PATIENCE,
     evidence: Callable[[], str] = str,
-    pause: float = 0.02,
+    pause: float = 0.05,
 ) -> T:
     """The first truthy value of a condition; fails with `what` after so many seconds."""
     deadline = time.monotonic() + seconds
