@@ -30,8 +30,12 @@ settings.load_profile("whole")
 collect_ignore = ["test_deploy_tools.py"]
 
 
-# Days of virtual time pass the same lines thousands of times: coverage would double their time.
+# Days of virtual time pass the same lines thousands of times, and processes those that others
+# pass as well: coverage would double their time.
 LONG_RUNS = {
+    *(f"test_{name}.py" for name in ("kill", "canary", "prometheus", "rules_day", "hours")),
+    *(f"test_end_to_end_{name}.py" for name in ("level", "quirks")),
+    *(f"test_polling_{name}.py" for name in ("answers", "failures", "pauses", "reload")),
     *(f"test_polling_{name}.py" for name in ("budget", "discovery", "judge")),
     *(f"test_polling_{name}.py" for name in ("closing", "months", "restarts", "spacing")),
     *("test_config_mistakes.py", "test_hours_calendar.py", "test_identity.py"),
