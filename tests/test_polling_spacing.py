@@ -55,12 +55,12 @@ def expected_windows(seen: Sequence[Seen], zone: ZoneInfo) -> list[tuple[str, st
 async def test_two_days_over_a_clock_change(state_directory: Path, start: str) -> None:
     """Midnights that come twice or never leave spacing, windows and turns as they are."""
     stage = Stage(state_directory, start, SANTIAGO)
-    here = operation("4173", name="here", timezone="America/Santiago", interval="10m")
-    there = operation("5101", name="there", port=2, token=1, interval="15m")
+    here = operation("4173", name="here", timezone="America/Santiago", interval="30m")
+    there = operation("5101", name="there", port=2, token=1, interval="45m")
     async with stage.run(here, there) as running:
         await stage.until(str((moment(start) + 2 * DAY).replace(tzinfo=None)))
         assert running.value("wolkvox_up", skill_id="4173") == 1
-    for skill, interval, zone in (("4173", 600, SANTIAGO), ("5101", 900, BOGOTA)):
+    for skill, interval, zone in (("4173", 1800, SANTIAGO), ("5101", 2700, BOGOTA)):
         seen = stage.seen(skill)
         assert min(gaps(seen)) >= interval - NEARLY
         assert max(gaps(seen)) < interval + 5
@@ -229,7 +229,7 @@ async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
     start, last = (day_start(eve + ahead * A_DAY, zone) for ahead in (0, 3))
     stage = Stage(state_directory, f"{wall(start, zone)}", zone)
     acme = operation(
-        interval="10m", timezone=zone.key, poll_hours=f'"{HOURS}"', daily_requests=100
+        interval="20m", timezone=zone.key, poll_hours=f'"{HOURS}"', daily_requests=50
     )
     async with stage.run(acme, until=f"{wall(last, zone)}") as running:
         assert running.samples(FAILURES, reason="internal")
@@ -243,8 +243,8 @@ async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
         )
         hours = [wall(datetime.fromtimestamp(one.at, UTC), zone).hour for one in requests]
         assert all(6 <= hour < 22 for hour in hours[len(closing) :])
-        assert 96 <= len(requests) <= 100
-    assert min(gaps(stage.seen())) >= 600
+        assert 48 <= len(requests) <= 50
+    assert min(gaps(stage.seen())) >= 1200
 
 
 def by_day(stage: Stage, end: datetime) -> dict[date, list[Seen]]:
