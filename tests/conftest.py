@@ -35,6 +35,7 @@ collect_ignore = ["test_deploy_tools.py"]
 LONG_RUNS = {
     *(f"test_{name}.py" for name in ("kill", "canary", "prometheus", "rules_day", "hours")),
     *(f"test_end_to_end_{name}.py" for name in ("level", "quirks")),
+    "test_rules_alertmanager.py",
     *(f"test_polling_{name}.py" for name in ("answers", "failures", "pauses", "reload")),
     *(f"test_polling_{name}.py" for name in ("budget", "discovery", "judge")),
     *(f"test_polling_{name}.py" for name in ("closing", "months", "restarts", "spacing")),
@@ -69,14 +70,18 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the developer's own proxies, tokens or exporter settings."""
+def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the developer's own proxies, tokens or exporter settings; a process that
+    one without coverage starts has none either.
+    """
+    uncovered = request.node.get_closest_marker("no_cover") is not None
     for name in list(os.environ):
         upper = name.upper()
         if (
             upper.startswith("WOLKVOX")
             or upper.endswith("_PROXY")
             or upper == "STATE_DIRECTORY"
+            or (uncovered and upper.startswith("COVERAGE_"))
         ):
             monkeypatch.delenv(name)
 

@@ -439,6 +439,7 @@ def test_an_error_that_cannot_be_written_keeps_its_exit_code(launch: Launch) -> 
     assert life.wait() == 2
 
 
+@pytest.mark.no_cover
 def test_closed_streams_are_no_reason_to_fail(launch: Launch, good: str) -> None:
     """`>&- 2>&-`: there is nobody to read, and that is fine."""
     command = [sys.executable, "-m", "exporter", "--config.file", good, "--config.check"]

@@ -113,20 +113,6 @@ async def test_a_changed_interval(stage: Stage) -> None:
     assert stage.clock_times() == ["10:00:00", "10:15:00", "10:22:00"]
 
 
-async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
-    """A reload every few seconds, each with a change, keeps the spacing."""
-    stage = Stage(state_directory, seconds=3.0)
-    async with stage.run(operation("4173 4174")) as running:
-        for number in range(95):
-            changed = operation("4173 4174", timeout=f"{30 + number % 2}s")
-            await stage.reload(running, changed)
-            await asyncio.sleep(10)
-    for skill in ("4173", "4174"):
-        assert len(stage.seen(skill)) == 4
-        assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
-    assert stage.api.most_in_flight == 1
-
-
 async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None:
     """Two names of one query never ask within one interval."""
     stage = Stage(state_directory, seconds=20.0)

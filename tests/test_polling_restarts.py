@@ -39,7 +39,7 @@ async def test_a_clock_set_back_before_a_restart(stage: Stage) -> None:
     assert third.monotonic - second.monotonic == pytest.approx(300, abs=1)
 
 
-@pytest.mark.parametrize("shift", [-AN_HOUR, AN_HOUR, timedelta(days=1), timedelta(days=-1)])
+@pytest.mark.parametrize("shift", [-AN_HOUR, timedelta(days=1)])
 async def test_a_clock_set_while_running(stage: Stage, shift: timedelta) -> None:
     """Slots are kept in real seconds: a clock that is set moves none of them."""
     async with stage.run(operation("4173 4174")) as running:
@@ -71,18 +71,6 @@ async def test_a_suspended_laptop_and_small_steps(stage: Stage) -> None:
     assert min(gaps(stage.api.seen)) >= 300 - NEARLY
     assert max(gaps(stage.api.seen)) <= 600 + 2
     assert seen == sorted(seen, key=lambda value: value or 0)
-
-
-async def test_a_clock_set_ahead_before_a_restart(stage: Stage) -> None:
-    """A day that never was ends one interval early, and no other."""
-    async with stage.run():
-        await asyncio.sleep(700)
-    stage.world.shift = timedelta(days=1)
-    before = len(stage.api.seen)
-    async with stage.run() as running:
-        await asyncio.sleep(700)
-        assert running.value("wolkvox_up") == 1
-    assert min(gaps(stage.api.seen[before:])) >= 300 - NEARLY
 
 
 async def test_a_clock_set_back_over_midnight(stage: Stage) -> None:

@@ -619,6 +619,7 @@ def test_a_page_of_many_queries_is_bounded() -> None:
     assert len(served) < 1_500_000
 
 
+@pytest.mark.no_cover
 def test_the_template_engine_is_loaded_by_the_first_page_only() -> None:
     """An exporter at which nobody looks starts as fast and as small as without it."""
     code = "import exporter.service, sys; print('jinja2' in sys.modules)"
