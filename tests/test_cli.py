@@ -67,12 +67,6 @@ def complaints(ended: Ended | Life, code: int) -> list[str]:
 
 
 @pytest.fixture
-def api(serve_api: Serve) -> Api:
-    """An API that answers one row to everything."""
-    return serve_api(lambda asked: found(row()))
-
-
-@pytest.fixture
 def good(tmp_path: Path, api: Api) -> str:
     """A configuration that works."""
     return str(write_config(tmp_path, operation(api.url()), name="good.yml"))

@@ -587,16 +587,6 @@ def test_what_is_not_used_does_not_matter(
     assert warned in "".join(warnings)
 
 
-def test_a_proxy_that_is_used_must_be_usable(launch: Launch, tmp_path: Path) -> None:
-    """The error names the variable, and never the password in it."""
-    config = write_config(tmp_path, *strangers("wv0013.invalid"))
-    environment = {"all_proxy": "socks5://user:geheim@proxy.test:1080"}
-    life = launch("--config.file", str(config), "--config.check", env=environment)
-    assert life.wait() == 2
-    assert "ALL_PROXY" in life.log()
-    assert "geheim" not in life.log()
-
-
 @pytest.mark.slow
 def test_no_file_descriptors_are_told_once(launch: Launch, tmp_path: Path, api: Api) -> None:
     """A client that cannot be accepted is one line, a token that cannot be read no defect."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, operation
-from tests.virtual import Exporter, Seen, no_rows, ok, refusal, row
+from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, by_window, operation
+from tests.virtual import Seen, no_rows, ok, refusal, row
 
 WHOLE_18TH = ("20261118000000", "20261118235959")
 
@@ -132,34 +132,29 @@ async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
 
     stage.api.answer = answer
     async with stage.run(operation(interval="1h"), until="23:59:59.9") as running:
-        assert windows_of(running) == {"today": 490}
+        assert by_window(running) == {"today": 490}
         assert running.value(OFFERED) == 0
         await stage.until("2026-11-19 00:00:00")
-        assert windows_of(running) == {}
+        assert by_window(running) == {}
         assert running.value("wolkvox_up") == 1
         await stage.until("2026-11-19 00:57:59")
-        assert windows_of(running) == {}
+        assert by_window(running) == {}
         await stage.until("2026-11-19 00:59:00")
-        assert windows_of(running) == {"yesterday": 500}
+        assert by_window(running) == {"yesterday": 500}
         assert running.value(OFFERED) == 10
         await stage.until("2026-11-19 01:59:00")
-        assert windows_of(running) == {"yesterday": 500, "today": 7}
+        assert by_window(running) == {"yesterday": 500, "today": 7}
         assert running.value(OFFERED) == 17
         await stage.until("2026-11-19 23:59:59.9")
-        assert windows_of(running) == {"yesterday": 500, "today": 7}
+        assert by_window(running) == {"yesterday": 500, "today": 7}
         await stage.until("2026-11-20 00:00:00")
-        assert windows_of(running) == {}
+        assert by_window(running) == {}
         names = {
             name
             for name in running.page.render().decode().split()
             if name.startswith("wolkvox_skill_") and "window=" in name
         }
         assert names == set()
-
-
-def windows_of(running: Exporter) -> dict[str, float]:
-    """The inbound gauge by window."""
-    return {dict(labels)["window"]: value for labels, value in running.samples(INBOUND).items()}
 
 
 @pytest.mark.parametrize(
@@ -178,11 +173,11 @@ async def test_the_gauges_of_days_whose_clock_changes(
     stage = Stage(state_directory, start, SANTIAGO)
     async with stage.run(operation(timezone="America/Santiago")) as running:
         await until_utc(stage, last)
-        assert windows_of(running) == {"today": 100}
+        assert by_window(running) == {"today": 100}
         await until_utc(stage, gone)
-        assert windows_of(running) == {}
+        assert by_window(running) == {}
         await until_utc(stage, gone, minutes=4)
-        assert windows_of(running) == {"yesterday": 100}
+        assert by_window(running) == {"yesterday": 100}
 
 
 async def until_utc(stage: Stage, text: str, minutes: int = 0) -> None:

@@ -199,7 +199,6 @@ async def test_operations_with_different_tokens_do_not_wait(state_directory: Pat
     assert stage.clock_times() == ["10:00:00", "10:00:00", "10:00:40"]
 
 
-A_DAY = timedelta(days=1)
 FAILURES = "wolkvox_api_request_failures_total"
 HOURS = "Mo-Su 06:00-22:00"
 # A change at midnight or across it, forward and back, of each zone that has one: two of them
@@ -226,7 +225,7 @@ async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
 ) -> None:
     """16 hours are polled, the day before is closed once, and the ceiling holds each day."""
     eve = min(days_of(next(one for one in changes(zone) if one.at == at)))
-    start, last = (day_start(eve + ahead * A_DAY, zone) for ahead in (0, 3))
+    start, last = (day_start(eve + ahead * DAY, zone) for ahead in (0, 3))
     stage = Stage(state_directory, f"{wall(start, zone)}", zone)
     acme = operation(
         interval="20m", timezone=zone.key, poll_hours=f'"{HOURS}"', daily_requests=50
@@ -239,7 +238,7 @@ async def test_the_eve_and_the_day_are_polled_within_hours_and_budget(
     for day, requests in days.items():
         closing = [one for one in requests if one.window[1].endswith("235959")]
         assert [one.window[0] for one in closing] == (
-            [f"{day - A_DAY:%Y%m%d}000000"] if day > eve else []
+            [f"{day - DAY:%Y%m%d}000000"] if day > eve else []
         )
         hours = [wall(datetime.fromtimestamp(one.at, UTC), zone).hour for one in requests]
         assert all(6 <= hour < 22 for hour in hours[len(closing) :])
