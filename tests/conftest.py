@@ -36,7 +36,7 @@ LONG_RUNS = {
     *(f"test_{name}.py" for name in ("kill", "canary", "prometheus", "rules_day", "hours")),
     *(f"test_end_to_end_{name}.py" for name in ("level", "quirks")),
     "test_rules_alertmanager.py",
-    *(f"test_polling_{name}.py" for name in ("answers", "failures", "pauses", "reload")),
+    "test_polling_answers.py",
     *(f"test_polling_{name}.py" for name in ("budget", "discovery", "judge")),
     *(f"test_polling_{name}.py" for name in ("closing", "months", "restarts", "spacing")),
     *("test_config_mistakes.py", "test_hours_calendar.py", "test_identity.py"),
