@@ -58,7 +58,7 @@ demo-stack: $(DEMO)/.installed ## The demo with Prometheus, Alertmanager and the
 	@PYTHONPATH=. exec $(DEMO)/bin/python deploy/demo-stack/demo_stack.py
 
 # More than there are cores: many tests wait. A file stays with one of them, for its fixtures.
-PYTEST := pytest -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+PYTEST := pytest -q --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test: $(STAMP) ## The tests with branch coverage, but for the slow ones (three minutes)
 	$(BIN)/python -m $(PYTEST) -m "not slow" --hypothesis-profile=quick --cov

@@ -30,8 +30,13 @@ settings.load_profile("whole")
 collect_ignore = ["test_deploy_tools.py"]
 
 
-# Days of virtual time pass the same lines thousands of times: coverage would double their time.
+# Days of virtual time pass the same lines thousands of times, and processes those that others
+# pass as well: coverage would double their time.
 LONG_RUNS = {
+    *(f"test_{name}.py" for name in ("kill", "canary", "prometheus", "rules_day", "hours")),
+    *(f"test_end_to_end_{name}.py" for name in ("level", "quirks")),
+    "test_rules_alertmanager.py",
+    "test_polling_answers.py",
     *(f"test_polling_{name}.py" for name in ("budget", "discovery", "judge")),
     *(f"test_polling_{name}.py" for name in ("closing", "months", "restarts", "spacing")),
     *("test_config_mistakes.py", "test_hours_calendar.py", "test_identity.py"),
@@ -65,14 +70,18 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the developer's own proxies, tokens or exporter settings."""
+def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the developer's own proxies, tokens or exporter settings; a process that
+    one without coverage starts has none either.
+    """
+    uncovered = request.node.get_closest_marker("no_cover") is not None
     for name in list(os.environ):
         upper = name.upper()
         if (
             upper.startswith("WOLKVOX")
             or upper.endswith("_PROXY")
             or upper == "STATE_DIRECTORY"
+            or (uncovered and upper.startswith("COVERAGE_"))
         ):
             monkeypatch.delenv(name)
 

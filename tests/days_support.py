@@ -21,11 +21,6 @@ class Change:
     before: datetime
     after: datetime
 
-    @property
-    def near_midnight(self) -> bool:
-        """Whether the clocks show an hour around midnight before or after it."""
-        return any(local.hour in (22, 23, 0, 1) for local in (self.before, self.after))
-
 
 def wall(moment: datetime, zone: ZoneInfo) -> datetime:
     """What the clocks of a zone show, as a naive datetime."""

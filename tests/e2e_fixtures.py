@@ -23,17 +23,23 @@ from tests.e2e_support import Ended, Launch, Nursery, Run
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     """One nursery for the whole run."""
-    made = Nursery()
-    try:
+    with contextlib.closing(Nursery()) as made:
         yield made
-    finally:
-        made.close()
+
+
+@pytest.fixture(scope="session")
+def covered_nursery() -> Iterator[Nursery]:
+    """One whose processes count for the coverage."""
+    with contextlib.closing(Nursery(covered=True)) as made:
+        yield made
 
 
 @pytest.fixture
-def launch(nursery: Nursery, tmp_path: Path) -> Iterator[Launch]:
+def launch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Launch]:
     """Start processes of the exporter in `tmp_path`."""
-    made = Launch(nursery, tmp_path)
+    covered = request.node.get_closest_marker("no_cover") is None
+    which: str = "covered_nursery" if covered else "nursery"
+    made = Launch(request.getfixturevalue(which), tmp_path)
     try:
         yield made
     finally:

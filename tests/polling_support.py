@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
+
+import httpx
 
 from exporter.config import Configuration
 from tests.virtual import (
@@ -78,6 +80,10 @@ class Stage:
         """Begin at another local moment; before anything has run."""
         self.world.start = moment(start, self.zone)
 
+    def grow(self) -> None:
+        """Let every answer say 10 more than the one before."""
+        self.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(self.api.seen)))
+
     def configure(
         self, *operations: str, tokens: Sequence[str] = ("canary", "canary-2")
     ) -> Configuration:
@@ -143,3 +149,17 @@ class Stage:
 def gaps(seen: Sequence[Seen]) -> list[float]:
     """Real seconds between the starts of requests, whatever the clock did."""
     return [later.monotonic - earlier.monotonic for earlier, later in pairwise(seen)]
+
+
+def by_window(running: Exporter) -> dict[str, float]:
+    """The inbound gauge by window."""
+    return {dict(labels)["window"]: value for labels, value in running.samples(INBOUND).items()}
+
+
+def raising(error: Exception) -> Callable[[Seen], httpx.Response]:
+    """An answer that never comes."""
+
+    def answer(seen: Seen) -> httpx.Response:
+        raise error
+
+    return answer

@@ -17,7 +17,9 @@ from exporter.state.models import OperationStatus, QueryStatus
 from exporter.web.status import OperationView
 from exporter.web.status_page import StatusPage
 from tests.config_support import operation, sla
+from tests.polling_support import Stage
 from tests.statuses import NOW
+from tests.virtual import Exporter
 
 BOGOTA = ZoneInfo("America/Bogota")
 SLA = "{service_level: {within: 20s, target: 80%}, abandonment: {max: 5%}, asa: {max: 30s}}"
@@ -68,6 +70,18 @@ def html(
     return StatusPage(
         clock, statuses, lambda: tuple(operations), exporter or telemetry(), "/metrics"
     ).html(language, **more)
+
+
+def served(stage: Stage, running: Exporter, language: str = "en") -> bytes:
+    """The page of a running exporter in virtual time."""
+    operations = running.operations
+    return StatusPage(
+        stage.world.clock(),
+        operations.statuses.values(),
+        operations.overview,
+        running.telemetry,
+        "/metrics",
+    ).html(language)
 
 
 @dataclass

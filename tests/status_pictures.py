@@ -14,9 +14,9 @@ import httpx
 from PIL import Image
 
 from exporter.simulator import Simulator, demo_operations
-from exporter.web.status_page import StatusPage
 from tests.chromium import chromium
 from tests.polling_support import BOGOTA, SANTIAGO, Stage
+from tests.status_page_support import served
 from tests.virtual import Seen, run_virtual
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
@@ -59,15 +59,7 @@ async def drawn(directory: Path) -> dict[str, bytes]:
     async with stage.start(stage.configure(*texts, tokens=tokens), "15:10") as running:
         simulator.set_scenario("collapse", "wv0013", "4173")
         await stage.until("15:44")
-        operations = running.operations
-        page = StatusPage(
-            stage.world.clock(),
-            operations.statuses.values(),
-            operations.overview,
-            running.telemetry,
-            "/metrics",
-        )
-        return {language: page.html(language) for language in ("en", "es")}
+        return {language: served(stage, running, language) for language in ("en", "es")}
 
 
 def main() -> None:

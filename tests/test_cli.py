@@ -67,12 +67,6 @@ def complaints(ended: Ended | Life, code: int) -> list[str]:
 
 
 @pytest.fixture
-def api(serve_api: Serve) -> Api:
-    """An API that answers one row to everything."""
-    return serve_api(lambda asked: found(row()))
-
-
-@pytest.fixture
 def good(tmp_path: Path, api: Api) -> str:
     """A configuration that works."""
     return str(write_config(tmp_path, operation(api.url()), name="good.yml"))
@@ -439,6 +433,7 @@ def test_an_error_that_cannot_be_written_keeps_its_exit_code(launch: Launch) -> 
     assert life.wait() == 2
 
 
+@pytest.mark.no_cover
 def test_closed_streams_are_no_reason_to_fail(launch: Launch, good: str) -> None:
     """`>&- 2>&-`: there is nobody to read, and that is fine."""
     command = [sys.executable, "-m", "exporter", "--config.file", good, "--config.check"]

@@ -299,21 +299,6 @@ async def test_a_connection_never_made_has_a_kind_of_its_own() -> None:
         assert shown == (Reason.CONNECT, False, kind), url
 
 
-async def test_a_plain_server_asked_for_tls_was_never_reached() -> None:
-    """A TLS handshake that fails leaves the request unsent, and is a kind of its own."""
-
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(http(GOOD))
-        await writer.drain()
-        await reader.read()
-
-    async with serving(greet) as server:
-        failure = await fail(make_client(f"https://127.0.0.1:{server.port}/"))
-
-    assert (failure.reason, failure.reached, failure.kind) == (Reason.CONNECT, False, "tls")
-    assert f"127.0.0.1:{server.port}: " in failure.detail
-
-
 async def test_what_ends_before_the_request_leaves_was_never_reached() -> None:
     """Reset or closed after the connection, in the handshake or by a proxy."""
 

@@ -52,75 +52,16 @@ from exporter.state.models import (
 from exporter.wolkvox.columns import ChannelFigures
 from tests.statuses import CHAT, VOICE, status
 
-FROZEN = Path(__file__).parent / "data" / "state-0.1.0.db"
+DATA = Path(__file__).parent / "data"
+FROZEN = DATA / "state-0.1.0.db"
 DAY = date(2026, 11, 18)
 LARGEST = 2**53
 
 # The form -------------------------------------------------------------------------------
 
-ROW = {
-    "channel": "inbound",
-    "inbound": 67,
-    "answered": 66,
-    "abandoned": 1,
-    "service_level_10": 0.25,
-    "service_level_20": 0.5,
-    "service_level_30": 0.75,
-    "abandonment": 0.0149,
-    "asa": 12.0,
-    "ata": None,
-}
-TOTALS = {
-    "offered": 67,
-    "within_10": 17,
-    "within_20": 34,
-    "within_30": 50,
-    "answered": 66,
-    "answer_wait_sum": 792.0,
-    "abandoned": 1,
-    "abandon_wait_sum": None,
-}
-COUNTERS = {**TOTALS, "offered": 100, "abandon_wait_sum": 5.5}
-MEMORY: dict[str, Any] = {
-    "last_success_at": 1795096800.5,
-    "failures": 2,
-    "today": {"day": "2026-11-18", "at": 1795096800.5, "rows": [ROW]},
-    "yesterday": {"day": "2026-11-17", "at": 1795064400.5, "rows": []},
-    "doubted": True,
-    "closed": "2026-11-17",
-    "ledger": {
-        "day": "2026-11-18",
-        "channels": {
-            "inbound": {
-                "day": "2026-11-18",
-                "base": TOTALS,
-                "counters": COUNTERS,
-                "fresh": True,
-                "candidate": {**TOTALS, "offered": 66},
-                "held": 1,
-                "unmoved": 2,
-            }
-        },
-    },
-    "month": {
-        "result": {"day": "2026-11-17", "at": 1795064700.5, "rows": [ROW]},
-        "tries": None,
-    },
-    "last_month": {
-        "result": None,
-        "tries": {
-            "month": "2026-10-01",
-            "day": "2026-11-18",
-            "at": 1795096500.5,
-            "count": 3,
-            "days": 2,
-            "reason": "timeout",
-        },
-    },
-    "months_with_rows": ["2026-10-01", "2026-11-01"],
-    "closing_at": 1795064400.5,
-    "since": "2026-11-02",
-}
+# As released exporters wrote it.
+MEMORY: dict[str, Any] = json.loads((DATA / "memory.json").read_text("utf-8"))
+(ROW,) = MEMORY["today"]["rows"]
 FIGURES = (17, 34, 50, 66, 792.0, 1)
 REMEMBERED = QueryMemory(
     last_success_at=1795096800.5,

@@ -199,10 +199,12 @@ def examples() -> Iterator[tuple[Path, dict[str, Any]]]:
     texts += [(file, file.read_text("utf-8")) for file in files]
     for file, text in texts:
         with suppress(yaml.YAMLError):  # a template
-            for document in filter(None, yaml.safe_load_all(textwrap.dedent(text))):
+            for document in filter(
+                None, yaml.load_all(textwrap.dedent(text), yaml.CSafeLoader)
+            ):
                 inner = document.get("data", document) if isinstance(document, dict) else {}
                 held = inner.get("wolkvox.yml", inner.get("config", document))
-                made = yaml.safe_load(held) if isinstance(held, str) else held
+                made = yaml.load(held, yaml.CSafeLoader) if isinstance(held, str) else held
                 if isinstance(made, dict) and made.get("operations"):
                     for one in made["operations"]:
                         if not one.keys() & set(TOKEN_KEYS):  # the chart adds it

@@ -133,6 +133,7 @@ def test_an_unknown_country_or_state_names_those_that_may_be_meant() -> None:
         assert known in str(caught.value).replace(",", "").replace('"', " ").split(), code
 
 
+@pytest.mark.no_cover
 def test_holidays_are_loaded_where_a_country_is_set_only() -> None:
     """A configuration without one starts as fast and as small as without the library."""
     code = (

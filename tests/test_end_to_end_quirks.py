@@ -115,7 +115,7 @@ def test_all_odd_answers_over_a_socket(
         assert life.metrics().value("wolkvox_up", operation="good") == 1
         return dealer.over()
 
-    wait_for(over, "all answers", 10 * PATIENCE)
+    wait_for(over, "all answers", 10 * PATIENCE, pause=0.2)
     # No turn of it was late for what befell the others.
     assert len(api.of("good", "4173")) >= max(len(api.of("odd", one)) for one in dealer.hands)
     assert life.get("/-/healthy").status == 200

@@ -179,42 +179,6 @@ async def test_a_clock_set_in_the_middle_of_a_request_stretches_nothing(
         assert running.value(IN_FORCE) == running.value(QUERY_INTERVAL) == 300
 
 
-@pytest.mark.no_cover  # for the days it lives: see LONG_RUNS
-@pytest.mark.usefixtures("rare_wakeups")
-async def test_two_days_of_four_operations_that_come_and_go(state_directory: Path) -> None:
-    """49 hours with two midnights, joins, leaves, a swap of tokens and a rename: each keeps
-    its slots, closes its days, and its counters hold its own interactions.
-    """
-    stage = Server(state_directory, "2026-11-17 22:30")
-    a, b, c, d = (one(name, number, interval="30m") for number, name in enumerate("abcd"))
-    renamed = one("renamed", 3, interval="30m")
-    swapped = (TOKENS[1], TOKENS[0], *TOKENS[2:])
-    async with stage.run_all(a, b, c, until="03:00") as running:
-        await stage.reload(running, a, b, c, d)
-        await stage.until("09:00")
-        await stage.reload(running, a, b, d)
-        await stage.until("15:00")
-        await stage.reload(running, a, b, c, d, tokens=swapped)
-        await stage.until("20:00")
-        await stage.reload(running, a, b, c, renamed, tokens=swapped)
-        await stage.until("2026-11-19 23:30")
-        names = {"b": TOKENS[0], "a": TOKENS[1], "c": TOKENS[2], "renamed": TOKENS[3]}
-        for name, token in names.items():
-            counted = running.value(OFFERED, operation=name)
-            assert counted is not None
-            assert counted % PACES[token] == 0
-            assert counted // PACES[token] < 3 * 1440
-            yesterday = running.value(INBOUND, operation=name, window="yesterday")
-            assert yesterday == 1439 * PACES[token]
-    for token in TOKENS:
-        spaces = gaps(stage.by_token(token))
-        # Within a second of its slot; only a longer absence makes a longer gap.
-        assert all(1799.99 <= space <= 1801 or space > 3600 for space in spaces)
-        assert sum(space > 3600 for space in spaces) <= 1
-    closed = [seen.window for seen in stage.seen() if seen.window[1].endswith("235959")]
-    assert len(closed) == 3 + 4
-
-
 def of_release(directory: Path) -> Path:
     """A state directory in which 0.1.0 left its file."""
     state = directory / "state"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -156,26 +156,6 @@ def test_page_equals_what_the_library_renders() -> None:
     ]
 
 
-def test_openmetrics_is_valid_and_says_the_same() -> None:
-    """The strict parser of OpenMetrics takes the page, and both formats hold equal samples."""
-    page = filled()
-    text = page.exposition.render(openmetrics=True).decode()
-    strict, loose = (
-        {
-            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-            for family in families
-            for sample in family.samples
-        }
-        for families in (
-            parse_openmetrics(text),  # type: ignore[no-untyped-call]
-            parse_text(page.exposition.render().decode()),
-        )
-    )
-
-    assert strict == loose
-    assert text.endswith("# EOF\n")
-
-
 def test_process_metrics_join_in_both_formats() -> None:
     """process_* and python_* stand after the exporter's own families."""
     exposition = MetricsPage(lambda: NOW)
@@ -184,15 +164,6 @@ def test_process_metrics_join_in_both_formats() -> None:
     assert b"process_resident_memory_bytes" in exposition.render()
     assert b"python_info" in exposition.render(openmetrics=True)
     list(parse_openmetrics(exposition.render(openmetrics=True).decode()))  # type: ignore[no-untyped-call]
-
-
-def test_absent_figures_have_no_samples() -> None:
-    """What an answer lacks is absent: no zero, no NaN."""
-    page = Page().show(status(CHAT))
-
-    assert page.value("wolkvox_skill_ata_seconds") is None
-    assert page.value("wolkvox_skill_service_level_ratio", threshold_seconds="10") is None
-    assert page.value("wolkvox_skill_service_level_ratio", threshold_seconds="20") == 0.5
 
 
 def test_known_channel_without_row_counts_zero() -> None:
@@ -207,51 +178,6 @@ def test_known_channel_without_row_counts_zero() -> None:
     assert page.value("wolkvox_skill_abandoned_interactions", **chat) == 0
     assert page.value("wolkvox_skill_abandonment_ratio", **chat) is None
     assert page.value("wolkvox_skill_asa_seconds", **chat) is None
-
-
-def test_late_values_stay_until_they_expire() -> None:
-    """Failed attempts leave the values; at the expiry all data series vanish, `up` stays."""
-    late = status(VOICE, failures=2, yesterday=(VOICE,))
-    page = Page().show(late)
-
-    assert page.value("wolkvox_up") == 0
-    assert page.value("wolkvox_skill_inbound_interactions", window="today") == 67
-    page.now = NOW - 60 + 900 - 0.1
-    assert page.value("wolkvox_skill_inbound_interactions", window="today") == 67
-    page.now = NOW - 60 + 900
-    assert not [name for name in page.names() if name.startswith("wolkvox_skill_")]
-    assert page.value("wolkvox_up") == 0
-    assert page.value("wolkvox_last_success_timestamp_seconds") == NOW - 60
-    assert page.value("wolkvox_consecutive_failures") == 2
-
-
-def test_today_ends_at_local_midnight_and_counters_go_on() -> None:
-    """At midnight in the operation's zone the day's gauges vanish to the second."""
-    midnight = datetime(2026, 11, 19, 5, 0, tzinfo=UTC).timestamp()
-    page = Page().show(status(VOICE, yesterday=(CHAT,), stale_after=100_000.0))
-
-    page.now = midnight - 0.01
-    assert page.value("wolkvox_skill_inbound_interactions", window="today") == 67
-    assert page.value("wolkvox_skill_inbound_interactions", type_interaction="chat-whatsapp",
-                      window="yesterday") == 20  # fmt: skip
-    page.now = midnight
-    assert page.value("wolkvox_skill_inbound_interactions", window="today") is None
-    assert "wolkvox_skill_inbound_interactions" not in page.names()
-    assert page.value("wolkvox_skill_offered_interactions_total") == 67
-
-
-def test_counters_of_a_pair() -> None:
-    """Buckets are service level x inbound, the count is answered, the sums are time."""
-    page = Page().show(status(VOICE))
-    bucket = "wolkvox_skill_answer_wait_seconds_bucket"
-
-    assert [page.value(bucket, le=le) for le in ("10.0", "20.0", "30.0", "+Inf")] == [
-        30, 44, 57, 66,
-    ]  # fmt: skip
-    assert page.value("wolkvox_skill_answer_wait_seconds_count") == 66
-    assert page.value("wolkvox_skill_answer_wait_seconds_sum") == 12 * 66
-    assert page.value("wolkvox_skill_abandon_wait_seconds_count") == 1
-    assert page.value("wolkvox_skill_abandon_wait_seconds_sum") == 31
 
 
 def test_reports_in_use_have_every_reason_from_the_start() -> None:
@@ -317,57 +243,6 @@ def test_token_info_goes_when_it_is_switched_off() -> None:
     assert page.value("wolkvox_token_limit") is None
 
 
-def test_paused_tells_one_reason_at_a_time() -> None:
-    """Both reasons have a series; the one in force is 1."""
-    page = Page()
-    page.acme.paused(Reason.UNAUTHORIZED)
-    assert page.value("wolkvox_paused", reason="unauthorized") == 1
-    assert page.value("wolkvox_paused", reason="quota") == 0
-    page.acme.paused(None)
-    assert page.value("wolkvox_paused", reason="unauthorized") == 0
-
-
-def test_reload_metrics_tell_failure_and_keep_the_last_success() -> None:
-    """A failed reload shows 0 beside the moment of the last good one."""
-    page = Page()
-    page.exporter.reload_failed()
-    assert page.value("wolkvox_exporter_config_last_reload_successful") == 0
-    at = "wolkvox_exporter_config_last_reload_success_timestamp_seconds"
-    assert page.value(at) == NOW - 3600
-    page.exporter.reloaded(NOW)
-    assert page.value("wolkvox_exporter_config_last_reload_successful") == 1
-    assert page.value(at) == NOW
-
-
-def test_dropped_log_lines_are_read_at_the_scrape() -> None:
-    """Nothing reports them, so the page shows what is counted by then."""
-    page, lost = Page(), [0]
-    ExporterTelemetry(page.exposition, "1.2.3", "abc", NOW, dropped=lambda: lost[0])
-    assert page.value("wolkvox_exporter_log_lines_dropped_total") == 0
-    lost[0], page.now = 7, NOW + 1
-    assert page.value("wolkvox_exporter_log_lines_dropped_total") == 7
-
-
-def test_storage_writable_changes_with_the_disk() -> None:
-    """An operation that cannot write shows it on the exporter's own gauge."""
-    page = Page()
-    page.exporter.storage(False)
-    assert page.value("wolkvox_exporter_storage_writable") == 0
-    page.exporter.storage(True)
-    assert page.value("wolkvox_exporter_storage_writable") == 1
-
-
-def test_forgotten_query_and_ended_operation_leave_nothing() -> None:
-    """A query that is gone has no series; an operation that is gone neither."""
-    page = Page().show(status(VOICE), never())
-    page.acme.forget(QueryKey("acme", "4173"))
-    assert page.value("wolkvox_up", skill_id="4173") is None
-    assert page.value("wolkvox_up", skill_id="4190") == 0
-    page.acme.end()
-    assert {name for name in page.names() if not name.startswith("wolkvox_exporter")} == set()
-    page.exposition.drop(("acme",))  # again: no error
-
-
 def test_every_line_has_the_labels_of_its_family() -> None:
     """No sample stands twice, and each has exactly the labels of the table."""
     page = filled()
@@ -418,14 +293,3 @@ def test_reference_page_is_generated() -> None:
     assert page.read_text(encoding="utf-8") == reference()
     for family in TABLE:
         assert f"`{family.name}`" in reference()
-
-
-def test_day_of_a_result_is_the_operations_own() -> None:
-    """A result of another day than the zone's today shows nothing as today."""
-    old = status(VOICE)
-    assert old.memory.today is not None
-    stale_day = replace(old.memory.today, day=date(2026, 11, 17))
-    page = Page().show(replace(old, memory=replace(old.memory, today=stale_day)))
-
-    assert page.value("wolkvox_skill_inbound_interactions") is None
-    assert page.value("wolkvox_up") == 1

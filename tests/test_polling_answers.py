@@ -40,37 +40,6 @@ async def test_an_empty_answer_is_doubted_once(stage: Stage) -> None:
             assert shown == ({0.6} if inbound else set())
 
 
-async def test_a_new_day_without_rows_is_not_doubted(stage: Stage) -> None:
-    """Nothing has happened yet just after midnight: known pairs show 0 at once."""
-    stage.begin("23:58")
-    stage.api.answer = in_turn(stage, ok(row(inbound=35)), ok(row(inbound=36)), no_rows())
-    async with stage.run(until="2026-11-19 00:09") as running:
-        assert running.value(INBOUND, window="today") == 0
-        assert running.value(INBOUND, window="yesterday") == 36
-
-
-async def test_an_empty_closing_answer_is_doubted_too(stage: Stage) -> None:
-    """The day had rows: it is asked for once more before the empty answer is believed."""
-    stage.begin("23:58")
-    stage.api.answer = in_turn(stage, ok(row()), no_rows(), ok(row(inbound=140)))
-    async with stage.run(until="2026-11-19 00:09") as running:
-        assert running.value(INBOUND, window="yesterday") == 140
-    assert [window[1] for window in stage.windows()[1:]] == ["20261118235959"] * 2
-
-
-async def test_a_known_pair_that_is_missing_counts_0(stage: Stage) -> None:
-    """A channel of the last days that an answer lacks has counts of 0 and nothing else."""
-    both = ok(row("inbound"), row("chat-web"))
-    stage.api.answer = in_turn(stage, both, ok(row("inbound")))
-    async with stage.run(until="10:06") as running:
-        pair = {"type_interaction": "chat-web", "window": "today"}
-        for name in ("inbound", "answered", "abandoned"):
-            assert running.value(f"wolkvox_skill_{name}_interactions", **pair) == 0
-        for name in ("abandonment_ratio", "asa_seconds", "ata_seconds", "service_level_ratio"):
-            assert running.samples(f"wolkvox_skill_{name}", **pair) == {}
-        assert running.value(OFFERED, type_interaction="chat-web") == 0
-
-
 async def test_late_and_expired(stage: Stage) -> None:
     """Failures keep the values until stale_after; then they vanish, and `up` stays."""
     stage.api.answer = in_turn(stage, ok(row(inbound=100)), refusal("oops", 500))
@@ -157,17 +126,13 @@ CORRECTIONS: dict[tuple[Total, ...], tuple[int, int]] = {
 }
 
 
-@pytest.mark.no_cover  # for the days it lives: see LONG_RUNS
-@pytest.mark.parametrize("restarts", [False, True])
-def test_a_row_that_fell_waits_for_the_next_answer(
-    state_directory: Path, restarts: bool
-) -> None:
+def test_a_row_that_fell_waits_for_the_next_answer(state_directory: Path) -> None:
     """It is held back as a whole, also over restarts, until the next answer decides."""
 
-    async def live(directory: Path, totals: Sequence[Total]) -> tuple[object, float]:
+    async def live(directory: Path, totals: Sequence[Total], lives: int) -> object:
         stage = Stage(directory)
         answers(stage, totals)
-        held, lives = 0.0, len(totals) if restarts else 1
+        held = 0.0
         for _ in range(lives):
             async with stage.run() as running:
                 await stage.world.clock().sleep(301 * len(totals) / lives)
@@ -179,24 +144,10 @@ def test_a_row_that_fell_waits_for_the_next_answer(
         return last, held
 
     for number, (totals, (counted, held)) in enumerate(CORRECTIONS.items()):
-        found = run_virtual(live(state_directory / str(number), totals))
+        lives = len(totals) if number % 2 else 1
+        found = run_virtual(live(state_directory / str(number), totals, lives))
         figures = (counted, counted * 0.9, counted * 0.6, counted * 0.9 * 12)
         assert found == (figures, held), totals
-
-
-async def test_empty_answers_are_doubted_then_held_then_believed(stage: Stage) -> None:
-    """A day's totals do not vanish, unless three answers in a row say so."""
-    held = []
-    async with stage.run() as running:
-        await stage.world.clock().sleep(1)
-        stage.api.answer = lambda seen: no_rows()
-        for _ in range(3):
-            await stage.world.clock().sleep(301)
-            held.append(running.value(HELD))
-        stage.api.answer = lambda seen: ok(row(inbound=7, answered=7))
-        await stage.world.clock().sleep(301)
-        assert running.value(OFFERED) == 7
-    assert held == [0, 1, 1]
 
 
 async def test_a_channel_whose_counters_stand_still_is_logged_once(

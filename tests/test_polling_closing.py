@@ -9,10 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, operation
-from tests.virtual import Exporter, Seen, no_rows, ok, refusal, row
+from tests.polling_support import INBOUND, OFFERED, SANTIAGO, USED, Stage, by_window, operation
+from tests.virtual import Seen, no_rows, ok, refusal, row
 
-WHOLE_17TH = ("20261117000000", "20261117235959")
 WHOLE_18TH = ("20261118000000", "20261118235959")
 
 
@@ -83,37 +82,10 @@ async def test_a_day_that_is_not_closed_is_tried_once_an_hour_until_noon(stage: 
     assert [one[:2] for one in tries_for_the_18th(stage)][9:] == ["07"]
 
 
-async def test_nothing_is_closed_after_noon(stage: Stage) -> None:
-    """What was not closed by then is lost."""
-    stage.begin("23:58")
-
-    def answer(seen: Seen) -> httpx.Response:
-        return refusal("oops", 500) if seen.window == WHOLE_18TH else ok(row())
-
-    stage.api.answer = answer
-    await stage.live("2026-11-19 14:00", operation(interval="30m"))
-    assert tries_for_the_18th(stage)[-1][:2] == "11"
-
-
 def tries_for_the_18th(stage: Stage) -> list[str]:
     """When the whole of the 18th was asked for."""
     asked = zip(stage.clock_times(), stage.windows(), strict=True)
     return [at for at, window in asked if window == WHOLE_18TH]
-
-
-async def test_after_several_days_only_yesterday_is_closed(stage: Stage) -> None:
-    """An exporter that was away for days asks for yesterday and then goes on; a fresh query
-    closes nothing, right after midnight either.
-    """
-    stage.begin("2026-11-14 00:01")
-    await stage.live("2026-11-14 00:02")
-    await stage.until("09:00")
-    await stage.live("09:06")
-    assert stage.windows() == [
-        ("20261114000000", "20261114000100"),
-        WHOLE_17TH,
-        ("20261118000000", "20261118090500"),
-    ]
 
 
 async def test_tries_of_a_closing_poll_are_counted_over_restarts(stage: Stage) -> None:
@@ -149,7 +121,6 @@ async def test_a_line_that_is_down_over_midnight(stage: Stage) -> None:
     assert [window[1] for window in stage.windows()[-4:]].count("20261118235959") == 1
 
 
-@pytest.mark.no_cover  # for the days it lives: see LONG_RUNS
 @pytest.mark.usefixtures("rare_wakeups")
 async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
     """`today` ends at midnight; `yesterday` lives from its closing poll to the next one."""
@@ -160,35 +131,30 @@ async def test_the_gauges_change_over_at_midnight(stage: Stage) -> None:
         return ok(row(inbound=counts.get(seen.window[1], 7), answered=7))
 
     stage.api.answer = answer
-    async with stage.run(until="23:59:59.9") as running:
-        assert windows_of(running) == {"today": 490}
+    async with stage.run(operation(interval="1h"), until="23:59:59.9") as running:
+        assert by_window(running) == {"today": 490}
         assert running.value(OFFERED) == 0
         await stage.until("2026-11-19 00:00:00")
-        assert windows_of(running) == {}
+        assert by_window(running) == {}
         assert running.value("wolkvox_up") == 1
-        await stage.until("2026-11-19 00:02:59")
-        assert windows_of(running) == {}
-        await stage.until("2026-11-19 00:04:00")
-        assert windows_of(running) == {"yesterday": 500}
+        await stage.until("2026-11-19 00:57:59")
+        assert by_window(running) == {}
+        await stage.until("2026-11-19 00:59:00")
+        assert by_window(running) == {"yesterday": 500}
         assert running.value(OFFERED) == 10
-        await stage.until("2026-11-19 00:09:00")
-        assert windows_of(running) == {"yesterday": 500, "today": 7}
+        await stage.until("2026-11-19 01:59:00")
+        assert by_window(running) == {"yesterday": 500, "today": 7}
         assert running.value(OFFERED) == 17
         await stage.until("2026-11-19 23:59:59.9")
-        assert windows_of(running) == {"yesterday": 500, "today": 7}
+        assert by_window(running) == {"yesterday": 500, "today": 7}
         await stage.until("2026-11-20 00:00:00")
-        assert windows_of(running) == {}
+        assert by_window(running) == {}
         names = {
             name
             for name in running.page.render().decode().split()
             if name.startswith("wolkvox_skill_") and "window=" in name
         }
         assert names == set()
-
-
-def windows_of(running: Exporter) -> dict[str, float]:
-    """The inbound gauge by window."""
-    return {dict(labels)["window"]: value for labels, value in running.samples(INBOUND).items()}
 
 
 @pytest.mark.parametrize(
@@ -207,11 +173,11 @@ async def test_the_gauges_of_days_whose_clock_changes(
     stage = Stage(state_directory, start, SANTIAGO)
     async with stage.run(operation(timezone="America/Santiago")) as running:
         await until_utc(stage, last)
-        assert windows_of(running) == {"today": 100}
+        assert by_window(running) == {"today": 100}
         await until_utc(stage, gone)
-        assert windows_of(running) == {}
+        assert by_window(running) == {}
         await until_utc(stage, gone, minutes=4)
-        assert windows_of(running) == {"yesterday": 100}
+        assert by_window(running) == {"yesterday": 100}
 
 
 async def until_utc(stage: Stage, text: str, minutes: int = 0) -> None:

@@ -13,20 +13,11 @@ import pytest
 
 from exporter.errors import Reason
 from exporter.messages import Words
-from tests.polling_support import INBOUND, NEARLY, USED, Stage, gaps, operation
+from tests.polling_support import INBOUND, NEARLY, USED, Stage, gaps, operation, raising
 from tests.virtual import Seen, ok, refusal, row
 
 FAILURES = "wolkvox_api_request_failures_total"
 REQUESTS = "wolkvox_api_requests_total"
-
-
-def raising(error: Exception) -> Callable[[Seen], httpx.Response]:
-    """An answer that never comes."""
-
-    def answer(seen: Seen) -> httpx.Response:
-        raise error
-
-    return answer
 
 
 async def hang(seen: Seen) -> httpx.Response:

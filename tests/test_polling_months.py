@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,18 @@ import httpx
 import pytest
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
-from tests.polling_support import BOGOTA, INBOUND, NEARLY, OFFERED, USED, Stage, gaps, operation
+from tests.polling_support import (
+    BOGOTA,
+    INBOUND,
+    NEARLY,
+    OFFERED,
+    USED,
+    Stage,
+    by_window,
+    gaps,
+    operation,
+    raising,
+)
 from tests.virtual import Exporter, Seen, no_rows, ok, refusal, row
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("rare_wakeups")]
@@ -21,7 +32,7 @@ LEVEL = "wolkvox_skill_service_level_ratio"
 END = "wolkvox_skill_window_end_timestamp_seconds"
 REFUSED = "no answer for a month; the figures of the day go on"
 HOURLY = operation(month="true", interval="1h")
-Reply = Callable[[], httpx.Response]
+Reply = Callable[[Seen], httpx.Response]
 
 
 def is_long(seen: Seen) -> bool:
@@ -50,7 +61,7 @@ def scripted(stage: Stage, month: Reply | None = None) -> None:
 
     def answer(seen: Seen) -> httpx.Response:
         if month is not None and is_long(seen):
-            return month()
+            return month(seen)
         first, last = (date.fromisoformat(text[:8]) for text in seen.window)
         days = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
         return ok(row(inbound=sum(10 * day.day for day in days), answered=0))
@@ -58,9 +69,14 @@ def scripted(stage: Stage, month: Reply | None = None) -> None:
     stage.api.answer = answer
 
 
-def shown(running: Exporter) -> dict[str, float]:
-    """The inbound gauge by window."""
-    return {dict(labels)["window"]: value for labels, value in running.samples(INBOUND).items()}
+def taking(seconds: float) -> Callable[[Seen], Awaitable[httpx.Response]]:
+    """A row for everything; a month takes so many seconds."""
+
+    async def answer(seen: Seen) -> httpx.Response:
+        await asyncio.sleep(seconds if is_long(seen) else 0)
+        return ok(row())
+
+    return answer
 
 
 def ends(running: Exporter, stage: Stage) -> dict[str, str]:
@@ -75,9 +91,9 @@ async def test_a_first_start_asks_for_the_month_after_the_first_answer(stage: St
     """The second slot asks from the first to the end of yesterday; the last month is unseen."""
     scripted(stage)
     async with stage.run(operation(month="true"), until="10:04") as running:
-        assert shown(running) == {"today": 180}
+        assert by_window(running) == {"today": 180}
         await stage.until("10:11")
-        assert shown(running) == {"today": 180, "month": 10 * sum(range(18))}
+        assert by_window(running) == {"today": 180, "month": 10 * sum(range(18))}
         assert ends(running, stage) == {"month": "2026-11-18 00:00"}
         assert running.value(OFFERED) == 0
         assert running.value(USED) == 3
@@ -96,9 +112,9 @@ async def test_the_month_follows_the_closed_day_and_the_first_answer_of_the_new_
     scripted(stage)
     polled = operation(month="true", interval="15m")
     async with stage.run(polled, until="2026-11-19 00:31") as running:
-        assert shown(running)["month"] == 10 * sum(range(18))
+        assert by_window(running)["month"] == 10 * sum(range(18))
         await stage.until("2026-11-19 00:33")
-        assert shown(running) == {
+        assert by_window(running) == {
             "yesterday": 180, "today": 190, "month": 10 * sum(range(19))
         }  # fmt: skip
         assert ends(running, stage) == dict.fromkeys(("yesterday", "month"), "2026-11-19 00:00")
@@ -119,10 +135,10 @@ async def test_a_correction_of_a_past_day_reaches_the_month_alone(stage: Stage) 
 
     stage.api.answer = answer
     async with stage.run(HOURLY, until="12:00") as running:
-        assert shown(running) == {"today": 20, "month": 500}
+        assert by_window(running) == {"today": 20, "month": 500}
         taken = 30
         await stage.until("2026-11-19 05:00")
-        assert shown(running)["month"] == 470
+        assert by_window(running)["month"] == 470
         assert running.value(OFFERED) == 20
         assert running.value("wolkvox_held_answers_total") == 0
 
@@ -160,13 +176,13 @@ async def test_a_finished_month_is_asked_for_as_a_whole(
     second = first[:-2] + "02"
     polled = operation(timezone=zone, month="true", interval="1h")
     async with stage.run(polled, until=f"{first} 02:00") as running:
-        assert "month" not in shown(running)
+        assert "month" not in by_window(running)
         await stage.until(f"{first} 04:00")
-        assert shown(running)["last_month"] == 10 * sums[0]
-        assert "month" not in shown(running)
+        assert by_window(running)["last_month"] == 10 * sums[0]
+        assert "month" not in by_window(running)
         await stage.until(f"{second} 04:00")
-        assert shown(running)["month"] == 10 * sums[1]
-        assert shown(running)["last_month"] == 10 * sums[0]
+        assert by_window(running)["month"] == 10 * sums[1]
+        assert by_window(running)["last_month"] == 10 * sums[0]
         assert ends(running, stage)["month"] == f"{second} 00:00"
         midnight = "01:00" if zone == "America/Asuncion" else "00:00"
         assert ends(running, stage)["last_month"] == f"{first} {midnight}"
@@ -181,7 +197,7 @@ async def test_a_refused_month_is_tried_three_times_a_day_and_later_once_a_week(
 ) -> None:
     """An hour apart, over restarts too, and said once; the first answer ends it."""
     stage.begin("2026-11-05 10:02")
-    scripted(stage, lambda: refusal("THE RANGE IS TOO LONG", 400))
+    scripted(stage, lambda seen: refusal("THE RANGE IS TOO LONG", 400))
     for until in ("2026-11-05 11:30", "2026-11-06 02:30", "2026-11-15 00:00"):
         await stage.live(until, HOURLY)
     assert months(stage) == [
@@ -202,17 +218,17 @@ async def test_a_month_without_an_answer_changes_nothing_of_the_day(stage: Stage
     act as always: they pause the operation.
     """
     faults: dict[str, Reply] = {
-        "bad_request": lambda: refusal("THE RANGE IS TOO LONG", 400),
-        "malformed": lambda: httpx.Response(200, text="<html>"),
-        "not_found": no_rows,
+        "bad_request": lambda seen: refusal("THE RANGE IS TOO LONG", 400),
+        "malformed": lambda seen: httpx.Response(200, text="<html>"),
+        "not_found": lambda seen: no_rows(),
         "timeout": raising(httpx.ReadTimeout("slow")),
         "connect": raising(httpx.ConnectError("no route")),
-        "quota": lambda: refusal("TOKEN LIMIT EXCEEDED"),
-        "unauthorized": lambda: refusal("PLEASE VALIDATE TOKEN"),
+        "quota": lambda seen: refusal("TOKEN LIMIT EXCEEDED"),
+        "unauthorized": lambda seen: refusal("PLEASE VALIDATE TOKEN"),
     }
 
     def answer(seen: Seen) -> httpx.Response:
-        return faults[seen.token.replace("-", "_")]() if is_long(seen) else ok(row())
+        return faults[seen.token.replace("-", "_")](seen) if is_long(seen) else ok(row())
 
     stage.api.answer = answer
     operations = [
@@ -259,15 +275,6 @@ CHANGED = {
 }
 
 
-def raising(error: Exception) -> Reply:
-    """A reply that never comes."""
-
-    def reply() -> httpx.Response:
-        raise error
-
-    return reply
-
-
 def series(running: Exporter) -> dict[str, str]:
     """The values of the operation's series by name and labels, as they stand on the page."""
     lines = running.page.render().decode().splitlines()
@@ -279,7 +286,7 @@ async def test_no_rows_of_a_month_that_had_none_is_an_empty_window(stage: Stage)
     stage.begin("2026-11-29 10:02")
     stage.api.answer = lambda seen: no_rows()
     async with stage.run(HOURLY, until="2026-11-29 12:00") as running:
-        assert shown(running) == {}
+        assert by_window(running) == {}
         assert ends(running, stage) == {"month": "2026-11-29 00:00"}
         await stage.until("2026-12-01 12:00")
         assert ends(running, stage) == {"yesterday": "2026-12-01 00:00"}
@@ -301,7 +308,7 @@ async def test_a_first_day_known_to_be_empty_needs_no_rows(stage: Stage) -> None
     async with stage.run(hours, until="2027-01-02 12:00") as running:
         assert ends(running, stage)["month"] == "2027-01-02 00:00"
         assert ends(running, stage)["last_month"] == "2027-01-01 00:00"
-        assert set(shown(running)) == {"last_month", "today", "yesterday"}
+        assert set(by_window(running)) == {"last_month", "today", "yesterday"}
     asked = ["12-31 23:02: 1201..1230", "01-01 09:00: 1201..1231", "01-02 09:00: 0101..0101"]
     assert months(stage) == asked
 
@@ -310,12 +317,7 @@ async def test_a_first_day_known_to_be_empty_needs_no_rows(stage: Stage) -> None
 async def test_slow_months_do_not_hold_up_the_day(stage: Stage) -> None:
     """Ten skills whose months take 50 s each: none goes stale, all have one within an hour."""
     stage.begin("10:02")
-
-    async def answer(seen: Seen) -> httpx.Response:
-        await asyncio.sleep(50 if is_long(seen) else 0)
-        return ok(row())
-
-    stage.api.answer = answer
+    stage.api.answer = taking(50)
     skills = " ".join(str(number) for number in range(10))
     async with stage.run(operation(skills, month="true"), until="10:03") as running:
         for minute in range(4, 70):
@@ -338,24 +340,19 @@ async def test_a_restart_asks_for_no_month_twice(stage: Stage) -> None:
     held = {"last_month": 10.0 * sum(range(31))}
     for until, expected in (("12-01 12:05", held), ("12-04 11:00", held), ("12-04 12:30", {})):
         async with stage.run(HOURLY, until=f"2026-{until}") as running:
-            windows = shown(running)
+            windows = by_window(running)
             assert {one: windows.get(one) for one in expected} == expected, until
             assert "last_month" in expected or "last_month" not in windows, until
     assert sum(map(is_long, stage.seen())) == len(asked)
     scripted(stage)
     async with stage.run(HOURLY, until="2026-12-04 14:30") as running:
-        assert shown(running)["last_month"] == held["last_month"]
+        assert by_window(running)["last_month"] == held["last_month"]
 
 
 async def test_a_kill_during_the_request_counts_as_a_try(stage: Stage) -> None:
     """A crash loop asks three times a day, an hour apart."""
     stage.begin("10:02")
-
-    async def answer(seen: Seen) -> httpx.Response:
-        await asyncio.sleep(59 if is_long(seen) else 0)
-        return ok(row())
-
-    stage.api.answer = answer
+    stage.api.answer = taking(59)
     for quarter in range(1, 16):
         hour, minute = divmod(2 + 15 * quarter, 60)
         await stage.live(f"{10 + hour}:{minute:02}:40", operation(month="true", interval="15m"))
@@ -369,15 +366,15 @@ async def test_a_month_is_shown_until_it_ends_and_the_last_one_until_the_next(
     scripted(stage)
     stage.begin("2026-11-29 10:02")
     async with stage.run(HOURLY, until="2026-11-30 23:59:59") as running:
-        assert shown(running)["month"] == 10 * sum(range(30))
+        assert by_window(running)["month"] == 10 * sum(range(30))
         await stage.until("2026-12-01 00:00")
-        assert shown(running) == {}
+        assert by_window(running) == {}
         await stage.until("2026-12-01 12:00")
-        assert shown(running)["last_month"] == 10 * sum(range(31))
+        assert by_window(running)["last_month"] == 10 * sum(range(31))
     for start, kept in (("2027-01-03 22:00", True), ("2027-01-04 02:00", False)):
         await stage.until(start)
         async with stage.run(HOURLY, until=start.replace(":00", ":50")) as running:
-            assert ("last_month" in shown(running)) == kept, start
+            assert ("last_month" in by_window(running)) == kept, start
     # No row of December was seen: `backfill` brings that month.
     assert not [one for one in months(stage) if "1201..1231" in one]
 
@@ -388,7 +385,7 @@ async def test_without_the_month_nothing_asks_for_it_or_shows_it(stage: Stage) -
     await stage.live("11:30", HOURLY)
     assert months(stage) == ["11-18 11:00: 1101..1117"]
     async with stage.run(operation(interval="1h"), until="2026-11-19 05:00") as running:
-        assert set(shown(running)) == {"yesterday", "today"}
+        assert set(by_window(running)) == {"yesterday", "today"}
         assert set(ends(running, stage)) == {"yesterday"}
     assert len(months(stage)) == 1
 

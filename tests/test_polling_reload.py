@@ -22,14 +22,9 @@ from tests.polling_support import (
     gaps,
     operation,
 )
-from tests.virtual import Exporter, ok, row
+from tests.virtual import Exporter
 
 REQUESTS = "wolkvox_api_requests_total"
-
-
-def growing(stage: Stage) -> None:
-    """Make every answer say 10 more than the one before."""
-    stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
 
 
 def lines_of(running: Exporter, text: str) -> list[str]:
@@ -39,7 +34,7 @@ def lines_of(running: Exporter, text: str) -> list[str]:
 
 async def test_nothing_changed(stage: Stage) -> None:
     """The same configuration again leaves slots, results and counters alone."""
-    growing(stage)
+    stage.grow()
     async with stage.run(operation("4173 4174"), until="10:06") as running:
         before = running.page.render()
         for _ in range(10):
@@ -52,7 +47,7 @@ async def test_nothing_changed(stage: Stage) -> None:
 
 async def test_other_operations_keep_everything(stage: Stage) -> None:
     """An added, changed or removed operation is no business of the others."""
-    growing(stage)
+    stage.grow()
     one, two = operation("4173", name="one"), operation("5101", name="two", port=2, token=1)
     changed = operation("5101", name="two", port=2, token=1, interval="15m")
     async with stage.run(one) as running:
@@ -71,7 +66,7 @@ async def test_other_operations_keep_everything(stage: Stage) -> None:
 
 async def test_a_skill_is_removed_and_another_added(stage: Stage) -> None:
     """The removed one's series vanish at once, the added one is due at once, the rest stays."""
-    growing(stage)
+    stage.grow()
     async with stage.run(operation("4173 4174"), until="10:07") as running:
         counted = running.value(OFFERED, skill_id="4173")
         requests = running.value(REQUESTS)
@@ -90,7 +85,7 @@ async def test_a_skill_is_removed_and_another_added(stage: Stage) -> None:
 async def test_a_reload_in_the_middle_of_a_request(state_directory: Path) -> None:
     """The request under way ends first; its answer is kept and nothing is asked twice."""
     stage = Stage(state_directory, seconds=20.0)
-    growing(stage)
+    stage.grow()
     async with stage.run(until="10:05:10") as running:
         await stage.reload(running, operation("4173", stale_after="1h"))
         await stage.until("10:05:30")
@@ -113,20 +108,6 @@ async def test_a_changed_interval(stage: Stage) -> None:
     assert stage.clock_times() == ["10:00:00", "10:15:00", "10:22:00"]
 
 
-async def test_reloads_without_end_ask_no_sooner(state_directory: Path) -> None:
-    """A reload every few seconds, each with a change, keeps the spacing."""
-    stage = Stage(state_directory, seconds=3.0)
-    async with stage.run(operation("4173 4174")) as running:
-        for number in range(95):
-            changed = operation("4173 4174", timeout=f"{30 + number % 2}s")
-            await stage.reload(running, changed)
-            await asyncio.sleep(10)
-    for skill in ("4173", "4174"):
-        assert len(stage.seen(skill)) == 4
-        assert min(gaps(stage.seen(skill))) >= 300 - NEARLY
-    assert stage.api.most_in_flight == 1
-
-
 async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None:
     """Two names of one query never ask within one interval."""
     stage = Stage(state_directory, seconds=20.0)
@@ -141,7 +122,7 @@ async def test_renamed_in_the_middle_of_a_request(state_directory: Path) -> None
 
 async def test_a_renamed_skill(stage: Stage) -> None:
     """The series go on under the new name, the old ones are gone."""
-    growing(stage)
+    stage.grow()
     async with stage.run(operation("[{id: 4173, name: Ventas}]"), until="10:06") as running:
         await stage.reload(running, operation("[{id: 4173, name: Sales}]"))
         await stage.until("10:07")
@@ -211,7 +192,7 @@ async def test_operations_that_come_to_share_a_token(stage: Stage) -> None:
 async def test_an_operation_that_returns_within_its_request(state_directory: Path) -> None:
     """The request of before ends first, so that its answer is not forgotten again."""
     stage = Stage(state_directory, seconds=20.0)
-    growing(stage)
+    stage.grow()
     async with stage.run(until="10:05:05") as running:
         await stage.reload(running, operation("5101", name="two", port=2))
         await stage.reload(running)

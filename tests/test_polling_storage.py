@@ -46,7 +46,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 async def test_a_full_disk(stage: Stage, caplog: pytest.LogCaptureFixture, disk: Disk) -> None:
     """No request leaves until it can be written down; then everything goes on as before."""
     caplog.set_level(logging.INFO, logger="exporter")
-    stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
+    stage.grow()
     async with stage.run(operation("4173 4174"), until="10:06") as running:
         assert running.value(WRITABLE) == 1
         asked = len(stage.api.seen)
@@ -73,7 +73,7 @@ async def test_a_full_disk(stage: Stage, caplog: pytest.LogCaptureFixture, disk:
 
 async def test_a_result_that_cannot_be_saved_is_not_shown(stage: Stage, disk: Disk) -> None:
     """What a kill could take back is not shown: the last saved values stay."""
-    stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
+    stage.grow()
     async with stage.run(until="10:01") as running:
         before = disk.steps
         disk.refuse = {before + 2}  # the attempt is written, its result is not
@@ -129,7 +129,7 @@ async def test_an_attempt_that_cannot_be_taken_back(
 
 async def test_counters_survive_a_reload_on_a_full_disk(stage: Stage, disk: Disk) -> None:
     """A reload without the state is refused whole: no loop begins with empty counters."""
-    stage.api.answer = lambda seen: ok(row(inbound=100 + 10 * len(stage.api.seen)))
+    stage.grow()
     async with stage.run(until="10:11") as running:
         assert running.value(OFFERED) == 20
         disk.full = True

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from exporter.web.status_page import StatusPage
 from tests.polling_support import Stage, moment, operation
-from tests.status_page_support import read
+from tests.status_page_support import read, served
 from tests.virtual import Exporter, Seen, ok, refusal, row, run_virtual
 
 TARGET = "[{service_level: {within: 20s, target: 80%}}]"
@@ -36,15 +35,7 @@ def collapse(stage: Stage, outage: tuple[str, str] = ("09:00", "09:00")) -> None
 
 def shown(stage: Stage, running: Exporter) -> tuple[str, str]:
     """The service levels of the last half hour and of the day, as on the page."""
-    operations = running.operations
-    kept = StatusPage(
-        stage.world.clock(),
-        operations.statuses.values(),
-        operations.overview,
-        running.telemetry,
-        "/metrics",
-    )
-    (figures,) = read(kept.html("en")).rows()
+    (figures,) = read(served(stage, running)).rows()
     recent, today = figures.all("td")[3:5]
     return recent.text, today.text
 

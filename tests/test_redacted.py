@@ -19,45 +19,7 @@ CANARY = "canary-0123456789-abcdef"
 ENVIRON = {"ACME_TOKEN": "canary-of-another"}
 Load = Callable[[str], Configuration]
 
-EVERYTHING = """
-defaults:
-  timezone: America/Lima
-  labels: {country: perú}
-operations:
-  - name: acme
-    server: "0013"
-    token_file: acme.token
-    interval: 7m30s
-    timeout: 45s
-    stale_after: 40m
-    daily_requests: 1000
-    poll_hours: "Mo-Sa 06:00-22:00"
-    labels: {client: acme-bank}
-    team: voice-noc
-    ca_file: CERTIFICATES
-    proxy: http://proxy.example:3128
-    token_info: true
-    shard: 0
-    skills:
-      - {id: 4173, name: Ventas}
-      - {id: "0042", name: "0042"}
-      - {id: all, name: "no: so, {simple} #name 'é\\u4e2d\\U0001F600"}
-      - {id: 4190, interval: 15m}
-    sla:
-      - channels: [inbound, chat-web]
-        skills: [4173, all]
-        service_level: {within: 20s, target: 82.5%}
-        abandonment: {max: 0%}
-        asa: {max: 1m30s}
-        min_interactions: 5
-        hours: "Mo-Fr 07:00-19:00; PH off"
-        country: CO
-      - abandonment: {max: 33.333333%}
-  - name: globex
-    url: https://10.0.0.7:8443/wolkvox/api/v2/
-    token_env: ACME_TOKEN
-    skills: discover
-"""
+EVERYTHING = (Path(__file__).parent / "data" / "everything.yml").read_text("utf-8")
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
-import signal
 import socket
 import tracemalloc
 
@@ -497,17 +495,6 @@ async def test_a_failing_page_is_a_500_and_a_line_in_the_log(
     assert "a defect" in caplog.text
 
 
-async def test_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither starts, nor requests, nor a stranger's garbage fill the log."""
-    caplog.set_level(logging.DEBUG, logger="uvicorn")
-    async with running() as server:
-        client = await server.connect()
-        await client.get("/metrics")
-        await client.ask(b"\x00\r\n\r\n")
-
-    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
-
-
 async def test_several_servers_share_a_loop() -> None:
     """Each stops on its own; the other serves on."""
     async with running() as one:
@@ -603,11 +590,3 @@ async def test_a_socket_that_cannot_serve_raises() -> None:
 
     with pytest.raises(OSError, match=r".+"):
         await server.serve()
-
-
-async def test_signals_are_left_alone() -> None:
-    """The composition root owns them."""
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    async with running() as server:
-        assert await answers(server)
-        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

@@ -198,13 +198,3 @@ def test_each_process_polls_its_own(launch: Launch, tmp_path: Path) -> None:
         assert life.get("/-/healthy").status == 200
     wait_for(lambda: lives[1].get("/-/ready").status == 200, "the one without operations")
     assert [life.stop() for life in lives] == [0, 0, 0]
-
-
-def test_a_shard_that_does_not_exist_polls_nothing(tmp_path: Path, run: Run) -> None:
-    """A pod beyond the number of shards ends with 2 and a line that says why."""
-    config = write_config(tmp_path, e2e_operation("http://127.0.0.1:9/a/"))
-    environ = {"WOLKVOX_EXPORTER_SHARD_INDEX": "wolkvox-exporter-1"}
-    ended = run("--config.file", str(config), env=environ)
-
-    reason = "error: --shard.index: 1 is not below --shard.total 1: shards count from 0\n"
-    assert (ended.code, ended.log) == (2, reason)

@@ -99,15 +99,6 @@ def test_take_back_restores_what_stood_there(storage: Storage) -> None:
     assert storage.stored(1, "4173") == Stored(1000.0)
 
 
-def test_closing_tries_are_counted_by_day(storage: Storage) -> None:
-    """Closing polls of one day add up, another day begins anew."""
-    tuesday, wednesday = date(2026, 11, 17), date(2026, 11, 18)
-    for at, day, tries in ((0.0, tuesday, 1), (300.0, tuesday, 2), (600.0, wednesday, 1)):
-        granted = begin(storage, attempt(at, closing=day))
-        assert isinstance(granted, Granted)
-        assert granted.after.closing_tries == tries
-
-
 def test_counts_of_old_days_are_forgotten(storage: Storage) -> None:
     """The table of calls does not grow for ever."""
     begin(storage, attempt(1000.0, day=date(2026, 1, 1)))
@@ -340,35 +331,6 @@ async def test_every_error_is_handed_to_its_waiter(tmp_path: Path) -> None:
     assert await state.write(lambda s: 2) == 2
     state.close()
     storage.close()
-
-
-def test_second_exporter_is_refused_and_may_follow(tmp_path: Path) -> None:
-    """One exporter a directory; the lock is free again after the first has ended."""
-    first = DirectoryLock.take(tmp_path)
-    with pytest.raises(StartError, match="another exporter runs"):
-        DirectoryLock.take(tmp_path)
-    first.close()
-    DirectoryLock.take(tmp_path).close()
-
-
-@pytest.mark.anyio
-async def test_gate_lets_one_through_at_a_time(tmp_path: Path) -> None:
-    """Tasks take turns for one token; another token is not held up."""
-    clock = _clock()
-    gate = TokenGate(tmp_path, clock)
-    inside: list[str] = []
-    most = 0
-
-    async def visit(digest: str) -> None:
-        nonlocal most
-        async with gate.hold(digest):
-            inside.append(digest)
-            most = max(most, inside.count("a"))
-            await asyncio.sleep(0)
-            inside.remove(digest)
-
-    await asyncio.gather(*(visit("a") for _ in range(20)), visit("b"))
-    assert most == 1
 
 
 @pytest.mark.anyio

@@ -355,17 +355,6 @@ def test_the_same_failure_is_explained_once() -> None:
     assert len(shown.all("tr", klass="failure")) == 4
 
 
-def test_every_failure_has_its_words() -> None:
-    """What it is and what to do, in both languages."""
-    for language in ("en", "es"):
-        words = Words(language)
-        for kind in (*Reason, "server", "tls"):
-            shown = page(old(error=(kind, "x")), language=language)
-
-            assert words.text(f"verdict.{kind}") in shown.one("tr", klass="failure").text
-            assert words.advice(kind) in shown.one("ul", klass="advice").text
-
-
 def test_a_pause_says_until_when() -> None:
     """In the operation's own time; the queries wait for its next attempt."""
     unauthorized = standing(pause=(Reason.UNAUTHORIZED, NOW + 600))
@@ -618,6 +607,7 @@ def test_a_page_of_many_queries_is_bounded() -> None:
     assert len(served) < 1_500_000
 
 
+@pytest.mark.no_cover
 def test_the_template_engine_is_loaded_by_the_first_page_only() -> None:
     """An exporter at which nobody looks starts as fast and as small as without it."""
     code = "import exporter.service, sys; print('jinja2' in sys.modules)"

@@ -697,18 +697,6 @@ async def test_a_bad_change_keeps_the_old_and_is_told_once(
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "INFO"]
 
 
-async def test_a_reload_is_told_what_is_wrong(open_site: Open) -> None:
-    """`load` raises and changes nothing, `use` puts in force."""
-    async with open_site("") as site:
-        site.file.write_text("nonsense")
-        with pytest.raises(ConfigError, match="must be a mapping"):
-            site.live.load()
-        site.file.write_text(f"basic_auth_users:\n  alice: {HASH}")
-        site.live.use(site.live.load())
-
-        assert (await site.get()).status == 401
-
-
 def test_a_bad_file_refuses_to_start(tmp_path: Path) -> None:
     """ConfigError, before any socket is open."""
     file = tmp_path / "web.yml"

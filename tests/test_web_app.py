@@ -179,16 +179,6 @@ async def test_the_configuration_in_force_is_shown() -> None:
     assert second.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-async def test_the_reference_is_a_page() -> None:
-    """It names metrics and keys."""
-    async with running() as server:
-        answer = await (await server.connect()).get("/docs")
-
-    assert b"wolkvox_up" in answer.body
-    assert b"`token_file`" in answer.body
-    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-
-
 async def test_metrics_at_the_root_win_over_the_status_page() -> None:
     """As in every exporter that lets `--web.telemetry-path` be `/`."""
     async with running(create_app(FakePages(), telemetry_path="/")) as server:

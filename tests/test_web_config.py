@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -245,77 +246,7 @@ def test_what_the_toolkit_itself_takes_is_taken(load: Loader) -> None:
         assert load(server(*lines)).tls is not None, lines
 
 
-# What stands in the file, and what is said of it; a line break is written `\n`.
-TLS_PROBLEMS = r"""
-cert_file: server.pem => tls_server_config.key_file: is missing: write key_file or key
-key_file: server.key => tls_server_config.cert_file: is missing: write cert_file or cert
-cert_file:\n  key_file: => tls_server_config.cert_file: is missing: write cert_file or
-cert_file: '' => tls_server_config.cert_file: is missing: write cert_file or cert
-min_version: TLS13 => tls_server_config.cert_file: is missing: write cert_file or cert
-"""
-SERVER_PROBLEMS = r"""
-client_auth_type: x => client_auth_type: must be one of NoClientCert, VerifyClientCert
-client_auth_type: RequestClientCert => client_auth_type: asks for
-client_auth_type: RequireAnyClientCert => client_auth_type: asks for
-client_auth_type: RequireClientCert => client_auth_type: asks for
-client_ca_file: other.pem => client_auth_type: is missing: client_ca has no effect
-client_allowed_sans: [a] => client_auth_type: is missing: client_allowed_sans has no
-client_allowed_sans: a => client_allowed_sans: must be a list
-client_allowed_sans: [] => client_allowed_sans: is empty: write it, or leave it out
-client_allowed_sans: => client_allowed_sans: is empty: write it, or leave it out
-client_allowed_sans: [a, ''] => client_allowed_sans.1: is empty
-client_allowed_sans: [a, ' '] => client_allowed_sans.1: is empty
-client_allowed_sans: [~] => client_allowed_sans.0: must be text
-client_auth_type: => client_auth_type: is empty: write it, or leave it out
-client_auth_type: '' => client_auth_type: is empty: write it, or leave it out
-client_ca_file: => client_ca_file: is empty: write it, or leave it out
-client_ca: '' => client_ca: is empty: write it, or leave it out
-client_ca_file: ' ' => client_ca_file: is empty: write it, or leave it out
-client_allowed_sans: [[a]] => client_allowed_sans.0: must be text: write it in quotes
-min_version: TLS111 => min_version: must be one of TLS10, TLS11, TLS12, TLS13
-max_version: SSL30 => max_version: must be one of TLS10, TLS11, TLS12, TLS13
-max_version: TLS11 => max_version: is below min_version
-cipher_suites: [TLS_X] => cipher_suites.0: is no known suite
-cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA38] => suites.0: is no known suite (did you me
-cipher_suites: [TLS_AES_128_GCM_SHA256]\n  max_version: TLS12 => cipher_suites: names no suite o
-curve_preferences: [CurveP257] => curve_preferences.0: is no known curve (did you mean
-curve_preferences: [X25519, ''] => curve_preferences.1: is no known curve
-curve_preferences: X25519 => curve_preferences: must be a list
-prefer_server_cipher_suites: maybe => prefer_server_cipher_suites: must be true or
-cert: abc => cert_file: stands beside cert: one of them must go
-key: abc => key_file: stands beside key: one of them must go
-cert_filse: x => cert_filse: is not a known key (did you mean "cert_file"?)
-client_ca: abc\n  client_auth_type: VerifyClientCertIfGiven => client_ca: holds no cert
-client_ca_file: junk.pem\n  client_auth_type: VerifyClientCertIfGiven => holds a certificate tha
-"""
-OTHER_PROBLEMS = r"""
-just words => the web configuration must be a mapping
-- a => the web configuration must be a mapping
-tls_server_config: x => tls_server_config: must be a mapping (key: value)
-tls_sever_config: {} => tls_sever_config: is not a known key (did you mean "tls_server_c
-http_server_config:\n  http2: 1 => http_server_config.http2: must be true or false
-http_server_config:\n  headers: {Content-Type: x} => headers.Content-Type: cannot be set
-http_server_config:\n  headers: {X-Content-Type-Options: sniff} => headers.X-Content-Type-Option
-http_server_config:\n  headers: {X-Frame-Options: foo} => headers.X-Frame-Options: must be deny
-http_server_config:\n  headers: {Content-Security-Policy: "a\r\nb"} => must be one line of
-http_server_config:\n  headers: {X-XSS-Protection: ñ} => must be one line of printable
-basic_auth_users: alice => basic_auth_users: must be a mapping (key: value)
-basic_auth_users: {john: doe} => basic_auth_users.john: is no bcrypt hash
-basic_auth_users: => basic_auth_users: names no user: write one, or leave it out
-basic_auth_users: {} => basic_auth_users: names no user: write one, or leave it out
-basic_auth_users: [] => basic_auth_users: must be a mapping (key: value)
-basic_auth_users: '' => basic_auth_users: must be a mapping (key: value)
-basic_auth_users: {john: [x]} => basic_auth_users.john: must be text: write it in quotes
-rate_limit: {interval: soon} => rate_limit.interval: must be a duration such as 100ms
-rate_limit: {interval: 5} => rate_limit.interval: must be a duration
-rate_limit: {interval: , burst: 5} => rate_limit.interval: must be a duration
-rate_limit: {interval: -1s} => rate_limit.interval: must be a duration
-rate_limit: {burst: -1} => rate_limit.burst: must be 0 or more
-rate_limit: {burst: many} => rate_limit.burst: must be a whole number
-rate_limit: {}\nrate_limit: {} => rate_limit: stands twice
-operations: {a: 1, a: 2} => operations.a: stands twice
-a: [ => is not YAML
-"""
+PROBLEMS = Path(__file__).parent / "data" / "web-problems.txt"
 LONG_PROBLEMS = [
     ("7d" * 30 + ": {}", "(key): is not a known key"),
     (f"rate_limit: {{interval: {'1h' * 30}}}", "rate_limit.interval: must be a duration"),
@@ -343,18 +274,21 @@ FILE_PROBLEMS = [
 ]
 
 
-def table(text: str) -> list[list[str]]:
-    """The rows of a table of problems."""
-    rows = (line.split(" => ") for line in text.strip("\n").splitlines())
-    return [[written.replace(r"\n", "\n"), problem] for written, problem in rows]
+def table() -> Iterator[tuple[str, str]]:
+    """What is written in the file, and what is said of it."""
+    head, *parts = PROBLEMS.read_text(encoding="utf-8").split(":\n")
+    assert head.startswith("# ")
+    for number, part in enumerate(parts):
+        for line in part.splitlines():
+            if not line.startswith("# "):
+                text, problem = line.replace(r"\n", "\n").split(" => ")
+                yield text if number else server(text), problem
 
 
 def test_what_cannot_be_is_refused_by_name(load: Loader) -> None:
     """No key is ignored: it works, or the exporter does not start."""
     for text, problem in (
-        *((f"tls_server_config:\n  {text}", problem) for text, problem in table(TLS_PROBLEMS)),
-        *((server(text), problem) for text, problem in table(SERVER_PROBLEMS)),
-        *table(OTHER_PROBLEMS),
+        *table(),
         *LONG_PROBLEMS,
     ):
         found = load.problems(text)

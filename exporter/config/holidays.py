@@ -34,7 +34,8 @@ def country(value: object) -> str:
         named = [vars(holidays).get(one) for one in (land.upper(), land.title())]
         found = [same for one in named if (same := getattr(one, "country", "")) in known]
         near = difflib.get_close_matches(land.upper(), known, cutoff=0.5)
-        raise Invalid("country", quoted=code, nearest=found[0] if found else '", "'.join(near))
+        nearest, listed = found[0] if found else '", "'.join(near), ", ".join(sorted(known))
+        raise Invalid("country", quoted=code, nearest=nearest, known=listed)
     # The library has a few cities too, which no standard names.
     states = [one for one in known[land] if re.fullmatch("[A-Z0-9]{1,3}", one)]
     if dash and state not in states:
