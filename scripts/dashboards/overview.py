@@ -119,6 +119,7 @@ def _trouble() -> list[Any]:
             ),
             *_rows(),
             columns=_columns(),
+            drop=("Time", "skill_id"),
             sort="Below target by",
         ),
     ]
@@ -142,7 +143,6 @@ def _columns() -> list[Any]:
         column("operation", "Operation", width=90),
         column("skill", "Skill", links=[TO_SKILL], width=170),
         column("type_interaction", "Channel", width=110),
-        column("skill_id", "Id", hidden=True),
         column("Value #D", "Below target by", "percentunit", decimals=1, steps=late),
         column("Value #B", "Recent level", "percentunit", decimals=1),
         column("Value #C", "Level today", "percentunit", decimals=1),
