@@ -55,6 +55,11 @@ UNUSED = {
     "wolkvox_exporter_log_lines_dropped_total": (
         "it explains a log with gaps to the person who reads it; the figures are as good"
     ),
+    "wolkvox_last_attempt_timestamp_seconds": "what counts is the last success",
+    "wolkvox_poll_cycle_seconds": "what counts is the lag",
+    "wolkvox_skill_abandonment_ratio": "the boards divide the counts, which add up",
+    "wolkvox_token_used_today": "the board shows what is left",
+    "wolkvox_token_used_today_all_tokens": "the board shows what is left",
 }
 
 

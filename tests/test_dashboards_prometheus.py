@@ -38,6 +38,7 @@ ACME: Choice = {**EVERYTHING, "operation": ("acme",)}
 WEEK = timedelta(days=7)
 # Targets that rightly give nothing at the end of the history, and why.
 ONE_OF_THREE = "the three judge one value: on target, below it, without a target"
+WELL = "lists what is wrong, and nothing is at the end"
 EMPTY = {
     ("everything", "several"): {
         "overview/Service level today/B": ONE_OF_THREE,
@@ -47,7 +48,11 @@ EMPTY = {
         "overview/Service level today/A": ONE_OF_THREE,
         "skill/Service level today/A": ONE_OF_THREE,
     },
+    ("one", "several"): {"exporter/Queries that failed/A": "the one that failed is not chosen"},
     ("everything", "one", "several"): {
+        "exporter/Firing alerts/A": WELL,
+        "exporter/Queries in trouble/A": WELL,
+        "exporter/Queries in trouble/B": WELL,
         "overview/Service level today/C": ONE_OF_THREE,
         "skill/Service level today/C": ONE_OF_THREE,
         "overview/Service level, last $window/A": ONE_OF_THREE,

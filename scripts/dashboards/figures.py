@@ -18,6 +18,7 @@ from scripts.dashboards.parts import (
     fixed,
     number,
 )
+from scripts.dashboards.spanish import alert_titles
 from scripts.dashboards.tables import column, grid
 
 VERDICT = (fixed("A", GOOD), fixed("B", BAD), fixed("C", CALM))
@@ -186,7 +187,7 @@ def half_hours() -> list[Query]:
     ]
 
 
-def firing(place: Place) -> Any:
+def firing(place: Place, expr: str = q.alerts_since()) -> Any:
     """The firing alerts of the choice with the moment since which they hold."""
     return grid(
         About(
@@ -196,9 +197,9 @@ def firing(place: Place) -> Any:
             place,
             "none",
         ),
-        Query(q.alerts_since()),
+        Query(expr),
         columns=[
-            column("alertname", "Alert", width=240),
+            column("alertname", "Alert", mappings=_titles()),
             column("severity", "Severity", width=80),
             column("operation", "Operation", width=90),
             column("skill", "Skill"),
@@ -216,3 +217,9 @@ def firing(place: Place) -> Any:
             "threshold_seconds",
         ),
     )
+
+
+def _titles() -> list[object]:
+    """Beside the name of each alert what it means."""
+    words = {name: {"text": f"{name}: {said}"} for name, said in alert_titles("en").items()}
+    return [{"type": "value", "options": words}]
