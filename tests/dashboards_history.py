@@ -21,7 +21,7 @@ from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
 from exporter.operations import operation_info, query_renderer, reports_in_use
-from exporter.polling.choice import day_to_close
+from exporter.polling.choice import day_to_close, month_to_ask
 from exporter.polling.request import SKILL_11, TOKEN_INFO
 from exporter.polling.status import Timing
 from exporter.simulator import Figures, Simulator, demo_operations, report_rows
@@ -73,8 +73,10 @@ operations:
     sla: &sla
       - channels: [inbound]
         service_level: {within: 20s, target: 80%}
-        abandonment: {max: 5%}
+        abandonment: {max: 10%}
         asa: {max: 30s}
+      - channels: [chat-web]
+        service_level: {within: 30s, target: 60%}
   - name: globex
     server: "0042"
     token_file: {token1}
@@ -111,7 +113,11 @@ class _Query:
         zone = self.operation.timezone
         stored = Stored(self.last_attempt.timestamp() if self.last_attempt else None)
         day = day_to_close(stored, QueryMemory(closed=self.memory.closed), now, zone)
-        return day_so_far(now, zone) if day is None else whole_day(day)
+        if day is not None:
+            return whole_day(day)
+        # Each month is a sum of weeks: the last two days are enough to know both.
+        month = month_to_ask(self.memory, now.astimezone(zone)) if now >= DETAIL else None
+        return month or day_so_far(now, zone)
 
 
 class Weeks:
@@ -217,8 +223,9 @@ class Weeks:
 
     def _rows(self, query: _Query, window: Window, now: datetime) -> list[dict[str, str]]:
         zone = query.operation.timezone
-        start = datetime.combine(window.day, datetime.min.time(), zone)
-        end = start + timedelta(days=1) if window.closing else now
+        start = datetime.strptime(window.start, "%Y%m%d%H%M%S").replace(tzinfo=zone)
+        last = datetime.combine(window.day, datetime.min.time(), zone)
+        end = last + timedelta(days=1) if window.closing or window.month else now
         found = self.truth(query.operation.name, query.skill.id, start, end)
         return report_rows(found)
 

@@ -32,6 +32,7 @@ _DAYS = (
     *_WEEKS,
     "wolkvox_skill_answer_wait",
     "wolkvox_skill_abandon_wait",
+    "wolkvox_skill_service_level",
     "wolkvox_sla_service_level",
 )
 

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from tests import needs
-from tests.dashboards_history import END, MIDNIGHT, SCRAPE, Weeks
+from tests.dashboards_history import DAYS_BACK, DETAIL, END, MIDNIGHT, SCRAPE, Weeks
 from tests.dashboards_openmetrics import write_openmetrics
 from tests.e2e_prometheus import Prometheus, serving
 
@@ -105,12 +105,11 @@ def interpolated(
     step: float = 300,
     span: float = (END - MIDNIGHT).total_seconds(),
     threshold: str = "20",
-    window: str = "30m",
 ) -> str:
     """What Grafana sends: one value as it is, several as a group, both escaped for a regex."""
     scrape = SCRAPE.total_seconds()
     values = {name: _joined(values) for name, values in choice.items()}
-    values |= {"threshold": threshold, "window": window}
+    values |= {"threshold": threshold}
     values |= {
         "__range": f"{span:.0f}s",
         "__interval": f"{step:.0f}s",
@@ -156,7 +155,62 @@ def load(weeks: Weeks, directory: Path) -> Path:
         create = ("tsdb", "create-blocks-from", "openmetrics", long)
         needs.run("promtool", *create, path, blocks).check_returncode()
         path.unlink()
+    add_records(blocks, directory)
     return blocks
+
+
+def add_records(blocks: Path, directory: Path) -> None:
+    """What the rules would have recorded, of the records that the boards read.
+
+    A round for each depth of records that read records, since promtool asks a server.
+    """
+    rules, wanted = recording_rules(), set[str]()
+    queue = {name for one in targets() for name in RECORD.findall(one.expr)}
+    while queue:
+        wanted |= queue
+        queue = {n for name in queue for n in RECORD.findall(rules[name])} - wanted
+    done: set[str] = set()
+    while wanted - done:
+        ready = {n for n in wanted - done if set(RECORD.findall(rules[n])) <= done}
+        with prometheus(blocks, directory) as store:
+            for since, names in (
+                (DAYS_BACK, {n for n in ready if n in LOOKED_BACK_ON}),
+                (DETAIL, {n for n in ready if n not in LOOKED_BACK_ON}),
+            ):
+                _evaluate(blocks, directory, store, since, {n: rules[n] for n in names})
+        done |= ready
+
+
+RECORD = re.compile(r"\bwolkvox:[a-z0-9_:]+")
+LOOKED_BACK_ON = {
+    "wolkvox:service_level:target",
+    "wolkvox:shown:within",
+    "wolkvox:shown:offered",
+}
+"""What the expectation reads of last week."""
+
+
+def recording_rules() -> dict[str, str]:
+    """The expression of each record of the shipped rules."""
+    path = FOLDER.parent / "deploy/prometheus/wolkvox.rules.yml"
+    groups = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    return {one["record"]: one["expr"] for g in groups for one in g["rules"] if "record" in one}
+
+
+def _evaluate(
+    blocks: Path, directory: Path, store: Prometheus, since: datetime, rules: dict[str, str]
+) -> None:
+    """Write these records from a moment on to the end as blocks."""
+    if not rules:
+        return
+    listed = [{"record": name, "expr": expr} for name, expr in rules.items()]
+    group = {"name": "records", "interval": "1m", "rules": listed}
+    file = directory / "records.yml"
+    file.write_text(json.dumps({"groups": [group]}), encoding="utf-8")
+    span = (f"--start={since.timestamp():.0f}", f"--end={END.timestamp():.0f}")
+    where = (f"--url=http://{store.address}", f"--output-dir={blocks}", "--eval-interval=1m")
+    create = ("tsdb", "create-blocks-from", "rules", *span, *where)
+    needs.run("promtool", *create, file).check_returncode()
 
 
 @contextmanager

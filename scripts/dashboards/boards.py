@@ -165,7 +165,6 @@ def _numbered(panel: dict[str, Any], number: int) -> dict[str, Any]:
 _CURRENT: dict[str, dict[str, Any]] = {
     "datasource": {},
     "threshold": {"text": "20", "value": "20"},
-    "window": {"text": "30m", "value": "30m"},
 }
 
 
@@ -183,7 +182,6 @@ def _variables(*, by_skill: bool) -> list[Any]:
     return [
         *common,
         build.CustomVariable("threshold").label("Answered within (s)").values("10,20,30"),
-        build.CustomVariable("window").label("Recent window").values("30m,1h,2h,4h"),
     ]
 
 
