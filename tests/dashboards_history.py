@@ -53,7 +53,9 @@ SEED = 20
 _SERVERS = {"acme": "wv0013", "globex": "wv0042"}
 DETAIL = MIDNIGHT - timedelta(hours=1)
 """From here on everything is kept, as scraped each minute."""
-_LAST_WEEK = (DETAIL - timedelta(days=7), MIDNIGHT - timedelta(days=6))
+LAST_WEEK = (DETAIL - timedelta(days=7), MIDNIGHT - timedelta(days=6))
+MONTHS = DETAIL - timedelta(hours=2)
+"""From here on months are asked for, in every zone on the day before and today."""
 DAYS_BACK = MIDNIGHT - timedelta(days=8)
 _TIMEOUTS = (100, 101, 143)  # slots of the last day at which one query gets no answer
 _WORDS = """
@@ -70,19 +72,28 @@ operations:
       - {id: 4180, name: Atención al cliente}
       - {id: 4190, name: Cobranza}
       - {id: all, name: Todas}
-    sla: &sla
+    sla:
       - channels: [inbound]
         service_level: {within: 20s, target: 80%}
         abandonment: {max: 10%}
         asa: {max: 30s}
       - channels: [chat-web]
-        service_level: {within: 30s, target: 60%}
+        service_level: {within: 30s, target: 70%}
+      - channels: [chat-whatsapp]
+        skills: [4173, 4180]
+        service_level: {within: 30s, target: 65%}
   - name: globex
     server: "0042"
     token_file: {token1}
     timezone: America/Santiago
     skills: [{id: all, name: Todas}]
-    sla: *sla
+    sla:
+      - channels: [inbound]
+        service_level: {within: 20s, target: 90%}
+        abandonment: {max: 10%}
+        asa: {max: 30s}
+      - channels: [chat-web]
+        service_level: {within: 30s, target: 70%}
 """
 
 
@@ -115,8 +126,7 @@ class _Query:
         day = day_to_close(stored, QueryMemory(closed=self.memory.closed), now, zone)
         if day is not None:
             return whole_day(day)
-        # Each month is a sum of weeks: the last two days are enough to know both.
-        month = month_to_ask(self.memory, now.astimezone(zone)) if now >= DETAIL else None
+        month = month_to_ask(self.memory, now.astimezone(zone)) if now >= MONTHS else None
         return month or day_so_far(now, zone)
 
 
@@ -252,7 +262,7 @@ class Weeks:
 
 
 def _is_detailed(slot: datetime) -> bool:
-    return slot >= DETAIL or _LAST_WEEK[0] <= slot < _LAST_WEEK[1]
+    return slot >= DETAIL or LAST_WEEK[0] <= slot < LAST_WEEK[1]
 
 
 def _interval(slot: datetime) -> timedelta:

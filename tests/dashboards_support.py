@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from tests import needs
-from tests.dashboards_history import DAYS_BACK, DETAIL, END, MIDNIGHT, SCRAPE, Weeks
+from tests.dashboards_history import DAYS_BACK, DETAIL, END, LAST_WEEK, MIDNIGHT, SCRAPE, Weeks
 from tests.dashboards_openmetrics import write_openmetrics
 from tests.e2e_prometheus import Prometheus, serving
 
@@ -164,30 +164,35 @@ def add_records(blocks: Path, directory: Path) -> None:
 
     A round for each depth of records that read records, since promtool asks a server.
     """
-    rules, wanted = recording_rules(), set[str]()
-    queue = {name for one in targets() for name in RECORD.findall(one.expr)}
-    while queue:
-        wanted |= queue
-        queue = {n for name in queue for n in RECORD.findall(rules[name])} - wanted
+    rules = recording_rules()
+    wanted = _closure(rules, (n for one in targets() for n in RECORD.findall(one.expr)))
+    # What is expected, and what the last week was, read records of then.
+    weekly = _closure(rules, ("wolkvox:shown:offered",))
+    within = _closure(rules, ("wolkvox:within:offered",)) - weekly
     done: set[str] = set()
     while wanted - done:
         ready = {n for n in wanted - done if set(RECORD.findall(rules[n])) <= done}
         with prometheus(blocks, directory) as store:
-            for since, names in (
-                (DAYS_BACK, {n for n in ready if n in LOOKED_BACK_ON}),
-                (DETAIL, {n for n in ready if n not in LOOKED_BACK_ON}),
+            for kept, span, step in (
+                (ready & weekly, (DAYS_BACK, DETAIL), "5m"),
+                (ready & within, LAST_WEEK, "5m"),
+                (ready, (DETAIL, END), "1m"),
             ):
-                _evaluate(blocks, directory, store, since, {n: rules[n] for n in names})
+                _evaluate(blocks, directory, store, {n: rules[n] for n in kept}, span, step)
         done |= ready
 
 
+def _closure(rules: Mapping[str, str], names: Iterable[str]) -> set[str]:
+    """The records, and those that they read."""
+    found: set[str] = set()
+    queue = set(names)
+    while queue:
+        found |= queue
+        queue = {n for name in queue for n in RECORD.findall(rules[name])} - found
+    return found
+
+
 RECORD = re.compile(r"\bwolkvox:[a-z0-9_:]+")
-LOOKED_BACK_ON = {
-    "wolkvox:service_level:target",
-    "wolkvox:shown:within",
-    "wolkvox:shown:offered",
-}
-"""What the expectation reads of last week."""
 
 
 def recording_rules() -> dict[str, str]:
@@ -198,18 +203,24 @@ def recording_rules() -> dict[str, str]:
 
 
 def _evaluate(
-    blocks: Path, directory: Path, store: Prometheus, since: datetime, rules: dict[str, str]
+    blocks: Path,
+    directory: Path,
+    store: Prometheus,
+    rules: Mapping[str, str],
+    span: tuple[datetime, datetime],
+    step: str,
 ) -> None:
-    """Write these records from a moment on to the end as blocks."""
+    """Write these records between two moments as blocks."""
     if not rules:
         return
     listed = [{"record": name, "expr": expr} for name, expr in rules.items()]
-    group = {"name": "records", "interval": "1m", "rules": listed}
+    group = {"name": "records", "interval": step, "rules": listed}
     file = directory / "records.yml"
     file.write_text(json.dumps({"groups": [group]}), encoding="utf-8")
-    span = (f"--start={since.timestamp():.0f}", f"--end={END.timestamp():.0f}")
-    where = (f"--url=http://{store.address}", f"--output-dir={blocks}", "--eval-interval=1m")
-    create = ("tsdb", "create-blocks-from", "rules", *span, *where)
+    start, end = (at.timestamp() for at in span)
+    when = (f"--start={start:.0f}", f"--end={end:.0f}", f"--eval-interval={step}")
+    where = (f"--url=http://{store.address}", f"--output-dir={blocks}")
+    create = ("tsdb", "create-blocks-from", "rules", *when, *where)
     needs.run("promtool", *create, file).check_returncode()
 
 

@@ -328,7 +328,7 @@ CASES = (
         {
             f"round({q.trouble()}, 0.001)": TROUBLE,
             f"round({q.strip()}, 0.001)": STRIP,
-            f"round(max(topk(1, {q.worst()})), 0.001)": {"{}": 0.8},
+            f"round(max({q.worst()}), 0.001)": {"{}": 80},
             f"count({q.worst()})": {"{}": 3},
             q.none_below(): {},
         },

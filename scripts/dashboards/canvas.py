@@ -60,8 +60,8 @@ def written(value: float, unit: str, decimals: int | None, zone: ZoneInfo | None
         return "NaN"
     if unit == "percentunit":
         return f"{100 * value:.{decimals or 0}f}%"
-    if unit == "suffix:s":
-        return f"{value:.{decimals or 0}f} s"
+    if unit.startswith("suffix:"):
+        return f"{value:.{decimals or 0}f} {unit[7:]}"
     if unit == "s":
         return _duration(value, decimals)
     if unit == "bytes":

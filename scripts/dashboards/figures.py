@@ -133,7 +133,7 @@ def reporting(place: Place) -> Any:
     """Whether a sum lacks a skill."""
     return number(
         About(
-            "Skills with figures of today",
+            "Skills reporting today",
             "The part of the selected queries that have figures of today: below 100 % a sum "
             "on this board lacks a skill; a dash: none has (right after midnight).",
             place,

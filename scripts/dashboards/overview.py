@@ -64,7 +64,7 @@ def _headline() -> list[Any]:
                 "last two open hours: by how many percentage points. Green: how many have a "
                 "target, where none is below it.",
                 (0, 0, 12, 7),
-                "percentunit",
+                "suffix:points",
                 0,
             ),
             Query(q.worst(), "{{skill}} · {{type_interaction}} (target {{target}} %)"),
@@ -126,9 +126,9 @@ def _columns() -> list[Any]:
         column("skill_id", "Id", hidden=True),
         column("since", "Since", "dateTimeAsIsoNoDateIfToday"),
         share("level", "Level today"),
+        share("recent", "Last 2 open hours"),
         share("target", "Target"),
         share("gap", "Below by", steps=figures.OVER),
-        share("recent", "Last 2 open hours"),
         share("needed", "Rest needs", steps=((None, MUTED), (1.0001, BAD))),
         column("inbound", "Inbound", "none", decimals=0),
         share("lost", "Abandonment"),
@@ -148,14 +148,14 @@ def _rest() -> list[Any]:
                 "Midnight of",
                 "The time zones of the operations: a day begins at their midnight, wherever "
                 "this board is looked at.",
-                (0, 23, 3, 5),
+                (0, 23, 4, 5),
             ),
             Query(zones, "{{timezone}}"),
         ),
         words(
             "What the numbers mean",
             "Definitions, the boundary of the day, and what is missing.",
-            (3, 23, 11, 5),
+            (4, 23, 10, 5),
             NOTES,
         ),
     ]

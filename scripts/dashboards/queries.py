@@ -21,6 +21,7 @@ CHANNEL = 'type_interaction=~"$channel"'
 SELECTED = f"{QUERY}, {CHANNEL}"
 RECORDED = f"{OPERATION}, {CHANNEL}"
 
+PERIODS = ', window=~"today|month"'
 ON_QUERY = "on (job, operation, skill_id)"
 PAIR = "job, operation, skill_id, type_interaction"
 OWN = f"{PAIR}, threshold_seconds"
@@ -227,9 +228,9 @@ def trouble() -> str:
 
 
 def worst() -> str:
-    """The pairs furthest below their targets, with target and name."""
+    """How many percentage points the furthest are below their targets, with these."""
     gap = tagged(f"topk(3, {GAP} > 0)", {"target": f"round(100 * {TARGET}, 0.1)"}, PAIR)
-    return f"sort_desc({gap} * {ON_PAIR} group_left (skill) {NAME})"
+    return f"sort_desc(100 * {gap} * {ON_PAIR} group_left (skill) {NAME})"
 
 
 def none_below() -> str:
@@ -288,7 +289,7 @@ def _judged_sum(expression: str, by: str = "operation, window") -> str:
 
 def outlook() -> str:
     """The day and the month: so far, late left, what the rest needs, where it is heading."""
-    left, end = record("period:late_left"), record("period:projected")
+    left, end = record("period:late_left", PERIODS), record("period:projected")
     rest = f"({_judged_sum(f'{_EXPECTED} and {left}')} > 0)"
     aimed = f"sum by (operation, window) ({_EXPECTED} * {_AIMED})"
     whole = f"({_CAME} + {_EXPECTED})"
