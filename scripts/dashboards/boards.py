@@ -34,6 +34,8 @@ _TEXT_KEYS = frozenset(
 )
 _KINDS = {"mappings": ("mappings",), "byName": ("byName",)}
 """Overrides by the id of what they set or match: their values hold texts, too."""
+_UNIT = re.compile(r"suffix:\w\w")
+"""A unit that is a word."""
 _TEMPLATE = re.compile(r"\{\{\s*\w+\s*\}\}|\$\{?\w+\}?")
 
 
@@ -119,14 +121,14 @@ def _walk(node: Any, path: tuple[Any, ...], catalogue: Mapping[str, str]) -> Any
         }
     if isinstance(node, list):
         return [_walk(value, path, catalogue) for value in node]
-    if isinstance(node, str) and _is_text(path) and _has_words(node):
+    if isinstance(node, str) and _is_text(path, node) and _has_words(node):
         return catalogue[node]
     return node
 
 
-def _is_text(path: tuple[Any, ...]) -> bool:
+def _is_text(path: tuple[Any, ...], node: str) -> bool:
     key = path[-1] if path else ""
-    if key in _TEXT_KEYS or "renameByName" in path:
+    if key in _TEXT_KEYS or "renameByName" in path or _UNIT.match(node):
         return True
     if key == "text":
         return "mappings" in path
@@ -166,7 +168,6 @@ def _numbered(panel: dict[str, Any], number: int) -> dict[str, Any]:
 _CURRENT: dict[str, dict[str, Any]] = {
     "datasource": {},
     "threshold": {"text": "20", "value": "20"},
-    "window": {"text": "30m", "value": "30m"},
 }
 
 
@@ -184,7 +185,6 @@ def _variables(*, by_skill: bool) -> list[Any]:
     return [
         *common,
         build.CustomVariable("threshold").label("Answered within (s)").values("10,20,30"),
-        build.CustomVariable("window").label("Recent window").values("30m,1h,2h,4h"),
     ]
 
 

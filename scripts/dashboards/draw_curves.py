@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -23,6 +23,7 @@ from scripts.dashboards.canvas import (
     defaults_of,
     mapped,
     say,
+    step_colour,
     written,
 )
 
@@ -175,50 +176,41 @@ def _legend(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
 
 
 def status_history(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
-    """A cell for each interval, red to green."""
-    left = min(190.0, 14 + 5.6 * max(len(one.name) for one in series))
-    scale = _scaled(canvas, left, 24, 0, 1)
-    _hours(canvas, scale)
-    height = scale.height / len(series)
-    for place, one in enumerate(series):
-        y = scale.bottom + scale.height - height * (place + 1)
-        say(canvas, left - 6, y + height / 2, one.name, size=8, ha="right")
+    """A cell for each interval, coloured by its value."""
+    for one, scale, y, height in _rows(canvas, series):
         width = scale.x(scale.start + _step(one)) - scale.left
         for at, value in one.points:
             x = scale.x(at) - width
-            if x < left - 1 or math.isnan(value):
+            if x < scale.left - 1 or math.isnan(value):
                 continue
-            colour = _red_to_green(value)
+            colour = step_colour(value, defaults_of(panel)["thresholds"])
             box = Rectangle((x + 1, y + 2), width - 2, height - 4, facecolor=colour)
             canvas.axes.add_patch(box)
             if width > 12:
                 say(canvas, x + width / 2, y + height / 2, f"{100 * value:.0f}",
-                     size=7 if width > 17 else 5.5, color="#0b0c0e", ha="center")  # fmt: skip
-
-
-def _red_to_green(value: float) -> str:
-    part = min(max(value, 0.0), 1.0)
-    stops = ((0.0, (242, 73, 92)), (0.5, (242, 204, 12)), (1.0, (115, 191, 105)))
-    for (low, first), (high, second) in pairwise(stops):
-        if part <= high:
-            mix = (part - low) / (high - low)
-            rgb = (round(a + (b - a) * mix) for a, b in zip(first, second, strict=True))
-            return "#" + "".join(f"{one:02x}" for one in rgb)
-    raise AssertionError(value)
+                     size=6.5 if width > 17 else 5.5, color="#0b0c0e", ha="center")  # fmt: skip
 
 
 def state_timeline(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
     """A stretch for each state."""
-    left = min(190.0, 14 + 5.6 * max(len(one.name) for one in series))
-    scale = _scaled(canvas, left, 24, 0, 1)
-    _hours(canvas, scale)
-    height = scale.height / len(series)
-    for place, one in enumerate(series):
-        y = scale.bottom + scale.height - height * (place + 1)
-        say(canvas, left - 6, y + height / 2, one.name, size=8, ha="right")
+    for one, scale, y, height in _rows(canvas, series):
         for (at, value), (until, _next) in pairwise(one.points):
             word = mapped(value, defaults_of(panel)["mappings"])
             colour = word[1] if word else INK
             x = scale.x(max(at, scale.start))
             box = Rectangle((x, y + 4), scale.x(until) - x + 0.4, height - 8, facecolor=colour)
             canvas.axes.add_patch(box)
+
+
+def _rows(
+    canvas: Canvas, series: Sequence[Series]
+) -> Iterator[tuple[Series, _Scale, float, float]]:
+    """Each series under its name, from the top down, with its lower edge and height."""
+    left = min(300.0, 14 + 5.6 * max(len(one.name) for one in series))
+    scale = _scaled(canvas, left, 24, 0, 1)
+    _hours(canvas, scale)
+    height = scale.height / len(series)
+    for place, one in enumerate(series, 1):
+        y = scale.bottom + scale.height - height * place
+        say(canvas, left - 6, y + height / 2, one.name, size=8, ha="right")
+        yield one, scale, y, height

@@ -219,7 +219,7 @@ def _requests() -> list[Any]:
     failures = q.raw("api_request_failures_total", q.OPERATION)
     reasons = f"3600 * sum by (operation, reason) (rate({failures}[$__rate_interval]))"
     seconds = q.raw("api_request_duration_seconds_bucket", q.OPERATION)
-    slow = f"histogram_quantile(0.95, sum by (operation, le) (rate({seconds}[30m])))"
+    slow = f"histogram_quantile(0.95, sum by (operation, le) (rate({seconds}[1h])))"
     lag = f"max by (operation) ({q.raw('poll_lag_seconds', q.OPERATION)})"
     uncounted = " + ".join(
         f"sum by (operation) (increase({q.raw(name, q.OPERATION)}[1h]))"

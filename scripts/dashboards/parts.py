@@ -13,7 +13,6 @@ from typing import Any
 from grafana_foundation_sdk.builders import (
     bargauge,
     common,
-    gauge,
     prometheus,
     stat,
     statetimeline,
@@ -30,6 +29,7 @@ from grafana_foundation_sdk.models.text import TextMode
 GOOD, WARN, BAD, CALM, MUTED = "green", "orange", "red", "blue", "text"
 DATASOURCE = commons.DataSourceRef(type_val="prometheus", uid="${datasource}")
 NO_VALUE = "-"
+_PLAIN = ("unit", "mappings")
 WAIT = "suffix:s"  # the unit `s` would write 99 seconds as 2 minutes
 Place = tuple[int, int, int, int]
 Steps = Sequence[tuple[float | None, str]]
@@ -64,9 +64,10 @@ class Fixed:
 
 
 def fixed(ref: str, color: str, **more: object) -> Fixed:
-    """One target's series in one colour; further custom properties by their name."""
-    custom = {f"custom.{name}": value for name, value in more.items()}
-    return Fixed(ref, {"color": {"mode": "fixed", "fixedColor": color}, **custom})
+    """One target's series in one colour; further properties by their name."""
+    names = {name: name if name in _PLAIN else f"custom.{name}" for name in more}
+    found = {names[name]: value for name, value in more.items()}
+    return Fixed(ref, {"color": {"mode": "fixed", "fixedColor": color}, **found})
 
 
 def dashed(ref: str, color: str) -> Fixed:
@@ -180,21 +181,6 @@ def label(about: About, query: Query) -> Any:
     return dressed(panel, about, [query])
 
 
-def dial(about: About, *queries: Query, fixes: Sequence[Fixed] = ()) -> Any:
-    """A gauge from 0 to 1."""
-    panel = (
-        gauge.Panel()
-        .show_threshold_labels(False)
-        .show_threshold_markers(False)
-        .orientation(commons.VizOrientation.AUTO)
-        .reduce_options(_last())
-        .min(0)
-        .max(1)
-        .color_scheme(colour("thresholds"))
-    )
-    return dressed(panel, about, queries, fixes=fixes)
-
-
 def bars(
     about: About, *queries: Query, fixes: Sequence[Fixed] = (), top: float | None = None
 ) -> Any:
@@ -289,8 +275,8 @@ def _tooltip() -> common.VizTooltipOptions:
     return tooltip.sort(commons.SortOrder.DESCENDING)
 
 
-def strips(about: About, *queries: Query, interval: str) -> Any:
-    """One row a series, one cell an interval, red at 0 and green at 1."""
+def strips(about: About, query: Query, *, interval: str, steps: Steps) -> Any:
+    """One row a series, one cell an interval, coloured by its value."""
     panel = (
         statushistory.Panel()
         .show_value(commons.VisibilityMode.AUTO)
@@ -298,14 +284,12 @@ def strips(about: About, *queries: Query, interval: str) -> Any:
         .col_width(0.95)
         .fill_opacity(85)
         .line_width(0)
-        .min(0)
-        .max(1)
-        .color_scheme(colour("continuous-RdYlGr"))
+        .color_scheme(colour("thresholds"))
         .legend(_legend().show_legend(False))
         .tooltip(_tooltip())
         .interval(interval)
     )
-    return dressed(panel, about, queries, instant=False)
+    return dressed(panel, about, [query], instant=False, steps=steps)
 
 
 def states(about: About, *queries: Query, mappings: Sequence[models.ValueMapping]) -> Any:
