@@ -57,6 +57,10 @@ UNUSED = {
     "wolkvox_exporter_log_lines_dropped_total": (
         "it explains a log with gaps to the person who reads it; the figures are as good"
     ),
+    "wolkvox_last_attempt_timestamp_seconds": "what counts is the last success",
+    "wolkvox_poll_cycle_seconds": "what counts is the lag",
+    "wolkvox_token_used_today": "the board shows what is left",
+    "wolkvox_token_used_today_all_tokens": "the board shows what is left",
 }
 
 

@@ -57,6 +57,8 @@ VERDICTS = (
     "The target of the day",
     "Furthest below target",
 )
+# Panels of the exporter's board that list what is wrong, which nothing is then.
+WRONG = ("Firing alerts", "Queries in trouble", "Queries that failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,23 @@ def test_each_query_of_a_board_answers(history: History, name: str, choice: str)
         answers.setdefault(target.panel["title"], []).append(found)
 
     for title, found_each in answers.items():
-        if title in VERDICTS:
+        if name == "exporter" and title in WRONG:
+            assert choice == "everything" or not any(found_each), title
+        elif title in VERDICTS:
             assert found_each.count(True) == 1, title
         else:
             assert all(found_each), title
+
+
+def test_a_query_that_fails_stands_on_the_exporters_board(history: History) -> None:
+    """While it lasts in the table, and for an hour in the strip; no other query does."""
+    at = MIDNIGHT + timedelta(hours=8, minutes=30)
+
+    for name, values in (("in trouble/B", [2]), ("that failed/A", [0])):
+        found = history.values(f"exporter/Queries {name}", at=at)
+        assert [dict(labels)["skill_id"] for labels in found] == ["4190"], name
+        assert list(found.values()) == values, name
+    assert history.values("exporter/Queries in trouble/A", at=at)
 
 
 def test_volumes_of_the_day_are_those_of_the_contact_centre(history: History) -> None:

@@ -158,6 +158,7 @@ def _finished(board: dict[str, Any]) -> dict[str, Any]:
 
 def _numbered(panel: dict[str, Any], number: int) -> dict[str, Any]:
     panel["id"] = number
+    panel["options"].pop("footer", None)  # Grafana 12 has it no more
     for target in panel.get("targets", ()):
         target["datasource"] = {"type": "prometheus", "uid": "${datasource}"}
         target["editorMode"] = "code"
@@ -219,9 +220,7 @@ def _annotation(name: str, color: str, expr: str, title: str, body: str) -> Any:
         .datasource(DATASOURCE)
         .enable(True)
         .icon_color(color)
-        .expr(expr)
         .title_format(title)
         .text_format(body)
-        .step("60s")
         .target(prometheus.Dataquery().ref_id("A").expr(expr).range())
     )

@@ -25,7 +25,7 @@ from scripts.dashboards.canvas import (
 
 def table(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
     """Columns in the order of the transformations."""
-    columns = [one for one in _columns_of(panel) if not one[2].get("custom.hidden")]
+    columns = list(_columns_of(panel))
     rows = _rows_of(panel, series)
     widths = _widths(panel, columns, rows, canvas)
     shown = int((canvas.height - 52) / 19)

@@ -20,6 +20,7 @@ from scripts.dashboards.parts import (
     plain,
     value_map,
 )
+from scripts.dashboards.spanish import alert_titles
 from scripts.dashboards.tables import Column, column, grid
 
 OVER = ((None, MUTED), (1e-9, BAD))
@@ -216,7 +217,7 @@ def outlook(place: Place) -> Any:
     )
 
 
-def firing(place: Place) -> Any:
+def firing(place: Place, expr: str = q.alerts_since()) -> Any:
     """The firing alerts of the choice with the moment since which they hold."""
     return grid(
         About(
@@ -226,9 +227,9 @@ def firing(place: Place) -> Any:
             place,
             "none",
         ),
-        Query(q.alerts_since()),
+        Query(expr),
         columns=[
-            column("alertname", "Alert", width=240),
+            column("alertname", "Alert", mappings=_titles()),
             column("severity", "Severity", width=80),
             column("operation", "Operation", width=90),
             column("skill", "Skill"),
@@ -246,3 +247,9 @@ def firing(place: Place) -> Any:
             "threshold_seconds",
         ),
     )
+
+
+def _titles() -> list[object]:
+    """Beside the name of each alert what it means."""
+    words = {name: {"text": f"{name}: {said}"} for name, said in alert_titles("en").items()}
+    return [{"type": "value", "options": words}]

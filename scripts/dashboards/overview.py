@@ -94,7 +94,7 @@ def _trouble() -> list[Any]:
             ),
             Query(q.trouble(), "{{column}}"),
             columns=_columns(),
-            drop=("Time", "job"),
+            drop=("Time", "job", "skill_id"),
             sort="Below by",
         ),
         strips(
@@ -122,7 +122,6 @@ def _columns() -> list[Any]:
         column("operation", "Operation"),
         column("skill", "Skill", links=[TO_SKILL]),
         column("type_interaction", "Channel"),
-        column("skill_id", "Id", hidden=True),
         column("since", "Since", "dateTimeAsIsoNoDateIfToday"),
         share("level", "Level today"),
         share("recent", "Last 2 open hours"),

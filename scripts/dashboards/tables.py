@@ -23,14 +23,13 @@ class Column:
 
 
 def column(field: str, heading: str, unit: str | None = None, **more: object) -> Column:
-    """A column; `decimals`, `steps`, `hidden`, `width`, `links` as in Grafana."""
+    """A column; `decimals`, `steps`, `width`, `links` as in Grafana."""
     properties: dict[str, object] = {} if unit is None else {"unit": unit}
-    names = {"hidden": "custom.hidden", "width": "custom.width"}
     for name, value in more.items():
         if name == "steps":
             properties |= _coloured_cells(value)
         else:
-            properties[names.get(name, name)] = value
+            properties["custom.width" if name == "width" else name] = value
     return Column(field, heading, properties)
 
 
