@@ -227,7 +227,7 @@ class Weeks:
             last_attempt_at=now.timestamp(),
             live_until=None if last is None else last + 3 * step.total_seconds(),
             error=error,
-            interval=step.total_seconds(),
+            interval=INTERVAL.total_seconds(),
         )
         told.publish(status, self._now.epoch())
 

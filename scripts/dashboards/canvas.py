@@ -119,8 +119,12 @@ def colour_of(panel: Json, series: Series, place: int) -> str:
 def mapped(value: float | str, mappings: Sequence[Json]) -> tuple[str, str] | None:
     """The word and colour that stand for a value, if any do."""
     for mapping in mappings:
-        name = value if isinstance(value, str) else f"{value:g}"
-        result = mapping["options"].get(name)
+        options = mapping["options"]
+        if mapping["type"] == "range":
+            above = not isinstance(value, str) and value >= options["from"]
+            result = options["result"] if above else None
+        else:
+            result = options.get(value if isinstance(value, str) else f"{value:g}")
         if result:
             return result["text"], _COLOURS.get(result.get("color"), INK)
     return None

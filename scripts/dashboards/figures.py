@@ -25,6 +25,16 @@ from scripts.dashboards.tables import Column, column, grid
 
 OVER = ((None, MUTED), (1e-9, BAD))
 """Red above 0, for distances to a limit."""
+_LOST = {"text": "cannot be reached", "color": BAD, "index": 0}
+NEEDED = column(
+    "needed",
+    "Rest needs",
+    "percentunit",
+    decimals=1,
+    steps=((None, MUTED),),
+    mappings=[{"type": "range", "options": {"from": 1.00001, "to": None, "result": _LOST}}],
+)
+"""The level that the rest of a day or month needs; above 1 it is lost, and says so."""
 _VERDICT = (fixed("A", GOOD), fixed("B", BAD), fixed("C", CALM))
 _PERCENT, _WHOLE = "round(100 * {}, 0.1)", "round({})"
 
@@ -187,9 +197,9 @@ def outlook(place: Place) -> Any:
     return grid(
         About(
             "Today and this month",
-            "So far, how many more may be late, the level that the rest needs (above 100 %: it "
-            "cannot be reached any more), and where it ends if the rest goes as the last seven "
-            "days. A dash: less than a week of history, or the alert rules are not loaded.",
+            "So far, how many more may be late, the level that the rest needs, and where it "
+            "ends if the rest goes as the last seven days. A dash: less than a week of "
+            "history, or the alert rules are not loaded.",
             place,
             "none",
         ),
@@ -200,13 +210,7 @@ def outlook(place: Place) -> Any:
             column("level", "So far", "percentunit", decimals=1),
             column("target", "Target", "percentunit", decimals=1),
             column("left", "May still be late", "none", decimals=0),
-            column(
-                "needed",
-                "Rest needs",
-                "percentunit",
-                decimals=1,
-                steps=((None, MUTED), (1.0001, BAD)),
-            ),
+            NEEDED,
             column("projected", "Heading for", "percentunit", decimals=1),
         ],
         sort="Period",

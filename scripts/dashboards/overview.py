@@ -10,7 +10,6 @@ from scripts.dashboards.boards import Board
 from scripts.dashboards.parts import (
     BAD,
     GOOD,
-    MUTED,
     WAIT,
     WARN,
     About,
@@ -89,7 +88,7 @@ def _trouble() -> list[Any]:
                 "In trouble, worst first",
                 "Skills and channels below their target today or in the last two open hours, "
                 "over a limit, or with a firing alert; no others. Since: the alert's condition "
-                "holds, or the day's level is below. Rest needs above 100 %: the day is lost.",
+                "holds, or the day's level is below.",
                 (0, 7, 24, 7),
                 "none",
             ),
@@ -128,7 +127,7 @@ def _columns() -> list[Any]:
         share("recent", "Last 2 open hours"),
         share("target", "Target"),
         share("gap", "Below by", steps=figures.OVER),
-        share("needed", "Rest needs", steps=((None, MUTED), (1.0001, BAD))),
+        figures.NEEDED,
         column("inbound", "Inbound", "none", decimals=0),
         share("lost", "Abandonment"),
         share("lost_over", "Over limit by", steps=figures.OVER),

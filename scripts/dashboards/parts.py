@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 from grafana_foundation_sdk.builders import (
@@ -74,20 +75,8 @@ def dashed(ref: str, color: str) -> Fixed:
     """A line to compare with: dashed, without filling."""
     style = {"fill": "dash", "dash": [8, 8]}
     stacking = {"mode": "none", "group": "A"}
-    return fixed(
-        ref,
-        color,
-        lineStyle=style,
-        fillOpacity=0,
-        drawStyle="line",
-        stacking=stacking,
-        lineWidth=2,
-    )
-
-
-def ref_ids() -> Sequence[str]:
-    """The names of targets, in order."""
-    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    line = {"lineStyle": style, "fillOpacity": 0, "drawStyle": "line", "lineWidth": 2}
+    return fixed(ref, color, stacking=stacking, **line)
 
 
 def thresholds(steps: Steps) -> build.ThresholdsConfig:
@@ -96,14 +85,13 @@ def thresholds(steps: Steps) -> build.ThresholdsConfig:
     return build.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(found)
 
 
-def colour(mode: str, fixed_color: str | None = None) -> build.FieldColor:
+def colour(mode: str) -> build.FieldColor:
     """How a field gets its colour."""
-    scheme = build.FieldColor().mode(models.FieldColorModeId(mode))
-    return scheme if fixed_color is None else scheme.fixed_color(fixed_color)
+    return build.FieldColor().mode(models.FieldColorModeId(mode))
 
 
 def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, table: bool) -> None:
-    for ref, query in zip(ref_ids(), queries, strict=False):
+    for ref, query in zip(ascii_uppercase, queries, strict=False):
         target = prometheus.Dataquery().ref_id(ref).expr(query.expr)
         target = target.instant() if instant else target.range()
         shape = prom.PromQueryFormat.TABLE if table else prom.PromQueryFormat.TIME_SERIES
@@ -153,14 +141,11 @@ def number(
 ) -> Any:
     """A stat: the value of now and of nothing else, so instant queries only."""
     both = commons.BigValueTextMode.VALUE_AND_NAME
-    mode = both if names else commons.BigValueTextMode.VALUE
     panel = (
         stat.Panel()
         .graph_mode(commons.BigValueGraphMode.NONE)
         .color_mode(commons.BigValueColorMode.VALUE)
-        .justify_mode(commons.BigValueJustifyMode.AUTO)
-        .orientation(commons.VizOrientation.AUTO)
-        .text_mode(mode)
+        .text_mode(both if names else commons.BigValueTextMode.VALUE)
         .reduce_options(_last())
         .color_scheme(colour("thresholds"))
         .mappings(list(mappings))
@@ -170,20 +155,10 @@ def number(
 
 def label(about: About, query: Query) -> Any:
     """A stat that shows a label instead of its value: the name of the series."""
-    panel = (
-        stat.Panel()
-        .graph_mode(commons.BigValueGraphMode.NONE)
-        .color_mode(commons.BigValueColorMode.VALUE)
-        .text_mode(commons.BigValueTextMode.NAME)
-        .reduce_options(_last())
-        .color_scheme(colour("thresholds"))
-    )
-    return dressed(panel, about, [query])
+    return number(about, query).text_mode(commons.BigValueTextMode.NAME)
 
 
-def bars(
-    about: About, *queries: Query, fixes: Sequence[Fixed] = (), top: float | None = None
-) -> Any:
+def bars(about: About, *queries: Query) -> Any:
     """Horizontal bars of values of now."""
     panel = (
         bargauge.Panel()
@@ -195,9 +170,7 @@ def bars(
         .min(0)
         .color_scheme(colour("palette-classic"))
     )
-    if top is not None:
-        panel.max(top)
-    return dressed(panel, about, queries, fixes=fixes)
+    return dressed(panel, about, queries)
 
 
 def lines(
@@ -205,23 +178,14 @@ def lines(
     *queries: Query,
     fixes: Sequence[Fixed] = (),
     top: float | None = None,
-    low: float | None = 0,
     interval: str | None = None,
-    fill: int = 0,
 ) -> Any:
     """Curves over time; a gap in the data stays a gap."""
-    panel = (
-        timeseries.Panel()
-        .draw_style(commons.GraphDrawStyle.LINE)
-        .line_width(2)
-        .fill_opacity(fill)
-        .show_points(commons.VisibilityMode.AUTO)
-        .span_nulls(False)
-        .color_scheme(colour("palette-classic"))
-        .legend(_legend())
-        .tooltip(_tooltip())
-    )
-    return _over_time(panel, about, queries, fixes, top, low, interval)
+    panel = timeseries.Panel().draw_style(commons.GraphDrawStyle.LINE).line_width(2)
+    panel.fill_opacity(0).show_points(commons.VisibilityMode.AUTO).span_nulls(False)
+    if top is not None:
+        panel.max(top)
+    return _over_time(panel, about, queries, fixes, interval)
 
 
 def columns(
@@ -232,17 +196,8 @@ def columns(
 ) -> Any:
     """Stacked bars over time; lines laid over them come by `dashed`."""
     stacked = common.StackingConfig().mode(commons.StackingMode.NORMAL).group("A")
-    panel = (
-        timeseries.Panel()
-        .draw_style(commons.GraphDrawStyle.BARS)
-        .line_width(1)
-        .fill_opacity(80)
-        .stacking(stacked)
-        .color_scheme(colour("palette-classic"))
-        .legend(_legend())
-        .tooltip(_tooltip())
-    )
-    return _over_time(panel, about, queries, fixes, None, 0, interval)
+    panel = timeseries.Panel().draw_style(commons.GraphDrawStyle.BARS).line_width(1)
+    return _over_time(panel.fill_opacity(80).stacking(stacked), about, queries, fixes, interval)
 
 
 def _over_time(
@@ -250,14 +205,9 @@ def _over_time(
     about: About,
     queries: Sequence[Query],
     fixes: Sequence[Fixed],
-    top: float | None,
-    low: float | None,
     interval: str | None,
 ) -> Any:
-    if low is not None:
-        panel.min(low)
-    if top is not None:
-        panel.max(top)
+    panel.min(0).color_scheme(colour("palette-classic")).legend(_legend()).tooltip(_tooltip())
     if interval is not None:
         panel.interval(interval)
     return dressed(panel, about, queries, instant=False, fixes=fixes)
