@@ -144,7 +144,7 @@ def _measure(case: Case, servers: Mapping[str, Served], pace: Pace) -> Iterator[
     for name, served in servers.items():
         one = pooled(ones[name])
         rss = served.child.rss()
-        yield Scrapes(case, name, one, pooled(manies[name]), cpu[name] / one.requests, rss)
+        yield Scrapes(case, name, one, pooled(manies[name]), cpu[name] / len(one.times), rss)
 
 
 def _fresh(case: Case, served: Served, pace: Pace) -> Scrapes:
@@ -152,7 +152,7 @@ def _fresh(case: Case, served: Served, pace: Pace) -> Scrapes:
     order = Order(served.port, case.gzip, float(pace.fresh), pause=1.0, fewest=1)
     one, cpu = _with_cpu(served.child, order)
     rss = served.child.rss()
-    return Scrapes(replace(case, state=FRESH), EXPORTER, one, None, cpu / one.requests, rss)
+    return Scrapes(replace(case, state=FRESH), EXPORTER, one, None, cpu / len(one.times), rss)
 
 
 def _with_cpu(child: Child, order: Order) -> tuple[Load, float]:
