@@ -190,6 +190,7 @@ NAME = (
 )
 WORST = f"topk(15, {GAP} * {ON_PAIR} group_left (skill) {NAME})".replace("}", "} @ end()")
 """Over time: the pairs that are furthest below at the end, so that 1,200 are 15 curves."""
+_OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
 ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
 _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
@@ -315,16 +316,10 @@ def reach() -> tuple[str, str]:
     return tagged(can, tags, "window"), tagged(f"({late} > {allowed}) ^ 0", tags, "window")
 
 
-def row_level() -> str:
-    """The service level over half hours by pair, of those selected."""
-    return (
-        f"{record('window:service_level', MIDDLE)} * {ON_PAIR} group_left (skill) {WORST} ^ 0"
-    )
-
-
-def row_target() -> str:
-    """The targets of the same."""
-    return f"{record('service_level:target')} * {ON_PAIR} group_left (skill) {WORST} ^ 0"
+def levels() -> tuple[str, str]:
+    """The service level over half hours of the worst pairs of now, and their targets."""
+    level, aim = record("window:service_level", MIDDLE), record("service_level:target")
+    return level + _OF_WORST, aim + _OF_WORST
 
 
 def waits() -> str:
