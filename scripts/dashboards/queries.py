@@ -201,13 +201,22 @@ TROUBLE = (
 
 
 def since() -> str:
-    """Since when a pair is in trouble: its alert holds, or the day's level is below."""
-    day, aim = record("service_level:day"), record("service_level:target")
-    last, first = (
-        f"max by ({PAIR}) ({way}_over_time(timestamp({day} {is_} {aim})[18h:10m]))"
-        for way, is_ in (("max", ">="), ("min", "<"))
+    """Since when a pair is in trouble: its alert holds, the day or two hours are below."""
+    day, aim, z = record("service_level:day"), record("service_level:target"), "window:z"
+
+    def begin(bad: str, good: str) -> str:
+        last, first = (
+            f"max by ({PAIR}) ({way}_over_time(timestamp({one})[18h:10m]))"
+            for way, one in (("max", good), ("min", bad))
+        )
+        return f"(({last} or {first}) unless {ON_PAIR} {good})"
+
+    moments = named(
+        alert=f"min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}})",
+        day=begin(f"{day} < {aim}", f"({day} >= {aim})"),
+        recent=begin(f"{record(z, LONG)} > 2", f"({record(z, LONG)} <= 2)"),
     )
-    return f"1000 * (min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}}) or {last} or {first})"
+    return f"1000 * min by ({PAIR}) ({moments})"
 
 
 def trouble() -> str:
