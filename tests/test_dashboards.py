@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 
 import promql_parser as promql
 import pytest
 import yaml
+from _jsonnet import evaluate_snippet
 
 from exporter.metrics.exporter import process_metrics
 from exporter.metrics.families import TABLE
@@ -445,3 +446,20 @@ def test_provisioned_boards_are_read_only_and_in_a_folder() -> None:
     assert provider["disableDeletion"] is True
     assert provider["folder"] == "Wolkvox"
     assert provider["options"]["path"]
+
+
+sorted_keys = partial(json.dumps, sort_keys=True)
+
+
+def test_the_mixin_holds_the_rules_and_the_boards_of_one_language() -> None:
+    """Every record, every alert and every board, as they are shipped; English unless told."""
+    files = [read_yaml(path)["groups"] for path in sorted(RULES.glob("*.rules.yml"))]
+    shipped = [rule for groups in files for group in groups for rule in group["rules"]]
+    parts = "{a: m.prometheusAlerts, r: m.prometheusRules, b: m.grafanaDashboards}"
+    for language, more in (("en", ""), ("es", " + {_config+:: {language: 'es'}}")):
+        text = f"local m = (import 'mixin.libsonnet'){more}; {parts}"
+        made = json.loads(evaluate_snippet(f"{DEPLOY.parent}/some.jsonnet", text))
+
+        listed = [rule for key in "ar" for one in made[key]["groups"] for rule in one["rules"]]
+        assert sorted(map(sorted_keys, listed)) == sorted(map(sorted_keys, shipped))
+        assert made["b"] == {f"wolkvox-{one}.json": board(one, language) for one in NAMES}
