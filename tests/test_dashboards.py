@@ -242,6 +242,17 @@ def test_a_board_asks_no_more_than_twenty_questions() -> None:
         assert len(targets(name)) <= 20, name
 
 
+def test_the_largest_figure_of_the_overview_is_the_trouble() -> None:
+    """Top left, and larger than the level of the day, which may be green beside it."""
+    stats = [panel for panel in panels("overview") if panel["type"] == "stat"]
+    sizes = {one["title"]: one["gridPos"]["w"] * one["gridPos"]["h"] for one in stats}
+    first, second = sorted(sizes, key=sizes.__getitem__)[:-3:-1]
+
+    assert first == stats[0]["title"] == "Furthest below target"
+    assert (stats[0]["gridPos"]["x"], stats[0]["gridPos"]["y"]) == (0, 0)
+    assert sizes[first] > 3 * sizes[second]
+
+
 def test_values_of_now_are_asked_for_now() -> None:
     """A stat never shows the last value of a range: it would outlive midnight."""
     for name in NAMES:

@@ -133,7 +133,7 @@ PAIRS = (
     ("1", "inbound", 20, 400, 0.95, 0.95, 0.8),
     ("1", "chat-web", 30, 9, 0, 0, 0.8),
     ("2", "inbound", 20, 200, 0.95, 0.5, 0.9),
-    ("2", "chat-whatsapp", 10, 50, 0.45, 0.45, 0.5),
+    ("2", "chat-whatsapp", 10, 50, 0.55, 0.45, 0.5),
     ("3", "omni-email", 20, 30, 1, 1, 0.9),
 )
 
@@ -152,8 +152,9 @@ def green_voice_and_a_dead_chat() -> Series:
         series[middle] = now
     # A chat is late at 20 s too; what is judged is its own threshold.
     series[level("2", "chat-whatsapp", 20)] = 0.99
-    alert = skill("acme", "1", "chat-web", sli="service_level", alertname="WolkvoxSmallQueue")
-    series[f"ALERTS_FOR_STATE{{{alert}}}"] = 600
+    alert = skill("acme", "2", "inbound", sli="service_level", alertname="WolkvoxCollapse")
+    series[f"ALERTS_FOR_STATE{{{alert}}}"] = 1200
+    series[record("window:z", "2", "chat-whatsapp", 10, window="long")] = "0x19 3x50"
     return series
 
 
@@ -176,8 +177,9 @@ TROUBLE = {
     **rows("level", chat=0.0, voice=0.5, app=0.45),
     **rows("target", chat=0.8, voice=0.9, app=0.5),
     **rows("inbound", chat=9.0, voice=200.0, app=50.0),
-    # The chat since its alert, voice since its level fell, the app since there is a figure.
-    **rows("since", chat=600_000.0, voice=1_800_000.0, app=0.0),
+    # The chat since there is a figure, voice since its alert, the app since its two hours fell,
+    # all to ten minutes; the levels of the day of the last two fell at minute 40.
+    **rows("since", chat=0.0, voice=1_200_000.0, app=600_000.0),
 }
 
 

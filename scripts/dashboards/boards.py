@@ -20,17 +20,8 @@ TAG = "wolkvox"
 EVERYTHING = ".+"
 SCHEMA = 39
 """That of Grafana 10 and 11; later versions bring it up to date when they load it."""
-_TEXT_KEYS = frozenset(
-    {
-        "title",
-        "description",
-        "legendFormat",
-        "label",
-        "displayName",
-        "noValue",
-        "content",
-        "titleFormat",
-    }
+_TEXT_KEYS = re.compile(
+    "title|description|legendFormat|label|displayName|noValue|content|titleFormat"
 )
 _KINDS = {"mappings": ("mappings",), "byName": ("byName",)}
 """Overrides by the id of what they set or match: their values hold texts, too."""
@@ -128,7 +119,7 @@ def _walk(node: Any, path: tuple[Any, ...], catalogue: Mapping[str, str]) -> Any
 
 def _is_text(path: tuple[Any, ...], node: str) -> bool:
     key = path[-1] if path else ""
-    if key in _TEXT_KEYS or "renameByName" in path or _UNIT.match(node):
+    if _TEXT_KEYS.fullmatch(str(key)) or "renameByName" in path or _UNIT.match(node):
         return True
     if key == "text":
         return "mappings" in path

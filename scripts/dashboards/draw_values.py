@@ -33,10 +33,9 @@ def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
         )
         if panel["options"]["textMode"] == "name":
             text = one.name
-        below = 14 if named else 8
         # As Grafana does, as large as the panel lets it be.
-        size = min(canvas.height / 3.2, 1.1 * share / max(len(text), 4))
-        say(canvas, middle, canvas.height / 2 - below + 6, text,
+        size = min(canvas.height / 3.2, 0.92 * share / max(len(text), 4))
+        say(canvas, middle, canvas.height / 2 - (8 if named else 12), text,
              size=size, color=colour, ha="center", weight="bold")  # fmt: skip
         if panel["options"]["textMode"] == "value_and_name":
             small = min(canvas.height / 12, 1.35 * share / len(one.name))

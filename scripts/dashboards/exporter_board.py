@@ -18,7 +18,6 @@ from scripts.dashboards.parts import (
     dashed,
     lines,
     number,
-    plain,
     states,
     value_map,
 )
@@ -107,7 +106,7 @@ def _first() -> list[Any]:
 
 def _words(field: str, heading: str, **words: tuple[str, str]) -> Any:
     """A column whose values are said in words."""
-    return column(field, heading, mappings=plain(value_map(**words)))
+    return column(field, heading, mappings=[value_map(**words)])
 
 
 def _age() -> str:

@@ -17,11 +17,10 @@ from scripts.dashboards.parts import (
     Query,
     fixed,
     number,
-    plain,
     value_map,
 )
 from scripts.dashboards.spanish import alert_titles
-from scripts.dashboards.tables import Column, column, grid
+from scripts.dashboards.tables import column, grid
 
 OVER = ((None, MUTED), (1e-9, BAD))
 """Red above 0, for distances to a limit."""
@@ -160,19 +159,15 @@ def hourly(place: Place, *, last_week: bool = False) -> Any:
     """The day by hour, the latest first; with last week's volume and level beside it."""
     before = {f"{name}_before": expression for name, expression in q.hourly(q.WEEK).items()}
     kept = {name: before[name] for name in ("offered_before", "level_before") if last_week}
-    beside: dict[str, list[Column]] = {
-        "offered": [column("offered_before", "Last week", "none", decimals=0)],
-        "level": [column("level_before", "Level last week", "percentunit", decimals=1)],
-    }
-    shown = [
+    columns = [
+        column("Time", "Until", "time:HH:mm"),
         column("offered", "Inbound", "none", decimals=0),
+        column("offered_before", "Last week", "none", decimals=0),
         column("answered", "Answered", "none", decimals=0),
         column("abandoned", "Abandoned", "none", decimals=0),
         column("level", "Service level", "percentunit", decimals=1),
+        column("level_before", "Level last week", "percentunit", decimals=1),
         column("asa", "ASA", WAIT, decimals=0),
-    ]
-    columns = [
-        one for each in shown for one in (each, *(beside.get(each.field, ()) if kept else ()))
     ]
     return grid(
         About(
@@ -184,7 +179,7 @@ def hourly(place: Place, *, last_week: bool = False) -> Any:
             "none",
         ),
         Query(q.named(**q.hourly(), **kept), "{{column}}", interval=q.HOUR),
-        columns=[column("Time", "Until", "time:HH:mm"), *columns],
+        columns=[one for one in columns if kept or not one.field.endswith("_before")],
         drop=(),
         sort="Until",
         instant=False,
@@ -193,7 +188,7 @@ def hourly(place: Place, *, last_week: bool = False) -> Any:
 
 def outlook(place: Place) -> Any:
     """The day and the month to date, and what the rest of them needs."""
-    periods = plain(value_map(today=("Today", MUTED), month=("This month", MUTED)))
+    periods = [value_map(today=("Today", MUTED), month=("This month", MUTED))]
     return grid(
         About(
             "Today and this month",

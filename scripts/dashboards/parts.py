@@ -33,6 +33,8 @@ NO_VALUE = "-"
 _PLAIN = ("unit", "mappings")
 WAIT = "suffix:s"  # the unit `s` would write 99 seconds as 2 minutes
 Place = tuple[int, int, int, int]
+Fixed = tuple[str, Mapping[str, object]]
+"""The refId of a target, and its series' colour and other properties."""
 Steps = Sequence[tuple[float | None, str]]
 
 
@@ -56,19 +58,11 @@ class About:
     decimals: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """A colour (or another property) of one target's series, by refId."""
-
-    ref: str
-    properties: Mapping[str, object]
-
-
 def fixed(ref: str, color: str, **more: object) -> Fixed:
     """One target's series in one colour; further properties by their name."""
     names = {name: name if name in _PLAIN else f"custom.{name}" for name in more}
     found = {names[name]: value for name, value in more.items()}
-    return Fixed(ref, {"color": {"mode": "fixed", "fixedColor": color}, **found})
+    return ref, {"color": {"mode": "fixed", "fixedColor": color}, **found}
 
 
 def dashed(ref: str, color: str) -> Fixed:
@@ -119,11 +113,9 @@ def dressed(
     if about.decimals is not None:
         panel.decimals(about.decimals)
     _targets(panel, queries, instant=instant, table=table)
-    for fix in fixes:
-        found = [
-            models.DynamicConfigValue(name, value) for name, value in fix.properties.items()
-        ]
-        panel.override_by_query(fix.ref, found)
+    for ref, properties in fixes:
+        found = [models.DynamicConfigValue(name, value) for name, value in properties.items()]
+        panel.override_by_query(ref, found)
     return panel
 
 
@@ -137,7 +129,7 @@ def number(
     steps: Steps = ((None, MUTED),),
     fixes: Sequence[Fixed] = (),
     names: bool = False,
-    mappings: Sequence[models.ValueMapping] = (),
+    mappings: Sequence[Any] = (),
 ) -> Any:
     """A stat: the value of now and of nothing else, so instant queries only."""
     both = commons.BigValueTextMode.VALUE_AND_NAME
@@ -214,10 +206,9 @@ def _over_time(
 
 
 def _legend() -> common.VizLegendOptions:
-    legend = (
-        common.VizLegendOptions().show_legend(True).placement(commons.LegendPlacement.BOTTOM)
-    )
-    return legend.display_mode(commons.LegendDisplayMode.LIST).calcs([])
+    legend = common.VizLegendOptions().show_legend(True).calcs([])
+    legend.placement(commons.LegendPlacement.BOTTOM)
+    return legend.display_mode(commons.LegendDisplayMode.LIST)
 
 
 def _tooltip() -> common.VizTooltipOptions:
@@ -227,36 +218,22 @@ def _tooltip() -> common.VizTooltipOptions:
 
 def strips(about: About, query: Query, *, interval: str, steps: Steps) -> Any:
     """One row a series, one cell an interval, coloured by its value."""
-    panel = (
-        statushistory.Panel()
-        .show_value(commons.VisibilityMode.AUTO)
-        .row_height(0.9)
-        .col_width(0.95)
-        .fill_opacity(85)
-        .line_width(0)
-        .color_scheme(colour("thresholds"))
-        .legend(_legend().show_legend(False))
-        .tooltip(_tooltip())
-        .interval(interval)
-    )
-    return dressed(panel, about, [query], instant=False, steps=steps)
+    panel = statushistory.Panel().show_value(commons.VisibilityMode.AUTO).interval(interval)
+    return _rows(panel.row_height(0.9).col_width(0.95), about, [query], steps)
 
 
-def states(about: About, *queries: Query, mappings: Sequence[models.ValueMapping]) -> Any:
+def states(about: About, *queries: Query, mappings: Sequence[Any]) -> Any:
     """One row a series, coloured by its state over time."""
-    panel = (
-        statetimeline.Panel()
-        .show_value(commons.VisibilityMode.NEVER)
-        .merge_values(True)
-        .row_height(0.8)
-        .fill_opacity(80)
-        .line_width(0)
-        .mappings(list(mappings))
-        .color_scheme(colour("thresholds"))
-        .legend(_legend())
-        .tooltip(_tooltip())
-    )
-    return dressed(panel, about, queries, instant=False)
+    panel = statetimeline.Panel().show_value(commons.VisibilityMode.NEVER).merge_values(True)
+    return _rows(panel.row_height(0.8).mappings(list(mappings)), about, queries)
+
+
+def _rows(
+    panel: Any, about: About, queries: Sequence[Query], steps: Steps = ((None, MUTED),)
+) -> Any:
+    panel.fill_opacity(85).line_width(0).color_scheme(colour("thresholds"))
+    panel.legend(_legend().show_legend(False)).tooltip(_tooltip())
+    return dressed(panel, about, queries, instant=False, steps=steps)
 
 
 def words(title: str, description: str, place: Place, content: str) -> Any:
@@ -272,16 +249,10 @@ def words(title: str, description: str, place: Place, content: str) -> Any:
     )
 
 
-def value_map(**results: tuple[str, str]) -> models.ValueMap:
+def value_map(**results: tuple[str, str]) -> Any:
     """Words and colours for values: `value_map(_1=("OK", "green"))`."""
     found = {
-        name.lstrip("_"): models.ValueMappingResult(text=word, color=color, index=place)
+        name.lstrip("_"): {"text": word, "color": color, "index": place}
         for place, (name, (word, color)) in enumerate(results.items())
     }
-    return models.ValueMap(options=found)
-
-
-def plain(mapping: models.ValueMap) -> list[object]:
-    """The mapping as an override wants it: bare JSON."""
-    results = {value: one.to_json() for value, one in mapping.options.items()}
-    return [{**mapping.to_json(), "options": results}]
+    return {"type": "value", "options": found}

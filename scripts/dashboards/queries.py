@@ -190,6 +190,7 @@ NAME = (
 )
 WORST = f"topk(15, {GAP} * {ON_PAIR} group_left (skill) {NAME})".replace("}", "} @ end()")
 """Over time: the pairs that are furthest below at the end, so that 1,200 are 15 curves."""
+_OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
 ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
 _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
@@ -200,13 +201,22 @@ TROUBLE = (
 
 
 def since() -> str:
-    """Since when a pair is in trouble: its alert holds, or the day's level is below."""
-    day, aim = record("service_level:day"), record("service_level:target")
-    last, first = (
-        f"max by ({PAIR}) ({way}_over_time(timestamp({day} {is_} {aim})[18h:10m]))"
-        for way, is_ in (("max", ">="), ("min", "<"))
+    """Since when a pair is in trouble: its alert holds, the day or two hours are below."""
+    day, aim, z = record("service_level:day"), record("service_level:target"), "window:z"
+
+    def begin(bad: str, good: str) -> str:
+        last, first = (
+            f"max by ({PAIR}) ({way}_over_time(timestamp({one})[18h:10m]))"
+            for way, one in (("max", good), ("min", bad))
+        )
+        return f"(({last} or {first}) unless {ON_PAIR} {good})"
+
+    moments = named(
+        alert=f"min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}})",
+        day=begin(f"{day} < {aim}", f"({day} >= {aim})"),
+        recent=begin(f"{record(z, LONG)} > 2", f"({record(z, LONG)} <= 2)"),
     )
-    return f"1000 * (min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}}) or {last} or {first})"
+    return f"1000 * min by ({PAIR}) ({moments})"
 
 
 def trouble() -> str:
@@ -315,16 +325,10 @@ def reach() -> tuple[str, str]:
     return tagged(can, tags, "window"), tagged(f"({late} > {allowed}) ^ 0", tags, "window")
 
 
-def row_level() -> str:
-    """The service level over half hours by pair, of those selected."""
-    return (
-        f"{record('window:service_level', MIDDLE)} * {ON_PAIR} group_left (skill) {WORST} ^ 0"
-    )
-
-
-def row_target() -> str:
-    """The targets of the same."""
-    return f"{record('service_level:target')} * {ON_PAIR} group_left (skill) {WORST} ^ 0"
+def levels() -> tuple[str, str]:
+    """The service level over half hours of the worst pairs of now, and their targets."""
+    level, aim = record("window:service_level", MIDDLE), record("service_level:target")
+    return level + _OF_WORST, aim + _OF_WORST
 
 
 def waits() -> str:

@@ -20,7 +20,6 @@ from scripts.dashboards.parts import (
     fixed,
     lines,
     number,
-    plain,
     value_map,
 )
 from scripts.dashboards.tables import column, grid
@@ -72,12 +71,13 @@ def _reach(place: Place) -> Any:
         ),
         Query(possible, "may still be late: {{late}} late, {{allowed}} allowed"),
         Query(lost, "{{late}} late, {{allowed}} allowed"),
-        fixes=(fixed("A", GOOD), fixed("B", BAD, mappings=plain(LOST))),
+        fixes=(fixed("A", GOOD), fixed("B", BAD, mappings=[LOST])),
         names=True,
     )
 
 
 def _levels(place: Place) -> Any:
+    level, target = q.levels()
     return lines(
         About(
             "Service level over half hours",
@@ -87,8 +87,8 @@ def _levels(place: Place) -> Any:
             place,
             "percentunit",
         ),
-        Query(q.row_level(), PAIR_LEGEND),
-        Query(q.row_target(), f"Target {PAIR_LEGEND}"),
+        Query(level, PAIR_LEGEND),
+        Query(target, f"Target {PAIR_LEGEND}"),
         fixes=(dashed("B", MUTED),),
         top=1,
     )
@@ -130,7 +130,7 @@ def _days(place: Place) -> Any:
         ),
         Query(q.named(**volumes, **judged), "{{column}}"),
         columns=[
-            column("window", "Period", mappings=plain(DAYS)),
+            column("window", "Period", mappings=[DAYS]),
             column("inbound", "Inbound", "none", decimals=0),
             column("answered", "Answered", "none", decimals=0),
             column("abandoned", "Abandoned", "none", decimals=0),
