@@ -40,7 +40,7 @@ def fleet() -> Iterator[Series]:
         name, _, labels = text.partition("{")
         found = {"__name__": name, "job": "wolkvox", "instance": "load:1"}
         found |= dict(re.findall(r'(\w+)="([^"]*)"', labels))
-        rated = {"le", "threshold_seconds"} & found.keys()
+        rated = "le" in found or "service_level_ratio" in name
         last = float(value) * (1 - int(found.get("skill_id", 0)) % 5 / 20 if rated else 1)
         yield found, last
         if found.get("window") == "yesterday":
