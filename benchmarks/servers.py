@@ -53,13 +53,12 @@ def exporter(directory: Path, config: Path, state: Path, samples: int) -> Iterat
     port = free_port()
     with running(exporter_command(config, state, port), directory, "exporter") as child:
         served = Served(port, child)
-        what = f"{samples} samples of the exporter"
-        wait_for(lambda: count(served.look()) >= samples, what, PATIENCE)
+        wait_for(lambda: count(served.look()) >= samples, f"{samples} samples", PATIENCE)
         yield served
 
 
 @contextmanager
-def prometheus_client(directory: Path, page: Path, *, landing: bool) -> Iterator[Served]:
+def prometheus_client(directory: Path, page: Path, landing: bool) -> Iterator[Served]:
     """The library's own server over the samples of a page."""
     port = free_port()
     command = python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))

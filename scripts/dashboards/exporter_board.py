@@ -200,16 +200,11 @@ def _queries() -> list[Any]:
         states(
             About(
                 "Queries that failed",
-                "Each query that failed within the hour before: red while its last attempt "
-                "failed, green while it succeeded.",
+                "Each query that failed: red while its last attempt did, a gap while it did not.",
                 (12, 15, 12, 7),
             ),
-            Query(
-                f"max by ({EACH_QUERY}) ({up}) "
-                f"and min by ({EACH_QUERY}) (min_over_time({up}[1h])) == 0",
-                "{{operation}} · {{skill}}",
-            ),
-            mappings=[value_map(_1=("OK", GOOD), _0=("failed", BAD))],
+            Query(f"max by ({EACH_QUERY}) ({up}) == 0", "{{operation}} · {{skill}}"),
+            mappings=[value_map(_0=("failed", BAD))],
         ),
     ]
 
