@@ -200,7 +200,7 @@ def _queries() -> list[Any]:
         states(
             About(
                 "Queries that failed",
-                "Each query that failed: red while its last attempt did, a gap while it did not.",
+                "Each query that failed: red while its last attempt did, else a gap.",
                 (12, 15, 12, 7),
             ),
             Query(f"max by ({EACH_QUERY}) ({up}) == 0", "{{operation}} · {{skill}}"),
