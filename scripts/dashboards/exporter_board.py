@@ -83,7 +83,7 @@ def _first() -> list[Any]:
             columns=[
                 column("instance", "Exporter"),
                 column("version", "Version", width=80),
-                _words("Value #A", "Up", _1=("yes", GOOD), _0=("no", BAD)),
+                _words("Value #A", "Running", _1=("yes", GOOD), _0=("no", BAD)),
                 column("Value #B", "Uptime", "s", decimals=0, width=90),
                 column("Value #C", "Memory", "bytes", decimals=0, width=90),
                 _words(
