@@ -154,6 +154,7 @@ def green_voice_and_a_dead_chat() -> Series:
     series[level("2", "chat-whatsapp", 20)] = 0.99
     alert = skill("acme", "2", "inbound", sli="service_level", alertname="WolkvoxCollapse")
     series[f"ALERTS_FOR_STATE{{{alert}}}"] = 1200
+    series[record("window:z", "1", "chat-web", 30, window="long")] = 5
     series[record("window:z", "2", "chat-whatsapp", 10, window="long")] = "0x19 3x50"
     return series
 
@@ -177,16 +178,15 @@ TROUBLE = {
     **rows("level", chat=0.0, voice=0.5, app=0.45),
     **rows("target", chat=0.8, voice=0.9, app=0.5),
     **rows("inbound", chat=9.0, voice=200.0, app=50.0),
-    # The chat since there is a figure, voice since its alert, the app since its two hours fell,
-    # all to ten minutes; the levels of the day of the last two fell at minute 40.
-    **rows("since", chat=0.0, voice=1_200_000.0, app=600_000.0),
+    # The chat since there is a figure, voice since its alert, the app since its two hours fell.
+    **rows("since", chat=0.0, voice=1_200_000.0, app=900_000.0),
 }
 
 
 def strip_row(distance: str, skill_id: str, channel: str, within: int) -> str:
     """The labels of a row of the strip."""
-    labels = skill("acme", skill_id, channel, threshold_seconds=f"{within}")
-    labels = re.sub(r'instance="a",', "", labels)
+    more = {"threshold_seconds": f"{within}", "window": "middle"}
+    labels = re.sub(r'instance="a",', "", skill("acme", skill_id, channel, **more))
     return f'{{distance="{distance}",{labels}}}'
 
 

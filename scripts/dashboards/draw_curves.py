@@ -48,11 +48,10 @@ def _plot(canvas: Canvas, left: float, below: float) -> Axes:
 def timeseries(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
     """Curves, or stacked columns with curves over them."""
     defaults, bases = defaults_of(panel), dict[float, float]()
-    plot = _plot(canvas, 46, 42)
+    plot, width = _plot(canvas, 46, 42), 0.85 * min(3600.0, *map(_step, series))
     for place, one in enumerate(series):
         look: dict[str, Any] = {"color": colour_of(panel, one, place), "label": one.name}
         if _style(panel, one, "drawStyle") == "bars":
-            width = 0.85 * _step(one)
             for number, (at, value) in enumerate(one.points):
                 bottom = bases.get(at, 0.0)
                 label = one.name if number == 0 else None
@@ -131,7 +130,7 @@ def _rows(
     canvas: Canvas, series: Sequence[Series], stretches: Callable[[Series], list[Stretch]]
 ) -> None:
     """Each series beside its name, from the top down."""
-    plot = _plot(canvas, min(300.0, 14 + 5.6 * max(len(one.name) for one in series)), 24)
+    plot = _plot(canvas, min(300.0, 22 + 5.8 * max(len(one.name) for one in series)), 24)
     plot.set_yticks(range(len(series)), [one.name for one in series], color=INK, fontsize=8)
     plot.set_ylim(len(series) - 0.5, -0.5)
     for place, one in enumerate(series):

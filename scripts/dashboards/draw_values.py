@@ -38,7 +38,7 @@ def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
         say(canvas, middle, canvas.height / 2 - (8 if named else 12), text,
              size=size, color=colour, ha="center", weight="bold")  # fmt: skip
         if panel["options"]["textMode"] == "value_and_name":
-            small = min(canvas.height / 12, 1.35 * share / len(one.name))
+            small = min(canvas.height / 12, 1.1 * share / len(one.name))
             say(canvas, middle, 16, one.name, size=small, color=colour, ha="center")
 
 

@@ -188,7 +188,14 @@ NAME = (
     f"topk by ({PAIR}) (1, max by ({PAIR}, skill) "
     f"(wolkvox_skill_inbound_interactions{{{SELECTED}{TODAY}}})) ^ 0"
 )
-WORST = f"topk(15, {GAP} * {ON_PAIR} group_left (skill) {NAME})".replace("}", "} @ end()")
+
+
+def _at_end(expression: str) -> str:
+    """The same at the end of the time that is asked for: found once and not at each step."""
+    return expression.replace("}", "} @ end()")
+
+
+WORST = _at_end(f"topk(15, {GAP} * {ON_PAIR} group_left (skill) {NAME})")
 """Over time: the pairs that are furthest below at the end, so that 1,200 are 15 curves."""
 _OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
 ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
@@ -201,22 +208,15 @@ TROUBLE = (
 
 
 def since() -> str:
-    """Since when a pair is in trouble: its alert holds, the day or two hours are below."""
-    day, aim, z = record("service_level:day"), record("service_level:target"), "window:z"
-
-    def begin(bad: str, good: str) -> str:
-        last, first = (
-            f"max by ({PAIR}) ({way}_over_time(timestamp({one})[18h:10m]))"
-            for way, one in (("max", good), ("min", bad))
-        )
-        return f"(({last} or {first}) unless {ON_PAIR} {good})"
-
-    moments = named(
-        alert=f"min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}})",
-        day=begin(f"{day} < {aim}", f"({day} >= {aim})"),
-        recent=begin(f"{record(z, LONG)} > 2", f"({record(z, LONG)} <= 2)"),
+    """Since when a pair is in trouble: its alert holds, or two hours are below."""
+    z = record("window:z", LONG)
+    last, first = (
+        f"max by ({PAIR}) ({way}_over_time(timestamp({z} {is_} 2)[12h:15m]))"
+        for way, is_ in (("max", "<="), ("min", ">"))
     )
-    return f"1000 * min by ({PAIR}) ({moments})"
+    recent = f"({last} or {first}) unless {ON_PAIR} {z} <= 2"
+    alert = f"min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}})"
+    return f"1000 * min by ({PAIR}) ({named(alert=alert, recent=recent)})"
 
 
 def trouble() -> str:
@@ -255,10 +255,10 @@ def strip() -> str:
     puts these first.
     """
     rank = f'count_values by ({PAIR}, skill) ("distance", round(1 - {WORST}, 0.0001))'
-    levels, aim = record("window:service_level", MIDDLE), record("service_level:target")
-    return (
-        f"({levels} - ignoring (window) {aim}) * {ON_PAIR} group_left (distance, skill) {rank}"
-    )
+    level = record("window:service_level", MIDDLE)
+    aim = f"(max by ({PAIR}) ({_at_end(TARGET)}) and {ON_PAIR} {WORST})"
+    ranked = f"({level} * {ON_PAIR} group_left (distance, skill) {rank})"
+    return f"{ranked} - {TO_PAIR} {aim}"
 
 
 # By hour, and the rest of the day and month -----------------------------------------------
@@ -266,22 +266,26 @@ def strip() -> str:
 
 def hourly(offset: str = "") -> dict[str, str]:
     """Volumes, service level and ASA of the hour that ends at each step."""
-    answered = grown("answer_wait_seconds_count", offset=offset)
-    waited = grown("answer_wait_seconds_sum", offset=offset)
-    slow, back = judged("asa_limit_seconds"), offset and f" offset {offset}"
-    within, came = (
-        once(f"increase({record(f'within:{n}')}[{HOUR}]{back})") for n in ("total", "offered")
-    )
+    back = offset and f" offset {offset}"
+
+    def hour(counter: str, on: str, pairs: str) -> str:
+        # Summed up for each exporter first: of two the larger sum counts.
+        here = f"sum by (job, instance, operation) (increase({counter}[{HOUR}]{back}) and "
+        return f"sum(max by (job, operation) ({here}on ({on}) {_at_end(pairs)})))"
+
+    def skills(name: str, *pairs: str) -> str:
+        on, chosen = pairs or ("job, operation, skill_id", CHOSEN)
+        return hour(f"wolkvox_skill_{name}{{{SELECTED}}}", on, chosen)
+
+    slow = (PAIR, judged("asa_limit_seconds"))
+    waited, answered = (skills(f"answer_wait_seconds_{n}", *slow) for n in ("sum", "count"))
+    within, came = (hour(record(f"within:{n}"), OWN, JUDGED) for n in ("total", "offered"))
     return {
-        "offered": f"round({total(grown('offered_interactions_total', offset=offset))})",
-        "answered": f"round({total(answered)})",
-        "abandoned": f"round({total(grown('abandon_wait_seconds_count', offset=offset))})",
-        "level": (
-            f"sum({within} and on ({OWN}) {JUDGED}) / (sum({came} and on ({OWN}) {JUDGED}) > 0)"
-        ),
-        "asa": (
-            f"sum({waited} and {ON_PAIR} {slow}) / (sum({answered} and {ON_PAIR} {slow}) > 0)"
-        ),
+        "offered": f"round({skills('offered_interactions_total')})",
+        "answered": f"round({skills('answer_wait_seconds_count')})",
+        "abandoned": f"round({skills('abandon_wait_seconds_count')})",
+        "level": f"{within} / ({came} > 0)",
+        "asa": f"{waited} / ({answered} > 0)",
     }
 
 
