@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-newest demo demo-stack test test-core test-slow test-all test-servers check format docs pictures lock bench house proof mutation \
-  alert-study rules-load \
+  alert-study rules-load boards-load \
   image-test dist deploy-check manifests clean
 
 help: ## Show this list
@@ -122,6 +122,9 @@ alert-study: $(STAMP) ## Draw queues by chance: whom do the alerts page wrongly,
 
 rules-load: $(STAMP) ## Measure what the rules cost a real Prometheus at 200 skills (a quarter of an hour)
 	$(BIN)/python -m scripts.rules_load
+
+boards-load: $(STAMP) ## Measure how long a refresh of the boards takes at 200 skills (a quarter of an hour)
+	$(BIN)/python -m scripts.boards_load
 
 mutation: $(STAMP) ## Change the pure core in every small way: do its tests notice? (half an hour)
 	$(BIN)/python -m proof.mutation

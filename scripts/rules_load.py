@@ -24,7 +24,7 @@ from tests.rules_support import ROOT, RULES, ask, shipped
 
 SPEED, SKILLS = 12.0, 200
 CHANNELS = ("inbound", "out_pre", "chat-web", "chat-whatsapp", "chat-line", "omni-email")
-PER_SECOND = 0.3 * SPEED / 60
+PER_SECOND = 0.3 / 60
 COUNTERS = {
     "offered_interactions_total": 1.0, 'answer_wait_seconds_bucket|le="10.0"': 0.7,
     'answer_wait_seconds_bucket|le="20.0"': 0.85, 'answer_wait_seconds_bucket|le="30.0"': 0.9,
@@ -49,10 +49,10 @@ _TIMES = (
 )
 
 
-def page(began: float) -> Iterator[str]:
+def page(began: float, speed: float = SPEED) -> Iterator[str]:
     """What an exporter of that size shows now, polled every five minutes of the fast time."""
     now = time.time()
-    pace = 300 / SPEED
+    pace = 300 / speed
     own = 'operation="acme"'
     yield f'wolkvox_operation_info{{{own},server="wv0013",timezone="UTC",team="noc"}} 1'
     for name, value in (("poll_interval_seconds", pace), ("poll_open", 1)):
@@ -66,7 +66,7 @@ def page(began: float) -> Iterator[str]:
             ("last_success_timestamp_seconds", polled),
         ):  # fmt: skip
             yield f"wolkvox_{name}{{{who}}} {value}"
-        count = round(max(0.0, polled - began) * PER_SECOND)
+        count = round(max(0.0, polled - began) * speed * PER_SECOND)
         for channel in CHANNELS:
             pair = f'{who},type_interaction="{channel}"'
             for name, share in COUNTERS.items():

@@ -21,7 +21,7 @@ from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
 from exporter.operations import operation_info, query_renderer, reports_in_use
-from exporter.polling.choice import day_to_close
+from exporter.polling.choice import day_to_close, month_to_ask
 from exporter.polling.request import SKILL_11, TOKEN_INFO
 from exporter.simulator import Figures, Simulator, demo_operations, report_rows
 from exporter.state.models import (
@@ -52,7 +52,9 @@ SEED = 20
 _SERVERS = {"acme": "wv0013", "globex": "wv0042"}
 DETAIL = MIDNIGHT - timedelta(hours=1)
 """From here on everything is kept, as scraped each minute."""
-_LAST_WEEK = (DETAIL - timedelta(days=7), MIDNIGHT - timedelta(days=6))
+LAST_WEEK = (DETAIL - timedelta(days=7), MIDNIGHT - timedelta(days=6))
+MONTHS = DETAIL - timedelta(hours=2)
+"""From here on months are asked for, in every zone on the day before and today."""
 DAYS_BACK = MIDNIGHT - timedelta(days=8)
 _TIMEOUTS = (100, 101, 143)  # slots of the last day at which one query gets no answer
 _WORDS = """
@@ -69,17 +71,28 @@ operations:
       - {id: 4180, name: Atención al cliente}
       - {id: 4190, name: Cobranza}
       - {id: all, name: Todas}
-    sla: &sla
+    sla:
       - channels: [inbound]
         service_level: {within: 20s, target: 80%}
-        abandonment: {max: 5%}
+        abandonment: {max: 10%}
         asa: {max: 30s}
+      - channels: [chat-web]
+        service_level: {within: 30s, target: 70%}
+      - channels: [chat-whatsapp]
+        skills: [4173, 4180]
+        service_level: {within: 30s, target: 65%}
   - name: globex
     server: "0042"
     token_file: {token1}
     timezone: America/Santiago
     skills: [{id: all, name: Todas}]
-    sla: *sla
+    sla:
+      - channels: [inbound]
+        service_level: {within: 20s, target: 90%}
+        abandonment: {max: 10%}
+        asa: {max: 30s}
+      - channels: [chat-web]
+        service_level: {within: 30s, target: 70%}
 """
 
 
@@ -110,7 +123,10 @@ class _Query:
         zone = self.operation.timezone
         stored = Stored(self.last_attempt.timestamp() if self.last_attempt else None)
         day = day_to_close(stored, QueryMemory(closed=self.memory.closed), now, zone)
-        return day_so_far(now, zone) if day is None else whole_day(day)
+        if day is not None:
+            return whole_day(day)
+        month = month_to_ask(self.memory, now.astimezone(zone)) if now >= MONTHS else None
+        return month or day_so_far(now, zone)
 
 
 class Weeks:
@@ -210,14 +226,15 @@ class Weeks:
             last_attempt_at=now.timestamp(),
             live_until=None if last is None else last + 3 * step.total_seconds(),
             error=error,
-            interval=step.total_seconds(),
+            interval=INTERVAL.total_seconds(),
         )
         told.publish(status, self._now.epoch())
 
     def _rows(self, query: _Query, window: Window, now: datetime) -> list[dict[str, str]]:
         zone = query.operation.timezone
-        start = datetime.combine(window.day, datetime.min.time(), zone)
-        end = start + timedelta(days=1) if window.closing else now
+        start = datetime.strptime(window.start, "%Y%m%d%H%M%S").replace(tzinfo=zone)
+        last = datetime.combine(window.day, datetime.min.time(), zone)
+        end = last + timedelta(days=1) if window.closing or window.month else now
         found = self.truth(query.operation.name, query.skill.id, start, end)
         return report_rows(found)
 
@@ -251,7 +268,7 @@ class Weeks:
 
 
 def _is_detailed(slot: datetime) -> bool:
-    return slot >= DETAIL or _LAST_WEEK[0] <= slot < _LAST_WEEK[1]
+    return slot >= DETAIL or LAST_WEEK[0] <= slot < LAST_WEEK[1]
 
 
 def _interval(slot: datetime) -> timedelta:

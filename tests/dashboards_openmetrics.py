@@ -32,7 +32,13 @@ _DAYS = (
     *_WEEKS,
     "wolkvox_skill_answer_wait",
     "wolkvox_skill_abandon_wait",
+    "wolkvox_skill_service_level",
     "wolkvox_sla_service_level",
+    # What the rules read to tell which pairs are open.
+    "wolkvox_sla_open",
+    "wolkvox_last_success",
+    "wolkvox_query_interval",
+    "wolkvox_operation_info",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +10,7 @@ from datetime import timedelta
 import promql_parser as promql
 
 from exporter.metrics.families import BY_NAME, Family
+from tests.dashboards_support import recording_rules
 
 SUFFIXES = ("_bucket", "_sum", "_count")
 # What Prometheus itself and the client library add.
@@ -23,6 +25,8 @@ FOREIGN = {
     "process_cpu_seconds_total": (),
     "process_open_fds": (),
 }
+RECORDS = recording_rules()
+RECORD_LABELS = ("operation", "skill_id", "type_interaction", "threshold_seconds", "window")
 TARGET_LABELS = frozenset({"job", "instance", "pod", "__name__"})
 
 
@@ -49,7 +53,12 @@ def selectors(node: object, function: str | None = None) -> Iterator[Selector]:
         case promql.BinaryExpr():
             yield from selectors(node.lhs, function)
             yield from selectors(node.rhs, function)
-        case promql.AggregateExpr() | promql.ParenExpr() | promql.UnaryExpr():
+        case (
+            promql.AggregateExpr()
+            | promql.ParenExpr()
+            | promql.UnaryExpr()
+            | promql.SubqueryExpr()
+        ):
             yield from selectors(node.expr, function)
 
 
@@ -74,7 +83,7 @@ def grouped_labels(node: object) -> Iterator[str]:
                 yield from node.modifier.group_labels or ()
             yield from grouped_labels(node.lhs)
             yield from grouped_labels(node.rhs)
-        case promql.ParenExpr() | promql.UnaryExpr():
+        case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
             yield from grouped_labels(node.expr)
         case promql.Call():
             for argument in node.args:
@@ -91,7 +100,7 @@ def averages(node: object) -> Iterator[object]:
         case promql.BinaryExpr():
             yield from averages(node.lhs)
             yield from averages(node.rhs)
-        case promql.ParenExpr() | promql.UnaryExpr():
+        case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
             yield from averages(node.expr)
         case promql.Call():
             for argument in node.args:
@@ -109,18 +118,29 @@ def family_of(metric: str) -> Family | None:
     return None
 
 
+def is_known(metric: str) -> bool:
+    """Whether the exporter, the rules, Prometheus or the client library has it."""
+    return family_of(metric) is not None or metric in RECORDS or metric in FOREIGN
+
+
+def made_labels(expr: object) -> set[str]:
+    """The labels that an expression makes itself."""
+    made = r'count_values[^"]*"(\w+)"|"(column|wait)"'
+    return {one or other for one, other in re.findall(made, str(expr))}
+
+
 def is_counter(metric: str) -> bool:
     """Whether a metric may only be read by rate or increase."""
     family = family_of(metric)
     if family is None:
-        return metric.endswith("_total")
+        return metric.endswith(("_total", ":total", "within:offered"))
     return family.kind in {"counter", "histogram", "summary"}
 
 
 def labels_of(metric: str) -> frozenset[str]:
     """The labels that a metric can have, those of its scrape included."""
     family = family_of(metric)
-    own = FOREIGN[metric] if family is None else family.labels
+    own = FOREIGN.get(metric, RECORD_LABELS) if family is None else family.labels
     if metric.startswith("ALERTS"):
         own = (*own, "operation", "skill_id", "skill", "type_interaction", "threshold_seconds")
     return TARGET_LABELS | set(own) | ({"le"} if metric.endswith("_bucket") else set())

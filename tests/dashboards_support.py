@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from tests import needs
-from tests.dashboards_history import END, MIDNIGHT, SCRAPE, Weeks
+from tests.dashboards_history import DAYS_BACK, DETAIL, END, LAST_WEEK, MIDNIGHT, SCRAPE, Weeks
 from tests.dashboards_openmetrics import write_openmetrics
 from tests.e2e_prometheus import Prometheus, serving
 
@@ -105,12 +105,11 @@ def interpolated(
     step: float = 300,
     span: float = (END - MIDNIGHT).total_seconds(),
     threshold: str = "20",
-    window: str = "30m",
 ) -> str:
     """What Grafana sends: one value as it is, several as a group, both escaped for a regex."""
     scrape = SCRAPE.total_seconds()
     values = {name: _joined(values) for name, values in choice.items()}
-    values |= {"threshold": threshold, "window": window}
+    values |= {"threshold": threshold}
     values |= {
         "__range": f"{span:.0f}s",
         "__interval": f"{step:.0f}s",
@@ -156,7 +155,73 @@ def load(weeks: Weeks, directory: Path) -> Path:
         create = ("tsdb", "create-blocks-from", "openmetrics", long)
         needs.run("promtool", *create, path, blocks).check_returncode()
         path.unlink()
+    add_records(blocks, directory)
     return blocks
+
+
+def add_records(blocks: Path, directory: Path) -> None:
+    """What the rules would have recorded, of the records that the boards read.
+
+    A round for each depth of records that read records, since promtool asks a server.
+    """
+    rules = recording_rules()
+    wanted = _closure(rules, (n for one in targets() for n in RECORD.findall(one.expr)))
+    # What is expected, and what the last week was, read records of then.
+    weekly = _closure(rules, ("wolkvox:shown:offered",))
+    within = _closure(rules, ("wolkvox:within:offered",)) - weekly
+    done: set[str] = set()
+    while wanted - done:
+        ready = {n for n in wanted - done if set(RECORD.findall(rules[n])) <= done}
+        with prometheus(blocks, directory) as store:
+            for kept, span, step in (
+                (ready & weekly, (DAYS_BACK, DETAIL), "5m"),
+                (ready & within, LAST_WEEK, "5m"),
+                (ready, (DETAIL, END), "1m"),
+            ):
+                _evaluate(blocks, directory, store, {n: rules[n] for n in kept}, span, step)
+        done |= ready
+
+
+def _closure(rules: Mapping[str, str], names: Iterable[str]) -> set[str]:
+    """The records, and those that they read."""
+    found: set[str] = set()
+    queue = set(names)
+    while queue:
+        found |= queue
+        queue = {n for name in queue for n in RECORD.findall(rules[name])} - found
+    return found
+
+
+RECORD = re.compile(r"\bwolkvox:[a-z0-9_:]+")
+
+
+def recording_rules() -> dict[str, str]:
+    """The expression of each record of the shipped rules."""
+    path = FOLDER.parent / "deploy/prometheus/wolkvox.rules.yml"
+    groups = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    return {one["record"]: one["expr"] for g in groups for one in g["rules"] if "record" in one}
+
+
+def _evaluate(
+    blocks: Path,
+    directory: Path,
+    store: Prometheus,
+    rules: Mapping[str, str],
+    span: tuple[datetime, datetime],
+    step: str,
+) -> None:
+    """Write these records between two moments as blocks."""
+    if not rules:
+        return
+    listed = [{"record": name, "expr": expr} for name, expr in rules.items()]
+    group = {"name": "records", "interval": step, "rules": listed}
+    file = directory / "records.yml"
+    file.write_text(json.dumps({"groups": [group]}), encoding="utf-8")
+    start, end = (at.timestamp() for at in span)
+    when = (f"--start={start:.0f}", f"--end={end:.0f}", f"--eval-interval={step}")
+    where = (f"--url=http://{store.address}", f"--output-dir={blocks}")
+    create = ("tsdb", "create-blocks-from", "rules", *when, *where)
+    needs.run("promtool", *create, file).check_returncode()
 
 
 @contextmanager

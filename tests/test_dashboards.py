@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 
 import promql_parser as promql
 import pytest
 import yaml
+from _jsonnet import evaluate_snippet
 
 from exporter.metrics.exporter import process_metrics
 from exporter.metrics.families import TABLE
@@ -25,7 +26,9 @@ from tests.dashboards_promql import (
     family_of,
     grouped_labels,
     is_counter,
+    is_known,
     labels_of,
+    made_labels,
     selectors,
 )
 from tests.dashboards_support import (
@@ -43,7 +46,7 @@ RULES = Path(__file__).parents[1] / "deploy" / "prometheus"
 BOARDS = [(name, language) for name in NAMES for language in LANGUAGES]
 VARIABLES = ["datasource", "job", "operation", "skill", "channel"]
 # Ranges that mean something to people; all others follow the scrape interval.
-MEANT = {"$window", "30m", "1h", "$__range"}
+MEANT = {"1h", "$__range", "18h:10m"}
 # Metrics that no board and no rule reads, and why that is right.
 UNUSED = {
     "wolkvox_exporter_config_last_reload_success_timestamp_seconds": (
@@ -55,6 +58,10 @@ UNUSED = {
     "wolkvox_exporter_log_lines_dropped_total": (
         "it explains a log with gaps to the person who reads it; the figures are as good"
     ),
+    "wolkvox_last_attempt_timestamp_seconds": "what counts is the last success",
+    "wolkvox_poll_cycle_seconds": "what counts is the lag",
+    "wolkvox_token_used_today": "the board shows what is left",
+    "wolkvox_token_used_today_all_tokens": "the board shows what is left",
 }
 
 
@@ -97,6 +104,24 @@ def test_the_generator_writes_what_differs(
     assert {path.name for path in tmp_path.rglob("*.json")} == {f"{n}.json" for n in NAMES}
 
 
+def test_boards_can_be_made_for_a_time_zone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose midnight a board uses is the viewer's, or that of the zone it is made for."""
+    made = ["dashboards", "--output", str(tmp_path), "--timezone"]
+    monkeypatch.setattr("sys.argv", [*made, "America/Bogota"])
+    assert main() == 0
+    monkeypatch.setattr("sys.argv", [*made, "America/Bogotá"])
+    with pytest.raises(SystemExit):
+        main()
+
+    assert "America/Bogotá is no time zone" in capsys.readouterr().err
+    for name in NAMES:
+        assert board(name)["timezone"] == "browser"
+        for path in (tmp_path / f"{name}.json", tmp_path / "es" / f"{name}.json"):
+            assert json.loads(path.read_text("utf-8"))["timezone"] == "America/Bogota"
+
+
 def test_a_board_is_uneditable_tagged_and_as_fresh_as_its_data() -> None:
     """What all boards share: identity, time, refresh, crosshair, one link to the others."""
     for name, language in BOARDS:
@@ -122,7 +147,7 @@ def test_variables_are_lists_of_everything_and_follow_the_time() -> None:
     """Data source first; the others allow several and all, and are read anew with the time."""
     for name in NAMES:
         variables = {one["name"]: one for one in board(name)["templating"]["list"]}
-        more = [] if name == "exporter" else ["threshold", "window"]
+        more = [] if name == "exporter" else ["threshold"]
 
         assert list(variables) == VARIABLES + more, name
         assert variables["datasource"]["type"] == "datasource", name
@@ -211,15 +236,32 @@ def test_the_overview_fits_a_screen_of_1080_lines() -> None:
     assert lowest * 38 <= 1080
 
 
+def test_a_board_asks_no_more_than_twenty_questions() -> None:
+    """200 skills of 6 channels must be there in two seconds."""
+    for name in ("overview", "skill"):
+        assert len(targets(name)) <= 20, name
+
+
+def test_the_largest_figure_of_the_overview_is_the_trouble() -> None:
+    """Top left, and larger than the level of the day, which may be green beside it."""
+    stats = [panel for panel in panels("overview") if panel["type"] == "stat"]
+    sizes = {one["title"]: one["gridPos"]["w"] * one["gridPos"]["h"] for one in stats}
+    first, second = sorted(sizes, key=sizes.__getitem__)[:-3:-1]
+
+    assert first == stats[0]["title"] == "Furthest below target"
+    assert (stats[0]["gridPos"]["x"], stats[0]["gridPos"]["y"]) == (0, 0)
+    assert sizes[first] > 3 * sizes[second]
+
+
 def test_values_of_now_are_asked_for_now() -> None:
     """A stat never shows the last value of a range: it would outlive midnight."""
     for name in NAMES:
         for target in targets(name):
             kind = target.panel["type"]
-            now = kind in {"stat", "gauge", "bargauge", "table"}
+            now = kind in {"stat", "bargauge", "table"} and target.panel["title"] != "By hour"
             assert target.target["instant"] is now, target.name
             assert target.target["range"] is not now, target.name
-            if now and kind != "table":
+            if kind in {"stat", "bargauge"}:
                 assert target.panel["options"]["reduceOptions"]["calcs"] == ["lastNotNull"], (
                     name
                 )
@@ -267,10 +309,10 @@ def test_counters_are_read_by_rate_and_increase_only() -> None:
 def test_every_metric_and_label_exists() -> None:
     """What a board asks for is in the table of metrics, or comes from Prometheus itself."""
     for where, expr in parsed():
-        known = set(TARGET_LABELS) | {"weeks"}
+        known = set(TARGET_LABELS) | made_labels(expr)
         for selector in selectors(expr):
             if selector.metric:
-                assert family_of(selector.metric) or selector.metric in FOREIGN, where
+                assert is_known(selector.metric), where
                 assert set(selector.matchers) <= labels_of(selector.metric), where
                 known |= labels_of(selector.metric)
         assert set(grouped_labels(expr)) <= known, where
@@ -338,6 +380,25 @@ def test_a_translation_keeps_what_grafana_fills_in() -> None:
         assert sorted(pattern.findall(english)) == sorted(pattern.findall(spanish)), english
 
 
+# English, and what the page and the runbooks call by another name: el skill, solicitudes,
+# porcentajes, antigüedad, cumple la meta; decimals have a comma.
+ELSEWHERE = re.compile(
+    r"\b(the|of|and|with|without|is|are|was|not|none|than|where|since|until|below|above|within"
+    r"|today|yesterday|week|hours?|last|level|targets?|skills? in|queues?|polls?|alerts?"
+    r"|quer(y|ies)|requests?|answer(s|ed)?|lag|stale|missing|exporters?|failed"
+    r"|las? skills?|una skill|petici\w+|raz[oó]n(es)?|edad|en la meta)\b|\d\.\d",
+    re.IGNORECASE,
+)
+
+
+def test_spanish_boards_have_one_voice_and_no_english() -> None:
+    """Every text but names, labels and code; the alerts' titles as well."""
+    assert ELSEWHERE.search("La skill: Service level of the day, 0.5")
+    for text in set().union(*(texts(board(name, "es")) for name in NAMES)):
+        plain = re.sub(r"\{\{\w+\}\}|\$\w+|`[^`]+`", "", text)
+        assert not ELSEWHERE.search(plain), text
+
+
 def strings(node: object, key: str = "") -> Iterator[tuple[str, str]]:
     """Every string of a board with the key it stands under."""
     if isinstance(node, dict):
@@ -371,7 +432,7 @@ def test_links_of_a_table_lead_to_the_skill_with_its_variables() -> None:
     text = json.dumps(board("overview"))
 
     assert "/d/wolkvox-skill?${__url_time_range}" in text
-    for variable in ("operation", "skill", "channel", "threshold", "window", "datasource"):
+    for variable in ("operation", "skill", "channel", "threshold", "datasource"):
         assert f"var-{variable}=" in text
 
 
@@ -404,3 +465,20 @@ def test_provisioned_boards_are_read_only_and_in_a_folder() -> None:
     assert provider["disableDeletion"] is True
     assert provider["folder"] == "Wolkvox"
     assert provider["options"]["path"]
+
+
+sorted_keys = partial(json.dumps, sort_keys=True)
+
+
+def test_the_mixin_holds_the_rules_and_the_boards_of_one_language() -> None:
+    """Every record, every alert and every board, as they are shipped; English unless told."""
+    files = [read_yaml(path)["groups"] for path in sorted(RULES.glob("*.rules.yml"))]
+    shipped = [rule for groups in files for group in groups for rule in group["rules"]]
+    parts = "{a: m.prometheusAlerts, r: m.prometheusRules, b: m.grafanaDashboards}"
+    for language, more in (("en", ""), ("es", " + {_config+:: {language: 'es'}}")):
+        text = f"local m = (import 'mixin.libsonnet'){more}; {parts}"
+        made = json.loads(evaluate_snippet(f"{DEPLOY.parent}/some.jsonnet", text))
+
+        listed = [rule for key in "ar" for one in made[key]["groups"] for rule in one["rules"]]
+        assert sorted(map(sorted_keys, listed)) == sorted(map(sorted_keys, shipped))
+        assert made["b"] == {f"wolkvox-{one}.json": board(one, language) for one in NAMES}

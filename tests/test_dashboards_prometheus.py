@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from exporter.simulator import Figures
-from tests.dashboards_history import BOGOTA, COLLAPSED, END, MIDNIGHT, SANTIAGO, Weeks
+from tests.dashboards_history import BOGOTA, COLLAPSE, COLLAPSED, END, MIDNIGHT, SANTIAGO, Weeks
 from tests.dashboards_support import (
     CHOICES,
     EVERYTHING,
@@ -35,27 +35,30 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 SINGLE = ("4173", "4180", "4190")
 ACME: Choice = {**EVERYTHING, "operation": ("acme",)}
-WEEK = timedelta(days=7)
-# Targets that rightly give nothing at the end of the history, and why.
-ONE_OF_THREE = "the three judge one value: on target, below it, without a target"
-EMPTY = {
-    ("everything", "several"): {
-        "overview/Service level today/B": ONE_OF_THREE,
-        "skill/Service level today/B": ONE_OF_THREE,
-    },
-    ("one",): {
-        "overview/Service level today/A": ONE_OF_THREE,
-        "skill/Service level today/A": ONE_OF_THREE,
-    },
-    ("everything", "one", "several"): {
-        "overview/Service level today/C": ONE_OF_THREE,
-        "skill/Service level today/C": ONE_OF_THREE,
-        "overview/Service level, last $window/A": ONE_OF_THREE,
-        "overview/Service level, last $window/C": ONE_OF_THREE,
-        "skill/Service level, last $window/A": ONE_OF_THREE,
-        "skill/Service level, last $window/C": ONE_OF_THREE,
-    },
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+SKILLS: Choice = {**ACME, "skill": ("Ventas", "Atención al cliente", "Cobranza")}
+# The pairs with a target, and what of them is in time: see the configuration of the history.
+TARGETS = {
+    ("acme", "4173", "inbound"): ("within_20", 0.8),
+    ("acme", "4180", "inbound"): ("within_20", 0.8),
+    ("acme", "4190", "inbound"): ("within_20", 0.8),
+    ("acme", "4173", "chat-web"): ("within_30", 0.7),
+    ("acme", "4173", "chat-whatsapp"): ("within_30", 0.65),
+    ("acme", "4180", "chat-whatsapp"): ("within_30", 0.65),
+    ("globex", "all", "inbound"): ("within_20", 0.9),
+    ("globex", "all", "chat-web"): ("within_30", 0.7),
 }
+# Targets that rightly give nothing at the end of the history: each verdict answers once.
+VERDICTS = (
+    "Service level today",
+    "Last 2 open hours",
+    "Abandonment today",
+    "ASA today",
+    "The target of the day",
+    "Furthest below target",
+)
+# Panels of the exporter's board that list what is wrong, which nothing is then.
+WRONG = ("Firing alerts", "Queries in trouble", "Queries that failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,20 @@ class History:
         """The one value that a target gives at a moment."""
         [value] = self.values(name, choice, at, threshold).values()
         return value
+
+    def columns(
+        self, name: str, choice: Choice = EVERYTHING, **labels: str
+    ) -> dict[str, dict[tuple[str, ...], float]]:
+        """A table by its columns; the rows by operation, skill and channel, or the rest."""
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for row, value in self.values(f"{name}/A", choice).items():
+            named = dict(row)
+            column = named.pop("column")
+            if labels.items() <= named.items():
+                names = ("operation", "skill_id", "type_interaction")
+                key = tuple(named[one] for one in names if one in named)
+                found.setdefault(column, {})[key] = value
+        return found
 
     def values(
         self, name: str, choice: Choice = EVERYTHING, at: datetime = END, threshold: str = "20"
@@ -89,9 +106,8 @@ class History:
         return self.weeks.truth(operation, skill_id, start, until)
 
     def whole(self, channel: str | None = None, at: datetime = END) -> Figures:
-        """Everything of both operations: single skills, and `all` where there are none."""
-        found = [self.day("acme", skill_id, at) for skill_id in SINGLE]
-        found.append(self.day("globex", "all", at))
+        """Everything of both operations, each polled as a whole."""
+        found = [self.day(operation, "all", at) for operation in ("acme", "globex")]
         each = [
             figures
             for channels in found
@@ -99,6 +115,21 @@ class History:
             if channel in {None, name}
         ]
         return added(each)
+
+    def voice(self) -> Figures:
+        """The voice channels that have limits: of single skills, and of globex."""
+        pairs = [pair for pair in TARGETS if pair[2] == "inbound"]
+        return added([self.day(one, skill_id)[name] for one, skill_id, name in pairs])
+
+    def in_time(self) -> tuple[float, float, float]:
+        """What was in time, what came in, and what should have been in time, of all targets."""
+        within = came = wanted = 0.0
+        for (operation, skill_id, channel), (name, target) in TARGETS.items():
+            figures = self.day(operation, skill_id)[channel]
+            within += getattr(figures, name)
+            came += figures.inbound
+            wanted += target * figures.inbound
+        return within, came, wanted
 
 
 def added(each: Iterable[Figures]) -> Figures:
@@ -123,134 +154,162 @@ def close(found: float, real: float, part: float) -> bool:
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("name", NAMES)
 def test_each_query_of_a_board_answers(history: History, name: str, choice: str) -> None:
-    """Everything, one and several chosen: no panel is empty without a reason."""
-    empty = {
-        target.name
-        for target in targets(name)
-        if not answer(history.store, target, CHOICES[choice])
-    }
+    """Everything, one and several chosen: no panel is empty, and a verdict is one."""
+    answers: dict[str, list[bool]] = {}
+    for target in targets(name):
+        found = bool(answer(history.store, target, CHOICES[choice]))
+        answers.setdefault(target.panel["title"], []).append(found)
 
-    expected = {
-        target
-        for names, reasons in EMPTY.items()
-        for target in reasons
-        if choice in names and target.startswith(f"{name}/")
-    }
-    assert empty == expected
+    for title, found_each in answers.items():
+        if name == "exporter" and title in WRONG:
+            assert choice == "everything" or not any(found_each), title
+        elif title in VERDICTS:
+            assert found_each.count(True) == 1, title
+        else:
+            assert all(found_each), title
+
+
+def test_a_query_that_fails_stands_on_the_exporters_board(history: History) -> None:
+    """While it lasts, in the table and in the strip; no other query does."""
+    at = MIDNIGHT + timedelta(hours=8, minutes=30)
+
+    for name, values in (("in trouble/B", [2]), ("that failed/A", [0])):
+        found = history.values(f"exporter/Queries {name}", at=at)
+        assert [dict(labels)["skill_id"] for labels in found] == ["4190"], name
+        assert list(found.values()) == values, name
+    assert history.values("exporter/Queries in trouble/A", at=at)
 
 
 def test_volumes_of_the_day_are_those_of_the_contact_centre(history: History) -> None:
     """Inbound, answered, abandoned: to the last interaction, and each counted once."""
     real = history.whole()
+    today = history.columns("skill/Days and months", window="today")
 
     for name in ("overview", "skill"):
         assert history.value(f"{name}/Inbound today/A") == real.inbound
-        assert history.value(f"{name}/Answered today/A") == real.answered
-        assert history.value(f"{name}/Abandoned today/A") == real.abandoned
+    assert list(today["inbound"].values()) == [real.inbound]
+    assert list(today["answered"].values()) == [real.answered]
+    assert list(today["abandoned"].values()) == [real.abandoned]
 
 
-def test_choosing_the_operation_as_a_whole_gives_the_sum_of_its_skills(
-    history: History,
-) -> None:
-    """`all` of acme is what its three skills are together."""
-    whole = {**ACME, "skill": ("Todas",)}
+def test_choosing_the_skills_of_an_operation_gives_their_sum(history: History) -> None:
+    """As if it was not polled as a whole."""
+    real = added(f for skill_id in SINGLE for f in history.day("acme", skill_id).values())
 
-    real = added(history.day("acme", "all").values())
-    assert history.value("overview/Inbound today/A", whole) == real.inbound
+    assert history.value("overview/Inbound today/A", SKILLS) == real.inbound
 
 
 def test_service_levels_of_the_day_agree_with_the_truth(history: History) -> None:
-    """Counts are restored from the rounded ratios, so the levels are exact."""
-    voice, everything = history.whole("inbound"), history.whole()
+    """Each pair at its own threshold; counts are restored from ratios, so it is exact."""
+    within, came, wanted = history.in_time()
+    found = history.values("overview/Service level today/A")
 
-    found = history.value("overview/Service level today/A")
-    assert close(found, voice.within_20 / voice.inbound, 1e-9)
-    for ref, within in (
-        ("A", everything.within_10),
-        ("B", everything.within_20),
-        ("C", everything.within_30),
-    ):
-        level = history.value(f"skill/Answered within 10, 20, 30 s today/{ref}")
-        assert close(level, within / everything.inbound, 1e-9)
+    [(labels, value)] = found.items()
+    assert close(value, within / came, 1e-9)
+    assert dict(labels)["target"] == f"{100 * wanted / came:.1f}".removesuffix(".0")
 
 
 @pytest.mark.parametrize("threshold", ["10", "30"])
-def test_another_limit_has_no_target_and_shows_all_channels(
+def test_a_channel_without_target_is_shown_at_the_chosen_threshold(
     history: History, threshold: str
 ) -> None:
-    """The target is at 20 s: at 10 and 30 s the level stands there unjudged."""
-    real = history.whole()
+    """And not judged."""
+    choice: Choice = {**EVERYTHING, "channel": ("chat-instagram",)}
+    real = history.day("globex", "all")["chat-instagram"]
 
-    level = history.value("overview/Service level today/C", threshold=threshold)
+    level = history.value("overview/Service level today/C", choice, threshold=threshold)
     within = real.within_10 if threshold == "10" else real.within_30
     assert close(level, within / real.inbound, 1e-9)
-    assert not history.values("overview/Service level today/B", threshold=threshold)
+    assert not history.values("overview/Service level today/B", choice, threshold=threshold)
 
 
-def test_the_level_of_the_window_is_that_of_its_polls(history: History) -> None:
-    """The last half hour of the skill that collapsed: nobody in time."""
+def test_the_level_of_two_open_hours_is_that_of_their_polls(history: History) -> None:
+    """Those of the skill that collapsed: nobody in time."""
     operation, skill_id, _name = COLLAPSED
     until = history.weeks.polled_until(operation, skill_id, END)
-    real = history.weeks.truth(operation, skill_id, until - timedelta(minutes=30), until)
+    real = history.weeks.truth(operation, skill_id, until - timedelta(hours=2), until)
 
-    level = history.value("overview/Service level, last $window/B", ONE)
+    level = history.value("overview/Last 2 open hours/B", ONE)
     assert abs(level - real["inbound"].within_20 / real["inbound"].inbound) < 0.01
 
 
 def test_abandonment_and_waits_agree_with_the_truth(history: History) -> None:
     """Waits come in whole seconds, so within half a second."""
-    real = history.whole("inbound")
+    real = history.voice()
+    today = history.columns("skill/Days and months", window="today")
 
-    abandonment = history.value("overview/Abandonment today/A")
+    abandonment = history.value("overview/Abandonment today/B")
     assert close(abandonment, real.abandoned / real.inbound, 1e-9)
     asa = history.value("overview/ASA today/A")
     assert abs(asa - real.answer_wait_seconds / real.answered) <= 0.5
-    ata = history.value("overview/ATA today/A")
+    [ata] = today["ata"].values()
     assert abs(ata - real.abandon_wait_seconds / real.abandoned) <= 0.5
 
 
-def test_the_way_back_and_the_budget_agree_with_the_truth(history: History) -> None:
-    """For the skill that collapsed."""
+def test_a_lost_day_says_how_many_were_late_and_how_many_may_be(history: History) -> None:
+    """For the skill that collapsed; the day is expected to be as long as last week's."""
     operation, skill_id, _name = COLLAPSED
     real = history.day(operation, skill_id)["inbound"]
+    before = history.weeks.truth(operation, skill_id, MIDNIGHT - WEEK, MIDNIGHT - WEEK + DAY)
+    expected = max(before["inbound"].inbound, real.inbound)
 
-    needed = math.ceil((0.8 * real.inbound - real.within_20) / 0.2 - 1e-6)
-    assert history.value("skill/Answers in a row to recover/A", ONE) == needed
-    used = (1 - real.within_20 / real.inbound) / 0.2
-    assert close(history.value("skill/Error budget used today/A", ONE), used, 1e-9)
+    [labels] = history.values("skill/The target of the day/B", ONE)
+    said = dict(labels)
+    assert said["late"] == str(real.inbound - real.within_20)
+    assert said["allowed"] == str(math.floor(0.2 * expected + 1e-6))
 
 
-def test_last_weeks_and_the_mean_of_four_are_those_days(history: History) -> None:
-    """At the same time of the day, one to four weeks ago."""
+def test_the_month_is_that_of_the_operations_calendar(history: History) -> None:
+    """From the first to now, in time over inbound."""
+    operation, skill_id, _name = COLLAPSED
+    month = history.weeks.truth(operation, skill_id, MIDNIGHT.replace(day=1), MIDNIGHT)
+    real = added([month["inbound"], history.day(operation, skill_id)["inbound"]])
+    found = history.columns("skill/Today and this month", ONE, window="month")
+
+    [level] = found["level"].values()
+    # A month of 10,000s is known to two decimals of a percentage.
+    assert abs(level - real.within_20 / real.inbound) < 1e-4
+    assert set(found) == {"level", "target", "left", "needed", "projected"}
+    assert list(found["target"].values()) == [0.8]
+
+
+def test_last_week_is_that_day(history: History) -> None:
+    """At the same time of the day."""
+    at = END - WEEK
+    real = added(history.day("acme", "all", at).values())
+
+    assert history.value("overview/Inbound today/B", ACME) == real.inbound
+
+
+def test_hours_add_up_to_the_day(history: History) -> None:
+    """Increases are extrapolated to the whole hour: 2 to 4 % too high at most."""
+    [hourly] = targets_of("overview/By hour")
+    curves = history.store.curves(interpolated(hourly, ACME, step=3600), MIDNIGHT, END, 3600)
     found = {
-        name: history.value(f"skill/Inbound today, cumulative/{name}", ACME) for name in "ABC"
+        dict(labels)["column"]: [v for at, v in points if at > MIDNIGHT.timestamp()]
+        for labels, points in curves.items()
     }
-    stat = history.value("overview/Inbound today/B", ACME)
 
-    def real(weeks: int) -> int:
-        at = END - weeks * WEEK
-        skills = [history.day("acme", skill_id, at).values() for skill_id in SINGLE]
-        return sum(figures.inbound for skill in skills for figures in skill)
-
-    assert (found["A"], found["B"], stat) == (real(0), real(1), real(1))
-    # The weeks before the last were polled less often: some minutes of the day may lack.
-    assert close(found["C"], sum(real(weeks) for weeks in range(1, 5)) / 4, 0.03)
+    at = END.replace(minute=0)
+    real = added(history.day("acme", "all", at).values())
+    for column, whole in (("answered", real.answered), ("abandoned", real.abandoned)):
+        assert -0.02 < sum(found[column]) / whole - 1 < 0.06, column
+    assert -0.005 < sum(found["offered"]) / real.inbound - 1 < 0.045
+    assert found["level"][-1] < 0.75 < 0.85 < found["level"][10]
 
 
-def test_half_hours_add_up_to_the_day(history: History) -> None:
-    """Increases are extrapolated to the whole half hour: 2 to 4 % too high at most."""
-    [answered, abandoned, _last] = targets_of("overview/Inbound by half hour")
-    found = 0.0
-    for target in (answered, abandoned):
-        expr = interpolated(target, ACME, step=1800)
-        [points] = history.store.curves(expr, MIDNIGHT, END, 1800).values()
-        found += sum(value for at, value in points if at > MIDNIGHT.timestamp())
+def test_last_week_stands_beside_today_by_hour(history: History) -> None:
+    """Its volumes and its service level, at the same hours."""
+    [hourly] = targets_of("skill/By hour")
+    expr = interpolated(hourly, ONE, step=3600)
+    curves = history.store.curves(expr, MIDNIGHT, END, 3600)
+    last = {dict(labels)["column"]: points[-1][1] for labels, points in curves.items()}
+    hour = END.replace(minute=0) - WEEK - timedelta(hours=1)
+    real = history.weeks.truth("acme", COLLAPSED[1], hour, hour + timedelta(hours=1))["inbound"]
 
-    # Up to the last whole half hour.
-    at = END.replace(minute=30)
-    skills = [history.day("acme", skill_id, at).values() for skill_id in SINGLE]
-    real = sum(figures.inbound for skill in skills for figures in skill)
-    assert -0.005 < found / real - 1 < 0.045
+    assert abs(last["offered_before"] / real.inbound - 1) < 0.1
+    assert abs(last["level_before"] - real.within_20 / real.inbound) < 0.05
+    assert last["level"] < 0.05
 
 
 def targets_of(prefix: str) -> list[str]:
@@ -260,65 +319,92 @@ def targets_of(prefix: str) -> list[str]:
 
 def test_the_histogram_holds_the_answered(history: History) -> None:
     """Its four bars are the answered of the day, and each of them the truth's."""
-    real = history.whole()
-    bars = [history.value(f"skill/How long the answered waited/{ref}", ACME) for ref in "ABCD"]
-    acme = [f for skill_id in SINGLE for f in history.day("acme", skill_id).values()]
-    answered = sum(figures.answered for figures in acme)
+    rows = history.values("skill/How long the answered waited/A", ACME)
+    bars = {dict(labels)["wait"]: value for labels, value in rows.items()}
+    real = added(history.day("acme", "all").values())
 
-    assert close(sum(bars), answered, 0.02)
-    assert close(bars[0], sum(figures.within_10 for figures in acme), 0.02)
-    assert answered < real.answered
-
-
-def test_the_worst_skill_is_the_one_that_collapsed(history: History) -> None:
-    """The row furthest below its target, and the alerts tell since when."""
-    rows = history.values("overview/Skills in trouble, worst first/D")
-    worst = dict(max(rows, key=lambda labels: rows[frozenset(labels)]))
-    since = history.values("overview/Firing alerts/A")
-
-    assert (worst["operation"], worst["skill_id"], worst["skill"]) == COLLAPSED
-    assert {dict(labels)["skill"] for labels in since} == {COLLAPSED[2]}
-    assert all(
-        MIDNIGHT.timestamp() < value / 1000 < END.timestamp() for value in since.values()
-    )
+    assert set(bars) == {"0-10 s", "10-20 s", "20-30 s", "> 30 s"}
+    assert close(sum(bars.values()), real.answered, 0.02)
+    assert close(bars["0-10 s"], real.within_10, 0.02)
 
 
-def test_the_strip_turns_red_when_the_skill_collapses(history: History) -> None:
-    """Good half hours before 14:30, bad ones from 15:00 to the end; the others stay good."""
-    [strip] = targets_of("overview/Service level by skill and half hour")
+def test_the_table_holds_what_is_in_trouble_since_when(history: History) -> None:
+    """Those below their own target or over a limit, and no other; the collapse is the worst."""
+    found = history.columns("overview/In trouble, worst first")
+    operation, skill_id, _name = COLLAPSED
+    collapsed = (operation, skill_id, "inbound")
+    below = set()
+    for pair, (name, target) in TARGETS.items():
+        figures = history.day(pair[0], pair[1])[pair[2]]
+        if getattr(figures, name) < target * figures.inbound:
+            below.add(pair)
+
+    # The chats of the same skill collapse with it; whatever else is below is so by little.
+    assert {collapsed, (operation, skill_id, "chat-whatsapp")} <= below
+    assert below <= set(found["gap"]) < set(TARGETS)
+    assert max(found["gap"], key=found["gap"].__getitem__) == collapsed
+    assert found["gap"][collapsed] > 0.75
+    assert found["needed"][collapsed] > 1
+    since = datetime.fromtimestamp(found["since"][collapsed] / 1000, BOGOTA)
+    assert COLLAPSE < since < COLLAPSE + timedelta(minutes=20)
+    worst = history.values("overview/Furthest below target/A")
+    labels = dict(max(worst.items(), key=lambda one: one[1])[0])
+    assert (labels["skill"], labels["target"]) == (COLLAPSED[2], "80")
+
+
+def test_the_strip_is_red_since_the_collapse_worst_first(history: History) -> None:
+    """Above the target until 14:30, far below it from 15:30 to the end; the others stay."""
+    [strip] = targets_of("overview/Distance to the target by half hour, worst first")
     curves = history.store.curves(interpolated(strip, ACME, step=1800), MIDNIGHT, END, 1800)
-    by_skill = {dict(labels)["skill_id"]: dict(points) for labels, points in curves.items()}
+    rows = {
+        (
+            dict(labels)["distance"],
+            dict(labels)["skill_id"],
+            dict(labels)["type_interaction"],
+        ): (dict(points))
+        for labels, points in curves.items()
+    }
+    first = min(rows)
     late = [END.replace(hour=hour, minute=30).timestamp() for hour in (15, 16, 17)]
 
-    assert all(by_skill["4180"][at] < 0.1 for at in late)
-    assert by_skill["4180"][END.replace(hour=14, minute=30).timestamp()] > 0.7
-    assert all(by_skill[other][at] > 0.5 for other in ("4173", "4190") for at in late)
+    assert first[1:] == (COLLAPSED[1], "inbound")
+    assert all(rows[first][at] < -0.7 for at in late)
+    assert rows[first][END.replace(hour=14, minute=30).timestamp()] > -0.1
+    assert all(
+        rows[row][at] > -0.3
+        for row in rows
+        for at in late
+        if row[1:] in {("4173", "inbound"), ("4190", "inbound")}
+    )
 
 
 def test_right_after_midnight_nothing_of_the_day_before_is_shown_as_today(
     history: History,
 ) -> None:
     """Until the second poll every figure of today is a dash; then the new day begins."""
-    before, after = MIDNIGHT + timedelta(minutes=5), MIDNIGHT + timedelta(minutes=9)
+    before, after = MIDNIGHT + timedelta(minutes=6), MIDNIGHT + timedelta(minutes=9)
     today = [
         one
         for one in targets("overview", "skill")
         if "oday" in one.panel["title"] + one.target["legendFormat"]
         and "yesterday" not in one.panel["title"]
         and one.target["instant"]
+        # Records that promtool made have no marks of what ended: they outlive it by minutes.
+        and "wolkvox:" not in one.expr
     ]
-    assert len(today) > 20
+    assert len(today) > 15
 
     for target in today:
         assert not history.store.query(interpolated(target.expr, ACME), before.timestamp()), (
             target.name
         )
-    assert history.value("overview/Skills with figures of today/A", ACME, after) == 1.0
+    assert history.value("overview/Skills reporting today/A", ACME, after) == 1.0
     assert history.value("overview/Inbound today/A", ACME, after) < 100
     # What does not speak of today goes on: the recent window and the age of the data.
-    assert history.value("overview/Age of the data/A", ACME, before) < 600
-    rows = history.values("skill/Today beside yesterday/A", ACME, before)
-    assert [dict(labels)["window"] for labels in rows] == ["yesterday"]
+    assert history.value("overview/Age of the data, in polls/A", ACME, before) < 2
+    rows = history.values("skill/Days and months/A", ACME, before)
+    assert {dict(labels)["window"] for labels in rows} >= {"yesterday"}
+    assert "today" not in {dict(labels)["window"] for labels in rows}
 
 
 def test_a_picture_of_a_board_can_be_drawn(history: History) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from scripts.dashboards.boards import board_json, translated, written
 from scripts.dashboards.exporter_board import exporter
@@ -16,28 +18,41 @@ from scripts.dashboards.spanish import SPANISH
 FOLDER = Path(__file__).parents[2] / "grafana-dashboards"
 
 
-def generated() -> Mapping[Path, dict[str, Any]]:
+def generated(
+    folder: Path = FOLDER, timezone: str = "browser"
+) -> Mapping[Path, dict[str, Any]]:
     """Every board by the file it stands in, both languages."""
-    english = {made.name: board_json(made) for made in (overview(), skill(), exporter())}
-    found = {FOLDER / f"{name}.json": board for name, board in english.items()}
-    for name, board in english.items():
-        found[FOLDER / "es" / f"{name}.json"] = translated(board, SPANISH)
+    boards = {made.name: board_json(made) for made in (overview(), skill(), exporter())}
+    for board in boards.values():
+        board["timezone"] = timezone
+    found = {folder / f"{name}.json": board for name, board in boards.items()}
+    for name, board in boards.items():
+        found[folder / "es" / f"{name}.json"] = translated(board, SPANISH)
     return found
 
 
 def main() -> int:
     """Write the files; with `--check`, tell which would change and exit 1 if any would."""
+    parser = argparse.ArgumentParser(prog="scripts.dashboards", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if any differs")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="the folder to write to")
+    parser.add_argument(
+        "--timezone", default="browser", help="whose midnight and clock: America/Bogota, say"
+    )
+    options = parser.parse_args()
+    if options.timezone not in {"browser", "utc", *available_timezones()}:
+        parser.error(f"{options.timezone} is no time zone")
     stale = 0
-    for path, board in generated().items():
+    for path, board in generated(options.output, options.timezone).items():
         text = written(board)
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale += 1
-        sys.stdout.write(f"{path.relative_to(FOLDER.parent)}\n")
-        if "--check" not in sys.argv[1:]:
+        sys.stdout.write(f"{path}\n")
+        if not options.check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    return 1 if stale and "--check" in sys.argv[1:] else 0
+    return 1 if stale and options.check else 0
 
 
 if __name__ == "__main__":

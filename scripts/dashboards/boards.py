@@ -20,20 +20,13 @@ TAG = "wolkvox"
 EVERYTHING = ".+"
 SCHEMA = 39
 """That of Grafana 10 and 11; later versions bring it up to date when they load it."""
-_TEXT_KEYS = frozenset(
-    {
-        "title",
-        "description",
-        "legendFormat",
-        "label",
-        "displayName",
-        "noValue",
-        "content",
-        "titleFormat",
-    }
+_TEXT_KEYS = re.compile(
+    "title|description|legendFormat|label|displayName|noValue|content|titleFormat"
 )
 _KINDS = {"mappings": ("mappings",), "byName": ("byName",)}
 """Overrides by the id of what they set or match: their values hold texts, too."""
+_UNIT = re.compile(r"suffix:\w\w")
+"""A unit that is a word."""
 _TEMPLATE = re.compile(r"\{\{\s*\w+\s*\}\}|\$\{?\w+\}?")
 
 
@@ -119,14 +112,14 @@ def _walk(node: Any, path: tuple[Any, ...], catalogue: Mapping[str, str]) -> Any
         }
     if isinstance(node, list):
         return [_walk(value, path, catalogue) for value in node]
-    if isinstance(node, str) and _is_text(path) and _has_words(node):
+    if isinstance(node, str) and _is_text(path, node) and _has_words(node):
         return catalogue[node]
     return node
 
 
-def _is_text(path: tuple[Any, ...]) -> bool:
+def _is_text(path: tuple[Any, ...], node: str) -> bool:
     key = path[-1] if path else ""
-    if key in _TEXT_KEYS or "renameByName" in path:
+    if _TEXT_KEYS.fullmatch(str(key)) or "renameByName" in path or _UNIT.match(node):
         return True
     if key == "text":
         return "mappings" in path
@@ -156,6 +149,7 @@ def _finished(board: dict[str, Any]) -> dict[str, Any]:
 
 def _numbered(panel: dict[str, Any], number: int) -> dict[str, Any]:
     panel["id"] = number
+    panel["options"].pop("footer", None)  # Grafana 12 has it no more
     for target in panel.get("targets", ()):
         target["datasource"] = {"type": "prometheus", "uid": "${datasource}"}
         target["editorMode"] = "code"
@@ -165,7 +159,6 @@ def _numbered(panel: dict[str, Any], number: int) -> dict[str, Any]:
 _CURRENT: dict[str, dict[str, Any]] = {
     "datasource": {},
     "threshold": {"text": "20", "value": "20"},
-    "window": {"text": "30m", "value": "30m"},
 }
 
 
@@ -183,7 +176,6 @@ def _variables(*, by_skill: bool) -> list[Any]:
     return [
         *common,
         build.CustomVariable("threshold").label("Answered within (s)").values("10,20,30"),
-        build.CustomVariable("window").label("Recent window").values("30m,1h,2h,4h"),
     ]
 
 
@@ -219,9 +211,7 @@ def _annotation(name: str, color: str, expr: str, title: str, body: str) -> Any:
         .datasource(DATASOURCE)
         .enable(True)
         .icon_color(color)
-        .expr(expr)
         .title_format(title)
         .text_format(body)
-        .step("60s")
         .target(prometheus.Dataquery().ref_id("A").expr(expr).range())
     )

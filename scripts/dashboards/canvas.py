@@ -16,6 +16,7 @@ PAPER, PANEL, EDGE, INK, FAINT = "#111217", "#181b1f", "#2c3235", "#d5d6e0", "#8
 _COLOURS = {
     "green": "#73bf69",
     "red": "#f2495c",
+    "dark-red": "#c4162a",
     "orange": "#ff9830",
     "blue": "#5794f2",
     "text": INK,
@@ -59,14 +60,14 @@ def written(value: float, unit: str, decimals: int | None, zone: ZoneInfo | None
         return "NaN"
     if unit == "percentunit":
         return f"{100 * value:.{decimals or 0}f}%"
-    if unit == "suffix:s":
-        return f"{value:.{decimals or 0}f} s"
+    if unit.startswith("suffix:"):
+        return f"{value:.{decimals or 0}f} {unit[7:]}"
     if unit == "s":
         return _duration(value, decimals)
     if unit == "bytes":
         return f"{value / 2**20:.1f} MiB"
-    if unit.startswith("dateTime"):
-        return f"{datetime.fromtimestamp(value / 1000, zone):%H:%M:%S}"
+    if unit.startswith(("dateTime", "time:")):
+        return f"{datetime.fromtimestamp(value / 1000, zone):%H:%M}"
     return f"{value:.{decimals}f}" if decimals is not None else f"{value:.4g}"
 
 
@@ -118,8 +119,12 @@ def colour_of(panel: Json, series: Series, place: int) -> str:
 def mapped(value: float | str, mappings: Sequence[Json]) -> tuple[str, str] | None:
     """The word and colour that stand for a value, if any do."""
     for mapping in mappings:
-        name = value if isinstance(value, str) else f"{value:g}"
-        result = mapping["options"].get(name)
+        options = mapping["options"]
+        if mapping["type"] == "range":
+            above = not isinstance(value, str) and value >= options["from"]
+            result = options["result"] if above else None
+        else:
+            result = options.get(value if isinstance(value, str) else f"{value:g}")
         if result:
             return result["text"], _COLOURS.get(result.get("color"), INK)
     return None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from matplotlib.patches import Rectangle
+from matplotlib.axes import Axes
 
 from scripts.dashboards.canvas import (
     EDGE,
@@ -22,70 +21,62 @@ from scripts.dashboards.canvas import (
     colour_of,
     defaults_of,
     mapped,
-    say,
+    step_colour,
     written,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    left: float
-    bottom: float
-    width: float
-    height: float
-    start: float
-    end: float
-    low: float
-    top: float
-
-    def x(self, at: float) -> float:
-        return self.left + self.width * (at - self.start) / (self.end - self.start)
-
-    def y(self, value: float) -> float:
-        return self.bottom + self.height * (value - self.low) / (self.top - self.low)
+Stretch = tuple[float, float, str, str]
+"""From, how long, in which colour, with which text."""
 
 
-def _scaled(canvas: Canvas, left: float, below: float, low: float, top: float) -> _Scale:
-    return _Scale(
-        left,
-        below,
-        canvas.width - left - 10,
-        canvas.height - below - 32,
-        canvas.start,
-        canvas.end,
-        low,
-        top if top > low else low + 1,
-    )
-
-
-def _hours(canvas: Canvas, scale: _Scale) -> None:
-    every = 2 if scale.width > 330 else 4
-    at = canvas.start
-    while at <= canvas.end:
-        moment = datetime.fromtimestamp(at, canvas.zone)
-        if moment.hour % every == 0:
-            say(canvas, scale.x(at), scale.bottom - 9, f"{moment:%H:%M}",
-                 size=7, color=FAINT, ha="center")  # fmt: skip
-        at += 3600
+def _plot(canvas: Canvas, left: float, below: float) -> Axes:
+    """Axes within the panel, with the hours below them."""
+    place = (left, below, canvas.width - left - 10, canvas.height - below - 32)
+    plot: Axes = canvas.axes.inset_axes(place, transform=canvas.axes.transData)
+    plot.set_facecolor("none")
+    plot.spines[:].set_visible(False)
+    plot.tick_params(colors=FAINT, labelsize=7, length=0)
+    plot.set_xlim(canvas.start, canvas.end)
+    every = 2 if place[2] > 330 else 4
+    hours = [canvas.start + 3600 * n for n in range(int(canvas.end - canvas.start) // 3600 + 1)]
+    shown = {at: datetime.fromtimestamp(at, canvas.zone) for at in hours}
+    shown = {at: moment for at, moment in shown.items() if moment.hour % every == 0}
+    plot.set_xticks(list(shown), [f"{moment:%H:%M}" for moment in shown.values()])
+    return plot
 
 
 def timeseries(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
     """Curves, or stacked columns with curves over them."""
-    bars = defaults_of(panel)["custom"]["drawStyle"] == "bars"
-    stacked = [s for s in series if bars and _style(panel, s, "drawStyle") == "bars"]
-    top = defaults_of(panel).get("max") or _top(series, stacked)
-    scale = _scaled(canvas, 46, 42, defaults_of(panel).get("min") or 0.0, top)
-    _grid_lines(canvas, panel, scale)
-    _hours(canvas, scale)
-    base: dict[float, float] = {}
-    step = min((_step(one) for one in stacked), default=1800.0)
+    defaults, bases = defaults_of(panel), dict[float, float]()
+    plot, width = _plot(canvas, 46, 42), 0.85 * min(3600.0, *map(_step, series))
     for place, one in enumerate(series):
-        colour = colour_of(panel, one, place)
-        if one in stacked:
-            _columns(canvas, scale, one, base, colour, step)
+        look: dict[str, Any] = {"color": colour_of(panel, one, place), "label": one.name}
+        if _style(panel, one, "drawStyle") == "bars":
+            for number, (at, value) in enumerate(one.points):
+                bottom = bases.get(at, 0.0)
+                label = one.name if number == 0 else None
+                plot.bar(at, value, width, bottom, **look | {"label": label})
+                bases[at] = bottom + value
         else:
-            _curve(canvas, panel, scale, one, colour)
-    _legend(canvas, panel, series)
+            dashed = (_style(panel, one, "lineStyle") or {}).get("fill") == "dash"
+            plot.plot(*_with_gaps(one), lw=1.4, ls=(0, (4, 3)) if dashed else "-", **look)
+    plot.set_ylim(0, defaults.get("max"))
+    plot.yaxis.set_major_formatter(lambda value, _at: written(value, defaults["unit"], None))
+    plot.grid(axis="y", color=EDGE, lw=0.6)
+    plot.set_axisbelow(True)
+    named = dict(zip(*reversed(plot.get_legend_handles_labels()), strict=True))
+    fit = int(canvas.width / (28 + 5.3 * max(map(len, named))))
+    canvas.axes.legend(
+        list(named.values()),
+        list(named),
+        loc="lower left",
+        ncols=max(1, min(fit, len(named))),
+        frameon=False,
+        fontsize=7,
+        labelcolor=INK,
+        borderaxespad=0.3,
+        handlelength=1.2,
+    )
 
 
 def _style(panel: Json, series: Series, name: str) -> Any:
@@ -93,132 +84,60 @@ def _style(panel: Json, series: Series, name: str) -> Any:
     return defaults_of(panel)["custom"].get(name) if own is None else own
 
 
-def _top(series: Sequence[Series], stacked: Sequence[Series]) -> float:
-    sums: dict[float, float] = {}
-    for one in stacked:
-        for at, value in one.points:
-            sums[at] = sums.get(at, 0.0) + value
-    found = [v for s in series for _at, v in s.points if s not in stacked and not math.isnan(v)]
-    most = max([*sums.values(), *found], default=0.0)
-    if most <= 0:
-        return 1.0
-    unit = 10.0 ** math.floor(math.log10(most))
-    return next(
-        unit * nice
-        for nice in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10, 12)
-        if unit * nice >= most
-    )
-
-
-def _grid_lines(canvas: Canvas, panel: Json, scale: _Scale) -> None:
-    for part in range(5):
-        value = scale.low + (scale.top - scale.low) * part / 4
-        y = scale.y(value)
-        canvas.axes.plot([scale.left, scale.left + scale.width], [y, y], color=EDGE, lw=0.6)
-        unit = defaults_of(panel)["unit"]
-        fine = unit == "percentunit" and scale.top < 0.04
-        text = written(value, unit, 1 if fine else None)
-        say(canvas, scale.left - 5, y, text, size=7, color=FAINT, ha="right")
-
-
 def _step(one: Series) -> float:
-    steps = [b[0] - a[0] for a, b in pairwise(one.points)]
-    return min(steps, default=math.inf)
+    return min((b[0] - a[0] for a, b in pairwise(one.points)), default=math.inf)
 
 
-def _columns(
-    canvas: Canvas,
-    scale: _Scale,
-    one: Series,
-    base: dict[float, float],
-    colour: str,
-    step: float,
-) -> None:
-    width = scale.width * step / (scale.end - scale.start)
+def _with_gaps(one: Series) -> tuple[list[float], list[float]]:
+    """The curve, broken where samples are missing."""
+    points, gap = list[tuple[float, float]](), 4 * _step(one)
     for at, value in one.points:
-        low = base.get(at, 0.0)
-        x, y, high = scale.x(at) - width * 0.45, scale.y(low), scale.y(low + value)
-        if x > scale.left - width / 2:
-            canvas.axes.add_patch(Rectangle((x, y), width * 0.85, high - y, facecolor=colour))
-        base[at] = low + value
-
-
-def _curve(canvas: Canvas, panel: Json, scale: _Scale, one: Series, colour: str) -> None:
-    dashed = (_style(panel, one, "lineStyle") or {}).get("fill") == "dash"
-    gap = 4 * _step(one)
-    xs: list[float] = []
-    ys: list[float] = []
-    before = None
-    for at, value in one.points:
-        if before is not None and at - before > gap:
-            xs, ys = [*xs, math.nan], [*ys, math.nan]
-        inside = min(max(value, scale.low), scale.top)
-        xs, ys, before = [*xs, scale.x(at)], [*ys, scale.y(inside)], at
-    canvas.axes.plot(xs, ys, color=colour, lw=1.4, ls=(0, (4, 3)) if dashed else "-")
-
-
-def _legend(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
-    x, y, shown = 12.0, 22.0, set()
-    for place, one in enumerate(series):
-        colour = colour_of(panel, one, place)
-        if (one.name, colour) in shown:
-            continue
-        shown.add((one.name, colour))
-        width = 20 + 5.3 * len(one.name)
-        if x + width > canvas.width:
-            x, y = 12.0, y - 13
-        if y < 6:
-            return
-        canvas.axes.plot([x, x + 9], [y, y], color=colour, lw=2.5)
-        say(canvas, x + 13, y, one.name, size=7)
-        x += width
+        if points and at - points[-1][0] > gap:
+            points.append((at, math.nan))
+        points.append((at, value))
+    return [at for at, _value in points], [value for _at, value in points]
 
 
 def status_history(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
-    """A cell for each interval, red to green."""
-    left = min(190.0, 14 + 5.6 * max(len(one.name) for one in series))
-    scale = _scaled(canvas, left, 24, 0, 1)
-    _hours(canvas, scale)
-    height = scale.height / len(series)
-    for place, one in enumerate(series):
-        y = scale.bottom + scale.height - height * (place + 1)
-        say(canvas, left - 6, y + height / 2, one.name, size=8, ha="right")
-        width = scale.x(scale.start + _step(one)) - scale.left
-        for at, value in one.points:
-            x = scale.x(at) - width
-            if x < left - 1 or math.isnan(value):
-                continue
-            colour = _red_to_green(value)
-            box = Rectangle((x + 1, y + 2), width - 2, height - 4, facecolor=colour)
-            canvas.axes.add_patch(box)
-            if width > 12:
-                say(canvas, x + width / 2, y + height / 2, f"{100 * value:.0f}",
-                     size=7 if width > 17 else 5.5, color="#0b0c0e", ha="center")  # fmt: skip
+    """A cell for each interval, coloured by its value."""
 
+    def cells(one: Series) -> list[Stretch]:
+        step, steps = _step(one), defaults_of(panel)["thresholds"]
+        return [
+            (at - step, 0.95 * step, step_colour(value, steps), f"{100 * value:.0f}")
+            for at, value in one.points
+        ]
 
-def _red_to_green(value: float) -> str:
-    part = min(max(value, 0.0), 1.0)
-    stops = ((0.0, (242, 73, 92)), (0.5, (242, 204, 12)), (1.0, (115, 191, 105)))
-    for (low, first), (high, second) in pairwise(stops):
-        if part <= high:
-            mix = (part - low) / (high - low)
-            rgb = (round(a + (b - a) * mix) for a, b in zip(first, second, strict=True))
-            return "#" + "".join(f"{one:02x}" for one in rgb)
-    raise AssertionError(value)
+    _rows(canvas, series, cells)
 
 
 def state_timeline(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
     """A stretch for each state."""
-    left = min(190.0, 14 + 5.6 * max(len(one.name) for one in series))
-    scale = _scaled(canvas, left, 24, 0, 1)
-    _hours(canvas, scale)
-    height = scale.height / len(series)
+
+    def stretches(one: Series) -> list[Stretch]:
+        words = [mapped(value, defaults_of(panel)["mappings"]) for _at, value in one.points]
+        return [
+            (at, until - at, word[1] if word else INK, "")
+            for ((at, _value), (until, _next)), word in zip(
+                pairwise(one.points), words, strict=False
+            )
+        ]
+
+    _rows(canvas, series, stretches)
+
+
+def _rows(
+    canvas: Canvas, series: Sequence[Series], stretches: Callable[[Series], list[Stretch]]
+) -> None:
+    """Each series beside its name, from the top down."""
+    plot = _plot(canvas, min(300.0, 22 + 5.8 * max(len(one.name) for one in series)), 24)
+    plot.set_yticks(range(len(series)), [one.name for one in series], color=INK, fontsize=8)
+    plot.set_ylim(len(series) - 0.5, -0.5)
     for place, one in enumerate(series):
-        y = scale.bottom + scale.height - height * (place + 1)
-        say(canvas, left - 6, y + height / 2, one.name, size=8, ha="right")
-        for (at, value), (until, _next) in pairwise(one.points):
-            word = mapped(value, defaults_of(panel)["mappings"])
-            colour = word[1] if word else INK
-            x = scale.x(max(at, scale.start))
-            box = Rectangle((x, y + 4), scale.x(until) - x + 0.4, height - 8, facecolor=colour)
-            canvas.axes.add_patch(box)
+        for at, width, colour, text in stretches(one):
+            plot.broken_barh([(at, width)], (place - 0.43, 0.86), facecolors=colour)
+            middle = at + width / 2
+            if text and middle > canvas.start:
+                plot.text(
+                    middle, place, text, size=6.5, color="#0b0c0e", ha="center", va="center"
+                )

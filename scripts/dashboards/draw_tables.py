@@ -25,13 +25,13 @@ from scripts.dashboards.canvas import (
 
 def table(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
     """Columns in the order of the transformations."""
-    columns = [one for one in _columns_of(panel) if not one[2].get("custom.hidden")]
+    columns = list(_columns_of(panel))
     rows = _rows_of(panel, series)
     widths = _widths(panel, columns, rows, canvas)
     shown = int((canvas.height - 52) / 19)
     x = 10.0
     for (field, heading, properties), width in zip(columns, widths, strict=True):
-        right = field.startswith("Value")
+        right = any(not isinstance(row.get(field, ""), str) for row in rows)
         at = x + width - 8 if right else x
         side = "right" if right else "left"
         say(canvas, at, canvas.height - 38, heading, size=7.5, color="#6e9fff", ha=side)
@@ -54,7 +54,7 @@ def _widths(
 
 
 def _columns_of(panel: Json) -> list[tuple[str, str, Json]]:
-    options = panel["transformations"][1]["options"]
+    options = panel["transformations"][-1]["options"]
     order = sorted(options["indexByName"], key=options["indexByName"].__getitem__)
     names = [(field, options["renameByName"].get(field, field)) for field in order]
     return [(field, name, properties_of(panel, "byName", name)) for field, name in names]
@@ -62,21 +62,25 @@ def _columns_of(panel: Json) -> list[tuple[str, str, Json]]:
 
 def _rows_of(panel: Json, series: Sequence[Series]) -> list[dict[str, Any]]:
     many = len(panel["targets"]) > 1
-    drop = set(panel["transformations"][1]["options"]["excludeByName"])
+    drop = {*panel["transformations"][-1]["options"]["excludeByName"], "column"}
     # Rows are joined on the labels that every query has, as Grafana's `merge` does.
     shared = set.intersection(*(set(one.labels) for one in series)) - drop
-    rows: dict[frozenset[tuple[str, str]], dict[str, Any]] = {}
-    for one in series:
-        labels = {k: v for k, v in one.labels.items() if k not in drop}
-        key = labels.items() if not many else ((k, labels[k]) for k in shared)
-        row = rows.setdefault(frozenset(key), {})
+    rows: dict[frozenset[tuple[str, Any]], dict[str, Any]] = {}
+    for one, (at, value) in ((each, point) for each in series for point in each.points):
+        labels: dict[str, Any] = {k: v for k, v in one.labels.items() if k not in drop}
+        if "Time" not in drop:
+            labels["Time"] = 1000 * at
+        row = rows.setdefault(
+            frozenset((k, v) for k, v in labels.items() if not many or k in shared), {}
+        )
         row |= labels
-        row[f"Value #{one.ref}" if many else "Value"] = one.last
+        row[one.labels.get("column") or (f"Value #{one.ref}" if many else "Value")] = value
     found = list(rows.values())
     sorting = panel["options"].get("sortBy") or ()
     for order in sorting:
         field = next(f for f, name, _p in _columns_of(panel) if name == order["displayName"])
-        found.sort(key=lambda row: row.get(field, -math.inf), reverse=bool(order["desc"]))
+        least = "" if any(isinstance(row.get(field), str) for row in found) else -math.inf
+        found.sort(key=lambda row: row.get(field, least), reverse=bool(order["desc"]))
     return found
 
 
@@ -95,6 +99,7 @@ def _cell(panel: Json, value: Any, properties: Json, zone: ZoneInfo) -> tuple[st
 
 def text_panel(canvas: Canvas, panel: Json, _series: Sequence[Series]) -> None:
     """Markdown without its marks."""
-    plain = re.sub(r"\*\*|`", "", panel["options"]["content"])
+    content = panel["options"]["content"].replace("${__timezone}", canvas.zone.key)
+    plain = re.sub(r"\*\*|`", "", content)
     for line, text in enumerate(textwrap.wrap(plain, int(canvas.width / 6.7))):
         say(canvas, 10, canvas.height - 38 - 16 * line, text, size=8.5)

@@ -1,15 +1,16 @@
-"""Draws the values of now: stats, gauges, bars."""
+"""Draws the values of now: stats and bars."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matplotlib.patches import Rectangle, Wedge
+from matplotlib.patches import Rectangle
 
 from scripts.dashboards.canvas import (
     Canvas,
     Json,
     Series,
+    by_ref,
     colour_of,
     defaults_of,
     mapped,
@@ -22,9 +23,8 @@ def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
     """Big values, with their names where the panel wants them."""
     named = panel["options"]["textMode"] != "value"
     share = canvas.width / len(series)
-    size = min(30, share / 5.2, canvas.height / 3.4)
-    defaults = defaults_of(panel)
     for place, one in enumerate(series):
+        defaults = {**defaults_of(panel), **by_ref(panel, one.ref)}
         middle = share * (place + 0.5)
         word = mapped(one.last, defaults.get("mappings", ()))
         colour = word[1] if word else colour_of(panel, one, place)
@@ -32,26 +32,14 @@ def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
             word[0] if word else written(one.last, defaults["unit"], defaults.get("decimals"))
         )
         if panel["options"]["textMode"] == "name":
-            text, size = one.name, 12
-        below = 14 if named else 8
-        say(canvas, middle, canvas.height / 2 - below + 6, text,
+            text = one.name
+        # As Grafana does, as large as the panel lets it be.
+        size = min(canvas.height / 3.2, 0.92 * share / max(len(text), 4))
+        say(canvas, middle, canvas.height / 2 - (8 if named else 12), text,
              size=size, color=colour, ha="center", weight="bold")  # fmt: skip
         if panel["options"]["textMode"] == "value_and_name":
-            say(canvas, middle, 16, one.name, size=9, color=colour, ha="center")
-
-
-def gauge(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
-    """An arc from 0 to 1."""
-    one, axes = series[0], canvas.axes
-    colour = colour_of(panel, one, 0)
-    radius = min(canvas.width / 2 - 18, canvas.height - 90)
-    centre = (canvas.width / 2, 62)
-    part = min(max(one.last, 0.0), 1.0)
-    axes.add_patch(Wedge(centre, radius, -15, 195, width=26, facecolor="#2c3235"))
-    axes.add_patch(Wedge(centre, radius, 195 - 210 * part, 195, width=26, facecolor=colour))
-    text = written(one.last, defaults_of(panel)["unit"], defaults_of(panel).get("decimals"))
-    say(canvas, centre[0], 74, text, size=27, color=colour, ha="center", weight="bold")
-    say(canvas, centre[0], 28, one.name, size=11, color=colour, ha="center")
+            small = min(canvas.height / 12, 1.1 * share / len(one.name))
+            say(canvas, middle, 16, one.name, size=small, color=colour, ha="center")
 
 
 def bargauge(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:

@@ -1,4 +1,4 @@
-"""The board of the exporter itself: whether the figures can be trusted, and what they cost."""
+"""The board of the exporter itself: what its operator asks at night."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ from typing import Any
 from scripts.dashboards import figures
 from scripts.dashboards import queries as q
 from scripts.dashboards.boards import Board
-from scripts.dashboards.exporter_health import checks, process
 from scripts.dashboards.parts import (
     BAD,
     GOOD,
+    MUTED,
     WARN,
     About,
     Query,
     columns,
     dashed,
-    fixed,
-    label,
     lines,
     number,
-    plain,
     states,
     value_map,
 )
 from scripts.dashboards.tables import column, grid
 
-RATE = "$__rate_interval"
-YES_NO = value_map(_1=("yes", GOOD), _0=("no", BAD))
-OK_FAILED = value_map(_1=("OK", GOOD), _0=("failed", BAD))
 EACH_QUERY = "operation, skill, skill_id"
+OWN_ALERTS = "exporter|config|data|api|token|quota|shards"
+STALE = 3  # polls behind, as in the rules
 
 
 def exporter() -> Board:
@@ -37,252 +33,217 @@ def exporter() -> Board:
     return Board(
         name="exporter",
         title="Wolkvox · Exporter",
-        description="Whether the figures can be trusted: polling, requests, budget, process.",
-        panels=[*_stats(), *_polling(), *_calls(), *_timing(), *process(), *checks()],
+        description="Whether the figures can be trusted, and if not, why.",
+        panels=[*_first(), *_operations(), *_queries(), *_requests()],
         by_skill=False,
     )
 
 
-def _stats() -> list[Any]:
-    up = f"count(up{{{q.JOB}}} == 1) / count(up{{{q.JOB}}})"
-    polled = f"avg({q.once(f'wolkvox_up{{{q.QUERY}}}')})"
-    part = ((None, BAD), (1, GOOD))
+def _first() -> list[Any]:
+    up = f"up{{{q.JOB}}}"
+    own = f'{q.JOB}, operation=~"$operation|", sli=~"{OWN_ALERTS}"'
+    since = f'ALERTS_FOR_STATE{{alertname=~"Wolkvox.+", {own}}}'
+    here = f"max by (job, instance, version) ({q.raw('exporter_build_info')})"
+    started, memory = (
+        f"max by (job, instance) (process_{name}{{{q.JOB}}})"
+        for name in ("start_time_seconds", "resident_memory_bytes")
+    )
+    loaded, writable = (
+        f"max by (job, instance) ({q.raw(f'exporter_{name}')})"
+        for name in ("config_last_reload_successful", "storage_writable")
+    )
     return [
         number(
-            About(
-                "Exporters up",
-                "Exporters that Prometheus could scrape last time, of those it knows.",
-                (0, 0, 3, 4),
-                "percentunit",
-                0,
-            ),
-            Query(up, "Up"),
-            steps=part,
+            About("Exporters up", "Of those Prometheus knows.", (0, 0, 4, 4), "percentunit", 0),
+            Query(f"count({up} == 1) / count({up})", "Up"),
+            steps=((None, BAD), (1, GOOD)),
         ),
         number(
             About(
-                "Queries answered",
-                "Queries whose last attempt succeeded, of those configured.",
-                (3, 0, 4, 4),
-                "percentunit",
-                0,
+                "Stale queries",
+                "Queries whose last good answer is more than three of their polls old, or "
+                "that never had one: their alerts are silent.",
+                (0, 4, 4, 4),
             ),
-            Query(polled, "Answered"),
-            steps=((None, BAD), (0.5, WARN), (1, GOOD)),
-        ),
-        figures.data_age((7, 0, 4, 4)),
-        label(
-            About("Version", "Version and revision that run.", (11, 0, 4, 4)),
-            Query(
-                f"count by (version, revision) ({q.raw('exporter_build_info')})",
-                "{{version}} {{revision}}",
-            ),
-        ),
-        number(
-            About("Uptime", "Time since the last start of the process.", (15, 0, 3, 4), "s"),
-            Query(f"min(time() - process_start_time_seconds{{{q.JOB}}})", "Uptime"),
-        ),
-        *_health(),
-    ]
-
-
-def _health() -> list[Any]:
-    loaded = q.raw("exporter_config_last_reload_successful")
-    return [
-        number(
-            About(
-                "State can be written",
-                "No: no request leaves, since the spacing of the polls could not be kept.",
-                (18, 0, 3, 4),
-            ),
-            Query(f"min({q.raw('exporter_storage_writable')})", "Writable"),
-            mappings=[YES_NO],
-        ),
-        number(
-            About(
-                "Configuration loaded",
-                "No: the last reload failed and the configuration before it stays in force.",
-                (21, 0, 3, 4),
-            ),
-            Query(f"min({loaded})", "Loaded"),
-            mappings=[YES_NO],
-        ),
-    ]
-
-
-def _polling() -> list[Any]:
-    success = q.once(f"wolkvox_last_success_timestamp_seconds{{{q.QUERY}}}")
-    attempt = q.once(f"wolkvox_last_attempt_timestamp_seconds{{{q.QUERY}}}")
-    failures = q.once(f"wolkvox_consecutive_failures{{{q.QUERY}}}")
-    up = q.once(f"wolkvox_up{{{q.QUERY}}}")
-    return [
-        states(
-            About(
-                "Last result of each query",
-                "Green while the last attempt succeeded, red while it failed; a gap where "
-                "Prometheus has no sample.",
-                (0, 4, 12, 8),
-            ),
-            Query(f"max by ({EACH_QUERY}) ({up})", "{{operation}} · {{skill}}"),
-            mappings=[OK_FAILED],
+            Query(f"count({_stale()}) or 0 * count({up})", "Stale"),
+            steps=((None, GOOD), (1, BAD)),
         ),
         grid(
             About(
-                "Queries",
-                "Each query: its last attempt, the age of its data, failures in a row.",
-                (12, 4, 12, 8),
-                "none",
+                "Exporters",
+                "Each process: whether it answers and what runs, since when, its memory, and "
+                "its state. Where the state cannot be written, no request leaves; where a "
+                "reload failed, the configuration before it stays in force.",
+                (4, 0, 10, 8),
             ),
-            Query(f"max by ({EACH_QUERY}) ({up})"),
-            Query(f"max by ({EACH_QUERY}) (time() - {success})"),
-            Query(f"max by ({EACH_QUERY}) (time() - {attempt})"),
-            Query(f"max by ({EACH_QUERY}) ({failures})"),
+            Query(f"{here} or max by (job, instance) ({up} == 0)"),
+            Query(f"time() - {started}"),
+            Query(memory),
+            Query(f"1 - {loaded} + on (job, instance) 2 * (1 - {writable})"),
             columns=[
-                column("operation", "Operation"),
-                column("skill", "Skill"),
-                column("skill_id", "Id"),
-                column("Value #A", "Last result", mappings=plain(OK_FAILED)),
-                column(
-                    "Value #B",
-                    "Age of the data",
-                    "s",
-                    decimals=0,
-                    steps=((None, GOOD), (600, WARN), (900, BAD)),
+                column("instance", "Exporter"),
+                column("version", "Version", width=80),
+                _words("Value #A", "Running", _1=("yes", GOOD), _0=("no", BAD)),
+                column("Value #B", "Uptime", "s", decimals=0, width=90),
+                column("Value #C", "Memory", "bytes", decimals=0, width=90),
+                _words(
+                    "Value #D",
+                    "State",
+                    _0=("OK", GOOD),
+                    _1=("reload failed", WARN),
+                    _2=("cannot write", BAD),
+                    _3=("cannot write, reload failed", BAD),
                 ),
-                column("Value #C", "Last attempt", "s", decimals=0),
-                column("Value #D", "Failures in a row", "none", decimals=0),
             ],
-            sort="Age of the data",
+            drop=("Time", "job"),
+        ),
+        figures.firing(
+            (14, 0, 10, 8),
+            f"{since} * 1000 and ignoring (alertstate) ALERTS{{{q.ALERT}, {own}}}",
         ),
     ]
 
 
-def _calls() -> list[Any]:
-    used = f"max by (operation) ({q.raw('daily_requests_used', q.OPERATION)})"
-    limit = f"max by (operation) ({q.raw('daily_requests_limit', q.OPERATION)})"
-    counted = q.raw("daily_requests_used", q.OPERATION)
+def _words(field: str, heading: str, **words: tuple[str, str]) -> Any:
+    """A column whose values are said in words."""
+    return column(field, heading, mappings=[value_map(**words)])
+
+
+def _age() -> str:
+    success = q.raw("last_success_timestamp_seconds", q.QUERY)
+    return f"(time() - max by ({EACH_QUERY}) ({success}))"
+
+
+def _failures() -> str:
+    return f"max by ({EACH_QUERY}) ({q.raw('consecutive_failures', q.QUERY)})"
+
+
+def _stale() -> str:
+    pace = f"max by ({EACH_QUERY}) ({q.raw('query_interval_seconds', q.QUERY)})"
+    never = f"({_failures()} > 0 unless {_age()})"
+    return f"({_age()} > {STALE} * {pace} or {never})"
+
+
+def _operations() -> list[Any]:
+    def most(name: str, by: str = "operation", more: str = "") -> str:
+        return f"max by ({by}) ({q.raw(name, q.OPERATION + more)})"
+
+    quota, token = (
+        most("paused", more=f', reason="{reason}"') for reason in ("quota", "unauthorized")
+    )
+    used = q.raw("daily_requests_used", q.OPERATION)
     # Over midnight the count falls and a line through it says nothing.
-    steady = f"predict_linear({counted}[1h], 4 * 3600) and resets({counted}[1h]) == 0"
-    predicted = f"max by (operation) ({steady})"
-    requests = _rate("api_requests_total", "operation, report")
-    failed = _rate("api_request_failures_total", "operation, report")
-    reasons = _rate("api_request_failures_total", "operation, reason")
+    ahead = f"predict_linear({used}[1h], 4 * 3600) and resets({used}[1h]) == 0"
     return [
+        grid(
+            About(
+                "Operations",
+                "Each operation: whether it may poll now or why it is paused, and the requests "
+                "left by the platform's own count where `token_info` is on.",
+                (0, 8, 12, 7),
+            ),
+            Query(most("operation_info", "operation, server, timezone")),
+            Query(f"1 - {most('poll_open')} + 2 * {quota} + 4 * {token}"),
+            Query(most("token_available")),
+            columns=[
+                column("operation", "Operation"),
+                column("server", "Server", width=90),
+                column("timezone", "Time zone"),
+                _words(
+                    "Value #B",
+                    "State",
+                    _0=("polls", GOOD),
+                    _1=("outside its hours", MUTED),
+                    **dict.fromkeys(("_2", "_3"), ("no requests left", BAD)),
+                    **dict.fromkeys(("_4", "_5", "_6", "_7"), ("token refused", BAD)),
+                ),
+                column("Value #C", "Left", "none", decimals=0, width=90),
+            ],
+            drop=("Time", "Value #A"),
+        ),
         lines(
             About(
-                "Requests of the day and the budget",
+                "Requests of the day and the ceiling",
                 "The exporter's own count since midnight, where it will be in four hours at "
                 "this pace, and dashed the ceiling where one is configured.",
-                (0, 12, 8, 8),
-                "none",
+                (12, 8, 12, 7),
             ),
-            Query(used, "{{operation}}"),
-            Query(predicted, "{{operation}} in 4 h"),
-            Query(limit, "Budget {{operation}}"),
+            Query(most("daily_requests_used"), "{{operation}}"),
+            Query(f"max by (operation) ({ahead})", "{{operation}} in 4 h"),
+            Query(most("daily_requests_limit"), "Ceiling {{operation}}"),
             fixes=(dashed("C", BAD),),
         ),
-        columns(
+    ]
+
+
+def _queries() -> list[Any]:
+    up = q.raw("up", q.QUERY)
+    return [
+        grid(
             About(
-                "API requests an hour by outcome",
-                "Requests sent to the API, as a rate per hour: answered, and failed.",
-                (8, 12, 8, 8),
-                "none",
+                "Queries in trouble",
+                "Queries that fail or are stale: the age of their data and the failures in a "
+                "row. Empty where all is well.",
+                (0, 15, 12, 7),
             ),
-            Query(f"clamp_min({requests} - {failed}, 0)", "{{operation}} {{report}}: answered"),
-            Query(failed, "{{operation}} {{report}}: failed"),
-            fixes=(fixed("B", BAD),),
-            interval="10m",
+            Query(f"{_age()} and ({_failures()} > 0 or {_stale()})"),
+            Query(f"{_failures()} > 0 or {_failures()} and {_stale()}"),
+            columns=[
+                column("operation", "Operation"),
+                column("skill", "Skill"),
+                column("skill_id", "Id", width=80),
+                column("Value #A", "Age of the data", "s", decimals=0),
+                column("Value #B", "Failures in a row", "none", decimals=0),
+            ],
+            sort="Age of the data",
         ),
+        states(
+            About(
+                "Queries that failed",
+                "Each query that failed: red while its last attempt did, else a gap.",
+                (12, 15, 12, 7),
+            ),
+            Query(f"max by ({EACH_QUERY}) ({up}) == 0", "{{operation}} · {{skill}}"),
+            mappings=[value_map(_0=("failed", BAD))],
+        ),
+    ]
+
+
+def _requests() -> list[Any]:
+    failures = q.raw("api_request_failures_total", q.OPERATION)
+    reasons = f"3600 * sum by (operation, reason) (rate({failures}[$__rate_interval]))"
+    seconds = q.raw("api_request_duration_seconds_bucket", q.OPERATION)
+    slow = f"histogram_quantile(0.95, sum by (operation, le) (rate({seconds}[1h])))"
+    lag = f"max by (operation) ({q.raw('poll_lag_seconds', q.OPERATION)})"
+    uncounted = " + ".join(
+        f"sum by (operation) (increase({q.raw(name, q.OPERATION)}[1h]))"
+        for name in ("parse_errors_total", "series_dropped_total", "held_answers_total")
+    )
+    return [
         columns(
             About(
                 "Failures an hour by reason",
                 "Failed requests by reason, as a rate per hour. `connect`: the address may not "
                 "be on Wolkvox's allow list; `quota` and `unauthorized` pause the operation.",
-                (16, 12, 8, 8),
-                "none",
+                (0, 22, 6, 7),
             ),
             Query(q.if_any(reasons, "operation"), "{{operation}} {{reason}}"),
             interval="10m",
         ),
-    ]
-
-
-def _rate(name: str, by: str) -> str:
-    return f"3600 * sum by ({by}) (rate({q.raw(name, q.OPERATION)}[{RATE}]))"
-
-
-def _timing() -> list[Any]:
-    info = q.raw("operation_info", q.OPERATION)
-    buckets = q.raw("api_request_duration_seconds_bucket", q.OPERATION)
-    per_bucket = f"sum by (operation, le) (rate({buckets}[{RATE}]))"
-    return [
-        lines(
-            About(
-                "API latency",
-                "How long requests took: half of them, and 95 % of them, were faster. Failed "
-                "ones count.",
-                (0, 20, 7, 8),
-                "s",
-            ),
-            Query(f"histogram_quantile(0.5, {per_bucket})", "{{operation}} p50"),
-            Query(f"histogram_quantile(0.95, {per_bucket})", "{{operation}} p95"),
-            interval="30m",
+        _curve(6, "Lag of the polls", "How late the last attempt was.", lag, "s"),
+        _curve(
+            12, "API latency", "95 % of the requests were faster; failed ones count.", slow, "s"
         ),
-        lines(
-            About(
-                "Poll interval, cycle and lag",
-                "The interval in force, the time from the first to the last attempt of a "
-                "round, and how late the last attempt was against its slot.",
-                (7, 20, 7, 8),
-                "s",
-            ),
-            *(
-                Query(
-                    f"max by (operation) ({q.raw(f'poll_{name}_seconds', q.OPERATION)})",
-                    legend,
-                )
-                for name, legend in (
-                    ("interval", "{{operation}} interval"),
-                    ("cycle", "{{operation}} cycle"),
-                    ("lag", "{{operation}} lag"),
-                )
-            ),
-        ),
-        grid(
-            About(
-                "Operations",
-                "Each operation: server, time zone, whether it may poll now, why it is paused, "
-                "and the day's requests by the platform's own count where `token_info` is on.",
-                (14, 20, 10, 8),
-                "none",
-            ),
-            Query(f"max by (operation, server, timezone) ({info})"),
-            Query(f"max by (operation) ({q.raw('poll_open', q.OPERATION)})"),
-            Query(f"sum by (operation) ({_paused()})"),
-            *(Query(f"max by (operation) ({q.raw(name, q.OPERATION)})") for name in _TOKEN),
-            columns=_operation_columns(),
-            drop=("Time", "Value #A"),
+        _curve(
+            18,
+            "What could not be counted",
+            "In the last hour: fields that could not be read, rows beyond the limits, and rows "
+            "held back because they fell.",
+            uncounted,
         ),
     ]
 
 
-_TOKEN = ("token_used_today", "token_used_today_all_tokens", "token_available", "token_limit")
-
-
-def _paused() -> str:
-    return f"max by (operation, reason) ({q.raw('paused', q.OPERATION)})"
-
-
-def _operation_columns() -> list[Any]:
-    paused = plain(value_map(_0=("no", GOOD), _1=("yes", BAD)))
-    return [
-        column("operation", "Operation"),
-        column("server", "Server"),
-        column("timezone", "Time zone"),
-        column("Value #B", "May poll", mappings=plain(YES_NO)),
-        column("Value #C", "Paused", mappings=paused),
-        column("Value #D", "Token used", "none", decimals=0),
-        column("Value #E", "All tokens used", "none", decimals=0),
-        column("Value #F", "Left", "none", decimals=0),
-        column("Value #G", "Token limit", "none", decimals=0),
-    ]
+def _curve(x: int, title: str, description: str, expr: str, unit: str = "none") -> Any:
+    """A curve for each operation in the last row."""
+    return lines(About(title, description, (x, 22, 6, 7), unit), Query(expr, "{{operation}}"))

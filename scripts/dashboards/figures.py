@@ -9,63 +9,80 @@ from scripts.dashboards.parts import (
     BAD,
     CALM,
     GOOD,
+    MUTED,
     WAIT,
     WARN,
     About,
     Place,
     Query,
-    dial,
     fixed,
     number,
+    value_map,
 )
+from scripts.dashboards.spanish import alert_titles
 from scripts.dashboards.tables import column, grid
 
-VERDICT = (fixed("A", GOOD), fixed("B", BAD), fixed("C", CALM))
-_WORDS = ("On target", "Below target", "No target")
-_AGES = ((None, GOOD), (600, WARN), (900, BAD))
+OVER = ((None, MUTED), (1e-9, BAD))
+"""Red above 0, for distances to a limit."""
+_LOST = {"text": "cannot be reached", "color": BAD, "index": 0}
+NEEDED = column(
+    "needed",
+    "Rest needs",
+    "percentunit",
+    decimals=1,
+    steps=((None, MUTED),),
+    mappings=[{"type": "range", "options": {"from": 1.00001, "to": None, "result": _LOST}}],
+)
+"""The level that the rest of a day or month needs; above 1 it is lost, and says so."""
+_VERDICT = (fixed("A", GOOD), fixed("B", BAD), fixed("C", CALM))
+_PERCENT, _WHOLE = "round(100 * {}, 0.1)", "round({})"
 
 
-def _verdict(expressions: tuple[str, str, str]) -> list[Query]:
-    return [Query(expr, legend) for expr, legend in zip(expressions, _WORDS, strict=True)]
-
-
-def level_dial(place: Place) -> Any:
-    """The service level of the day as a gauge."""
-    return dial(_level_about(place), *_verdict(q.judged_today()), fixes=VERDICT)
+def _judged(
+    about: About, indicator: q.Indicator, *more: Query, at_least: bool, shown: str = _PERCENT
+) -> Any:
+    """A figure in the colour of its verdict, with the target under it."""
+    unit = "s" if shown == _WHOLE else "%"
+    signs = (">=", "<") if at_least else ("<=", ">")
+    said = ("On target", "Below target") if at_least else ("Within the limit", "Over the limit")
+    queries = [
+        Query(expression, f"{word} ({{{{target}}}} {unit})")
+        for expression, word in zip(q.verdicts(indicator, *signs, shown), said, strict=True)
+    ]
+    return number(about, *queries, *more, fixes=_VERDICT, names=True)
 
 
 def level_today(place: Place) -> Any:
     """The service level of the day."""
-    queries = _verdict(q.judged_today())
-    return number(_level_about(place), *queries, fixes=VERDICT, names=True)
-
-
-def _level_about(place: Place) -> About:
-    return About(
-        "Service level today",
-        "Answered within the chosen seconds over what came in since midnight, for the "
-        "channels with a target: green on the target, red below it, blue without one.",
-        place,
-        "percentunit",
-        1,
-    )
-
-
-def level_window(place: Place) -> Any:
-    """The service level of the recent window."""
     about = About(
-        "Service level, last $window",
-        "The same for the recent window, where a collapse shows long before it moves the "
-        "day: green on the target, red below it, blue without one.",
+        "Service level today",
+        "Answered in time over what came in since midnight, each skill and channel at its own "
+        "threshold; its target below. Blue: nothing has a target; within the seconds chosen.",
         place,
         "percentunit",
         1,
     )
-    return number(about, *_verdict(q.judged_window()), fixes=VERDICT, names=True)
+    without = Query(q.level_without_target(), "No target")
+    return _judged(about, q.level(), without, at_least=True)
+
+
+def level_open_hours(place: Place) -> Any:
+    """The service level of the last two open hours."""
+    about = About(
+        "Last 2 open hours",
+        "The service level since the opening, of two hours at most: a collapse shows here long "
+        "before it moves the day, and a bad night does not. From the alert rules.",
+        place,
+        "percentunit",
+        1,
+    )
+    return _judged(about, q.level_open_hours(), at_least=True)
 
 
 def inbound_today(place: Place) -> Any:
     """What came in, beside last week."""
+    inbound = q.gauge("inbound_interactions")
+    before = q.gauge("inbound_interactions", offset=q.WEEK)
     return number(
         About(
             "Inbound today",
@@ -74,88 +91,51 @@ def inbound_today(place: Place) -> Any:
             "none",
             0,
         ),
-        Query(q.total(q.day("inbound_interactions")), "Today"),
-        Query(q.total(q.day("inbound_interactions", offset=q.WEEK)), "Last week"),
+        Query(q.total(inbound), "Today"),
+        Query(q.total(before), "Last week"),
         names=True,
-    )
-
-
-def answered_today(place: Place) -> Any:
-    """What was answered."""
-    text = "Interactions answered since midnight."
-    return number(
-        About("Answered today", text, place, "none", 0),
-        Query(q.total(q.day("answered_interactions")), "Answered"),
-    )
-
-
-def abandoned_today(place: Place) -> Any:
-    """What hung up."""
-    text = "Interactions that hung up before an answer since midnight."
-    return number(
-        About("Abandoned today", text, place, "none", 0),
-        Query(q.total(q.day("abandoned_interactions")), "Abandoned"),
     )
 
 
 def abandonment_today(place: Place) -> Any:
     """The abandoned over the inbound."""
-    return number(
-        About(
-            "Abandonment today",
-            "Abandoned over what came in since midnight, for the channels with a target where "
-            "there are any.",
-            place,
-            "percentunit",
-            1,
-        ),
-        Query(q.abandonment(), "Abandonment"),
+    about = About(
+        "Abandonment today",
+        "Abandoned over what came in since midnight, of what has a limit; the limit below.",
+        place,
+        "percentunit",
+        1,
     )
+    return _judged(about, q.abandonment(), at_least=False)
 
 
 def asa_today(place: Place) -> Any:
     """The average speed of answer."""
-    return number(
-        About(
-            "ASA today",
-            "Average speed of answer since midnight, weighted by the answered, for the "
-            "channels with a target where there are any.",
-            place,
-            WAIT,
-            0,
-        ),
-        Query(q.mean_wait("asa", "answered"), "ASA"),
+    about = About(
+        "ASA today",
+        "Average speed of answer since midnight, weighted by the answered, of what has a "
+        "limit; the limit below.",
+        place,
+        WAIT,
+        0,
     )
-
-
-def ata_today(place: Place) -> Any:
-    """The average time to abandonment."""
-    return number(
-        About(
-            "ATA today",
-            "Average time to abandonment since midnight, weighted by the abandoned, for the "
-            "channels with a target where there are any.",
-            place,
-            WAIT,
-            0,
-        ),
-        Query(q.mean_wait("ata", "abandoned"), "ATA"),
-    )
+    return _judged(about, q.mean_wait("asa", "answered"), at_least=False, shown=_WHOLE)
 
 
 def data_age(place: Place) -> Any:
     """How old the figures are: a board on a wall must confess stale numbers."""
     return number(
         About(
-            "Age of the data",
-            "Time since the last good answer of the query that waits longest. Amber: two "
-            "polls old. Red: the figures of this board are stale.",
+            "Age of the data, in polls",
+            "Of the query that is furthest behind its own pace, since its last good answer. "
+            "Amber: two polls old. Red: its figures on this board are stale.",
             place,
-            "s",
-            0,
+            "none",
+            1,
         ),
-        Query(q.age(), "Age"),
-        steps=_AGES,
+        Query(q.age(), "{{operation}} · {{skill}}"),
+        steps=((None, GOOD), (2, WARN), (3, BAD)),
+        names=True,
     )
 
 
@@ -163,7 +143,7 @@ def reporting(place: Place) -> Any:
     """Whether a sum lacks a skill."""
     return number(
         About(
-            "Skills with figures of today",
+            "Skills reporting today",
             "The part of the selected queries that have figures of today: below 100 % a sum "
             "on this board lacks a skill; a dash: none has (right after midnight).",
             place,
@@ -175,18 +155,64 @@ def reporting(place: Place) -> Any:
     )
 
 
-def half_hours() -> list[Query]:
-    """Answered, abandoned, and what came in last week, by half hour."""
-    names = ("answer_wait_seconds_count", "abandon_wait_seconds_count")
-    answered, abandoned = (q.total(q.grown(name, q.HALF_HOUR)) for name in names)
-    return [
-        Query(f"round({answered})", "Answered"),
-        Query(f"round({abandoned})", "Abandoned"),
-        Query(f"round({q.total(q.offered(q.HALF_HOUR, q.WEEK))})", "Inbound last week"),
+def hourly(place: Place, *, last_week: bool = False) -> Any:
+    """The day by hour, the latest first; with last week's volume and level beside it."""
+    before = {f"{name}_before": expression for name, expression in q.hourly(q.WEEK).items()}
+    kept = {name: before[name] for name in ("offered_before", "level_before") if last_week}
+    columns = [
+        column("Time", "Until", "time:HH:mm"),
+        column("offered", "Inbound", "none", decimals=0),
+        column("offered_before", "Last week", "none", decimals=0),
+        column("answered", "Answered", "none", decimals=0),
+        column("abandoned", "Abandoned", "none", decimals=0),
+        column("level", "Service level", "percentunit", decimals=1),
+        column("level_before", "Level last week", "percentunit", decimals=1),
+        column("asa", "ASA", WAIT, decimals=0),
     ]
+    return grid(
+        About(
+            "By hour",
+            "The hour that ends there, the latest first: differences between polls, so that a "
+            "volume may be off by one poll. Service level (in open hours) of what has a "
+            "target, ASA of what has a limit.",
+            place,
+            "none",
+        ),
+        Query(q.named(**q.hourly(), **kept), "{{column}}", interval=q.HOUR),
+        columns=[one for one in columns if kept or not one.field.endswith("_before")],
+        drop=(),
+        sort="Until",
+        instant=False,
+    )
 
 
-def firing(place: Place) -> Any:
+def outlook(place: Place) -> Any:
+    """The day and the month to date, and what the rest of them needs."""
+    periods = [value_map(today=("Today", MUTED), month=("This month", MUTED))]
+    return grid(
+        About(
+            "Today and this month",
+            "So far, how many more may be late, the level that the rest needs, and where it "
+            "ends if the rest goes as the last seven days. A dash: less than a week of "
+            "history, or the alert rules are not loaded.",
+            place,
+            "none",
+        ),
+        Query(q.outlook(), "{{column}}"),
+        columns=[
+            column("operation", "Operation"),
+            column("window", "Period", mappings=periods),
+            column("level", "So far", "percentunit", decimals=1),
+            column("target", "Target", "percentunit", decimals=1),
+            column("left", "May still be late", "none", decimals=0),
+            NEEDED,
+            column("projected", "Heading for", "percentunit", decimals=1),
+        ],
+        sort="Period",
+    )
+
+
+def firing(place: Place, expr: str = q.alerts_since()) -> Any:
     """The firing alerts of the choice with the moment since which they hold."""
     return grid(
         About(
@@ -196,9 +222,9 @@ def firing(place: Place) -> Any:
             place,
             "none",
         ),
-        Query(q.alerts_since()),
+        Query(expr),
         columns=[
-            column("alertname", "Alert", width=240),
+            column("alertname", "Alert", mappings=_titles()),
             column("severity", "Severity", width=80),
             column("operation", "Operation", width=90),
             column("skill", "Skill"),
@@ -216,3 +242,9 @@ def firing(place: Place) -> Any:
             "threshold_seconds",
         ),
     )
+
+
+def _titles() -> list[object]:
+    """Beside the name of each alert what it means."""
+    words = {name: {"text": f"{name}: {said}"} for name, said in alert_titles("en").items()}
+    return [{"type": "value", "options": words}]

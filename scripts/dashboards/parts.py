@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 from grafana_foundation_sdk.builders import (
     bargauge,
     common,
-    gauge,
     prometheus,
     stat,
     statetimeline,
@@ -30,8 +30,11 @@ from grafana_foundation_sdk.models.text import TextMode
 GOOD, WARN, BAD, CALM, MUTED = "green", "orange", "red", "blue", "text"
 DATASOURCE = commons.DataSourceRef(type_val="prometheus", uid="${datasource}")
 NO_VALUE = "-"
+_PLAIN = ("unit", "mappings")
 WAIT = "suffix:s"  # the unit `s` would write 99 seconds as 2 minutes
 Place = tuple[int, int, int, int]
+Fixed = tuple[str, Mapping[str, object]]
+"""The refId of a target, and its series' colour and other properties."""
 Steps = Sequence[tuple[float | None, str]]
 
 
@@ -55,38 +58,19 @@ class About:
     decimals: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """A colour (or another property) of one target's series, by refId."""
-
-    ref: str
-    properties: Mapping[str, object]
-
-
 def fixed(ref: str, color: str, **more: object) -> Fixed:
-    """One target's series in one colour; further custom properties by their name."""
-    custom = {f"custom.{name}": value for name, value in more.items()}
-    return Fixed(ref, {"color": {"mode": "fixed", "fixedColor": color}, **custom})
+    """One target's series in one colour; further properties by their name."""
+    names = {name: name if name in _PLAIN else f"custom.{name}" for name in more}
+    found = {names[name]: value for name, value in more.items()}
+    return ref, {"color": {"mode": "fixed", "fixedColor": color}, **found}
 
 
 def dashed(ref: str, color: str) -> Fixed:
     """A line to compare with: dashed, without filling."""
     style = {"fill": "dash", "dash": [8, 8]}
     stacking = {"mode": "none", "group": "A"}
-    return fixed(
-        ref,
-        color,
-        lineStyle=style,
-        fillOpacity=0,
-        drawStyle="line",
-        stacking=stacking,
-        lineWidth=2,
-    )
-
-
-def ref_ids() -> Sequence[str]:
-    """The names of targets, in order."""
-    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    line = {"lineStyle": style, "fillOpacity": 0, "drawStyle": "line", "lineWidth": 2}
+    return fixed(ref, color, stacking=stacking, **line)
 
 
 def thresholds(steps: Steps) -> build.ThresholdsConfig:
@@ -95,14 +79,13 @@ def thresholds(steps: Steps) -> build.ThresholdsConfig:
     return build.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(found)
 
 
-def colour(mode: str, fixed_color: str | None = None) -> build.FieldColor:
+def colour(mode: str) -> build.FieldColor:
     """How a field gets its colour."""
-    scheme = build.FieldColor().mode(models.FieldColorModeId(mode))
-    return scheme if fixed_color is None else scheme.fixed_color(fixed_color)
+    return build.FieldColor().mode(models.FieldColorModeId(mode))
 
 
 def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, table: bool) -> None:
-    for ref, query in zip(ref_ids(), queries, strict=False):
+    for ref, query in zip(ascii_uppercase, queries, strict=False):
         target = prometheus.Dataquery().ref_id(ref).expr(query.expr)
         target = target.instant() if instant else target.range()
         shape = prom.PromQueryFormat.TABLE if table else prom.PromQueryFormat.TIME_SERIES
@@ -130,11 +113,9 @@ def dressed(
     if about.decimals is not None:
         panel.decimals(about.decimals)
     _targets(panel, queries, instant=instant, table=table)
-    for fix in fixes:
-        found = [
-            models.DynamicConfigValue(name, value) for name, value in fix.properties.items()
-        ]
-        panel.override_by_query(fix.ref, found)
+    for ref, properties in fixes:
+        found = [models.DynamicConfigValue(name, value) for name, value in properties.items()]
+        panel.override_by_query(ref, found)
     return panel
 
 
@@ -148,18 +129,15 @@ def number(
     steps: Steps = ((None, MUTED),),
     fixes: Sequence[Fixed] = (),
     names: bool = False,
-    mappings: Sequence[models.ValueMapping] = (),
+    mappings: Sequence[Any] = (),
 ) -> Any:
     """A stat: the value of now and of nothing else, so instant queries only."""
     both = commons.BigValueTextMode.VALUE_AND_NAME
-    mode = both if names else commons.BigValueTextMode.VALUE
     panel = (
         stat.Panel()
         .graph_mode(commons.BigValueGraphMode.NONE)
         .color_mode(commons.BigValueColorMode.VALUE)
-        .justify_mode(commons.BigValueJustifyMode.AUTO)
-        .orientation(commons.VizOrientation.AUTO)
-        .text_mode(mode)
+        .text_mode(both if names else commons.BigValueTextMode.VALUE)
         .reduce_options(_last())
         .color_scheme(colour("thresholds"))
         .mappings(list(mappings))
@@ -169,35 +147,10 @@ def number(
 
 def label(about: About, query: Query) -> Any:
     """A stat that shows a label instead of its value: the name of the series."""
-    panel = (
-        stat.Panel()
-        .graph_mode(commons.BigValueGraphMode.NONE)
-        .color_mode(commons.BigValueColorMode.VALUE)
-        .text_mode(commons.BigValueTextMode.NAME)
-        .reduce_options(_last())
-        .color_scheme(colour("thresholds"))
-    )
-    return dressed(panel, about, [query])
+    return number(about, query).text_mode(commons.BigValueTextMode.NAME)
 
 
-def dial(about: About, *queries: Query, fixes: Sequence[Fixed] = ()) -> Any:
-    """A gauge from 0 to 1."""
-    panel = (
-        gauge.Panel()
-        .show_threshold_labels(False)
-        .show_threshold_markers(False)
-        .orientation(commons.VizOrientation.AUTO)
-        .reduce_options(_last())
-        .min(0)
-        .max(1)
-        .color_scheme(colour("thresholds"))
-    )
-    return dressed(panel, about, queries, fixes=fixes)
-
-
-def bars(
-    about: About, *queries: Query, fixes: Sequence[Fixed] = (), top: float | None = None
-) -> Any:
+def bars(about: About, *queries: Query) -> Any:
     """Horizontal bars of values of now."""
     panel = (
         bargauge.Panel()
@@ -209,9 +162,7 @@ def bars(
         .min(0)
         .color_scheme(colour("palette-classic"))
     )
-    if top is not None:
-        panel.max(top)
-    return dressed(panel, about, queries, fixes=fixes)
+    return dressed(panel, about, queries)
 
 
 def lines(
@@ -219,23 +170,14 @@ def lines(
     *queries: Query,
     fixes: Sequence[Fixed] = (),
     top: float | None = None,
-    low: float | None = 0,
     interval: str | None = None,
-    fill: int = 0,
 ) -> Any:
     """Curves over time; a gap in the data stays a gap."""
-    panel = (
-        timeseries.Panel()
-        .draw_style(commons.GraphDrawStyle.LINE)
-        .line_width(2)
-        .fill_opacity(fill)
-        .show_points(commons.VisibilityMode.AUTO)
-        .span_nulls(False)
-        .color_scheme(colour("palette-classic"))
-        .legend(_legend())
-        .tooltip(_tooltip())
-    )
-    return _over_time(panel, about, queries, fixes, top, low, interval)
+    panel = timeseries.Panel().draw_style(commons.GraphDrawStyle.LINE).line_width(2)
+    panel.fill_opacity(0).show_points(commons.VisibilityMode.AUTO).span_nulls(False)
+    if top is not None:
+        panel.max(top)
+    return _over_time(panel, about, queries, fixes, interval)
 
 
 def columns(
@@ -246,17 +188,8 @@ def columns(
 ) -> Any:
     """Stacked bars over time; lines laid over them come by `dashed`."""
     stacked = common.StackingConfig().mode(commons.StackingMode.NORMAL).group("A")
-    panel = (
-        timeseries.Panel()
-        .draw_style(commons.GraphDrawStyle.BARS)
-        .line_width(1)
-        .fill_opacity(80)
-        .stacking(stacked)
-        .color_scheme(colour("palette-classic"))
-        .legend(_legend())
-        .tooltip(_tooltip())
-    )
-    return _over_time(panel, about, queries, fixes, None, 0, interval)
+    panel = timeseries.Panel().draw_style(commons.GraphDrawStyle.BARS).line_width(1)
+    return _over_time(panel.fill_opacity(80).stacking(stacked), about, queries, fixes, interval)
 
 
 def _over_time(
@@ -264,24 +197,18 @@ def _over_time(
     about: About,
     queries: Sequence[Query],
     fixes: Sequence[Fixed],
-    top: float | None,
-    low: float | None,
     interval: str | None,
 ) -> Any:
-    if low is not None:
-        panel.min(low)
-    if top is not None:
-        panel.max(top)
+    panel.min(0).color_scheme(colour("palette-classic")).legend(_legend()).tooltip(_tooltip())
     if interval is not None:
         panel.interval(interval)
     return dressed(panel, about, queries, instant=False, fixes=fixes)
 
 
 def _legend() -> common.VizLegendOptions:
-    legend = (
-        common.VizLegendOptions().show_legend(True).placement(commons.LegendPlacement.BOTTOM)
-    )
-    return legend.display_mode(commons.LegendDisplayMode.LIST).calcs([])
+    legend = common.VizLegendOptions().show_legend(True).calcs([])
+    legend.placement(commons.LegendPlacement.BOTTOM)
+    return legend.display_mode(commons.LegendDisplayMode.LIST)
 
 
 def _tooltip() -> common.VizTooltipOptions:
@@ -289,40 +216,24 @@ def _tooltip() -> common.VizTooltipOptions:
     return tooltip.sort(commons.SortOrder.DESCENDING)
 
 
-def strips(about: About, *queries: Query, interval: str) -> Any:
-    """One row a series, one cell an interval, red at 0 and green at 1."""
-    panel = (
-        statushistory.Panel()
-        .show_value(commons.VisibilityMode.AUTO)
-        .row_height(0.9)
-        .col_width(0.95)
-        .fill_opacity(85)
-        .line_width(0)
-        .min(0)
-        .max(1)
-        .color_scheme(colour("continuous-RdYlGr"))
-        .legend(_legend().show_legend(False))
-        .tooltip(_tooltip())
-        .interval(interval)
-    )
-    return dressed(panel, about, queries, instant=False)
+def strips(about: About, query: Query, *, interval: str, steps: Steps) -> Any:
+    """One row a series, one cell an interval, coloured by its value."""
+    panel = statushistory.Panel().show_value(commons.VisibilityMode.AUTO).interval(interval)
+    return _rows(panel.row_height(0.9).col_width(0.95), about, [query], steps)
 
 
-def states(about: About, *queries: Query, mappings: Sequence[models.ValueMapping]) -> Any:
+def states(about: About, *queries: Query, mappings: Sequence[Any]) -> Any:
     """One row a series, coloured by its state over time."""
-    panel = (
-        statetimeline.Panel()
-        .show_value(commons.VisibilityMode.NEVER)
-        .merge_values(True)
-        .row_height(0.8)
-        .fill_opacity(80)
-        .line_width(0)
-        .mappings(list(mappings))
-        .color_scheme(colour("thresholds"))
-        .legend(_legend())
-        .tooltip(_tooltip())
-    )
-    return dressed(panel, about, queries, instant=False)
+    panel = statetimeline.Panel().show_value(commons.VisibilityMode.NEVER).merge_values(True)
+    return _rows(panel.row_height(0.8).mappings(list(mappings)), about, queries)
+
+
+def _rows(
+    panel: Any, about: About, queries: Sequence[Query], steps: Steps = ((None, MUTED),)
+) -> Any:
+    panel.fill_opacity(85).line_width(0).color_scheme(colour("thresholds"))
+    panel.legend(_legend().show_legend(False)).tooltip(_tooltip())
+    return dressed(panel, about, queries, instant=False, steps=steps)
 
 
 def words(title: str, description: str, place: Place, content: str) -> Any:
@@ -338,16 +249,10 @@ def words(title: str, description: str, place: Place, content: str) -> Any:
     )
 
 
-def value_map(**results: tuple[str, str]) -> models.ValueMap:
+def value_map(**results: tuple[str, str]) -> Any:
     """Words and colours for values: `value_map(_1=("OK", "green"))`."""
     found = {
-        name.lstrip("_"): models.ValueMappingResult(text=word, color=color, index=place)
+        name.lstrip("_"): {"text": word, "color": color, "index": place}
         for place, (name, (word, color)) in enumerate(results.items())
     }
-    return models.ValueMap(options=found)
-
-
-def plain(mapping: models.ValueMap) -> list[object]:
-    """The mapping as an override wants it: bare JSON."""
-    results = {value: one.to_json() for value, one in mapping.options.items()}
-    return [{**mapping.to_json(), "options": results}]
+    return {"type": "value", "options": found}

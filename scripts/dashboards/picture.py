@@ -19,7 +19,7 @@ from PIL import Image
 from scripts.dashboards.canvas import EDGE, FAINT, INK, PANEL, PAPER, Canvas, Json, Series, say
 from scripts.dashboards.draw_curves import state_timeline, status_history, timeseries
 from scripts.dashboards.draw_tables import table, text_panel
-from scripts.dashboards.draw_values import bargauge, gauge, stat
+from scripts.dashboards.draw_values import bargauge, stat
 
 Ask = Callable[[dict[str, Any]], Sequence[Series]]
 """The series of every target of a panel."""
@@ -69,8 +69,7 @@ def _draw(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
         (0, 0), canvas.width, canvas.height, facecolor=PANEL, edgecolor=EDGE, linewidth=1
     )
     canvas.axes.add_patch(edge)
-    title = panel["title"].replace("$window", "30m")
-    say(canvas, 8, canvas.height - 9, title, size=9, weight="bold", va="top")
+    say(canvas, 8, canvas.height - 9, panel["title"], size=9, weight="bold", va="top")
     if not series and panel["type"] != "text":
         say(canvas, canvas.width / 2, canvas.height / 2 - 8, "-", size=20, ha="center")
         return
@@ -79,7 +78,6 @@ def _draw(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
 
 _KINDS: Mapping[str, Callable[[Canvas, Json, Sequence[Series]], None]] = {
     "stat": stat,
-    "gauge": gauge,
     "bargauge": bargauge,
     "timeseries": timeseries,
     "status-history": status_history,

@@ -1,39 +1,40 @@
 """The boards' PromQL, put together from few building blocks; pure, knows no panel.
 
-Three rules are kept here, once:
-
+- A pair (skill, channel) is judged at its own threshold: what is judged joins the targets
+  first, which is also what keeps 1,200 pairs cheap.
 - A ratio is a sum of counts over a sum of counts, never an average of ratios.
-- `skill_id="all"` and single skills are never added up: `chosen` takes the single skills
-  of an operation where it polls any that are selected, else its `all`.
-- Two exporters of one operation count once: `max without (instance, pod)` stands around
-  each selector, and outside `increase()`, since a maximum of raw counters is no counter.
+- `skill_id="all"` and single skills are never added up: `CHOSEN` takes `all` where an operation
+  polls it and it is selected, else the single skills. `judged` does so among what has a target.
+- Two exporters of one operation count once: `max` stands around each selector, and outside
+  `increase()`, since a maximum of raw counters is no counter.
 
-The raw metrics are used, not recording rules: the boards work where no rules are loaded.
+What is of now reads raw metrics and works without rules; what goes back hours, or on to the
+end of the day or month, reads their records.
 """
 
 from __future__ import annotations
 
-QUERY = 'job=~"$job", operation=~"$operation", skill=~"$skill"'
-SELECTED = f'{QUERY}, type_interaction=~"$channel"'
-OPERATION = 'job=~"$job", operation=~"$operation"'
 JOB = 'job=~"$job"'
+OPERATION = f'{JOB}, operation=~"$operation"'
+QUERY = f'{OPERATION}, skill=~"$skill"'
+CHANNEL = 'type_interaction=~"$channel"'
+SELECTED = f"{QUERY}, {CHANNEL}"
+RECORDED = f"{OPERATION}, {CHANNEL}"
 
+PERIODS = ', window=~"today|month"'
 ON_QUERY = "on (job, operation, skill_id)"
 PAIR = "job, operation, skill_id, type_interaction"
-ROW = "operation, skill, skill_id, type_interaction"
-HALF_HOUR, HOUR = "30m", "1h"
-WEEK = "1w"
+OWN = f"{PAIR}, threshold_seconds"
+ON_PAIR, TO_PAIR = f"on ({PAIR})", f"on ({PAIR}) group_left ()"
+HOUR, WEEK = "1h", "1w"
+TODAY, MONTH, LONG, MIDDLE = (
+    f', window="{one}"' for one in ("today", "month", "long", "middle")
+)
 
 CHOSEN = (
-    f'(wolkvox_up{{{QUERY}, skill_id!="all"}} '
-    f'or on (job, operation) wolkvox_up{{{QUERY}, skill_id="all"}})'
+    f'(wolkvox_up{{{QUERY}, skill_id="all"}} '
+    f'or on (job, operation) wolkvox_up{{{QUERY}, skill_id!="all"}})'
 )
-TARGET = (
-    f"max by ({PAIR}) (wolkvox_sla_service_level_target_ratio"
-    f'{{{SELECTED}, threshold_seconds="$threshold"}})'
-)
-# A pair with any target, whatever it is about, has a minimum volume.
-TARGETED = f"max by ({PAIR}) (wolkvox_sla_min_interactions{{{SELECTED}}})"
 
 
 def once(expression: str, *more: str) -> str:
@@ -41,220 +42,335 @@ def once(expression: str, *more: str) -> str:
     return f"max without ({', '.join(('instance', 'pod', *more))}) ({expression})"
 
 
-def chosen(expression: str) -> str:
-    """What may be added up: single skills, or `all` where none is polled."""
-    return f"{expression} and {ON_QUERY} {CHOSEN}"
-
-
 def total(expression: str, by: str = "") -> str:
     """The sum over what may be added up."""
-    return f"sum{_by(by)} ({chosen(expression)})"
+    return f"sum{_by(by)} ({expression} and {ON_QUERY} {CHOSEN})"
 
 
 def _by(labels: str) -> str:
     return f" by ({labels})" if labels else ""
 
 
-# Counts -----------------------------------------------------------------------------------
-
-
-def day(name: str, window: str = "today", offset: str = "") -> str:
-    """A figure of the day, as the gauge tells it."""
-    window = f'window="{window}"' if window else 'window=~"today|yesterday"'
-    back = f" offset {offset}" if offset else ""
-    return once(f"wolkvox_skill_{name}{{{SELECTED}, {window}}}{back}")
-
-
-def day_within(window: str = "today", threshold: str = "$threshold") -> str:
-    """The interactions of the day answered in time: the ratio times its inbound is a count."""
-    match = f'window="{window}"' if window else 'window=~"today|yesterday"'
-    ratio = once(
-        f"wolkvox_skill_service_level_ratio{{{SELECTED}, {match}, "
-        f'threshold_seconds="{threshold}"}}',
-        "threshold_seconds",
+def named(**columns: str) -> str:
+    """One answer of several figures, each with its name in the label `column`."""
+    return " or ".join(
+        f'label_replace({expression}, "column", "{name}", "", "")'
+        for name, expression in columns.items()
     )
-    return f"round({ratio} * {day('inbound_interactions', window)})"
 
 
-def grown(name: str, span: str, offset: str = "") -> str:
+def tagged(expression: str, tags: dict[str, str], by: str = "") -> str:
+    """The figure with others as labels, for its legend."""
+    for tag, value in tags.items():
+        counted = f'count_values{_by(by)} ("{tag}", {value})'
+        expression = f"{expression} * on ({by}) group_left ({tag}) {counted}"
+    return expression
+
+
+# Figures by pair --------------------------------------------------------------------------
+
+
+def gauge(name: str, window: str = "today", labels: str = PAIR, offset: str = "") -> str:
+    """A figure of a whole window by pair; of every window, and by it, where none is named."""
+    match = f', window="{window}"' if window else ""
+    labels, back = labels if window else f"{labels}, window", offset and f" offset {offset}"
+    return f"max by ({labels}) (wolkvox_skill_{name}{{{SELECTED}{match}}}{back})"
+
+
+def limit(name: str, labels: str = PAIR, more: str = "") -> str:
+    """A target or limit of the configuration, of the pairs that have it."""
+    return f"max by ({labels}) (wolkvox_sla_{name}{{{SELECTED}{more}}})"
+
+
+def judged(name: str, labels: str = PAIR) -> str:
+    """The targets of what may be added up: those of `all` where it has any, else all."""
+    whole, single = (limit(name, labels, f', skill_id{is_}"all"') for is_ in ("=", "!="))
+    return f"({whole} or on (job, operation) {single})"
+
+
+TARGET = limit("service_level_target_ratio", OWN)
+JUDGED = judged("service_level_target_ratio", OWN)
+LEVEL = gauge("service_level_ratio", labels=OWN)
+INBOUND = gauge("inbound_interactions")
+
+
+def grown(name: str, span: str = HOUR, offset: str = "") -> str:
     """What a counter grew in a span."""
-    back = f" offset {offset}" if offset else ""
+    back = offset and f" offset {offset}"
     return once(f"increase(wolkvox_skill_{name}{{{SELECTED}}}[{span}]{back})")
 
 
-def offered(span: str, offset: str = "") -> str:
-    """What came in in a span."""
-    return grown("offered_interactions_total", span, offset)
+def record(name: str, more: str = "") -> str:
+    """A record of the rules by pair; it knows no skill's name, and takes it from a target."""
+    return f"wolkvox:{name}{{{RECORDED}{more}}}"
 
 
-def within(span: str, offset: str = "", bound: str = "${threshold}.0") -> str:
-    """What was answered in time in a span."""
-    back = f" offset {offset}" if offset else ""
-    buckets = f'wolkvox_skill_answer_wait_seconds_bucket{{{SELECTED}, le="{bound}"}}'
-    return once(f"increase({buckets}[{span}]{back})", "le")
+# Sums judged by their targets -------------------------------------------------------------
+# Each is (part, whole, aim, weight): sums of the pairs with an aim; those of the aim by weight.
+
+Indicator = tuple[str, str, str, str]
 
 
-# Ratios of counts -------------------------------------------------------------------------
+def level(window: str = "today") -> Indicator:
+    """Service level of a window, each pair at its own threshold."""
+    ratio, inbound = (
+        gauge("service_level_ratio", window, OWN),
+        gauge("inbound_interactions", window),
+    )
+    window = "" if window else ", window"
+    many = f"on ({OWN}) group_right () " if window else ""
+    share = f"({JUDGED} ^ 0 * {many}{ratio})"
+    part = f"round({share} * on ({PAIR}{window}) group_left () {inbound})"
+    return part, f"({part} ^ 0 * on ({PAIR}{window}) group_left () {inbound})", JUDGED, INBOUND
 
 
-def ratio(part: str, whole: str, by: str = "", only: str = "") -> str:
-    """Sums over sums; nothing where the whole is 0. `only` limits both to some pairs."""
-    limit = f" and on ({PAIR}) {only}" if only else ""
-    return f"{total(part + limit, by)} / ({total(whole + limit, by)} > 0)"
+def level_open_hours() -> Indicator:
+    """Service level of the last two open hours."""
+    ratio, came = (record(f"window:{n}", LONG) for n in ("service_level", "offered"))
+    whole = f"(max by ({OWN}) ({came}) and {ON_PAIR} {JUDGED})"
+    return f"({whole} * max by ({OWN}) ({ratio}))", whole, JUDGED, f"max by ({PAIR}) ({came})"
 
 
-def preferring(pairs: str, part: str, whole: str, by: str = "", match: str = "") -> str:
-    """The ratio over the pairs that have a target; over all of them where none has one."""
-    on = match or by
+def abandonment(window: str = "today") -> Indicator:
+    """Abandoned over inbound, of the pairs with a limit."""
+    aim = judged("abandonment_limit_ratio")
+    lost, came = (gauge(f"{n}_interactions", window) for n in ("abandoned", "inbound"))
+    return f"({lost} and {ON_PAIR} {aim})", f"({came} and {ON_PAIR} {aim})", aim, came
+
+
+def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
+    """An average wait of the pairs with a limit, weighted by what it is an average of."""
+    aim = judged("asa_limit_seconds")
+    seconds, counts = gauge(f"{wait}_seconds", window), gauge(f"{count}_interactions", window)
+    part = f"({seconds} * {counts} and {ON_PAIR} {aim})"
+    return part, f"({counts} and {part})", aim, counts
+
+
+def ratio(indicator: Indicator, by: str = "") -> str:
+    """Sums over sums; nothing where the whole is 0."""
+    part, whole, _aim, _weight = indicator
+    return f"sum{_by(by)} ({part}) / (sum{_by(by)} ({whole}) > 0)"
+
+
+def verdicts(indicator: Indicator, good: str, bad: str, shown: str) -> tuple[str, str]:
+    """The figure twice, of which one answers: on target or not, with the target as a label."""
+    _part, _whole, aim, weight = indicator
+    by_weight = f"sum({aim} * {TO_PAIR} {weight})"
+    aimed = f"({by_weight} / sum({aim} ^ 0 * {TO_PAIR} {weight}))"
+    tags = {"target": shown.format(aimed)}
+    first, second = (tagged(f"({ratio(indicator)} {is_} {aimed})", tags) for is_ in (good, bad))
+    return first, second
+
+
+def level_without_target() -> str:
+    """The day's service level at the threshold of the board, where nothing has a target."""
+    at = gauge("service_level_ratio", 'today", threshold_seconds="$threshold')
     return (
-        f"{ratio(part, whole, by, pairs)} or "
-        f"({ratio(part, whole, by)} unless on ({on}) count{_by(on)} ({pairs}))"
+        f"{total(f'round({at} * {INBOUND})')} / ({total(f'({INBOUND} and {at})')} > 0) "
+        f"unless on () {JUDGED}"
     )
 
 
-def goal(weight: str, by: str = "") -> str:
-    """The target of what is summed up: each pair's own, weighted by its volume."""
-    weighted = f"{weight} * on ({PAIR}) group_left () {TARGET}"
-    return f"{total(weighted, by)} / {total(f'{weight} and on ({PAIR}) {TARGET}', by)}"
+# Pairs in trouble -------------------------------------------------------------------------
+
+# Of the last two open hours only what chance does not explain counts: two standard errors.
+_RECENT = record("window:service_level", LONG)
+_LEVELS = (
+    f"(max by ({OWN}, window) (wolkvox_skill_service_level_ratio{{{SELECTED}{TODAY}}}) "
+    f"or {_RECENT} and {record('window:z', LONG)} > 2)"
+)
+GAP = f"max by ({PAIR}) ({TARGET} - on ({OWN}) group_right () {_LEVELS})"
+"""How far a pair is below its target: today or in the last two open hours, the worse."""
+LOST, SLOW = gauge("abandonment_ratio"), gauge("asa_seconds")
+LOST_OVER = f"({LOST} - {limit('abandonment_limit_ratio')})"
+SLOW_OVER = f"({SLOW} - {limit('asa_limit_seconds')})"
+NAME = (
+    f"topk by ({PAIR}) (1, max by ({PAIR}, skill) "
+    f"(wolkvox_skill_inbound_interactions{{{SELECTED}{TODAY}}})) ^ 0"
+)
 
 
-def level_today(by: str = "") -> str:
-    """Service level of the day, over the pairs with a target where there are any."""
-    return preferring(TARGET, day_within(), _rated(), by)
+def _at_end(expression: str) -> str:
+    """The same at the end of the time that is asked for: found once and not at each step."""
+    return expression.replace("}", "} @ end()")
 
 
-def _rated() -> str:
-    # A row whose service level could not be read is in neither sum.
-    return f"({day('inbound_interactions')} and {day_within()})"
+WORST = _at_end(f"topk(15, {GAP} * {ON_PAIR} group_left (skill) {NAME})")
+"""Over time: the pairs that are furthest below at the end, so that 1,200 are 15 curves."""
+_OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
+ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
+_LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
+_SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
+TROUBLE = (
+    f"({GAP} > 0 or {LOST_OVER} > 0 or {SLOW_OVER} > 0 "
+    f"or max by ({PAIR}) (ALERTS{{{ALERT}, {_SLI}}}))"
+)
 
 
-def judged(part: str, whole: str) -> tuple[str, str, str]:
-    """A service level three times, of which one answers: on target, below it, no target."""
-    level = ratio(part, whole, only=TARGET)
-    return (
-        f"{level} >= {goal(whole)}",
-        f"{level} < {goal(whole)}",
-        f"{ratio(part, whole)} unless on () {TARGET}",
+def since() -> str:
+    """Since when a pair is in trouble: its alert holds, or two hours are below."""
+    z = record("window:z", LONG)
+    last, first = (
+        f"max by ({PAIR}) ({way}_over_time(timestamp({z} {is_} 2)[12h:15m]))"
+        for way, is_ in (("max", "<="), ("min", ">"))
     )
+    recent = f"({last} or {first}) unless {ON_PAIR} {z} <= 2"
+    alert = f"min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}})"
+    return f"1000 * min by ({PAIR}) ({named(alert=alert, recent=recent)})"
 
 
-def judged_today() -> tuple[str, str, str]:
-    """The day's service level: on target, below it, without one."""
-    return judged(day_within(), _rated())
+def trouble() -> str:
+    """Every figure of every pair in trouble, and of no other."""
+    columns = named(
+        since=since(),
+        gap=GAP,
+        level=f"max by ({PAIR}) ({TARGET} ^ 0 * {LEVEL})",
+        recent=f"max by ({PAIR}) ({_RECENT})",
+        target=f"max by ({PAIR}) ({TARGET})",
+        needed=f"max by ({PAIR}) ({record('period:needed', TODAY)})",
+        inbound=INBOUND,
+        lost=LOST,
+        lost_over=LOST_OVER,
+        asa=SLOW,
+        asa_over=SLOW_OVER,
+    )
+    return f"({columns}) * {ON_PAIR} group_left (skill) ({NAME} and {ON_PAIR} {TROUBLE})"
 
 
-def judged_window() -> tuple[str, str, str]:
-    """The service level of the recent window: on target, below it, without one."""
-    return judged(within("$window"), offered("$window"))
+def worst() -> str:
+    """How many percentage points the furthest are below their targets, with these."""
+    gap = tagged(f"topk(3, {GAP} > 0)", {"target": f"round(100 * {TARGET}, 0.1)"}, PAIR)
+    return f"sort_desc(100 * {gap} * {ON_PAIR} group_left (skill) {NAME})"
 
 
-def mean_wait(wait: str, count: str, window: str = "today", by: str = "") -> str:
-    """An average wait of the day: weighted by the interactions it is an average of."""
-    seconds, counts = day(f"{wait}_seconds", window), day(f"{count}_interactions", window)
-    part, whole = f"({seconds} * {counts})", f"({counts} and {seconds})"
-    return preferring(TARGETED, part, whole, by)
+def none_below() -> str:
+    """How many pairs have a target, where none is below it."""
+    return f"count({TARGET}) unless on () {GAP} > 0"
 
 
-def abandonment(window: str = "today", by: str = "") -> str:
-    """Abandoned over inbound of the day."""
-    part, whole = (day(f"{name}_interactions", window) for name in ("abandoned", "inbound"))
-    return preferring(TARGETED, part, whole, by)
+def strip() -> str:
+    """Distance to the target by half hour, of the worst pairs of now.
 
-
-# Rows of a (skill, channel) ---------------------------------------------------------------
-
-
-def row_level(span: str) -> str:
-    """Service level of a span, by skill and channel."""
-    return ratio(within(span), offered(span), ROW)
-
-
-def enough(span: str) -> str:
-    """The pairs with the volume below which a ratio says nothing (20 where none is set)."""
-    volume = f"sum by ({PAIR}) ({offered(span)})"
-    return f"({volume} >= {TARGETED} or ({volume} >= 20 unless on ({PAIR}) {TARGETED}))"
-
-
-def masked_level(span: str) -> str:
-    """`row_level` where the volume is enough."""
-    return ratio(within(span), offered(span), ROW, enough(span))
-
-
-def row_target() -> str:
-    """The target by skill and channel, with the skill's name."""
-    return f"max by ({ROW}) ({chosen(_named_target())})"
-
-
-def _named_target() -> str:
-    labels = f'{SELECTED}, threshold_seconds="$threshold"'
-    return f"wolkvox_sla_service_level_target_ratio{{{labels}}}"
-
-
-def shortfall(span: str) -> str:
-    """How far the service level of a span lies below the target: positive is bad."""
-    return f"{row_target()} - on ({ROW}) ({masked_level(span)})"
-
-
-def answers_to_recover(by: str = "") -> str:
-    """Answers in time, in a row, until the day is back on target: 0 where it is.
-
-    x more within of x more inbound: (within + x) / (inbound + x) = target.
+    Series come in the order of their labels, so a first label that counts from the worst up
+    puts these first.
     """
-    inbound = day("inbound_interactions")
-    missing = f"({inbound} * on ({PAIR}) group_left () {TARGET} - {day_within()})"
-    needed = f"{missing} / on ({PAIR}) group_left () (1 - {TARGET})"
-    # 0.2 is not 1 - 0.8 to the last bit, and `ceil` would make one answer more of it.
-    return total(f"ceil(clamp_min(round({needed}, 0.0001), 0))", by)
+    rank = f'count_values by ({PAIR}, skill) ("distance", round(1 - {WORST}, 0.0001))'
+    level = record("window:service_level", MIDDLE)
+    aim = f"(max by ({PAIR}) ({_at_end(TARGET)}) and {ON_PAIR} {WORST})"
+    ranked = f"({level} * {ON_PAIR} group_left (distance, skill) {rank})"
+    return f"{ranked} - {TO_PAIR} {aim}"
 
 
-def budget_used() -> str:
-    """The part of the allowed late answers that the day has used up."""
-    level = ratio(day_within(), _rated(), only=TARGET)
-    return f"(1 - {level}) / (1 - {goal(_rated())})"
+# By hour, and the rest of the day and month -----------------------------------------------
 
 
-def heat(span: str) -> str:
-    """Service level of a span by skill, over its pairs with a target where it has any."""
-    by = "operation, skill, skill_id"
-    return preferring(TARGET, within(span), offered(span), by, "operation, skill_id")
+def hourly(offset: str = "") -> dict[str, str]:
+    """Volumes, service level and ASA of the hour that ends at each step."""
+    back = offset and f" offset {offset}"
+
+    def hour(counter: str, on: str, pairs: str) -> str:
+        # Summed up for each exporter first: of two the larger sum counts.
+        here = f"sum by (job, instance, operation) (increase({counter}[{HOUR}]{back}) and "
+        return f"sum(max by (job, operation) ({here}on ({on}) {_at_end(pairs)})))"
+
+    def skills(name: str, *pairs: str) -> str:
+        on, chosen = pairs or ("job, operation, skill_id", CHOSEN)
+        return hour(f"wolkvox_skill_{name}{{{SELECTED}}}", on, chosen)
+
+    slow = (PAIR, judged("asa_limit_seconds"))
+    waited, answered = (skills(f"answer_wait_seconds_{n}", *slow) for n in ("sum", "count"))
+    within, came = (hour(record(f"within:{n}"), OWN, JUDGED) for n in ("total", "offered"))
+    return {
+        "offered": f"round({skills('offered_interactions_total')})",
+        "answered": f"round({skills('answer_wait_seconds_count')})",
+        "abandoned": f"round({skills('abandon_wait_seconds_count')})",
+        "level": f"{within} / ({came} > 0)",
+        "asa": f"{waited} / ({answered} > 0)",
+    }
+
+
+_WITHIN, _CAME = (
+    f"({record(f'shown:{n}', TODAY)} or {record(f'period:{n}', MONTH)})"
+    for n in ("within", "offered")
+)
+_EXPECTED = record("period:expected")
+_AIMED = f"on ({OWN}) group_left () {JUDGED}"
+
+
+def _judged_sum(expression: str, by: str = "operation, window") -> str:
+    return f"sum by ({by}) ({expression} and on ({OWN}) {JUDGED})"
+
+
+def outlook() -> str:
+    """The day and the month: so far, late left, what the rest needs, where it is heading."""
+    left, end = record("period:late_left", PERIODS), record("period:projected")
+    rest = f"({_judged_sum(f'{_EXPECTED} and {left}')} > 0)"
+    aimed = f"sum by (operation, window) ({_EXPECTED} * {_AIMED})"
+    whole = f"({_CAME} + {_EXPECTED})"
+    return named(
+        level=f"{_judged_sum(_WITHIN)} / ({_judged_sum(_CAME)} > 0)",
+        target=f"sum by (operation, window) ({_CAME} * {_AIMED}) / ({_judged_sum(_CAME)} > 0)",
+        left=f"floor({_judged_sum(left)} + 0.0001)",
+        needed=f"({aimed} - {_judged_sum(f'{left} and {_EXPECTED}')}) / {rest}",
+        projected=f"{_judged_sum(f'{end} * {whole}')} / {_judged_sum(f'{end} ^ 0 * {whole}')}",
+    )
+
+
+def reach() -> tuple[str, str]:
+    """Late answers that the day still allows, or that it is lost; both numbers as labels."""
+    came, within = record("shown:offered", TODAY), record("shown:within", TODAY)
+    expected = record("period:expected", TODAY)
+    late = _judged_sum(f"({came} - {within})", "window")
+    allowed = (
+        f"sum by (window) (({came} + {expected}) * on ({OWN}) group_left () (1 - {JUDGED}))"
+    )
+    tags = {"late": late, "allowed": f"floor({allowed} + 0.0001)"}
+    can = f"floor(({allowed} - {late} >= 0) + 0.0001)"
+    return tagged(can, tags, "window"), tagged(f"({late} > {allowed}) ^ 0", tags, "window")
+
+
+def levels() -> tuple[str, str]:
+    """The service level over half hours of the worst pairs of now, and their targets."""
+    level, aim = record("window:service_level", MIDDLE), record("service_level:target")
+    return level + _OF_WORST, aim + _OF_WORST
+
+
+def waits() -> str:
+    """The answered of the selected time by how long they waited, in the label `wait`."""
+    span, bucket = "$__range", "answer_wait_seconds_bucket"
+    upper = {
+        bound: total(grown(bucket, span).replace("}[", f', le="{bound}"}}['))
+        for bound in ("10.0", "20.0", "30.0", "+Inf")
+    }
+    names, lower = ("0-10 s", "10-20 s", "20-30 s", "> 30 s"), ("", *upper.values())
+    parts = zip(names, lower, upper.values(), strict=False)
+    return " or ".join(
+        f'label_replace(round({high}{low and f" - {low}"}), "wait", "{name}", "", "")'
+        for name, low, high in parts
+    )
 
 
 # The state of the data --------------------------------------------------------------------
 
 
-def age(by: str = "") -> str:
-    """Seconds since the last good answer: of the oldest query."""
-    success = once(f"wolkvox_last_success_timestamp_seconds{{{QUERY}}}")
-    return f"max{_by(by)} (time() - {chosen(success)})"
+def age() -> str:
+    """How many of its own polls the oldest query is behind."""
+    last = raw("last_success_timestamp_seconds", QUERY)
+    success = f"time() - max by (job, operation, skill_id, skill) ({last})"
+    pace = f"max by (job, operation, skill_id) ({raw('query_interval_seconds', QUERY)})"
+    return f"topk(1, ({success}) / {ON_QUERY} group_left () {pace})"
 
 
 def reporting() -> str:
     """The part of the queries that show figures of today."""
-    seen = f"count by (job, operation, skill_id) ({day('inbound_interactions')})"
-    return f"count({chosen(seen)}) / count(count by (job, operation, skill_id) ({CHOSEN}))"
-
-
-ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
-
-
-def alerts_firing() -> str:
-    """Alerts on service level and the like; nothing at all where no rules are loaded."""
-    about = 'sli=~"service_level|abandonment|asa|answering|traffic"'
-    found = f"count(ALERTS{{{ALERT}, {_alert_labels()}, {about}}})"
-    return f'{found} or 0 * max(ALERTS{{alertname="WolkvoxWatchdog", job=~"$job|"}})'
+    seen = f"count by (job, operation, skill_id) ({INBOUND})"
+    return f"count({seen}) / count(count by (job, operation, skill_id) ({raw('up', QUERY)}))"
 
 
 def alerts_since() -> str:
     """Each firing alert with the moment since which its condition holds, in milliseconds."""
-    since = f'ALERTS_FOR_STATE{{alertname=~"Wolkvox.+", {_alert_labels()}}}'
-    return f"{since} * 1000 and ignoring (alertstate) ALERTS{{{ALERT}, {_alert_labels()}}}"
-
-
-def _alert_labels() -> str:
-    return f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
-
-
-# The exporter itself ----------------------------------------------------------------------
+    held = f'ALERTS_FOR_STATE{{alertname=~"Wolkvox.+", {_LABELS}}}'
+    return f"{held} * 1000 and ignoring (alertstate) ALERTS{{{ALERT}, {_LABELS}}}"
 
 
 def raw(name: str, labels: str = JOB) -> str:

@@ -23,14 +23,13 @@ class Column:
 
 
 def column(field: str, heading: str, unit: str | None = None, **more: object) -> Column:
-    """A column; `decimals`, `steps`, `hidden`, `width`, `links` as in Grafana."""
+    """A column; `decimals`, `steps`, `width`, `links` as in Grafana."""
     properties: dict[str, object] = {} if unit is None else {"unit": unit}
-    names = {"hidden": "custom.hidden", "width": "custom.width"}
     for name, value in more.items():
         if name == "steps":
             properties |= _coloured_cells(value)
         else:
-            properties[names.get(name, name)] = value
+            properties["custom.width" if name == "width" else name] = value
     return Column(field, heading, properties)
 
 
@@ -49,25 +48,29 @@ def grid(
     columns: Sequence[Column],
     drop: Sequence[str] = ("Time",),
     sort: str | None = None,
+    instant: bool = True,
 ) -> Any:
-    """A table of instant values, joined by their labels; sorted by a heading, worst first."""
+    """A table, worst first by a heading. Figures are joined by their labels.
+
+    They come from a query each; or, where its columns are named so, from one whose label
+    `column` says which figure it is.
+    """
     panel = table.Panel().show_header(True).cell_height(commons.TableCellHeight.SM)
     panel.color_scheme(colour("thresholds"))
     if sort is not None:
         panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
-    panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
-    panel.with_transformation(
-        models.DataTransformerConfig(
-            id_val="organize",
-            options={
-                "excludeByName": dict.fromkeys(drop, True),
-                "indexByName": {one.field: place for place, one in enumerate(columns)},
-                "renameByName": {one.field: one.heading for one in columns if one.heading},
-            },
-        )
-    )
+    frames = any(one.field.startswith("Value") for one in columns)
+    shape = {"excludeByName": dict.fromkeys(drop, True)} | {
+        "indexByName": {one.field: place for place, one in enumerate(columns)},
+        "renameByName": {one.field: one.heading for one in columns if one.heading},
+    }
+    steps: list[tuple[str, Any]] = [("merge", {}), ("organize", shape)]
+    if not frames:
+        steps.insert(0, ("labelsToFields", {"mode": "columns", "valueLabel": "column"}))
+    for name, options in steps:
+        panel.with_transformation(models.DataTransformerConfig(id_val=name, options=options))
     for one in columns:
         found = [models.DynamicConfigValue(k, v) for k, v in one.properties.items()]
         if found:
             panel.override_by_name(one.heading or one.field, found)
-    return dressed(panel, about, queries, table=True)
+    return dressed(panel, about, queries, table=frames, instant=instant)
