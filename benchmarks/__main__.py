@@ -6,46 +6,38 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import machine
-from benchmarks.fleets import FleetFigures, FleetPlan, fleet
+from benchmarks import machine, tables
+from benchmarks.fleets import FleetPlan, fleet
 from benchmarks.page import replace_run
 from benchmarks.processes import BenchError
-from benchmarks.scrapes import Pace, Scrapes, scrapes, sizes_in_words
+from benchmarks.scrapes import Pace, scrapes, sizes_in_words
 from benchmarks.servers import NGINX_MISSING, nginx_binary
-from benchmarks.starts import Start, starts
-from benchmarks.tables import (
-    LARGE,
-    MIDDLE,
-    SMALL,
-    fleet_table,
-    scrape_table,
-    start_table,
-    target_table,
-    targets,
-)
+from benchmarks.starts import starts
 
 PARTS = ("scrapes", "starts", "fleet")
+SIZES = (tables.SMALL, tables.MIDDLE, tables.LARGE)
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append", help="leave the rest out")
-    parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[SMALL, MIDDLE, LARGE], help="series"
-    )
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each load")
-    parser.add_argument("--rounds", type=int, default=3, help="into which a load is cut")
-    parser.add_argument("--fresh", type=int, default=8, help="scrapes one second apart")
-    parser.add_argument("--tries", type=int, default=5, help="starts of each kind")
-    parser.add_argument("--operations", type=int, default=200, help="of the fleet")
-    parser.add_argument("--fleet-seconds", type=float, default=90.0, help="of the fleet")
-    parser.add_argument("--fleet-warm", type=float, default=35.0, help="before it is measured")
-    parser.add_argument("--fleet-interval", type=float, default=30.0, help="of its polls")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="series")
     parser.add_argument("--write", type=Path, help="put the result into this page as well")
-    return parser.parse_args(argv)
+    for name, default, words in (
+        ("seconds", 3.0, "of each load"),
+        ("rounds", 3, "into which a load is cut"),
+        ("fresh", 8, "scrapes one second apart"),
+        ("tries", 5, "starts of each kind"),
+        ("operations", 200, "of the fleet"),
+        ("fleet-seconds", 90.0, "of the fleet"),
+        ("fleet-warm", 35.0, "before it is measured"),
+        ("fleet-interval", 30.0, "of its polls"),
+    ):
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=words)
+    return parser.parse_args()
 
 
 def _say(text: str) -> None:
@@ -53,56 +45,42 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def run(options: argparse.Namespace, directory: Path) -> str:
-    """Measure what is asked for; returns the Markdown."""
+def run(options: argparse.Namespace, directory: Path) -> Iterator[str]:
+    """Measure what is asked for; the parts of the page in Markdown."""
     parts = options.only or PARTS
-    lines = machine.describe()
-    scraped: list[Scrapes] = []
-    begun: list[Start] = []
-    figures: FleetFigures | None = None
-    if "starts" in parts:
-        begun = starts(options.sizes, directory, options.tries, _say)
+    yield "\n".join(f"- {line}" for line in machine.describe())
+    begun = starts(options.sizes, directory, options.tries, _say) if "starts" in parts else []
+    scraped, figures = [], None
     if "scrapes" in parts:
+        pace = Pace(options.seconds, options.rounds, options.fresh)
         for series in options.sizes:
-            pace = Pace(seconds=options.seconds, rounds=options.rounds, fresh=options.fresh)
             scraped += scrapes(series, directory / f"size-{series}", pace, _say)
+        missing = "" if nginx_binary() else f" Without nginx: {NGINX_MISSING}."
+        yield f"### Scrapes\n\n{sizes_in_words(scraped)}{missing}"
+        yield tables.scrape_table(scraped)
+    if begun:
+        yield "### Start to the first full scrape"
+        yield tables.start_table(begun)
     if "fleet" in parts:
         plan = FleetPlan(
-            operations=options.operations,
+            options.operations,
             interval=options.fleet_interval,
             warm=options.fleet_warm,
             seconds=options.fleet_seconds,
         )
         figures = fleet(plan, directory, _say)
-    return _page(lines, scraped, begun, figures)
-
-
-def _page(
-    lines: Sequence[str],
-    scraped: Sequence[Scrapes],
-    begun: Sequence[Start],
-    figures: FleetFigures | None,
-) -> str:
-    page = ["\n".join(f"- {line}" for line in lines)]
-    if scraped:
-        text = f"### Scrapes\n\n{sizes_in_words(scraped)}"
-        if nginx_binary() is None:
-            text += f" Without nginx: {NGINX_MISSING}."
-        page += [text, scrape_table(scraped)]
-    if begun:
-        page += ["### Start to the first full scrape", start_table(begun)]
-    if figures is not None:
-        page += ["### Fleet", fleet_table(figures)]
-    page += ["### Targets", target_table(targets(scraped, begun, figures))]
-    return "\n\n".join(page) + "\n"
+        yield "### Fleet"
+        yield tables.fleet_table(figures)
+    yield "### Targets"
+    yield tables.target_table([*tables.targets(scraped, begun, figures)])
 
 
 def main() -> int:
     """Run the benchmarks; returns the exit code."""
-    options = _arguments(sys.argv[1:])
+    options = _arguments()
     with tempfile.TemporaryDirectory(prefix="wolkvox-bench-") as name:
         try:
-            result = run(options, Path(name))
+            result = "\n\n".join(run(options, Path(name))) + "\n"
         except (BenchError, AssertionError) as error:
             sys.stderr.write(f"error: {error}\n")
             return 1

@@ -74,9 +74,12 @@ def fleet(plan: FleetPlan, directory: Path, say: Say) -> FleetFigures:
         time.sleep(plan.warm)
         witness.get(path="/_gaps")
         began, before = time.monotonic(), child.cpu()
-        lags = _scraped(served, plan)
+        lags: list[float] = []
+        while (left := began + plan.seconds - time.monotonic()) > 0:
+            time.sleep(min(left, SCRAPE_EVERY))
+            lags += _values(served.get(), _LAG)
         cpu, elapsed = child.cpu() - before, time.monotonic() - began
-        gaps = json.loads(witness.get(path="/_gaps"))["gaps"]
+        gaps = json.loads(witness.get(path="/_gaps"))
         if not gaps:
             raise BenchError("no query of the fleet was asked twice")
         return FleetFigures(
@@ -91,16 +94,6 @@ def fleet(plan: FleetPlan, directory: Path, say: Say) -> FleetFigures:
             cpu=cpu / elapsed,
             rss=child.rss(),
         )
-
-
-def _scraped(served: Served, plan: FleetPlan) -> list[float]:
-    """Scrape until the time is over; the lags of all operations at each scrape."""
-    lags: list[float] = []
-    ends = time.monotonic() + plan.seconds
-    while (left := ends - time.monotonic()) > 0:
-        time.sleep(min(left, SCRAPE_EVERY))
-        lags += _values(served.get(), _LAG)
-    return lags
 
 
 def _values(page: bytes, name: bytes) -> list[float]:

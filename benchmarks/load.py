@@ -12,9 +12,9 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,14 +34,13 @@ class Order:
     seconds: float
     connections: int = 1
     pause: float = 0.0
-    path: str = "/metrics"
     fewest: int = 5  # requests, however long they take
 
     def request(self) -> bytes:
         """The request as it goes over the wire."""
         encoding = "gzip" if self.gzip else "identity"
         return (
-            f"GET {self.path} HTTP/1.1\r\nHost: {LOOPBACK}:{self.port}\r\n"
+            f"GET /metrics HTTP/1.1\r\nHost: {LOOPBACK}:{self.port}\r\n"
             f"Accept: text/plain;version=0.0.4\r\nAccept-Encoding: {encoding}\r\n\r\n"
         ).encode()
 
@@ -56,23 +55,20 @@ class Load:
     own_cpu: float
 
     @property
-    def requests(self) -> int:
-        """How many were answered."""
-        return len(self.times)
-
-    @property
     def rate(self) -> float:
         """Requests a second."""
-        return self.requests / self.elapsed
+        return len(self.times) / self.elapsed
 
     @property
     def own_share(self) -> float:
         """What the generator took of a core."""
         return self.own_cpu / self.elapsed
 
-    def percentile(self, share: float) -> float:
-        """Seconds that so large a share of the requests did not exceed."""
-        return percentile(self.times, share)
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that so large a share of them does not exceed (nearest rank)."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
 
 
 def pooled(loads: Sequence[Load]) -> Load:
@@ -99,83 +95,60 @@ def load(order: Order, directory: Path) -> Load:
     return Load(**json.loads(done.stdout))
 
 
-class _Connection:
-    """One client: a blocking socket that is opened again where the server closes it."""
+def client(order: Order) -> tuple[list[float], int]:
+    """Ask again and again, one request after the other; the times, and the last size.
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._request = order.request()
-        self._view = memoryview(bytearray(_BUFFER))
-        self._socket: socket.socket | None = None
-        self.times: list[float] = []
-        self.body_bytes = 0
-
-    def run(self, until: float) -> None:
-        """Ask again and again, one request after the other."""
-        while time.perf_counter() < until or len(self.times) < self._order.fewest:
-            if self._order.pause:
-                time.sleep(self._order.pause)
-            before = time.perf_counter()
-            self._ask()
-            self.times.append(time.perf_counter() - before)
-        if self._socket is not None:
-            self._socket.close()
-
-    def _ask(self) -> None:
-        if self._socket is None:
-            self._socket = socket.create_connection((LOOPBACK, self._order.port), PATIENCE)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(self._request)
-        if not self._receive(self._socket):
-            self._socket.close()
-            self._socket = None
-
-    def _receive(self, connection: socket.socket) -> bool:
-        """Read one answer; whether the connection stays open."""
-        got, ends = 0, -1
-        while ends < 0:
-            got += _some(connection.recv_into(self._view[got:]))
-            ends = bytes(self._view[: min(got, 4096)]).find(b"\r\n\r\n")
-        head = bytes(self._view[: ends + 2])
-        length = _LENGTH.search(head)
-        if b" 200 " not in head[:20] or length is None:
-            raise BenchError(f"not an answer to measure: {head[:200]!r}")
-        self.body_bytes = int(length[1])
-        left = self.body_bytes - (got - ends - 4)
-        while left > 0:
-            left -= _some(connection.recv_into(self._view))
-        return head.startswith(b"HTTP/1.1") and _CLOSE.search(head) is None
+    The socket blocks, and is opened again where the server closes it.
+    """
+    request, view = order.request(), memoryview(bytearray(_BUFFER))
+    times: list[float] = []
+    connection, size, stays = socket.socket(), 0, False
+    until = time.perf_counter() + order.seconds
+    while time.perf_counter() < until or len(times) < order.fewest:
+        if order.pause:
+            time.sleep(order.pause)
+        before = time.perf_counter()
+        if not stays:
+            connection.close()
+            connection = socket.create_connection((LOOPBACK, order.port), PATIENCE)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(request)
+        size, stays = receive(connection, view)
+        times.append(round(time.perf_counter() - before, 7))
+    connection.close()
+    return times, size
 
 
-def _some(received: int) -> int:
-    if not received:
-        raise BenchError("the server closed the connection amid an answer")
-    return received
+def receive(connection: socket.socket, view: memoryview) -> tuple[int, bool]:
+    """Read one answer: the size of its body, and whether the connection stays open."""
 
+    def some(place: memoryview) -> int:
+        if not (received := connection.recv_into(place)):
+            raise BenchError("the server closed the connection amid an answer")
+        return received
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value that so large a share of them does not exceed (nearest rank)."""
-    ranked = sorted(values)
-    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
+    got, ends = 0, -1
+    while ends < 0:
+        got += some(view[got:])
+        ends = bytes(view[: min(got, 4096)]).find(b"\r\n\r\n")
+    head = bytes(view[: ends + 2])
+    length = _LENGTH.search(head)
+    if b" 200 " not in head[:20] or length is None:
+        raise BenchError(f"not an answer to measure: {head[:200]!r}")
+    left = int(length[1]) - (got - ends - 4)
+    while left > 0:
+        left -= some(view)
+    return int(length[1]), head.startswith(b"HTTP/1.1") and _CLOSE.search(head) is None
 
 
 def generate(order: Order) -> Load:
     """Do what is ordered, in this process."""
-    connections = [_Connection(order) for _ in range(order.connections)]
     began, cpu = time.perf_counter(), time.process_time()
-    until = began + order.seconds
-    threads = [threading.Thread(target=one.run, args=(until,)) for one in connections]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(order.connections) as pool:
+        found = list(pool.map(client, [order] * order.connections))
     elapsed = time.perf_counter() - began
-    return Load(
-        [round(seconds, 7) for one in connections for seconds in one.times],
-        elapsed,
-        connections[0].body_bytes,
-        time.process_time() - cpu,
-    )
+    times = [seconds for times, _ in found for seconds in times]
+    return Load(times, elapsed, found[0][1], time.process_time() - cpu)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip as gzip_format
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -34,13 +33,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long each measurement takes in seconds, in so many rounds; `fresh`: the scrapes
-    one second apart.
-    """
+    """Seconds of a measurement, its rounds, and the `fresh` scrapes one second apart."""
 
-    seconds: float = 3.0
-    rounds: int = 3
-    fresh: int = 8
+    seconds: float
+    rounds: int
+    fresh: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +87,18 @@ def _servers(
 ) -> Iterator[tuple[int, dict[str, Served]]]:
     """All servers at once, with the samples on their page; nginx only where nothing lands."""
     with ExitStack() as stack:
-        landing = state == LANDING
-        served = stack.enter_context(_polling(series, directory, landing=landing))
-        plain, packed = served.get(), _packed(served)
-        (directory / "page.txt").write_bytes(plain)
+        enter, landing = stack.enter_context, state == LANDING
+        served = enter(_polling(series, directory, landing=landing))
+        served.get(gzip=True, accept=OPENMETRICS)  # memory is to hold both formats
+        plain, packed, page = served.get(), served.get(gzip=True), directory / "page.txt"
+        page.write_bytes(plain)
         samples = sum(not line.startswith(b"#") for line in plain.splitlines())
-        servers = {EXPORTER: served}
-        servers[LIBRARY] = stack.enter_context(
-            prometheus_client(directory, directory / "page.txt", landing=landing)
-        )
+        servers = {
+            EXPORTER: served,
+            LIBRARY: enter(prometheus_client(directory, page, landing)),
+        }
         if not landing and nginx_binary() is not None:
-            servers[NGINX] = stack.enter_context(nginx(directory, plain, packed))
+            servers[NGINX] = enter(nginx(directory, plain, packed))
         yield samples, servers
 
 
@@ -119,32 +117,21 @@ def _polling(series: int, directory: Path, *, landing: bool) -> Iterator[Served]
             yield served
 
 
-def _packed(served: Served) -> bytes:
-    """The compressed page, after a look at OpenMetrics: memory is to hold both formats."""
-    served.get(gzip=True, accept=OPENMETRICS)
-    packed = served.get(gzip=True)
-    gzip_format.decompress(packed)
-    return packed
-
-
 def _measure(case: Case, servers: Mapping[str, Served], pace: Pace) -> Iterator[Scrapes]:
     """One client, then four; the servers take turns, so that they share what else goes on."""
-    ones: dict[str, list[Load]] = {name: [] for name in servers}
-    manies: dict[str, list[Load]] = {name: [] for name in servers}
-    cpu = dict.fromkeys(servers, 0.0)
+    rounds: dict[str, list[tuple[Load, float, Load]]] = {name: [] for name in servers}
     for _ in range(pace.rounds):
         for name, served in servers.items():
             served.get(gzip=case.gzip)
             order = Order(served.port, case.gzip, pace.seconds / pace.rounds, fewest=2)
-            one, seconds = _with_cpu(served.child, order)
-            cpu[name] += seconds
-            ones[name].append(one)
             many = replace(order, connections=_CONNECTIONS, fewest=1)
-            manies[name].append(load(many, served.child.log.parent))
+            one, cpu = _with_cpu(served.child, order)
+            rounds[name].append((one, cpu, load(many, served.child.log.parent)))
     for name, served in servers.items():
-        one = pooled(ones[name])
-        rss = served.child.rss()
-        yield Scrapes(case, name, one, pooled(manies[name]), cpu[name] / one.requests, rss)
+        ones, cpus, manies = zip(*rounds[name], strict=True)
+        one = pooled(ones)
+        cpu, rss = sum(cpus) / len(one.times), served.child.rss()
+        yield Scrapes(case, name, one, pooled(manies), cpu, rss)
 
 
 def _fresh(case: Case, served: Served, pace: Pace) -> Scrapes:
@@ -152,7 +139,7 @@ def _fresh(case: Case, served: Served, pace: Pace) -> Scrapes:
     order = Order(served.port, case.gzip, float(pace.fresh), pause=1.0, fewest=1)
     one, cpu = _with_cpu(served.child, order)
     rss = served.child.rss()
-    return Scrapes(replace(case, state=FRESH), EXPORTER, one, None, cpu / one.requests, rss)
+    return Scrapes(replace(case, state=FRESH), EXPORTER, one, None, cpu / len(one.times), rss)
 
 
 def _with_cpu(child: Child, order: Order) -> tuple[Load, float]:

@@ -40,11 +40,11 @@ class Served:
             return b""
 
 
-def exporter_command(config: Path, state: Path, port: int) -> list[str]:
-    """The exporter as its users start it."""
-    address = f"{LOOPBACK}:{port}"
-    flags = ("--config.file", str(config), "--storage.path", str(state))
-    return python("-m", "exporter", *flags, "--web.listen-address", address)
+def exporter_command(config: Path, state: Path, port: int = 0) -> list[str]:
+    """The exporter as its users start it; without a port, to be completed by the address."""
+    flags = ["--config.file", str(config), "--storage.path", str(state)]
+    address = ["--web.listen-address", f"{LOOPBACK}:{port}"] if port else []
+    return python("-m", "exporter", *flags, *address)
 
 
 @contextmanager
@@ -53,13 +53,12 @@ def exporter(directory: Path, config: Path, state: Path, samples: int) -> Iterat
     port = free_port()
     with running(exporter_command(config, state, port), directory, "exporter") as child:
         served = Served(port, child)
-        what = f"{samples} samples of the exporter"
-        wait_for(lambda: count(served.look()) >= samples, what, PATIENCE)
+        wait_for(lambda: count(served.look()) >= samples, f"{samples} samples", PATIENCE)
         yield served
 
 
 @contextmanager
-def prometheus_client(directory: Path, page: Path, *, landing: bool) -> Iterator[Served]:
+def prometheus_client(directory: Path, page: Path, landing: bool) -> Iterator[Served]:
     """The library's own server over the samples of a page."""
     port = free_port()
     command = python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))
@@ -102,12 +101,10 @@ def nginx_version() -> str:
 
 def _nginx_config(root: Path, port: int) -> str:
     user = "user root;" if os.geteuid() == 0 else ""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = " ".join(f"{kind}_temp_path {root}/{kind};" for kind in kinds)
     return f"""
-{user}
-daemon off;
-worker_processes 1;
-pid {root}/nginx.pid;
-events {{ }}
+{user} daemon off; worker_processes 1; pid {root}/nginx.pid; events {{ }}
 http {{
   access_log off;
   sendfile on;
@@ -115,11 +112,7 @@ http {{
   keepalive_requests 100000000;
   default_type "text/plain; version=0.0.4; charset=utf-8";
   gzip_static on;
-  client_body_temp_path {root}/body;
-  proxy_temp_path {root}/proxy;
-  fastcgi_temp_path {root}/fastcgi;
-  uwsgi_temp_path {root}/uwsgi;
-  scgi_temp_path {root}/scgi;
+  {paths}
   server {{ listen {LOOPBACK}:{port}; root {root}; }}
 }}
 """

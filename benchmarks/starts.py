@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.processes import PATIENCE, python, running
@@ -32,53 +33,44 @@ def starts(sizes: Sequence[int], directory: Path, tries: int, say: Say) -> list[
 
     Each with its modules compiled, as pip leaves them; other files are as warm as they are.
     """
-    found = [_restored(series, directory, tries, say) for series in sizes]
+    found = []
+    for series in sizes:
+        say(f"start with {series} series restored")
+        skills = max(1, series // SERIES_PER_SKILL)
+        centre = Centre("acme", skills, _INTERVAL, free_port())
+        work = directory / f"start-{series}"
+        work.mkdir(parents=True)
+        restored = exporter_command(configure(work, [centre]), work / "state")
+        fill(work / "state", centre, landing=False)
+        begun = _begun(restored, partial(_has, skills * SERIES_PER_SKILL), directory, tries)
+        found.append(Start(f"{series:,} series restored", *begun))
     say("start of the demo")
-    return [*found, _start("demo: 5 skills asked", _demo, _all_up, directory, tries)]
+    begun = _begun(python("-m", "exporter", "demo"), _all_up, directory, tries)
+    return [*found, Start("demo: 5 skills asked", *begun)]
 
 
-def _restored(series: int, directory: Path, tries: int, say: Say) -> Start:
-    say(f"start with {series} series restored")
-    skills = max(1, series // SERIES_PER_SKILL)
-    centre = Centre("acme", skills, _INTERVAL, free_port())
-    work = directory / f"start-{series}"
-    work.mkdir(parents=True)
-    config = configure(work, [centre])
-    fill(work / "state", centre, landing=False)
-    return _start(
-        f"{series:,} series restored",
-        lambda port: exporter_command(config, work / "state", port),
-        lambda page: count(page) >= skills * SERIES_PER_SKILL,
-        directory,
-        tries,
-    )
-
-
-def _start(
-    what: str,
-    command: Callable[[int], list[str]],
-    full: Callable[[bytes], bool],
-    directory: Path,
-    tries: int,
-) -> Start:
-    # The first one compiles the modules.
-    begun = [_once(command, full, directory) for _ in range(tries + 1)][1:]
-    return Start(what, [seconds for seconds, _ in begun], max(rss for _, rss in begun))
+def _begun(
+    command: list[str], full: Callable[[bytes], bool], directory: Path, tries: int
+) -> tuple[list[float], float]:
+    """Seconds of each start, and the most memory; the first one compiles the modules."""
+    tried = [_once(command, full, directory) for _ in range(tries + 1)][1:]
+    return [seconds for seconds, _ in tried], max(rss for _, rss in tried)
 
 
 def _once(
-    command: Callable[[int], list[str]], full: Callable[[bytes], bool], directory: Path
+    command: list[str], full: Callable[[bytes], bool], directory: Path
 ) -> tuple[float, float]:
     port = free_port()
     began = time.perf_counter()
-    with running(command(port), directory, "start") as child:
+    listening = [*command, "--web.listen-address", f"127.0.0.1:{port}"]
+    with running(listening, directory, "start") as child:
         served = Served(port, child)
         wait_for(lambda: full(served.look()), "a full scrape", PATIENCE, pause=_LOOKS)
         return time.perf_counter() - began, child.rss()
 
 
-def _demo(port: int) -> list[str]:
-    return python("-m", "exporter", "demo", "--web.listen-address", f"127.0.0.1:{port}")
+def _has(least: int, page: bytes) -> bool:
+    return count(page) >= least
 
 
 def _all_up(page: bytes) -> bool:

@@ -54,16 +54,14 @@ def configure(directory: Path, centres: Sequence[Centre]) -> Path:
         token = directory / f"{centre.name}.token"
         token.touch(mode=0o600)
         token.write_text(f"7b{number:048x}", encoding="utf-8")
+        skills = [f"{{id: {skill}, name: Ventas {skill}}}" for skill in centre.skill_ids]
         lines += [
             f"  - name: {centre.name}",
             f"    url: {centre.base_url}",
             f"    token_file: {token.name}",
             f"    timezone: {zone}",
             f"    interval: {centre.interval:g}s",
-            "    skills:",
-        ]
-        lines += [
-            f"      - {{id: {skill}, name: Ventas {skill}}}" for skill in centre.skill_ids
+            f"    skills: [{', '.join(skills)}]",
         ]
     file = directory / "wolkvox.yml"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -96,16 +94,7 @@ def _steps(
     operation: int, skill: str, at: float, day: date, rng: random.Random
 ) -> Iterator[Callable[[Storage], object]]:
     """An attempt of one query and its answer."""
-    attempt = Attempt(
-        operation,
-        skill,
-        at,
-        known_at=None,
-        gap=0.0,
-        account=(operation,),
-        day=day,
-        ceiling=None,
-    )
+    attempt = Attempt(operation, skill, at, None, 0.0, (operation,), day, None)
     memory = _memory(day, at, rng)
     yield lambda storage: storage.begin_attempt(attempt)
     yield lambda storage: storage.save_memory(operation, skill, memory)
@@ -124,14 +113,6 @@ def _figures(channel: str, rng: random.Random) -> ChannelFigures:
     abandoned = rng.randint(0, inbound // 5)
     within_10, within_20, within_30 = sorted(rng.randint(2000, 9500) / 1e4 for _ in range(3))
     return ChannelFigures(
-        channel,
-        inbound,
-        inbound - abandoned,
-        abandoned,
-        within_10,
-        within_20,
-        within_30,
-        round(abandoned / inbound, 4),
-        float(rng.randint(3, 60)),
-        float(rng.randint(5, 90)),
-    )
+        channel, inbound, inbound - abandoned, abandoned, within_10, within_20, within_30,
+        round(abandoned / inbound, 4), float(rng.randint(3, 60)), float(rng.randint(5, 90)),
+    )  # fmt: skip

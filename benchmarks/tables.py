@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import median
 
 from benchmarks.fleets import SCRAPE_EVERY, SLACK, FleetFigures
+from benchmarks.load import percentile
 from benchmarks.scrapes import EXPORTER, FRESH, LANDING, LIBRARY, NGINX, STILL, Scrapes
 from benchmarks.starts import Start
 
@@ -59,9 +61,9 @@ def _scrape_row(row: Scrapes) -> tuple[str, ...]:
     return (
         f"{case.series:,} {encoding}, {_STATES[case.state]}",
         row.server,
-        str(row.one.requests),
-        _ms(row.one.percentile(0.5)),
-        _ms(row.one.percentile(0.99)),
+        str(len(row.one.times)),
+        _ms(percentile(row.one.times, 0.5)),
+        _ms(percentile(row.one.times, 0.99)),
         f"{row.one.body_bytes / 1000:,.0f}",
         f"{row.many.rate:,.1f}" if row.many else "",
         "" if case.state == FRESH else _ms(row.cpu),
@@ -101,13 +103,6 @@ def fleet_table(figures: FleetFigures) -> str:
     return markdown(("fleet", ""), values, words=2)
 
 
-def targets(
-    found: Sequence[Scrapes], begun: Sequence[Start], figures: FleetFigures | None
-) -> list[Target]:
-    """What this run can be held against; sizes that were not measured have no target."""
-    return [*_ratios(found), *_memory(found), *_starts(begun), *_fleet(figures)]
-
-
 def target_table(found: Sequence[Target]) -> str:
     """One line a target."""
     rows = [
@@ -122,50 +117,42 @@ def target_table(found: Sequence[Target]) -> str:
     return markdown(("target", "reached", "bound", "measured"), rows, words=2)
 
 
-def _ratios(found: Sequence[Scrapes]) -> Iterable[Target]:
-    p50 = {
-        (row.case.series, row.case.gzip, row.case.state, row.server): row.one.percentile(0.5)
-        for row in found
-    }
-    for gzip in (False, True):
-        encoding = "gzip" if gzip else "identity"
-        for series in (MIDDLE, LARGE):
-            ours = p50.get((series, gzip, STILL, EXPORTER))
-            library = p50.get((series, gzip, STILL, LIBRARY))
-            if ours and library:
-                what = f"p50 against prometheus_client, {series:,} {encoding}"
-                yield Target(what, 50.0, library / ours, least=True, unit=" times")
-            files = p50.get((series, gzip, STILL, NGINX))
-            if ours and files:
-                what = f"speed against nginx, {series:,} {encoding}"
-                yield Target(what, 0.3, files / ours, least=True)
-        library = p50.get((LARGE, gzip, LANDING, LIBRARY))
-        for state, words in (
-            (LANDING, "results landing"),
-            (FRESH, "right after results landed"),
-        ):
-            ours = p50.get((LARGE, gzip, state, EXPORTER))
-            if ours and library:
-                what = f"p50 against prometheus_client, {LARGE:,} {encoding}, {words}"
-                yield Target(what, 20.0, library / ours, least=True, unit=" times")
+# Series, state, peer and its state, what stands behind the size, and the least ratio.
+_RATIOS = (
+    (MIDDLE, STILL, LIBRARY, STILL, "", 50.0),
+    (LARGE, STILL, LIBRARY, STILL, "", 50.0),
+    (LARGE, LANDING, LIBRARY, LANDING, ", results landing", 20.0),
+    (LARGE, FRESH, LIBRARY, LANDING, ", right after results landed", 20.0),
+    (MIDDLE, STILL, NGINX, STILL, "", 0.3),
+    (LARGE, STILL, NGINX, STILL, "", 0.3),
+)
 
 
-def _memory(found: Sequence[Scrapes]) -> Iterable[Target]:
+def targets(
+    found: Sequence[Scrapes], begun: Sequence[Start], figures: FleetFigures | None
+) -> Iterable[Target]:
+    """What this run can be held against; sizes that were not measured have no target."""
+    p50: dict[tuple[object, ...], float] = {}
+    rss: dict[int, float] = {}
+    for row in found:
+        case = row.case
+        p50[case.series, case.gzip, case.state, row.server] = percentile(row.one.times, 0.5)
+        if row.server == EXPORTER:
+            rss[case.series] = max(row.rss, rss.get(case.series, 0.0))
+    for gzip, (series, state, peer, peers, words, least) in product((False, True), _RATIOS):
+        ours, theirs = (
+            p50.get((series, gzip, *one)) for one in ((state, EXPORTER), (peers, peer))
+        )
+        if ours and theirs:
+            what = f"{'speed' if peer == NGINX else 'p50'} against {peer}, {series:,} "
+            what += f"{'gzip' if gzip else 'identity'}{words}"
+            yield Target(what, least, theirs / ours, least=True, unit=" times")
     for series, most in ((SMALL, 80.0), (LARGE, 220.0)):
-        sizes = [
-            row.rss for row in found if (row.case.series, row.server) == (series, EXPORTER)
-        ]
-        if sizes:
-            yield Target(f"RSS at {series:,}", most, max(sizes), least=False, unit=" MiB")
-
-
-def _starts(begun: Sequence[Start]) -> Iterable[Target]:
+        if series in rss:
+            yield Target(f"RSS at {series:,}", most, rss[series], least=False, unit=" MiB")
     for one in begun:
         what = f"first full scrape, {one.what}"
         yield Target(what, 1.5, median(one.seconds), least=False, unit=" s")
-
-
-def _fleet(figures: FleetFigures | None) -> Iterable[Target]:
     if figures is not None:
         yield Target("fleet: CPU", 0.2, figures.cpu, least=False, unit=" cores")
         yield Target("fleet: lag p95", 1.0, figures.lag, least=False, unit=" s")

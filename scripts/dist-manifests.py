@@ -17,16 +17,14 @@ TARGET = ROOT / "deploy" / "kubernetes"
 HEAD = """\
 # Rendered from deploy/helm/wolkvox-exporter: do not edit, but for the configuration in the
 # ConfigMap, the image and the size of the volume. What it needs first: README.md beside it.
+---
 """
 # In the order in which they are created; the operator's own kinds stand in a file of their own.
 ORDER = (
-    "serviceaccount",
-    "config",
-    "networkpolicy",
-    "poddisruptionbudget",
-    "service",
-    "statefulset",
+    *("serviceaccount", "config", "networkpolicy", "poddisruptionbudget"),
+    *("service", "statefulset"),
 )
+ONLY_HELM = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 
 def rendered() -> dict[str, str]:
@@ -35,37 +33,28 @@ def rendered() -> dict[str, str]:
     with helm_python.Chart.load(str(CHART)) as chart:
         made = chart.render(values, name="wolkvox-exporter", namespace="monitoring")
     texts = {Path(path).stem: _plain(text) for path, text in made.items()}
-    plain = "---\n".join(texts[name] for name in ORDER)
     return {
-        "wolkvox-exporter.yaml": HEAD + "---\n" + plain,
-        "servicemonitor.yaml": HEAD + "---\n" + texts["servicemonitor"],
+        "wolkvox-exporter.yaml": HEAD + "---\n".join(texts[name] for name in ORDER),
+        "servicemonitor.yaml": HEAD + texts["servicemonitor"],
     }
 
 
 def _plain(text: str) -> str:
     """Leave out what only Helm needs, and blank lines of templates."""
-    lines = [line.rstrip() for line in text.strip().splitlines()]
-    kept = [line for line in lines if line and "helm.sh/chart" not in line]
-    kept = [line for line in kept if "app.kubernetes.io/managed-by" not in line]
-    return "\n".join(kept) + "\n"
+    lines = [line.rstrip() for line in text.strip().splitlines() if line.strip()]
+    return "".join(f"{line}\n" for line in lines if not any(one in line for one in ONLY_HELM))
 
 
 def main() -> int:
     """Write the files, or say which of them are out of date."""
-    found = rendered()
-    old = [name for name, text in found.items() if _committed(name) != text]
-    if "--check" in sys.argv[1:]:
-        for name in old:
-            print(f"deploy/kubernetes/{name} is not what the chart renders: make manifests")
-        return 1 if old else 0
-    for name, text in found.items():
-        (TARGET / name).write_text(text, encoding="utf-8")
-    return 0
-
-
-def _committed(name: str) -> str:
-    path = TARGET / name
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    stale = 0
+    for path, text in ((TARGET / name, text) for name, text in rendered().items()):
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            print(f"{path.relative_to(ROOT)} is not what the chart renders: make manifests")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 EXPORTER = sorted((ROOT / "exporter").rglob("*.py"))
 # What is not ours and not documented; those of a pinned uvicorn stand in one module.
 INNER = re.compile(
@@ -54,15 +55,18 @@ def lines(*folders: str, suffixes: Sequence[str] = (".py",)) -> int:
     return sum(len(one.read_bytes().splitlines()) for one in files if one.suffix in suffixes)
 
 
-def functions() -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Yield each function of the exporter."""
+def nodes() -> Iterator[ast.AST]:
+    """Yield each node of the exporter's modules."""
     for file in EXPORTER:
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield node
+        yield from ast.walk(ast.parse(file.read_bytes()))
 
 
-def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def functions() -> list[Function]:
+    """Return each function of the exporter."""
+    return [node for node in nodes() if isinstance(node, Function)]
+
+
+def length(node: Function) -> int:
     """Count the lines of a function, without its decorators."""
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
@@ -75,13 +79,7 @@ def private_helpers() -> tuple[float, float]:
         if re.match(r"_[a-z]", one.name)
         and not any("validator" in ast.unparse(mark) for mark in one.decorator_list)
     ]
-    used: Counter[str] = Counter()
-    for file in EXPORTER:
-        for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.Attribute):
-                used[node.attr] += 1
-            elif isinstance(node, ast.Name):
-                used[node.id] += 1
+    used = Counter(getattr(node, "attr", getattr(node, "id", None)) for node in nodes())
     once = [one for one in helpers if used[one.name] <= 1]
     short = [one for one in once if length(one) <= 6]
     return 100 * len(short) / len(helpers), 100 * len(once) / len(helpers)
@@ -91,8 +89,7 @@ def measures() -> dict[str, float]:
     """Return every measure by its name in LIMITS."""
     short, once = private_helpers()
     command = [sys.executable, "-m", "scripts.trip"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, timeout=120, check=True)
-    trips = json.loads(done.stdout)
+    trips = json.loads(subprocess.check_output(command, cwd=ROOT, timeout=120))
     texts = {file: file.read_text(encoding="utf-8") for file in EXPORTER}
     return {
         "lines of exporter/*.py": lines("exporter"),

@@ -11,7 +11,6 @@ happens (a sign of life each second) is not counted.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -19,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -32,51 +31,34 @@ ROOT = f"{Path(__file__).parents[1] / 'exporter'}{os.sep}"
 INTERVAL = 8.0  # seconds
 QUIET = 3.0  # seconds after which everything about an answer is done
 ANSWERED = threading.Semaphore(0)
-
-
-@dataclass(slots=True)
-class Trip:
-    """The calls of a span, in their order."""
-
-    calls: list[tuple[str, str]] = field(default_factory=list)
-
-    def measures(self, idle: set[tuple[str, str]]) -> dict[str, int]:
-        """Functions, files and moves without what runs anyway."""
-        calls = [call for call in self.calls if call not in idle]
-        return {
-            "functions": len(set(calls)),
-            "files": len({file for file, _ in calls}),
-            "moves": sum(one[0] != other[0] for one, other in pairwise(calls)),
-        }
+Calls = list[tuple[str, str]]
 
 
 class Recorder:
-    """Follows the calls of all threads while a trip is set."""
+    """Follows the calls of all threads while a trip is recorded."""
 
     def __init__(self) -> None:
-        self.trip: Trip | None = None
+        self._calls: Calls | None = None
         self._entered: list[FrameType] = []  # kept, so that no id comes twice
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
         """Note a call, as `sys.setprofile` asks."""
-        trip, code = self.trip, frame.f_code
-        if trip is None or event != "call" or not code.co_filename.startswith(ROOT):
+        calls, code = self._calls, frame.f_code
+        if calls is None or event != "call" or not code.co_filename.startswith(ROOT):
             return
         if code.co_name.startswith("<") or any(frame is one for one in self._entered):
             return
         self._entered.append(frame)
-        trip.calls.append((code.co_filename.removeprefix(ROOT), code.co_qualname))
+        calls.append((code.co_filename.removeprefix(ROOT), code.co_qualname))
 
-    @contextlib.contextmanager
-    def record(self) -> Any:
-        """Record until the end of the block."""
-        trip = Trip()
+    def record(self, trip: Callable[[], object]) -> Calls:
+        """Return the calls of a trip, in their order."""
+        calls: Calls = []
         self._entered.clear()
-        self.trip = trip
-        try:
-            yield trip
-        finally:
-            self.trip = None
+        self._calls = calls
+        trip()
+        self._calls = None
+        return calls
 
 
 def answer(asked: Asked) -> Reply:
@@ -85,35 +67,44 @@ def answer(asked: Asked) -> Reply:
     return found(row())
 
 
+def poll() -> None:
+    """Wait for a request and all that follows it."""
+    assert ANSWERED.acquire(timeout=60), "no request came"
+    time.sleep(QUIET)
+
+
 def measure(recorder: Recorder, address: str) -> dict[str, dict[str, int]]:
     """Take one of each trip, once polls repeat themselves."""
+
+    def get(page: str) -> None:
+        fetch(address, page, Accept_Encoding="gzip")
+        time.sleep(0.1)
+
     for _ in range(3):
         assert ANSWERED.acquire(timeout=60), "no request came"
     for page in ("/metrics", "/") * 2:  # what only the first one costs
-        fetch(address, page, Accept_Encoding="gzip")
+        get(page)
     time.sleep(QUIET)
-    idle = set()
-    trips = {}
-    for name, page in (("idle", ""), ("poll", ""), ("scrape", "/metrics"), ("page", "/")):
-        assert ANSWERED.acquire(timeout=60), "no request came"
-        time.sleep(QUIET)
-        with recorder.record() as trip:
-            if name == "poll":
-                assert ANSWERED.acquire(timeout=60), "no request came"
-                time.sleep(QUIET)
-            elif page:
-                fetch(address, page, Accept_Encoding="gzip")
-                time.sleep(0.1)
-            else:
-                time.sleep(QUIET)
+    trips: dict[str, Callable[[], object]] = {
+        "idle": lambda: time.sleep(QUIET),
+        "poll": poll,
+        "scrape": lambda: get("/metrics"),
+        "page": lambda: get("/"),
+    }
+    told, idle = {}, set[tuple[str, str]]()
+    for name, trip in trips.items():
+        poll()
+        calls = [call for call in recorder.record(trip) if call not in idle]
         if name == "idle":
-            idle = set(trip.calls)
-        else:
-            trips[name] = trip.measures(idle)
-            if out := os.environ.get("TRIPS"):  # a folder for the calls themselves
-                lines = (" ".join(call) for call in trip.calls if call not in idle)
-                Path(out, f"{name}.txt").write_text("\n".join(lines) + "\n")
-    return trips
+            idle = set(calls)
+            continue
+        files = [file for file, _ in calls]
+        moves = sum(one != other for one, other in pairwise(files))
+        told[name] = {"functions": len(set(calls)), "files": len(set(files)), "moves": moves}
+        if out := os.environ.get("TRIPS"):  # a folder for the calls themselves
+            text = "".join(f"{' '.join(call)}\n" for call in calls)
+            Path(out, f"{name}.txt").write_text(text, encoding="utf-8")
+    return told
 
 
 def main() -> None:

@@ -380,6 +380,25 @@ def test_a_translation_keeps_what_grafana_fills_in() -> None:
         assert sorted(pattern.findall(english)) == sorted(pattern.findall(spanish)), english
 
 
+# English, and what the page and the runbooks call by another name: el skill, solicitudes,
+# porcentajes, antigüedad, cumple la meta; decimals have a comma.
+ELSEWHERE = re.compile(
+    r"\b(the|of|and|with|without|is|are|was|not|none|than|where|since|until|below|above|within"
+    r"|today|yesterday|week|hours?|last|level|targets?|skills? in|queues?|polls?|alerts?"
+    r"|quer(y|ies)|requests?|answer(s|ed)?|lag|stale|missing|exporters?|failed"
+    r"|las? skills?|una skill|petici\w+|raz[oó]n(es)?|edad|en la meta)\b|\d\.\d",
+    re.IGNORECASE,
+)
+
+
+def test_spanish_boards_have_one_voice_and_no_english() -> None:
+    """Every text but names, labels and code; the alerts' titles as well."""
+    assert ELSEWHERE.search("La skill: Service level of the day, 0.5")
+    for text in set().union(*(texts(board(name, "es")) for name in NAMES)):
+        plain = re.sub(r"\{\{\w+\}\}|\$\w+|`[^`]+`", "", text)
+        assert not ELSEWHERE.search(plain), text
+
+
 def strings(node: object, key: str = "") -> Iterator[tuple[str, str]]:
     """Every string of a board with the key it stands under."""
     if isinstance(node, dict):

@@ -170,7 +170,7 @@ def test_each_query_of_a_board_answers(history: History, name: str, choice: str)
 
 
 def test_a_query_that_fails_stands_on_the_exporters_board(history: History) -> None:
-    """While it lasts in the table, and for an hour in the strip; no other query does."""
+    """While it lasts, in the table and in the strip; no other query does."""
     at = MIDNIGHT + timedelta(hours=8, minutes=30)
 
     for name, values in (("in trouble/B", [2]), ("that failed/A", [0])):

@@ -83,7 +83,7 @@ def _first() -> list[Any]:
             columns=[
                 column("instance", "Exporter"),
                 column("version", "Version", width=80),
-                _words("Value #A", "Up", _1=("yes", GOOD), _0=("no", BAD)),
+                _words("Value #A", "Running", _1=("yes", GOOD), _0=("no", BAD)),
                 column("Value #B", "Uptime", "s", decimals=0, width=90),
                 column("Value #C", "Memory", "bytes", decimals=0, width=90),
                 _words(
@@ -200,16 +200,11 @@ def _queries() -> list[Any]:
         states(
             About(
                 "Queries that failed",
-                "Each query that failed within the hour before: red while its last attempt "
-                "failed, green while it succeeded.",
+                "Each query that failed: red while its last attempt did, else a gap.",
                 (12, 15, 12, 7),
             ),
-            Query(
-                f"max by ({EACH_QUERY}) ({up}) "
-                f"and min by ({EACH_QUERY}) (min_over_time({up}[1h])) == 0",
-                "{{operation}} · {{skill}}",
-            ),
-            mappings=[value_map(_1=("OK", GOOD), _0=("failed", BAD))],
+            Query(f"max by ({EACH_QUERY}) ({up}) == 0", "{{operation}} · {{skill}}"),
+            mappings=[value_map(_0=("failed", BAD))],
         ),
     ]
 
