@@ -84,7 +84,8 @@ def write(address: str, series: Iterable[Series], start: float, end: float) -> N
         if len(body) > 4e6:
             send(address, body)
             body = b""
-    send(address, body)
+    if body:
+        send(address, body)
 
 
 def send(address: str, body: bytes) -> None:
@@ -94,17 +95,19 @@ def send(address: str, body: bytes) -> None:
     urlopen(Request(f"http://{address}/api/v1/write", packed, heads), timeout=300).read()
 
 
-def evaluate(address: str, series: list[Series], now: float, text: str) -> None:
-    """Let the rules run, and write back what a text names of their records."""
+def evaluate(address: str, series: list[Series], now: float, text: str) -> float:
+    """Let the rules run, write back what a text names of their records; when they had run."""
     for _ in range(4):
         ahead = time.time() // MINUTE * MINUTE + 5 * MINUTE
         write(address, series, now, ahead)
         now = ahead
         threading.Event().wait(MINUTE)
+    ran = time.time()
     for name in sorted(set(re.findall(r"wolkvox:[\w:]+", text))):
         found = json.loads(ask(f"http://{address}/api/v1/query?{urlencode({'query': name})}"))
         recorded = [(one["metric"], float(one["value"][1])) for one in found["data"]["result"]]
-        write(address, recorded, time.time() - DAY, time.time() - 5 * MINUTE)
+        write(address, recorded, ran - DAY, ran - 5 * MINUTE)
+    return ran
 
 
 def request(panel: Json, target: Json, now: float) -> str:
@@ -118,7 +121,7 @@ def request(panel: Json, target: Json, now: float) -> str:
     return "query_range?" + urlencode({"query": expr, **span})
 
 
-def measure(address: str, made: Json) -> None:
+def measure(address: str, made: Json, now: float) -> None:
     """Ask for a board, each target alone and as a browser does; print the seconds."""
 
     def timed(path: str) -> tuple[float, int]:
@@ -126,7 +129,6 @@ def measure(address: str, made: Json) -> None:
         body = urlopen(f"http://{address}/api/v1/{path}", timeout=120).read()
         return time.monotonic() - began, len(body)
 
-    now = time.time()
     panels = {
         panel["title"]: [request(panel, one, now) for one in panel["targets"]]
         for panel in made["panels"]
@@ -161,9 +163,9 @@ def main() -> None:
                     write(address, part, at, at + HOUR)
             file.write_text(json.dumps(config | {"rule_files": [str(RULES)]}), encoding="utf-8")
             ask(f"http://{address}/-/reload", b"")
-            evaluate(address, series, now, json.dumps(boards))
+            ran = evaluate(address, series, now, json.dumps(boards))
             for made in boards:
-                measure(address, made)
+                measure(address, made, ran)
 
 
 if __name__ == "__main__":

@@ -125,8 +125,7 @@ def is_known(metric: str) -> bool:
 
 def made_labels(expr: object) -> set[str]:
     """The labels that an expression makes itself."""
-    made = r'count_values[^"]*"(\w+)"|"(column|wait)"'
-    return {one or other for one, other in re.findall(made, str(expr))}
+    return {"column", *re.findall(r'count_values[^"]*"(\w+)"', str(expr))}
 
 
 def is_counter(metric: str) -> bool:

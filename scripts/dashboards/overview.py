@@ -88,7 +88,7 @@ def _trouble() -> list[Any]:
                 "In trouble, worst first",
                 "Skills and channels below their target today or in the last two open hours, "
                 "over a limit, or with a firing alert; no others. Since: the alert's condition "
-                "holds, or the day's level is below.",
+                "holds, or the two hours are below (to a quarter of an hour).",
                 (0, 7, 24, 7),
                 "none",
             ),

@@ -12,7 +12,6 @@ from string import ascii_uppercase
 from typing import Any
 
 from grafana_foundation_sdk.builders import (
-    bargauge,
     common,
     prometheus,
     stat,
@@ -148,21 +147,6 @@ def number(
 def label(about: About, query: Query) -> Any:
     """A stat that shows a label instead of its value: the name of the series."""
     return number(about, query).text_mode(commons.BigValueTextMode.NAME)
-
-
-def bars(about: About, *queries: Query) -> Any:
-    """Horizontal bars of values of now."""
-    panel = (
-        bargauge.Panel()
-        .display_mode(commons.BarGaugeDisplayMode.BASIC)
-        .orientation(commons.VizOrientation.HORIZONTAL)
-        .value_mode(commons.BarGaugeValueMode.TEXT)
-        .show_unfilled(True)
-        .reduce_options(_last())
-        .min(0)
-        .color_scheme(colour("palette-classic"))
-    )
-    return dressed(panel, about, queries)
 
 
 def lines(

@@ -19,7 +19,7 @@ from PIL import Image
 from scripts.dashboards.canvas import EDGE, FAINT, INK, PANEL, PAPER, Canvas, Json, Series, say
 from scripts.dashboards.draw_curves import state_timeline, status_history, timeseries
 from scripts.dashboards.draw_tables import table, text_panel
-from scripts.dashboards.draw_values import bargauge, stat
+from scripts.dashboards.draw_values import stat
 
 Ask = Callable[[dict[str, Any]], Sequence[Series]]
 """The series of every target of a panel."""
@@ -78,7 +78,6 @@ def _draw(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
 
 _KINDS: Mapping[str, Callable[[Canvas, Json, Sequence[Series]], None]] = {
     "stat": stat,
-    "bargauge": bargauge,
     "timeseries": timeseries,
     "status-history": status_history,
     "state-timeline": state_timeline,

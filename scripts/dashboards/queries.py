@@ -70,9 +70,11 @@ def tagged(expression: str, tags: dict[str, str], by: str = "") -> str:
 # Figures by pair --------------------------------------------------------------------------
 
 
-def gauge(name: str, window: str = "today", labels: str = PAIR, offset: str = "") -> str:
+def gauge(
+    name: str, window: str = "today", labels: str = PAIR, offset: str = "", more: str = ""
+) -> str:
     """A figure of a whole window by pair; of every window, and by it, where none is named."""
-    match = f', window="{window}"' if window else ""
+    match = f', window="{window}"{more}' if window else more
     labels, back = labels if window else f"{labels}, window", offset and f" offset {offset}"
     return f"max by ({labels}) (wolkvox_skill_{name}{{{SELECTED}{match}}}{back})"
 
@@ -162,13 +164,17 @@ def verdicts(indicator: Indicator, good: str, bad: str, shown: str) -> tuple[str
     return first, second
 
 
+def within(seconds: str, window: str = "today", by: str = "") -> str:
+    """The service level of a window at one threshold, of every channel and not judged."""
+    came = gauge("inbound_interactions", window)
+    at = gauge("service_level_ratio", window, more=f', threshold_seconds="{seconds}"')
+    part, whole = total(f"round({at} * {came})", by), total(f"({came} and {at})", by)
+    return f"{part} / ({whole} > 0)"
+
+
 def level_without_target() -> str:
     """The day's service level at the threshold of the board, where nothing has a target."""
-    at = gauge("service_level_ratio", 'today", threshold_seconds="$threshold')
-    return (
-        f"{total(f'round({at} * {INBOUND})')} / ({total(f'({INBOUND} and {at})')} > 0) "
-        f"unless on () {JUDGED}"
-    )
+    return f"{within('$threshold')} unless on () {JUDGED}"
 
 
 # Pairs in trouble -------------------------------------------------------------------------
@@ -333,21 +339,6 @@ def levels() -> tuple[str, str]:
     """The service level over half hours of the worst pairs of now, and their targets."""
     level, aim = record("window:service_level", MIDDLE), record("service_level:target")
     return level + _OF_WORST, aim + _OF_WORST
-
-
-def waits() -> str:
-    """The answered of the selected time by how long they waited, in the label `wait`."""
-    span, bucket = "$__range", "answer_wait_seconds_bucket"
-    upper = {
-        bound: total(grown(bucket, span).replace("}[", f', le="{bound}"}}['))
-        for bound in ("10.0", "20.0", "30.0", "+Inf")
-    }
-    names, lower = ("0-10 s", "10-20 s", "20-30 s", "> 30 s"), ("", *upper.values())
-    parts = zip(names, lower, upper.values(), strict=False)
-    return " or ".join(
-        f'label_replace(round({high}{low and f" - {low}"}), "wait", "{name}", "", "")'
-        for name, low, high in parts
-    )
 
 
 # The state of the data --------------------------------------------------------------------

@@ -15,7 +15,6 @@ from scripts.dashboards.parts import (
     About,
     Place,
     Query,
-    bars,
     dashed,
     fixed,
     lines,
@@ -48,11 +47,10 @@ def skill() -> Board:
             figures.asa_today((20, 0, 4, 5)),
             figures.inbound_today((0, 5, 8, 5)),
             figures.outlook((8, 5, 16, 5)),
-            _levels((0, 10, 12, 10)),
+            _levels((0, 10, 12, 12)),
             figures.hourly((12, 10, 12, 18), last_week=True),
-            _waits((0, 20, 12, 8)),
-            _days((0, 28, 12, 7)),
-            figures.firing((12, 28, 12, 7)),
+            _days((0, 22, 12, 6)),
+            figures.firing((0, 28, 24, 6)),
         ],
     )
 
@@ -94,20 +92,6 @@ def _levels(place: Place) -> Any:
     )
 
 
-def _waits(place: Place) -> Any:
-    return bars(
-        About(
-            "How long the answered waited",
-            "Answered interactions of the selected time by how long they waited, all channels "
-            "of the choice.",
-            place,
-            "none",
-            0,
-        ),
-        Query(q.waits(), "{{wait}}"),
-    )
-
-
 def _days(place: Place) -> Any:
     volumes = {
         name: q.total(q.gauge(f"{name}_interactions", ""), "window")
@@ -119,16 +103,18 @@ def _days(place: Place) -> Any:
         "asa": q.mean_wait("asa", "answered", ""),
         "ata": q.mean_wait("ata", "abandoned", ""),
     }
+    at = {f"within_{n}": q.within(n, "", "window") for n in ("10", "20", "30")}
     judged = {name: q.ratio(one, "window") for name, one in ratios.items()}
     return grid(
         About(
             "Days and months",
             "The day so far, yesterday once it is closed, and the months as Wolkvox reports "
-            "them. Volumes of every channel; the rest of what has a target or limit.",
+            "them. Volumes, and what was answered within 10, 20 and 30 s, of every channel; "
+            "the rest of what has a target or limit.",
             place,
             "none",
         ),
-        Query(q.named(**volumes, **judged), "{{column}}"),
+        Query(q.named(**volumes, **judged, **at), "{{column}}"),
         columns=[
             column("window", "Period", mappings=[DAYS]),
             column("inbound", "Inbound", "none", decimals=0),
@@ -138,6 +124,10 @@ def _days(place: Place) -> Any:
             column("lost", "Abandonment", "percentunit", decimals=1),
             column("asa", "ASA", WAIT, decimals=0),
             column("ata", "ATA", WAIT, decimals=0),
+            *(
+                column(f"within_{n}", f"Within {n} s", "percentunit", decimals=1)
+                for n in ("10", "20", "30")
+            ),
         ],
         sort="Inbound",
     )
