@@ -1,7 +1,6 @@
 // Do the types that Grafana publishes know everything that a board sets? The test writes each board
 // beside this file as a literal, in which tsc allows no unknown name. What is left out has a default.
 import type * as board from "@grafana/schema";
-import type * as gauge from "@grafana/schema/dist/esm/raw/composable/gauge/panelcfg/x/GaugePanelCfg_types.gen";
 import type * as stat from "@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen";
 import type * as timeline from "@grafana/schema/dist/esm/raw/composable/statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen";
 import type * as history from "@grafana/schema/dist/esm/raw/composable/statushistory/panelcfg/x/StatusHistoryPanelCfg_types.gen";
@@ -26,7 +25,6 @@ type Panel<Type, Options, Custom> = Omit<board.Panel, "type" | "options" | "fiel
   };
 };
 type Panels =
-  | Panel<"gauge", gauge.Options, {}>
   | Panel<"stat", stat.Options, {}>
   | Panel<"state-timeline", timeline.Options, timeline.FieldConfig>
   | Panel<"status-history", history.Options, history.FieldConfig>
