@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,14 +73,9 @@ def descriptors(pid: int) -> tuple[int, int]:
 
 
 @contextmanager
-def running(
-    argv: Sequence[str], directory: Path, name: str, extra: Mapping[str, str] | None = None
-) -> Iterator[Child]:
-    """Run a command until the block ends; its output goes to `<name>.log`.
-
-    `extra` are variables that it sees beside its environment.
-    """
-    log, env = directory / f"{name}.log", environment(directory) | dict(extra or {})
+def running(argv: Sequence[str], directory: Path, name: str) -> Iterator[Child]:
+    """Run a command until the block ends; its output goes to `<name>.log`."""
+    log, env = directory / f"{name}.log", environment(directory)
     with (
         log.open("wb") as output,
         subprocess.Popen(argv, stdout=output, stderr=output, cwd=directory, env=env) as process,

@@ -93,10 +93,8 @@ def _servers(
         plain, packed, page = served.get(), served.get(gzip=True), directory / "page.txt"
         page.write_bytes(plain)
         samples = sum(not line.startswith(b"#") for line in plain.splitlines())
-        servers = {
-            EXPORTER: served,
-            LIBRARY: enter(prometheus_client(directory, page, landing)),
-        }
+        peer = enter(prometheus_client(directory, page, landing=landing))
+        servers = {EXPORTER: served, LIBRARY: peer}
         if not landing and nginx_binary() is not None:
             servers[NGINX] = enter(nginx(directory, plain, packed))
         yield samples, servers

@@ -58,7 +58,7 @@ def exporter(directory: Path, config: Path, state: Path, samples: int) -> Iterat
 
 
 @contextmanager
-def prometheus_client(directory: Path, page: Path, landing: bool) -> Iterator[Served]:
+def prometheus_client(directory: Path, page: Path, *, landing: bool) -> Iterator[Served]:
     """The library's own server over the samples of a page."""
     port = free_port()
     command = python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))
