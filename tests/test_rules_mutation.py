@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -43,6 +43,11 @@ class Fault:
 
     rule: Rule
     what: str
+
+    @property
+    def named(self) -> str:
+        """Where it was planted, and what was done."""
+        return f"{self.rule.name}: {self.what}"
 
 
 def faults_of(rule: Rule) -> Iterator[Fault]:
@@ -103,6 +108,27 @@ def variant(rules: Sequence[Rule], fault: Fault, mark: str) -> list[Rule]:
 
 def _named(rule: Rule, mark: str) -> dict[str, str]:
     return {"alert" if rule.alert else "record": rule.name + mark}
+
+
+def called(rule: Rule) -> str:
+    """The name of a rule, or of its copy with a fault."""
+    return str(rule.body.get("alert") or rule.body["record"])
+
+
+def noticed(
+    copies: Sequence[list[Rule]], told: Callable[[Sequence[list[Rule]]], str]
+) -> set[int]:
+    """The copies of which promtool tells that something is wrong.
+
+    It ends where a rule cannot be evaluated, whatever the others do: again without that one.
+    """
+    found: set[int] = set()
+    broken = True
+    while broken:
+        said = told([made for number, made in enumerate(copies) if number not in found])
+        found |= {int(mark) for mark in re.findall(r"__(\d+)_", said)}
+        broken = re.search(r"rule: \S+__\d+_,", said) is not None
+    return found
 
 
 UNNOTICED: dict[str, list[str]] = json.loads(
@@ -195,18 +221,15 @@ def trial(alert: str, directory: Path) -> Trial:
     ]
     planted = [fault for rule in mine for fault in faults_of(rule)]
     copies = [variant(used, fault, f"__{n}_") for n, fault in enumerate(planted)]
-    names = {str(rule.body["alert"]): alert for made in copies for rule in made if rule.alert}
     order = {rule.group: place for place, rule in enumerate(rules)}
-    both = sorted([*used, *chain.from_iterable(copies)], key=lambda rule: order[rule.group])
 
-    said = promtool(directory / alert, both, as_tests(scenes_of(alert), names)) or ""
+    def told(left: Sequence[list[Rule]]) -> str:
+        names = {called(rule): alert for made in left for rule in made if rule.alert}
+        both = sorted([*used, *chain.from_iterable(left)], key=lambda rule: order[rule.group])
+        return promtool(directory / alert, both, as_tests(scenes_of(alert), names)) or ""
 
-    noticed = {int(mark) for mark in re.findall(r"__(\d+)_", said)}
-    missed = [
-        f"{fault.rule.name}: {fault.what}"
-        for number, fault in enumerate(planted)
-        if number not in noticed
-    ]
+    found = noticed(copies, told)
+    missed = [fault.named for number, fault in enumerate(planted) if number not in found]
     return Trial(len(planted), tuple(missed))
 
 
