@@ -127,7 +127,7 @@ def noticed(
     while broken:
         said = told([made for number, made in enumerate(copies) if number not in found])
         found |= {int(mark) for mark in re.findall(r"__(\d+)_", said)}
-        broken = re.search(r"rule: \S+__\d+_,", said) is not None
+        broken = re.search(r"rule: \S+__\d+_,|could not parse", said) is not None
     return found
 
 
@@ -142,9 +142,13 @@ _MORE = {
     "WolkvoxTrafficLost": ("vanished", "traffic_after_a_long_gap"),
     "WolkvoxSmallQueueBelowTarget": ("lunch", "slow_burn", "healthy"),
     "WolkvoxAnswerSlow": ("healthy",),
-    "WolkvoxNobodyAnswers": ("healthy",),
-    "WolkvoxTrafficVanished": ("silence_after_a_long_gap", "vanished_needs_last_week"),
-    "WolkvoxTrafficSpike": ("traffic_after_a_gap", "new_pair"),
+    "WolkvoxNobodyAnswers": ("healthy", "just_opened", "few_later_in_the_day"),
+    "WolkvoxTrafficVanished": (
+        "silence_after_a_gap", "silence_after_a_long_gap", "vanished_needs_last_week",
+    ),
+    "WolkvoxTrafficSpike": (
+        "traffic_after_a_gap", "traffic_after_a_gap_last_week", "new_pair",
+    ),
     "WolkvoxSkillWithoutTarget": ("all_beside_single_skills",),
     "WolkvoxQuotaLow": (
         "quota_as_planned", "quota_spent_by_the_closing_of_polling",
@@ -158,12 +162,16 @@ _ENOUGH = {
     "WolkvoxServiceLevelBelowTarget": (
         "slow_burn", "kept_over_one_good_poll", "quiet_after_rush", "stretched",
         "flapping", "target_of_100_percent", "steady_volume_at_the_minimum",
+        "a_little_below_the_target", "a_long_burn_and_its_end",
     ),
     "WolkvoxServiceLevelCollapse": (
         "slow_burn", "collapse", "collapse_of_a_low_target", "collapse_needs_a_while",
         "collapse_is_kept", "bad_from_the_opening_on", "just_opened_on_a_tight_quota",
         "one_bad_poll_on_a_tight_quota", "collapse_of_a_small_queue", "two_late_of_two",
         "ten_bad_minutes_after_a_rush", "buckets_vanish", "lunch", "target_of_100_percent",
+        "collapse_every_seven_minutes", "stretched", "all_beside_single_skills",
+        "collapse_ends_near_the_target", "closing_ends_the_page", "half_late_of_few",
+        "five_late_of_a_high_target",
     ),
     "WolkvoxAbandonmentHigh": ("abandonment", "abandonment_below_the_volume", "stretched"),
     "WolkvoxDataStale": (
@@ -188,7 +196,11 @@ def scenes_of(alert: str) -> list[Case]:
 _GUARDS = {
     "wolkvox:pair:open": "WolkvoxServiceLevelCollapse",
     "wolkvox:pair:gate": "WolkvoxServiceLevelCollapse",
+    "wolkvox:pair:closed_timestamp_seconds": "WolkvoxServiceLevelCollapse",
+    "wolkvox:window:service_level": "WolkvoxServiceLevelBelowTarget",
+    "wolkvox:within:total": "WolkvoxServiceLevelBelowTarget",
     "wolkvox:query:age_seconds": "WolkvoxDataStale",
+    "wolkvox:query:steady": "WolkvoxTrafficVanished",
 }
 
 
