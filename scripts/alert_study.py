@@ -18,6 +18,7 @@ from random import Random
 from statistics import mean, median
 from typing import Any
 
+from tests.rules_collapse import HOURS
 from tests.rules_scene import PAIR, Scene
 from tests.rules_support import Rule, needed, promtool, question, shipped
 
@@ -50,6 +51,7 @@ class Row:
     closed: range = range(0)
     correlated: bool = False
     share: float = 1.0
+    daily: bool = False  # busy at noon, quiet in the morning
 
     def name(self, number: int) -> str:
         """The operation of one queue."""
@@ -72,6 +74,12 @@ def healthy(correlated: bool) -> Iterator[Row]:
     yield Row("night", 0.8, 0.9, 2, correlated=correlated)
     yield Row("holiday", 0.8, 0.85, 6, closed=range(MINUTES), correlated=correlated)
     yield Row("month end", 0.8, 0.86, 150, correlated=correlated, share=0.3)
+
+
+def model_day() -> Iterator[Row]:
+    """Sixty healthy skills, six of each row, from seven in the morning to seven at night."""
+    for volume in (4, 8, 15, 22, 30, 40, 60, 80, 100, 150):
+        yield Row("model day", 0.8, 0.86, volume, daily=True)
 
 
 def troubled() -> Iterator[Row]:
@@ -105,7 +113,8 @@ class Queue:
                 good, answer = row.then, row.answered
             if minute in row.closed:
                 good = answer = 0.0
-            for _ in range(_poisson(chance, rate)):
+            busy = HOURS[7 + minute // 60] if row.daily else 1.0
+            for _ in range(_poisson(chance, rate * busy)):
                 luck, size = chance.random(), 1
                 while row.correlated and chance.random() > 1 / BUNCH:
                     size += 1
@@ -271,6 +280,12 @@ def main() -> None:
         print(f"seed {seed}")
         for one in outcomes(rows, seed, asked.queues):
             print(" | ".join(["c" if one.row.correlated else "i", *one.cells()]), flush=True)
+        day = outcomes([*model_day()], seed, 6)
+        pages, warnings = (
+            sum(getattr(one, kind) * one.queues for one in day)
+            for kind in ("critical", "warning")
+        )
+        print(f"60 healthy skills: {pages:.0f} pages, {warnings:.0f} warnings in a day")
 
 
 if __name__ == "__main__":

@@ -169,6 +169,19 @@ def flapping() -> Built:
 
 
 @case
+def a_little_below_the_target() -> Built:
+    """What chance explains in two hours as well warns nobody."""
+    return centre(Part(150, 2, 0.79, answered=0.97)), []
+
+
+@case
+def a_long_burn_and_its_end() -> Built:
+    """What only two hours show warns, until two hours are on target again."""
+    scene = centre(Part(150, 2, 0.75, answered=0.97), Part(150, 2, 0.82, answered=0.97))
+    return scene, [*fires(LEVEL, 149, 200), *silent(LEVEL, 60, 290)]
+
+
+@case
 def kept_over_one_good_poll() -> Built:
     """The warning is kept for ten minutes: one good poll does not resolve it."""
     scene = centre(Part(90, 4, 0.7, answered=0.97), Part(90, 4, 1.0))
@@ -182,11 +195,53 @@ def collapse_is_kept() -> Built:
         Part(61, 4, 0.96, answered=0.97), Part(60, 4, 0.3, answered=0.97), Part(60, 4, 1.0)
     )
     return scene, [
-        *fires(COLLAPSE, 110, 134),
+        *fires(COLLAPSE, 110, 134, 139),
         *silent(COLLAPSE, 142),
         *fires(LEVEL, 110),
         *silent(LEVEL, 180),
     ]
+
+
+@case
+def collapse_every_seven_minutes() -> Built:
+    """Polled more seldom, half an hour tells it."""
+    scene = centre(Part(64, 4, 0.96, answered=0.97), LOST, every=7)
+    found = [*fires(LEVEL, 110), *fires(ABANDONED, 110)]
+    return scene, [*silent(COLLAPSE, 64), *fires(COLLAPSE, 95), *found]
+
+
+@case
+def collapse_ends_near_the_target() -> Built:
+    """It goes on while chance does not explain what is left of it, and no longer."""
+    bad, better = Part(40, 4, 0.3, answered=0.97), Part(40, 4, 0.7, answered=0.97)
+    last = Part(60, 4, 0.78, answered=0.97)
+    scene = centre(Part(61, 4, 0.96, answered=0.97), bad, better, last)
+    return scene, [*fires(COLLAPSE, 95, 138), *silent(COLLAPSE, 185), *fires(LEVEL, 138)]
+
+
+@case
+def closing_ends_the_page() -> Built:
+    """Nobody is called for a queue that is closed by now."""
+    opened = steps((100, 1.0), (51, 0.0))
+    scene = centre(Part(61, 4, 0.96, answered=0.97), LOST, opened=opened)
+    found = [*fires(LEVEL, 95), *fires(ABANDONED, 95)]
+    return scene, [*fires(COLLAPSE, 90), *silent(COLLAPSE, 108), *found]
+
+
+@case
+def half_late_of_few() -> Built:
+    """Where chance may explain the half that is late somebody looks, and nobody is called."""
+    scene = centre(Part(60, 0.8, 0.96), Part(90, 0.8, 0.5, answered=0.97))
+    return scene, [*silent(COLLAPSE, 110), *fires(LEVEL, 149)]
+
+
+@case
+def five_late_of_a_high_target() -> Built:
+    """A few late ones are no collapse, however high the target."""
+    scene = centre(
+        Part(60, 0.8, 1.0, answered=1.0), Part(90, 0.8, 0.7, answered=0.97), level=0.95
+    )
+    return scene, [*silent(COLLAPSE, 110), *fires(LEVEL, 149)]
 
 
 @case
@@ -220,6 +275,20 @@ def bad_from_the_opening_on() -> Built:
         *fires(LEVEL, 102),
         *fires(ABANDONED, 102),
     ]
+
+
+@case
+def few_from_the_opening_on() -> Built:
+    """Where few come, two polls that nobody answered are enough after the opening."""
+    scene = centre(Part(120, 0.6, 0.0, answered=0.0), opened=steps((60, 0.0), (60, 1.0)))
+    return scene, [*silent(NOBODY, 72), *fires(NOBODY, 83), *fires(SMALL, 119)]
+
+
+@case
+def few_later_in_the_day() -> Built:
+    """Two polls are enough in the first hour alone."""
+    good = Part(90, 0.6, 0.96), Part(16, 0.6, 0.0, answered=0.0), Part(54, 0.6, 0.96)
+    return centre(*good, opened=steps((10, 0.0), (150, 1.0))), []
 
 
 @case
@@ -303,4 +372,7 @@ def mail_over_night() -> Built:
     shown = counters([Part(120, 0.8, 0.0, answered=0.0)], range(1, 120, 5), 120)
     for channel in ("omni-email", "chat-email", "chat-web"):
         scene.pair(shown, type_interaction=channel)
-    return scene, fires(NOBODY, 60, 119)
+    scene.pair(shown, type_interaction="omni-promised")
+    scene.targets(type_interaction="omni-promised")
+    told = [check for name in (LEVEL, COLLAPSE, ABANDONED) for check in fires(name, 119)]
+    return scene, [*fires(NOBODY, 60, 119, count=2), *told]

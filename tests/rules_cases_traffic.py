@@ -28,7 +28,7 @@ from tests.rules_scene import (
     Scene,
     counters,
 )
-from tests.rules_support import WEEK
+from tests.rules_support import WEEK, Check
 
 
 @case
@@ -63,7 +63,9 @@ def answered_slowly() -> Built:
         waits = climb((60, 20 * inbound), (90, 60 * inbound), (150, 15 * inbound))
         held = [waits[max(1, minute - (minute - 1) % 5)] for minute in range(300)]
         scene.pair({"waited": held}, operation=operation)
-    return scene, [*silent(SLOW, 60, 75), *fires(SLOW, 120, 150), *silent(SLOW, 280)]
+    only = ',operation=~".*acme"'
+    told = [Check(SLOW, minute, 1, only) for minute in (120, 150)]
+    return scene, [*silent(SLOW, 60, 75, 88), *fires(SLOW, 120, 150), *told, *silent(SLOW, 280)]
 
 
 @case
@@ -87,10 +89,13 @@ def breached_day() -> Built:
     """A day below its target is told, of at least 50 interactions, until it recovers."""
     scene = centre(Part(180, 4, 0.93, answered=0.97))
     level = "wolkvox_skill_service_level_ratio"
-    for operation, inbound in (("acme", 50), ("few", 49), ("less", 9)):
+    opened = steps((40, 1.0), (20, 0.0), (120, 1.0))
+    for operation, inbound in (("acme", 50), ("few", 49), ("less", 9), ("early", 50)):
         labels = PAIR | {"operation": operation, "window": "today"}
         if operation != "acme":
-            centre(Part(180, 4, 0.93, answered=0.97), scene=scene, operation=operation)
+            hours = opened if operation == "early" else None
+            part = Part(180, 4, 0.93, answered=0.97)
+            centre(part, scene=scene, operation=operation, opened=hours)
         levels = steps((30, 0.85), (90, 0.7), (60, 0.81))
         scene.add(level, levels, **labels, threshold_seconds="20")
         # That of another threshold is nobody's target.
@@ -107,8 +112,13 @@ def without_target() -> Built:
     shown = counters([Part(180, 4, 0.0, answered=0.2)], range(1, 180, 5), 180)
     scene.pair(shown, type_interaction="chat-web")
     centre(Part(180, 0.3, 0.95), scene=scene, operation="globex")
+    # An operation that is polled as a whole alone is such a skill as well.
+    polls, whole = range(1, 180, 5), {"operation": "whole", "skill_id": "all"}
+    scene.operation("whole")
+    scene.query(polls, **whole)
+    scene.pair(counters([Part(180, 4, 0.95)], polls, 180), **whole)
     name = "WolkvoxSkillWithoutTarget"
-    return scene, [*silent(name, 59), *fires(name, 65, 179)]
+    return scene, [*silent(name, 59), *fires(name, 65, 179, count=2)]
 
 
 @case
@@ -165,6 +175,36 @@ def traffic_after_a_gap() -> Built:
     # Twice as much as last week shows in half an hour for a while, or nothing at all.
     scene.targets()
     return scene, [*fires(STALE_DATA, WEEK + 85), *silent(STALE_DATA, WEEK + 115)]
+
+
+@case
+def traffic_after_a_gap_last_week() -> Built:
+    """Where nothing was known at this time last week, as much as always is no burst."""
+    minutes = WEEK + 150
+    scene = Scene(minutes)
+    scene.exporter()
+    scene.operation()
+    polls = [minute for minute in range(1, minutes, 5) if minute not in range(60, 150)]
+    scene.query(polls, attempts=range(1, minutes, 5))
+    scene.pair(counters([Part(minutes, 4, 0.95, answered=0.97)], polls, minutes))
+    scene.targets()
+    return scene, [*fires(STALE_DATA, 85), *silent(STALE_DATA, 160)]
+
+
+@case
+def silence_after_a_gap() -> Built:
+    """Silence is news only where all of the last hour is known."""
+    minutes = WEEK + 150
+    scene = Scene(minutes)
+    scene.exporter()
+    scene.operation()
+    outage = range(WEEK + 40, WEEK + 90)
+    polls = [minute for minute in range(1, minutes, 5) if minute not in outage]
+    scene.query(polls, attempts=range(1, minutes, 5))
+    parts = [Part(WEEK + 35, 2, 0.95), Part(95, 0), Part(20, 2, 0.95)]
+    scene.pair(counters(parts, polls, minutes))
+    scene.targets()
+    return scene, [*fires(STALE_DATA, WEEK + 65), *silent(STALE_DATA, WEEK + 100)]
 
 
 @case

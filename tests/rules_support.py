@@ -21,7 +21,8 @@ from tests.rules_scene import Scene
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "deploy/prometheus/wolkvox.rules.yml"
 GROUPS = [
-    "wolkvox-numbers", "wolkvox-sla", "wolkvox-budget", "wolkvox-exporter", "wolkvox-month",
+    "wolkvox-numbers", "wolkvox-pairs", "wolkvox-sla", "wolkvox-warnings", "wolkvox-budget",
+    "wolkvox-exporter", "wolkvox-month",
 ]  # fmt: skip
 WATCHDOG = "WolkvoxWatchdog"
 # Always firing, and over days: they have tests of their own.

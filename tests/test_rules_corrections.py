@@ -86,9 +86,10 @@ def test_corrections_are_silent_and_hide_no_breach(
     end = MINUTES - 1
     breaches = [(f'{{operation="{site}"}}', 1.0) for site, (*_, one) in SITES.items() if one]
     firing = 'ALERTS{alertstate="firing",alertname!="WolkvoxWatchdog",operation!~"breach.*"}'
+    within = 'wolkvox:window:service_level{window!="day"}'
     asked = [
         question(f"count by (alertname, operation) (count_over_time({firing}[{end}m]))", end),
-        question(f"max_over_time(wolkvox:service_level:ratio30m[{end}m]) > 0.9", end),
+        question(f"max_over_time({within}[{end}m]) > 0.9", end),
     ]
     for alert in ("WolkvoxServiceLevelCollapse", "WolkvoxServiceLevelBelowTarget"):
         told = f'count by (operation) (ALERTS{{alertname="{alert}",alertstate="firing"}})'

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -43,6 +43,11 @@ class Fault:
 
     rule: Rule
     what: str
+
+    @property
+    def named(self) -> str:
+        """Where it was planted, and what was done."""
+        return f"{self.rule.name}: {self.what}"
 
 
 def faults_of(rule: Rule) -> Iterator[Fault]:
@@ -105,7 +110,28 @@ def _named(rule: Rule, mark: str) -> dict[str, str]:
     return {"alert" if rule.alert else "record": rule.name + mark}
 
 
-UNNOTICED: dict[str, list[str]] = json.loads(
+def called(rule: Rule) -> str:
+    """The name of a rule, or of its copy with a fault."""
+    return str(rule.body.get("alert") or rule.body["record"])
+
+
+def noticed(
+    copies: Sequence[list[Rule]], told: Callable[[Sequence[list[Rule]]], str]
+) -> set[int]:
+    """The copies of which promtool tells that something is wrong.
+
+    It ends where a rule cannot be evaluated, whatever the others do: again without that one.
+    """
+    found: set[int] = set()
+    broken = True
+    while broken:
+        said = told([made for number, made in enumerate(copies) if number not in found])
+        found |= {int(mark) for mark in re.findall(r"__(\d+)_", said)}
+        broken = re.search(r"rule: \S+__\d+_,|could not parse", said) is not None
+    return found
+
+
+UNNOTICED: dict[str, dict[str, str]] = json.loads(
     (ROOT / "tests/data/rules/unnoticed.json").read_text(encoding="utf-8")
 )
 
@@ -116,9 +142,13 @@ _MORE = {
     "WolkvoxTrafficLost": ("vanished", "traffic_after_a_long_gap"),
     "WolkvoxSmallQueueBelowTarget": ("lunch", "slow_burn", "healthy"),
     "WolkvoxAnswerSlow": ("healthy",),
-    "WolkvoxNobodyAnswers": ("healthy",),
-    "WolkvoxTrafficVanished": ("silence_after_a_long_gap", "vanished_needs_last_week"),
-    "WolkvoxTrafficSpike": ("traffic_after_a_gap", "new_pair"),
+    "WolkvoxNobodyAnswers": ("healthy", "just_opened", "few_later_in_the_day"),
+    "WolkvoxTrafficVanished": (
+        "silence_after_a_gap", "silence_after_a_long_gap", "vanished_needs_last_week",
+    ),
+    "WolkvoxTrafficSpike": (
+        "traffic_after_a_gap", "traffic_after_a_gap_last_week", "new_pair",
+    ),
     "WolkvoxSkillWithoutTarget": ("all_beside_single_skills",),
     "WolkvoxQuotaLow": (
         "quota_as_planned", "quota_spent_by_the_closing_of_polling",
@@ -132,12 +162,16 @@ _ENOUGH = {
     "WolkvoxServiceLevelBelowTarget": (
         "slow_burn", "kept_over_one_good_poll", "quiet_after_rush", "stretched",
         "flapping", "target_of_100_percent", "steady_volume_at_the_minimum",
+        "a_little_below_the_target", "a_long_burn_and_its_end",
     ),
     "WolkvoxServiceLevelCollapse": (
         "slow_burn", "collapse", "collapse_of_a_low_target", "collapse_needs_a_while",
         "collapse_is_kept", "bad_from_the_opening_on", "just_opened_on_a_tight_quota",
         "one_bad_poll_on_a_tight_quota", "collapse_of_a_small_queue", "two_late_of_two",
         "ten_bad_minutes_after_a_rush", "buckets_vanish", "lunch", "target_of_100_percent",
+        "collapse_every_seven_minutes", "stretched", "all_beside_single_skills",
+        "collapse_ends_near_the_target", "closing_ends_the_page", "half_late_of_few",
+        "five_late_of_a_high_target",
     ),
     "WolkvoxAbandonmentHigh": ("abandonment", "abandonment_below_the_volume", "stretched"),
     "WolkvoxDataStale": (
@@ -162,7 +196,11 @@ def scenes_of(alert: str) -> list[Case]:
 _GUARDS = {
     "wolkvox:pair:open": "WolkvoxServiceLevelCollapse",
     "wolkvox:pair:gate": "WolkvoxServiceLevelCollapse",
+    "wolkvox:pair:closed_timestamp_seconds": "WolkvoxServiceLevelCollapse",
+    "wolkvox:window:service_level": "WolkvoxServiceLevelBelowTarget",
+    "wolkvox:within:total": "WolkvoxServiceLevelBelowTarget",
     "wolkvox:query:age_seconds": "WolkvoxDataStale",
+    "wolkvox:query:steady": "WolkvoxTrafficVanished",
 }
 
 
@@ -195,18 +233,15 @@ def trial(alert: str, directory: Path) -> Trial:
     ]
     planted = [fault for rule in mine for fault in faults_of(rule)]
     copies = [variant(used, fault, f"__{n}_") for n, fault in enumerate(planted)]
-    names = {str(rule.body["alert"]): alert for made in copies for rule in made if rule.alert}
     order = {rule.group: place for place, rule in enumerate(rules)}
-    both = sorted([*used, *chain.from_iterable(copies)], key=lambda rule: order[rule.group])
 
-    said = promtool(directory / alert, both, as_tests(scenes_of(alert), names)) or ""
+    def told(left: Sequence[list[Rule]]) -> str:
+        names = {called(rule): alert for made in left for rule in made if rule.alert}
+        both = sorted([*used, *chain.from_iterable(left)], key=lambda rule: order[rule.group])
+        return promtool(directory / alert, both, as_tests(scenes_of(alert), names)) or ""
 
-    noticed = {int(mark) for mark in re.findall(r"__(\d+)_", said)}
-    missed = [
-        f"{fault.rule.name}: {fault.what}"
-        for number, fault in enumerate(planted)
-        if number not in noticed
-    ]
+    found = noticed(copies, told)
+    missed = [fault.named for number, fault in enumerate(planted) if number not in found]
     return Trial(len(planted), tuple(missed))
 
 
@@ -223,10 +258,10 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Trial]:
 def test_every_fault_is_noticed(alert: str, trials: Mapping[str, Trial]) -> None:
     """No comparison can be turned round and no gate be left out without a scene that fails.
 
-    unnoticed.json lists what no scene looks at yet: it may only become shorter.
+    unnoticed.json lists what no scene looks at, and why: it may only become shorter.
     """
     assert trials[alert].planted
-    assert sorted(trials[alert].missed) == UNNOTICED.get(alert, [])
+    assert sorted(trials[alert].missed) == sorted(UNNOTICED.get(alert, {}))
 
 
 def faulty(rule: Rule) -> bool:
