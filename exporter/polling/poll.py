@@ -310,7 +310,8 @@ class Poller:
     def _put_off(self, task: PollTask, seconds: float) -> None:
         """Give a task whose turn did not end a later slot, unless it has one."""
         now = self._clock.monotonic()
-        task.slot = task.slot if task.slot > now else now + seconds
+        if task.slot <= now:
+            task.slot = now + seconds
 
     # Pauses ------------------------------------------------------------------------------
 
