@@ -113,10 +113,10 @@ def without_target() -> Built:
     scene.pair(shown, type_interaction="chat-web")
     centre(Part(180, 0.3, 0.95), scene=scene, operation="globex")
     # An operation that is polled as a whole alone is such a skill as well.
-    polls, whole = range(1, 180, 5), {"operation": "whole", "skill_id": "all"}
+    polls = range(1, 180, 5)
     scene.operation("whole")
-    scene.query(polls, **whole)
-    scene.pair(counters([Part(180, 4, 0.95)], polls, 180), **whole)
+    scene.query(polls, operation="whole", skill_id="all")
+    scene.pair(counters([Part(180, 4, 0.95)], polls, 180), operation="whole", skill_id="all")
     name = "WolkvoxSkillWithoutTarget"
     return scene, [*silent(name, 59), *fires(name, 65, 179, count=2)]
 
