@@ -116,8 +116,7 @@ def without_target() -> Built:
     polls = range(1, 180, 5)
     scene.operation("whole")
     scene.query(polls, operation="whole", skill_id="all")
-    whole = counters([Part(180, 4, 0.95)], polls, 180)
-    scene.pair(whole, operation="whole", skill_id="all")
+    scene.pair(counters([Part(180, 4, 0.95)], polls, 180), operation="whole", skill_id="all")
     name = "WolkvoxSkillWithoutTarget"
     return scene, [*silent(name, 59), *fires(name, 65, 179, count=2)]
 

@@ -140,6 +140,9 @@ def test_a_collapse_reaches_the_chat_and_resolves(stack: Stack) -> None:
     assert stack.sent("dead-mans-switch", "WolkvoxWatchdog")
     assert not stack.sent("globex-chat")
 
+    warned = ("WolkvoxServiceLevelBelowTarget", "4173")
+    wait_for(lambda: warned in stack.alerts(), "the warning", 60)
+
     stack.switch("maintenance", "4173")
 
     def inhibited() -> bool:
