@@ -33,7 +33,7 @@ def _arguments() -> argparse.Namespace:
         ("tries", 5, "starts of each kind"),
         ("operations", 200, "of the fleet"),
         ("fleet-seconds", 90.0, "of the fleet"),
-        ("fleet-warm", 35.0, "before it is measured"),
+        ("fleet-warm", 105.0, "before it is measured"),
         ("fleet-interval", 30.0, "of its polls"),
     ):
         parser.add_argument(f"--{name}", type=type(default), default=default, help=words)

@@ -300,15 +300,14 @@ class Budget:
 
     def limits(self, now: datetime) -> Limits:
         """The limits that the budget sets to every query at this moment."""
-        today = local_day(now, self.zone)
-        end = day_start(today + DAY, self.zone)
-        left = max(0.0, (end - now).total_seconds())
         loads = self.taken.values()
         busy = sum(load.seconds / load.interval for load in loads)
         occupied = (stretch([*loads], 0, 1) or 0.0) if busy > 1 else 0.0
         if self.ceiling is None:
-            return Limits(0.0, 0.0, left, occupied)
-        start = day_start(today, self.zone)
+            return Limits(0.0, 0.0, 0.0, occupied)
+        today = local_day(now, self.zone)
+        start, end = day_start(today, self.zone), day_start(today + DAY, self.zone)
+        left = max(0.0, (end - now).total_seconds())
         # Where polling is closed at midnight, closing the day comes on top.
         demands = self.demands.values()
         closing = sum(len(one.intervals) for one in demands if one.hours.wait(start) > 0)

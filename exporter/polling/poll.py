@@ -117,9 +117,7 @@ class Poller:
                     token,
                     gap=max(task.interval, task.limits.lasting),
                     known_at=task.stored.last_at,
-                    memory=models.tried(
-                        task.memory, window, now.astimezone(self.operation.timezone)
-                    ),
+                    memory=models.tried(task.memory, window, now, self.operation.timezone),
                 )
                 self._begun(task, request)
                 answer = await self.requests.fetch(request, token, CALLS[task.report])

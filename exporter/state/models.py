@@ -7,6 +7,7 @@ from datetime import date, datetime
 from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
@@ -16,7 +17,7 @@ from exporter.state.counters import Count, Day, QueryLedger, Sample, known_chann
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, without_row
 from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillReport
 from exporter.wolkvox.text import printable
-from exporter.wolkvox.windows import Window
+from exporter.wolkvox.windows import Window, local_day
 
 # Epoch seconds up to the year 5138: far from where dates and time zones end.
 Moment = Annotated[float, Field(ge=0, le=1e11)]
@@ -140,14 +141,16 @@ def _with_month(memory: QueryMemory, window: Window, month: Any) -> QueryMemory:
     return replace(memory, **{window.month: month})
 
 
-def tried(memory: QueryMemory, window: Window, at: datetime) -> QueryMemory | None:
+def tried(
+    memory: QueryMemory, window: Window, at: datetime, zone: ZoneInfo
+) -> QueryMemory | None:
     """Return the memory with one more try for a finished day or a month, else None."""
     if window.closing:
         return replace(memory, closing_at=at.timestamp())
     if not window.month:
         return None
     held: MonthMemory = getattr(memory, window.month)
-    first, today = window.day.replace(day=1), at.date()
+    first, today = window.day.replace(day=1), local_day(at, zone)
     tries, before = MonthTries(first, today, at.timestamp()), held.tries
     if before is not None and before.month == first:
         again = before.day == today
