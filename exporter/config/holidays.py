@@ -31,10 +31,10 @@ def country(value: object) -> str:
     land, dash, state = code.partition("-")
     if land not in known:
         # The library knows countries by other names too: COL, Colombia.
-        named = [vars(holidays).get(one) for one in (land.upper(), land.title())]
-        found = [same for one in named if (same := getattr(one, "country", "")) in known]
-        near = difflib.get_close_matches(land.upper(), known, cutoff=0.5)
-        nearest, listed = found[0] if found else '", "'.join(near), ", ".join(sorted(known))
+        named = [(name, getattr(one, "country", "")) for name, one in [*vars(holidays).items()]]
+        codes_of = {name.casefold(): found for name, found in named if found in known}
+        near = difflib.get_close_matches(land.casefold(), codes_of, n=1)
+        nearest, listed = "".join(codes_of[one] for one in near), ", ".join(sorted(known))
         raise Invalid("country", quoted=code, nearest=nearest, known=listed)
     # The library has a few cities too, which no standard names.
     states = [one for one in known[land] if re.fullmatch("[A-Z0-9]{1,3}", one)]
