@@ -93,7 +93,7 @@ def test_every_scenario_of_the_demo_can_be_left(launch: Launch) -> None:
         with contextlib.suppress(OSError):
             taken.enter_context(socket.create_server(("127.0.0.1", 19656)))
         life = launch("demo", *LOOPBACK, env={"LC_ALL": "es_CO.UTF-8"}, prelude=prelude)
-        text = announced(life, "Ctrl-C lo termina.")
+        text = announced(life, "Para terminar: Ctrl-C")
     exporter, simulator = re.findall(r"(?:estado|simulador) +http://([^/\s]+)/", text)
     assert re.findall(r"^    ([a-z-]+)  ", text, re.MULTILINE) == list(Scenario)
     command = re.findall(r"curl -X POST http://[^/]+(\S+) -d '(.+)'", text)
