@@ -281,7 +281,7 @@ def bad_from_the_opening_on() -> Built:
 def few_from_the_opening_on() -> Built:
     """Where few come, two polls that nobody answered are enough after the opening."""
     scene = centre(Part(120, 0.6, 0.0, answered=0.0), opened=steps((60, 0.0), (60, 1.0)))
-    return scene, [*silent(NOBODY, 72), *fires(NOBODY, 83), *fires(SMALL, 119)]
+    return scene, [*silent(NOBODY, 72), *fires(NOBODY, 88), *fires(SMALL, 119)]
 
 
 @case
