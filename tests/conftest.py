@@ -34,6 +34,10 @@ collect_ignore = ["test_deploy_tools.py"]
 # pass as well: coverage would double their time.
 LONG_RUNS = {
     *(f"test_{name}.py" for name in ("kill", "canary", "prometheus", "rules_day", "hours")),
+    *(
+        f"test_{name}.py"
+        for name in ("healthcheck", "sharding", "skills", "status_page_browser")
+    ),
     *(f"test_end_to_end_{name}.py" for name in ("level", "quirks")),
     "test_rules_alertmanager.py",
     "test_polling_answers.py",

@@ -20,11 +20,17 @@ import signal
 import sys
 from typing import Any
 
-import httpcore  # noqa: F401 - what the first client loads late
-import uvicorn.protocols.http.httptools_impl  # noqa: F401 - what a server loads late
+# What a process would load late, each anew.
+import anyio._backends._asyncio  # noqa: F401
+import httpcore  # noqa: F401
+import uvicorn.lifespan.off
+import uvicorn.protocols.http.httptools_impl  # noqa: F401
 
 import exporter.demo
-import exporter.service  # noqa: F401
+import exporter.service
+import exporter.tools.backfill
+import exporter.tools.probe
+import exporter.tools.skills  # noqa: F401
 from exporter.cli import main
 
 

@@ -308,11 +308,13 @@ MALFORMED: Final = tuple(
     )
 )
 
-_ZEROS = bytes(64 * 1024 * 1024)
+_MEBIBYTE = bytes(1024 * 1024)
+_BOMB = zlib.compressobj(1)
+_FIRST, _NEXT = (_BOMB.compress(_MEBIBYTE) + _BOMB.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
 TOO_LARGE: Final = (
     Quirk("9 MiB", Reason.TOO_LARGE, b" " * (9 * 1024 * 1024)),
-    Quirk("gzip bomb", Reason.TOO_LARGE, _packed(_ZEROS, 1), headers=(JSON, GZIP)),
-    Quirk("deflate bomb", Reason.TOO_LARGE, zlib.compress(_ZEROS, 1), headers=(JSON, DEFLATE)),
+    Quirk("gzip bomb", Reason.TOO_LARGE, _packed(_MEBIBYTE, 1) * 64, headers=(JSON, GZIP)),
+    Quirk("deflate bomb", Reason.TOO_LARGE, _FIRST + _NEXT * 63, headers=(JSON, DEFLATE)),
 )
 
 QUIRKS: Final[Sequence[Quirk]] = GOOD + NO_ROWS + ERRORS + MALFORMED + TOO_LARGE

@@ -89,6 +89,7 @@ def lone(api: Api, name: str, number: int, **keys: str) -> str:
     return operation(api.url(label), name=label, token=f"{TOKEN}{name}{number}", **keys)
 
 
+@pytest.mark.slow
 def test_all_odd_answers_over_a_socket(
     launch: Launch, tmp_path: Path, serve_api: Serve
 ) -> None:

@@ -63,7 +63,7 @@ def imported(file: Path) -> tuple[str, ...]:
 def walk(node: ast.AST) -> Iterator[ast.AST]:
     """Every node but those that only a type checker sees."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+        if isinstance(child, ast.If) and vars(child.test).get("id") == "TYPE_CHECKING":
             continue
         yield child
         yield from walk(child)

@@ -203,6 +203,7 @@ async def test_a_turn_that_comes_after_midnight_closes_the_day(stage: Stage) -> 
     assert stage.windows("4173").count(WHOLE_18TH) == 1
 
 
+@pytest.mark.usefixtures("rare_wakeups")
 async def test_a_target_without_data_in_a_week_is_logged_once(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

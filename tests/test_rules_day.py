@@ -69,6 +69,7 @@ def test_a_collapse_pages_soon_at_any_hour(tmp_path: Path, state_directory: Path
     assert not [one for one in verdicts if one.early]
 
 
+@pytest.mark.slow
 def test_the_truth_is_the_simulators(state_directory: Path) -> None:
     """Who is said to arrive is counted, but for the few who wait just then."""
     one = Collapse(60.0, 10, 0)
