@@ -94,7 +94,7 @@ def probe(
             show(partial(table, queries, words))
         if record is not None:
             answers = recording.save(record, queries, now)
-            click.echo(words.text("probe.recorded", count=answers, file=record), err=True)
+            click.echo(words.text("tools.recorded", count=answers, file=record), err=True)
         return 0 if all(one.verdict.good for one in queries) else 1
 
     run(ask())
@@ -303,7 +303,7 @@ def _rows(queries: Iterable[Probed], words: Words) -> Iterator[Row]:
                 channel = str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
                 if channel == figures.channel:
                     sent = [_sent(row.get(column.field, "")) for column in COLUMNS]
-                    yield {"dim": True}, "  " + words.text("probe.sent"), sent
+                    yield {"dim": True}, "  " + words.text("tools.sent"), sent
 
 
 def _sent(cell: object) -> str:
@@ -320,7 +320,7 @@ def _verdicts(queries: Sequence[Probed], words: Words) -> Iterator[tuple[bool, s
     expected = level.denominator in ("inbound", "unknown")
     yield expected, words.text(f"denominator.{level.denominator}", count=level.telling)
     good = sum(one.verdict.good for one in queries)
-    text = words.text("probe.summary", good=good, count=len(queries))
+    text = words.text("tools.summary", good=good, count=len(queries))
     yield good == len(queries), text
 
 
