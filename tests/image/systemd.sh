@@ -55,7 +55,7 @@ set -u
 failed=0
 check() { local what=$1; shift; if "$@" >/tmp/out 2>&1; then echo "ok    $what"; else echo "FAIL  $what"; cat /tmp/out; failed=1; fi; }
 show() { systemctl show --value --property "$1" wolkvox-exporter; }
-get() { curl --fail --silent --max-time 3 "http://127.0.0.1:19655$1"; }
+get() { curl --fail --silent --max-time "${2:-3}" "http://127.0.0.1:19655$1"; }
 is() { [[ $1 == "$2" ]]; }
 has() { get /metrics | grep -q "$1"; }
 check "it is active: READY=1 came" systemctl is-active wolkvox-exporter
@@ -84,7 +84,7 @@ check "the reload worked" has 'site="lima"'
 # systemd holds the port: it is there while the service is not.
 sed -i 's/^#\(EXPORTER_ARGS=--web.systemd-socket\)/\1/' /etc/default/wolkvox-exporter
 systemctl stop wolkvox-exporter && systemctl start wolkvox-exporter.socket
-check "a first scrape starts the service by its socket" get /-/healthy
+check "a first scrape starts the service by its socket" get /-/healthy 60
 check "it is active on the socket" systemctl is-active wolkvox-exporter
 # A hanging process is noticed by its silence, killed and started anew.
 mkdir -p /etc/systemd/system/wolkvox-exporter.service.d
