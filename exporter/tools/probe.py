@@ -195,14 +195,19 @@ async def _known(session: Session, skill: Skill, verdict: Verdict) -> Probed:
     stored, memory = await session.state.write(
         lambda db: (db.stored(row, skill.id), db.memory(row, skill.id))
     )
-    if memory is None or memory.failures or stored.attempt_at is None:
+    if memory is None or memory.failures:
         return probed
-    if (memory.last_success_at or 0.0) < stored.attempt_at:
+    attempt_at, good_at = stored.attempt_at, memory.last_success_at
+    if attempt_at is None or good_at is None:
         return probed
-    today = local_day(session.clock.now(), session.operation.timezone)
+    # A month takes the place of a poll and changes nothing of the day's answer.
+    if max((good_at, *memory.month.asked_at, *memory.last_month.asked_at)) < attempt_at:
+        return probed
+    now = session.clock.now()
+    today = local_day(now, session.operation.timezone)
     result = memory.today
     channels = result.rows if result is not None and result.day == today else ()
-    verdict = replace(verdict, key="known", good=True)
+    verdict = replace(verdict, key="known", good=True, ago=now.timestamp() - good_at)
     return replace(probed, verdict=verdict, report=SkillReport(channels, (), 0))
 
 
