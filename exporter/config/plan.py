@@ -66,11 +66,6 @@ class TokenPlan:
         """The names of its operations, for people."""
         return ", ".join(one.operation.name for one in self.operations)
 
-    @property
-    def doubtful(self) -> bool:
-        """Whether it costs more than any licence surely allows, and no ceiling is set."""
-        return self.ceiling is None and self.calls > UNLICENSED_DAILY_REQUESTS
-
 
 Plan = tuple[TokenPlan, ...]
 """The day of every token."""
@@ -158,7 +153,7 @@ def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
     """Return a sentence for each token that is likely to be too costly, or is never used."""
     found = []
     for token in tokens:
-        if token.doubtful:
+        if token.ceiling is None and token.calls > UNLICENSED_DAILY_REQUESTS:
             found.append(Invalid("plan_costly", name=token.names, requests=token.calls))
     for one in (one for token in tokens for one in token.operations if one.closed):
         found.append(Invalid("poll_hours_never", name=one.operation.name))
