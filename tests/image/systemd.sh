@@ -16,22 +16,21 @@ tar -C "$root" -xf "$CACHE/systemd.tar"
 mkdir -p "$root/src" "$root/etc/wolkvox-exporter"
 cp -r pyproject.toml README.md LICENSE requirements.lock exporter deploy docs scripts "$root/src"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+python3 - "$root" <<'PY'
+import re, sys
+page = open("docs/install.md", encoding="utf-8").read()
+section = page.partition("## systemd")[2].partition("\n## ")[0]
+for number, block in enumerate(re.findall(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE)):
+    open(f"{sys.argv[1]}/block{number}", "w", encoding="utf-8").write(block)
+PY
 cat >"$root/setup" <<'SH'
 set -eu
 export PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 cd /src
-python3 -m venv /opt/wolkvox-exporter
-/opt/wolkvox-exporter/bin/pip install --quiet --require-hashes -r requirements.lock
-/opt/wolkvox-exporter/bin/pip install --quiet --no-deps .
-ln -sf /opt/wolkvox-exporter/bin/wolkvox-exporter /usr/local/bin/
-install -D -m 644 deploy/systemd/wolkvox-exporter.sysusers /usr/lib/sysusers.d/wolkvox-exporter.conf
-systemd-sysusers
-install -d -m 750 -g wolkvox-exporter /etc/wolkvox-exporter/tokens
-install -m 644 deploy/systemd/wolkvox.yml /etc/wolkvox-exporter/
-install -m 644 deploy/systemd/wolkvox-exporter.default /etc/default/wolkvox-exporter
-install -m 644 deploy/systemd/wolkvox-exporter.service deploy/systemd/wolkvox-exporter.socket /etc/systemd/system/
-printf '7b%s' "$(printf '0013%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13)" |
-  install -m 640 -g wolkvox-exporter /dev/stdin /etc/wolkvox-exporter/tokens/acme
+. /block0
+printf '7b%s' "$(printf '0013%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13)" | sh -eu /block2
+. /block1
+install -m 644 deploy/systemd/wolkvox-exporter.socket /etc/systemd/system/
 # The simulator is what is polled: no name is ever asked of the real platform here.
 sed -i 's|server: "0013".*|url: http://127.0.0.1:19656/wv0013/api/v2/\n    interval: 2s|' /etc/wolkvox-exporter/wolkvox.yml
 cat >/etc/systemd/system/simulator.service <<'UNIT'
