@@ -25,7 +25,7 @@ for number, block in enumerate(re.findall(r"^```sh\n(.*?)^```", section, re.DOTA
 PY
 cat >"$root/setup" <<'SH'
 set -eu
-export PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+export PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_QUIET=1
 cd /src
 . /block0
 printf '7b%s' "$(printf '0013%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13)" | sh -eu /block2
