@@ -2,7 +2,7 @@
 #
 #   docker build -t wolkvox-exporter .
 #   docker run --read-only --cap-drop ALL --security-opt no-new-privileges -p 127.0.0.1:19655:19655 \
-#     -v ./wolkvox.yml:/etc/wolkvox-exporter/wolkvox.yml:ro -v ./tokens:/run/secrets:ro \
+#     -v "$PWD"/wolkvox.yml:/etc/wolkvox-exporter/wolkvox.yml:ro -v "$PWD"/tokens:/run/secrets:ro \
 #     -v wolkvox:/var/lib/wolkvox-exporter wolkvox-exporter
 #
 # There is no `syntax` line: it would pull one more image, and plain BuildKit knows all of this.

@@ -117,10 +117,14 @@ class Words:
             return self.seconds(value, ".1f" if close else "")
         return self.percent(value, "g" if target or value == 1 else ".2f" if close else ".1f")
 
-    def span(self, seconds: float) -> str:
-        """A time in its two largest units, rounded up: `3 s`, `12 min`, `2 h 5 min`."""
-        whole = max(0, math.ceil(seconds))
-        minutes, hours = math.ceil(whole / 60), math.ceil(whole / 3600)
+    def age(self, seconds: float) -> str:
+        """As `span`, rounded down: data of 5:01 min are 5 min old."""
+        return self.span(seconds, math.floor)
+
+    def span(self, seconds: float, entire: Callable[[float], int] = math.ceil) -> str:
+        """A wait in its two largest units, rounded up: `3 s`, `12 min`, `2 h 5 min`."""
+        whole = max(0, entire(seconds))
+        minutes, hours = entire(whole / 60), entire(whole / 3600)
         if whole < 120:
             parts = [(whole, "s")]
         elif minutes < 120:

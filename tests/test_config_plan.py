@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.config import Configuration
 from exporter.config.plan import Load, calls_of, plan, render_plan, stretch
+from exporter.messages import LANGUAGES
 from exporter.wolkvox.windows import DAY_SECONDS
 from tests.config_support import configuration, written
 
@@ -95,7 +96,7 @@ def test_days_of_clock_changes_are_measured_in_real_time() -> None:
 def test_the_plan_is_a_readable_table() -> None:
     """One line for each operation: what it costs, what it may cost, and what follows."""
     made = make(
-        own("acme", daily_requests=1000),
+        own("acme", daily_requests=1000, skills="[{id: 1}, {id: 2, interval: 1h}]"),
         own("big", skills=TEN, daily_requests=1000),
         own("bigger", skills=TEN),
         own("none", token_info="true", daily_requests=24),
@@ -104,19 +105,34 @@ def test_the_plan_is_a_readable_table() -> None:
         written("one", skills="[{id: 1, interval: 15m}]", daily_requests=2000),
         written("two", daily_requests=2000),
     )
-    table = render_plan(plan(made, NOW))
+    table, spanish = (render_plan(plan(made, NOW), language) for language in LANGUAGES)
     assert len({line.find("America/") for line in table.splitlines()[1:-1]}) == 1
     assert [" ".join(line.split()) for line in table.splitlines()] == [
         "operation server zone queries interval requests/day budget",
-        "acme wv0013 America/Bogota 1 5m 288 1000 fits",
+        "acme wv0013 America/Bogota 2 5m-1h 312 1000 fits",
         "big wv0014 America/Bogota 10 5m 2880 1000 stretched to 14m24s",
-        "bigger wv0015 America/Bogota 10 5m 2880 - over 1000, no ceiling is set",
+        "bigger wv0015 America/Bogota 10 5m 2880 - no ceiling is set",
         "none wv0016 America/Bogota 1 5m 312 24 does not fit: nothing is left for polling",
-        "found wv0017 America/Bogota discover 5m 1 + 288 a skill 1000 fits, room for 3 skills",
-        "unknown wv0018 America/Bogota discover 5m 1 + 288 a skill - no ceiling is set",
-        "one wv0019 America/Bogota 1 5m (some differ) 96 2000"
-        " one, two share a token: 384 together; fits",
+        "found wv0017 America/Bogota discover 5m 1 + 288/skill 1000 fits, room for 3 skills",
+        "unknown wv0018 America/Bogota discover 5m 1 + 288/skill - no ceiling is set",
+        "one wv0019 America/Bogota 1 15m 96 2000 one, two share a token: 384 together; fits",
         "two wv0020 America/Bogota 1 5m 288 2000 one, two share a token: 384 together; fits",
         "warning: bigger: 2880 requests a day are planned, and a licence allows 1000:"
         " set daily_requests to what yours allow",
+    ]
+    assert [" ".join(line.split()) for line in spanish.splitlines()] == [
+        "operación servidor zona consultas intervalo solicitudes/día tope",
+        "acme wv0013 America/Bogota 2 5m-1h 312 1000 alcanza",
+        "big wv0014 America/Bogota 10 5m 2880 1000 intervalo ampliado a 14m24s",
+        "bigger wv0015 America/Bogota 10 5m 2880 - sin tope definido",
+        "none wv0016 America/Bogota 1 5m 312 24 no alcanza: no queda nada para las consultas",
+        "found wv0017 America/Bogota discover 5m 1 + 288/skill 1000"
+        " alcanza, hasta para 3 skills",
+        "unknown wv0018 America/Bogota discover 5m 1 + 288/skill - sin tope definido",
+        "one wv0019 America/Bogota 1 15m 96 2000"
+        " one, two comparten un token: 384 en total; alcanza",
+        "two wv0020 America/Bogota 1 5m 288 2000"
+        " one, two comparten un token: 384 en total; alcanza",
+        "warning: bigger: se planean 2880 solicitudes al día, y una licencia permite 1000:"
+        " defina daily_requests según las suyas",
     ]

@@ -64,13 +64,15 @@ def test_the_language_of_the_terminal() -> None:
 
 
 def test_spans_of_time() -> None:
-    """At most two units, rounded up: after such a wait the time has come."""
-    for seconds, text in (
-        (-5, "0 s"), (3.4, "4 s"), (119, "119 s"), (120, "2 min"), (238, "4 min"),
-        (7140, "119 min"), (7141, "2 h"), (7500, "2 h 5 min"), (93000, "25 h 50 min"),
-        (172799, "2 d"), (180000, "2 d 2 h"),
+    """At most two units. A wait is rounded up: after it the time has come; an age down."""
+    for seconds, wait, age in (
+        (-5, "0 s", "0 s"), (3.4, "4 s", "3 s"), (119, "119 s", "119 s"),
+        (119.5, "2 min", "119 s"), (120, "2 min", "2 min"), (301, "6 min", "5 min"),
+        (7140, "119 min", "119 min"), (7141, "2 h", "119 min"), (7259, "2 h 1 min", "2 h"),
+        (7500, "2 h 5 min", "2 h 5 min"), (93000, "25 h 50 min", "25 h 50 min"),
+        (172799, "2 d", "47 h 59 min"), (180001, "2 d 3 h", "2 d 2 h"),
     ):  # fmt: skip
-        assert Words("en").span(seconds) == text
+        assert (Words("en").span(seconds), Words("en").age(seconds)) == (wait, age), seconds
 
 
 def test_averages_of_seconds() -> None:

@@ -114,6 +114,23 @@ async def test_beside_a_running_exporter_its_answers_are_judged(stage: Stage) ->
         assert running.value("wolkvox_up", skill_id="4173") == 1
 
 
+async def test_where_the_exporter_asked_for_a_month_the_day_before_it_is_judged(
+    stage: Stage,
+) -> None:
+    """The month took the place of a poll, whether it was answered or refused."""
+    whole = {"4173": ok(row("chat-web")), "4180": refusal("THE RANGE IS TOO LONG", 400)}
+    stage.api.answer = lambda seen: (
+        ok(row()) if seen.window[0].startswith(stage.day()) else whole[seen.skill]
+    )
+    loaded = stage.configure(operation("4173 4180", interval="5m", month="true"))
+    async with stage.start(loaded, until="10:06"):
+        result = await probe(stage, loaded, beside=True)
+    assert len(stage.seen()) == 4
+    assert verdicts(result) == ["known", "known"]
+    assert [one.report.channels[0].channel for one in result] == ["inbound", "inbound"]
+    assert "requested 5 min ago" in in_words(result[0])
+
+
 async def test_a_failure_says_what_to_do(stage: Stage) -> None:
     """Each reason has its verdict and advice; the exit is not good."""
     loaded = stage.configure(operation("4173", interval="5m"))

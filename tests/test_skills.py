@@ -68,7 +68,7 @@ def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
         for number, (name, used) in enumerate(names)
     ]
     skills = read_skills(listed)
-    text = as_yaml(skills)
+    text = as_yaml(skills, Words("en"))
     assert len(text.splitlines()) == len(skills)
     assert all(char.isprintable() or char == "\n" for char in text)
     back = read_back(text) if skills else []
@@ -78,7 +78,7 @@ def test_any_name_reads_back(names: list[tuple[str, str]]) -> None:
 def test_ids_that_yaml_would_change() -> None:
     """Leading zeros and long numbers are quoted; last use is a comment where it is known."""
     skills = [Skill("0042", "a", ""), Skill("0", "b", ""), Skill("9" * 19, "c", "today")]
-    text = as_yaml(skills)
+    text = as_yaml(skills, Words("en"))
     assert text.splitlines()[0] == '      - {id: "0042", name: "a"}'
     assert text.splitlines()[2].endswith("}  # last use today")
     assert read_back(text) == [("0042", "a"), ("0", "b"), ("9" * 19, "c")]
@@ -166,9 +166,15 @@ def test_from_the_environment_alone(launch: Launch, tmp_path: Path, serve_api: S
     assert life.wait() == 0, life.log()
     assert [name for _, name in read_back(life.output())][4] == HOSTILE[4]
     assert api.asked[0].query["api"] == "skills"
-    again = launch("skills", env=env)
-    assert again.wait() == 0
-    assert "as of" in again.output().splitlines()[0]
+    for language, (of, used) in {
+        "en_US.UTF-8": ("as of", "last use"),
+        "es_CO.UTF-8": ("de hace", "último uso"),
+    }.items():
+        again = launch("skills", env={**env, "LC_ALL": language})
+        assert again.wait() == 0
+        head, first, *_ = again.output().splitlines()
+        assert f", skills: {len(HOSTILE)}, {of} " in head
+        assert first.endswith(f"}}  # {used} 2026-11-18 09:00:00")
     assert len(api.asked) == 1
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes()

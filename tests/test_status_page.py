@@ -413,6 +413,14 @@ def test_outside_the_hours_the_next_request_is_when_they_open() -> None:
     assert when(page(status(VOICE), operations=[CLOSED])).endswith("next request in 60 min")
 
 
+def test_an_age_is_rounded_down() -> None:
+    """A minute counts once it is over."""
+    fresh = status(VOICE)
+    for seconds, said in ((359, "data 5 min old"), (3 * 3600 + 59, "data 3 h old")):
+        memory = replace(fresh.memory, last_success_at=NOW - seconds)
+        assert when(page(replace(fresh, memory=memory))).startswith(said), seconds
+
+
 def test_a_query_without_a_slot_or_one_that_is_due() -> None:
     """Before the first attempt nothing is promised."""
     assert when(page(never())) == ""

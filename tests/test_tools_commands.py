@@ -347,7 +347,7 @@ def test_in_a_pipe(launch: Launch, config: Path) -> None:
     assert len({len(head), len(read), len(sent)}) == 1
     refused = Words("en").text("verdict.concurrency")
     assert any(line.startswith(f"acme 4180: {refused}") for line in rest)
-    assert rest[-1] == Words("en").text("probe.summary", good=1, count=2)
+    assert rest[-1] == Words("en").text("tools.summary", good=1, count=2)
     assert TOKEN not in output
 
 
@@ -362,7 +362,7 @@ def test_for_scripts(launch: Launch, config: Path, tmp_path: Path) -> None:
     document = json.loads(life.output())
     assert [one["verdict"] for one in document["queries"]] == ["fine", "concurrency"]
     assert document["queries"][1]["message"] == Words("es").text("verdict.concurrency")
-    assert Words("es").text("probe.recorded", count=2, file="answers.json") in life.log()
+    assert Words("es").text("tools.recorded", count=2, file="answers.json") in life.log()
     assert "acme" not in (tmp_path / "answers.json").read_text()
     assert (state / "wolkvox-exporter.db").exists()
 
@@ -385,7 +385,7 @@ def test_on_a_terminal(nursery: Nursery, tmp_path: Path, config: Path) -> None:
     # The answers of a moment ago, without a colour.
     with terminal(nursery, tmp_path, *argv, env={"NO_COLOR": "1", "LANG": "C"}) as screen:
         text = screen.read()
-    assert Words("en").text("probe.summary", good=0, count=2) in text
+    assert Words("en").text("tools.summary", good=0, count=2) in text
     assert not re.search(r"\x1b\[[0-9;]*m", text)
 
 

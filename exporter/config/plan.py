@@ -17,7 +17,7 @@ from exporter.config.hours import OpenHours
 from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation, sla_hours
 from exporter.config.notation import DAYS, write_spans
 from exporter.config.values import Invalid, format_duration
-from exporter.messages import catalogue
+from exporter.messages import Words, catalogue
 from exporter.wolkvox.windows import DAY, DAY_SECONDS, day_start, local_day
 
 
@@ -65,11 +65,6 @@ class TokenPlan:
     def names(self) -> str:
         """The names of its operations, for people."""
         return ", ".join(one.operation.name for one in self.operations)
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether it costs more than any licence surely allows, and no ceiling is set."""
-        return self.ceiling is None and self.calls > UNLICENSED_DAILY_REQUESTS
 
 
 Plan = tuple[TokenPlan, ...]
@@ -158,7 +153,7 @@ def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
     """Return a sentence for each token that is likely to be too costly, or is never used."""
     found = []
     for token in tokens:
-        if token.doubtful:
+        if token.ceiling is None and token.calls > UNLICENSED_DAILY_REQUESTS:
             found.append(Invalid("plan_costly", name=token.names, requests=token.calls))
     for one in (one for token in tokens for one in token.operations if one.closed):
         found.append(Invalid("poll_hours_never", name=one.operation.name))
@@ -167,45 +162,48 @@ def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
 
 def render_plan(tokens: Plan, language: str = "en") -> str:
     """Lay the plan out as a table for a terminal, with the warnings below."""
-    head = ("operation", "server", "zone", "queries", "interval", "requests/day", "budget", "")
-    rows = [head, *(_row(token, one) for token in tokens for one in token.operations)]
+    words = Words(language)
+    head = (*words.text("tools.plan.head").split(), "")
+    rows = [head, *(_row(token, one, words) for token in tokens for one in token.operations)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     lines += (f"warning: {warning}" for warning in plan_warnings(tokens, language))
     return "\n".join(lines) + "\n"
 
 
-def _row(token: TokenPlan, one: OperationPlan) -> tuple[str, ...]:
+def _row(token: TokenPlan, one: OperationPlan, words: Words) -> tuple[str, ...]:
     operation = one.operation
-    slower = any(skill.interval for skill in operation.skills)
+    polled = [load.interval for load in one.loads] or [operation.interval]
     return (
         operation.name,
         operation.server,
         operation.timezone.key,
         "discover" if one.per_skill else str(len(one.loads)),
-        format_duration(operation.interval) + (" (some differ)" if slower else ""),
-        f"{one.calls} + {one.per_skill} a skill" if one.per_skill else str(one.calls),
+        "-".join(dict.fromkeys(map(format_duration, (min(polled), max(polled))))),
+        f"{one.calls} + {one.per_skill}/skill" if one.per_skill else str(one.calls),
         "-" if token.ceiling is None else str(token.ceiling),
-        _verdict(token),
+        _verdict(token, words),
     )
 
 
-def _verdict(token: TokenPlan) -> str:
+def _verdict(token: TokenPlan, words: Words) -> str:
     """Say in a few words what the day will be like."""
-    shared = f"{token.names} share a token: {token.calls} together; "
-    together = shared if len(token.operations) > 1 else ""
     per_skill = max(one.per_skill for one in token.operations)
     if token.ceiling is None:
-        over = f"over {UNLICENSED_DAILY_REQUESTS}, " if token.doubtful else ""
-        return f"{together}{over}no ceiling is set"
-    if token.stretched is None:
-        return f"{together}does not fit: nothing is left for polling"
-    if token.calls > token.ceiling:
-        return f"{together}stretched to {format_duration(math.ceil(token.stretched))}"
-    if per_skill:
-        room = (token.ceiling - token.calls) // per_skill
-        return f"{together}fits, room for {room} skills"
-    return f"{together}fits"
+        said = words.text("tools.plan.no_ceiling")
+    elif token.stretched is None:
+        said = words.text("tools.plan.nothing_left")
+    elif token.calls > token.ceiling:
+        interval = format_duration(math.ceil(token.stretched))
+        said = words.text("tools.plan.stretched", interval=interval)
+    elif per_skill:
+        said = words.text("tools.plan.room", count=(token.ceiling - token.calls) // per_skill)
+    else:
+        said = words.text("tools.plan.fits")
+    if len(token.operations) > 1:
+        together = words.text("tools.plan.shared", names=token.names, requests=token.calls)
+        return f"{together}; {said}"
+    return said
 
 
 # What the opening hours mean, day by day -----------------------------------------------------

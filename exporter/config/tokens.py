@@ -133,5 +133,5 @@ def _content(path: Path) -> str:
     except OSError as error:
         raise Invalid("unreadable", why=error.strerror) from None
     except ValueError:
-        raise Invalid("token_null") from None
+        raise Invalid("null_character") from None
     raise Invalid("token_no_file")

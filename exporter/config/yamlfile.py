@@ -115,9 +115,9 @@ def _content(path: Path, missing: str) -> str:
     except FileNotFoundError:
         raise Invalid(missing) from None
     except OSError as error:
-        raise Invalid("file_unreadable", why=error.strerror) from None
+        raise Invalid("unreadable", why=error.strerror) from None
     except ValueError:
-        raise Invalid("file_null") from None
+        raise Invalid("null_character") from None
     if len(content) > MAX_BYTES:
         raise Invalid("file_large")
     try:

@@ -99,8 +99,8 @@ def _holds(month: MonthMemory, last: date) -> bool:
 
 def _asked_on(month: MonthMemory, now: datetime) -> bool:
     """Whether a month was asked for on the day of a moment, with an answer or without."""
-    moments = [one.at for one in (month.result, month.tries) if one is not None]
-    return any(datetime.fromtimestamp(at, now.tzinfo).date() == now.date() for at in moments)
+    days = (datetime.fromtimestamp(at, now.tzinfo).date() for at in month.asked_at)
+    return now.date() in days
 
 
 def _is_due(month: MonthMemory, last: date, now: datetime) -> bool:

@@ -63,6 +63,11 @@ class MonthMemory:
     result: Result | None = None
     tries: MonthTries | None = None
 
+    @property
+    def asked_at(self) -> list[float]:
+        """The moments of the last answer and of the last try."""
+        return [one.at for one in (self.result, self.tries) if one is not None]
+
 
 NO_MONTH = MonthMemory()
 

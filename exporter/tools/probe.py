@@ -94,7 +94,7 @@ def probe(
             show(partial(table, queries, words))
         if record is not None:
             answers = recording.save(record, queries, now)
-            click.echo(words.text("probe.recorded", count=answers, file=record), err=True)
+            click.echo(words.text("tools.recorded", count=answers, file=record), err=True)
         return 0 if all(one.verdict.good for one in queries) else 1
 
     run(ask())
@@ -195,14 +195,19 @@ async def _known(session: Session, skill: Skill, verdict: Verdict) -> Probed:
     stored, memory = await session.state.write(
         lambda db: (db.stored(row, skill.id), db.memory(row, skill.id))
     )
-    if memory is None or memory.failures or stored.attempt_at is None:
+    if memory is None or memory.failures:
         return probed
-    if (memory.last_success_at or 0.0) < stored.attempt_at:
+    attempt_at, good_at = stored.attempt_at, memory.last_success_at
+    if attempt_at is None or good_at is None:
         return probed
-    today = local_day(session.clock.now(), session.operation.timezone)
+    # A month takes the place of a poll and changes nothing of the day's answer.
+    if max((good_at, *memory.month.asked_at, *memory.last_month.asked_at)) < attempt_at:
+        return probed
+    now = session.clock.now()
+    today = local_day(now, session.operation.timezone)
     result = memory.today
     channels = result.rows if result is not None and result.day == today else ()
-    verdict = replace(verdict, key="known", good=True)
+    verdict = replace(verdict, key="known", good=True, ago=now.timestamp() - good_at)
     return replace(probed, verdict=verdict, report=SkillReport(channels, (), 0))
 
 
@@ -303,7 +308,7 @@ def _rows(queries: Iterable[Probed], words: Words) -> Iterator[Row]:
                 channel = str(row.get("type_interaction") or "").strip() or UNKNOWN_CHANNEL
                 if channel == figures.channel:
                     sent = [_sent(row.get(column.field, "")) for column in COLUMNS]
-                    yield {"dim": True}, "  " + words.text("probe.sent"), sent
+                    yield {"dim": True}, "  " + words.text("tools.sent"), sent
 
 
 def _sent(cell: object) -> str:
@@ -320,7 +325,7 @@ def _verdicts(queries: Sequence[Probed], words: Words) -> Iterator[tuple[bool, s
     expected = level.denominator in ("inbound", "unknown")
     yield expected, words.text(f"denominator.{level.denominator}", count=level.telling)
     good = sum(one.verdict.good for one in queries)
-    text = words.text("probe.summary", good=good, count=len(queries))
+    text = words.text("tools.summary", good=good, count=len(queries))
     yield good == len(queries), text
 
 

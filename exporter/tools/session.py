@@ -60,7 +60,7 @@ class Verdict:
         """The message, and the advice, which may be empty."""
         values = {
             "count": self.unreadable,
-            "ago": words.span(self.ago or 0.0),
+            "ago": words.age(self.ago or 0.0),
             "wait": words.span(self.wait or 0.0),
             "reason": self.reason and words.text(f"verdict.{self.reason}"),
         }

@@ -52,10 +52,10 @@ def skills(
         if isinstance(listing, Verdict):
             click.echo(f"{chosen.name}: {listing.sentence(words)}", err=True)
             return 1
-        age = f", as of {words.span(listing.age)} ago" if listing.age else ""
+        age = words.text("tools.skills.age", age=words.age(listing.age)) if listing.age else ""
         count = len(listing.skills)
-        click.echo(f"      # {count} skills of {chosen.name} ({chosen.server}){age}")
-        click.echo(SECRETS.scrub(as_yaml(listing.skills)), nl=False)
+        click.echo(f"      # {chosen.name} ({chosen.server}), skills: {count}{age}")
+        click.echo(SECRETS.scrub(as_yaml(listing.skills, words)), nl=False)
         return 0
 
     run(show())
@@ -109,7 +109,7 @@ async def skills_of(session: Session) -> tuple[config.Skill, ...] | Verdict:
     return tuple(config.Skill(one.id, one.name) for one in listing.skills)
 
 
-def as_yaml(listed: Sequence[Skill]) -> str:
+def as_yaml(listed: Sequence[Skill], words: Words) -> str:
     """One flow mapping a line, indented as below an operation's `skills:`.
 
     JSON's strings are YAML's double-quoted ones, whatever stands in the name.
@@ -118,5 +118,6 @@ def as_yaml(listed: Sequence[Skill]) -> str:
     for skill in listed:
         number = json.dumps(skill_number(skill.id))
         line = f"      - {{id: {number}, name: {json.dumps(skill.name, ensure_ascii=False)}}}"
-        lines.append(f"{line}  # last use {skill.last_use}" if skill.last_use else line)
+        used = words.text("tools.skills.used", at=skill.last_use)
+        lines.append(f"{line}  # {used}" if skill.last_use else line)
     return "".join(f"{line}\n" for line in lines)

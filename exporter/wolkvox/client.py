@@ -45,8 +45,7 @@ _REASONS: Final[Mapping[type[BaseException], Reason]] = {
         (Reason.CONNECT, httpx.ProxyError, httpx.UnsupportedProtocol),
         (Reason.TIMEOUT, httpx.TimeoutException, TimeoutError),
         # What only a wrong use of httpx can raise.
-        (Reason.INTERNAL, httpx.LocalProtocolError, httpx.InvalidURL),
-        (Reason.INTERNAL, httpx.CookieConflict, httpx.StreamError),
+        (Reason.INTERNAL, httpx.LocalProtocolError, httpx.InvalidURL, httpx.StreamError),
         # The rest of httpx, then what is known to leak through it from below: resets and TLS
         # alerts (OSError), names that IDNA refuses (ValueError), h11's own view of the
         # protocol, what several attempts at connecting raise together (ExceptionGroup).

@@ -92,8 +92,9 @@ def _usable(address: str, whose: str, tls: ssl.SSLContext) -> httpx.Proxy:
 def refuse_redirect(response: httpx.Response) -> None:
     """Raise WolkvoxError for a redirect: the token would travel to where it leads."""
     if response.is_redirect:
-        where = one_line(response.headers.get("location", "nowhere"), 100)
-        text = f"HTTP {response.status_code} to {where}: redirects are not followed"
+        place = one_line(response.headers.get("location", ""), 100)
+        where = f"to {place}" if place else "without an address"
+        text = f"HTTP {response.status_code} {where}: redirects are not followed"
         raise WolkvoxError(Reason.REDIRECT, text)
 
 

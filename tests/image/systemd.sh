@@ -16,22 +16,21 @@ tar -C "$root" -xf "$CACHE/systemd.tar"
 mkdir -p "$root/src" "$root/etc/wolkvox-exporter"
 cp -r pyproject.toml README.md LICENSE requirements.lock exporter deploy docs scripts "$root/src"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+python3 - "$root" <<'PY'
+import re, sys
+page = open("docs/install.md", encoding="utf-8").read()
+section = page.partition("## systemd")[2].partition("\n## ")[0]
+for number, block in enumerate(re.findall(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE)):
+    open(f"{sys.argv[1]}/block{number}", "w", encoding="utf-8").write(block)
+PY
 cat >"$root/setup" <<'SH'
 set -eu
-export PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+export PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_QUIET=1
 cd /src
-python3 -m venv /opt/wolkvox-exporter
-/opt/wolkvox-exporter/bin/pip install --quiet --require-hashes -r requirements.lock
-/opt/wolkvox-exporter/bin/pip install --quiet --no-deps .
-ln -sf /opt/wolkvox-exporter/bin/wolkvox-exporter /usr/local/bin/
-install -D -m 644 deploy/systemd/wolkvox-exporter.sysusers /usr/lib/sysusers.d/wolkvox-exporter.conf
-systemd-sysusers
-install -d -m 750 -g wolkvox-exporter /etc/wolkvox-exporter/tokens
-install -m 644 deploy/systemd/wolkvox.yml /etc/wolkvox-exporter/
-install -m 644 deploy/systemd/wolkvox-exporter.default /etc/default/wolkvox-exporter
-install -m 644 deploy/systemd/wolkvox-exporter.service deploy/systemd/wolkvox-exporter.socket /etc/systemd/system/
-printf '7b%s' "$(printf '0013%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13)" |
-  install -m 640 -g wolkvox-exporter /dev/stdin /etc/wolkvox-exporter/tokens/acme
+. /block0
+printf '7b%s' "$(printf '0013%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13)" | sh -eu /block2
+. /block1
+install -m 644 deploy/systemd/wolkvox-exporter.socket /etc/systemd/system/
 # The simulator is what is polled: no name is ever asked of the real platform here.
 sed -i 's|server: "0013".*|url: http://127.0.0.1:19656/wv0013/api/v2/\n    interval: 2s|' /etc/wolkvox-exporter/wolkvox.yml
 cat >/etc/systemd/system/simulator.service <<'UNIT'
@@ -55,7 +54,7 @@ set -u
 failed=0
 check() { local what=$1; shift; if "$@" >/tmp/out 2>&1; then echo "ok    $what"; else echo "FAIL  $what"; cat /tmp/out; failed=1; fi; }
 show() { systemctl show --value --property "$1" wolkvox-exporter; }
-get() { curl --fail --silent --max-time 3 "http://127.0.0.1:19655$1"; }
+get() { curl --fail --silent --max-time "${2:-3}" "http://127.0.0.1:19655$1"; }
 is() { [[ $1 == "$2" ]]; }
 has() { get /metrics | grep -q "$1"; }
 check "it is active: READY=1 came" systemctl is-active wolkvox-exporter
@@ -84,7 +83,7 @@ check "the reload worked" has 'site="lima"'
 # systemd holds the port: it is there while the service is not.
 sed -i 's/^#\(EXPORTER_ARGS=--web.systemd-socket\)/\1/' /etc/default/wolkvox-exporter
 systemctl stop wolkvox-exporter && systemctl start wolkvox-exporter.socket
-check "a first scrape starts the service by its socket" get /-/healthy
+check "a first scrape starts the service by its socket" get /-/healthy 60
 check "it is active on the socket" systemctl is-active wolkvox-exporter
 # A hanging process is noticed by its silence, killed and started anew.
 mkdir -p /etc/systemd/system/wolkvox-exporter.service.d
