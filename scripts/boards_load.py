@@ -43,8 +43,6 @@ def fleet() -> Iterator[Series]:
         rated = "le" in found or "service_level_ratio" in name
         last = float(value) * (1 - int(found.get("skill_id", 0)) % 5 / 20 if rated else 1)
         yield found, last
-        if found.get("window") == "yesterday":
-            yield found | {"window": "month"}, 20 * last
 
 
 def varint(number: int) -> bytes:
@@ -73,7 +71,7 @@ def write(address: str, series: Iterable[Series], start: float, end: float) -> N
     body = b""
     for labels, last in series:
         name = labels["__name__"]
-        kind = "grows" if name.endswith(GROWING) else "is now" if "timestamp" in name else ""
+        kind = "grows" if name.endswith(GROWING) else "is now" if "_last_" in name else ""
         pairs = (
             field(1, key.encode()) + field(2, labels[key].encode()) for key in sorted(labels)
         )

@@ -1,8 +1,9 @@
 """What the shipped rules cost at 200 skills x 6 channels, in a real Prometheus.
 
 Time passes twelve times as fast, so that windows of two hours are full of samples after ten
-minutes. Printed are recorded series beside scraped ones, the time of each group, and what the
-rules of a minute take of the processor: what all else takes is known from a minute without.
+minutes; each day of the week before is a minute more ago, so that the month's rules find them.
+Printed are recorded series beside scraped ones, the time of each group, and what the rules of a
+minute take of the processor: what all else takes is known from a minute without.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import tempfile
 import threading
 import time
@@ -42,33 +44,43 @@ TARGETS = {
     'service_level_target_ratio|threshold_seconds="20"': 0.8, "abandonment_limit_ratio": 0.1,
     "asa_limit_seconds": 30, "min_interactions": 20, "open": 1,
 }  # fmt: skip
+WINDOWS = {"today": 1, "yesterday": 1, "month": 20, "last_month": 30}  # days
+FIGURES = {
+    (window, name): value * days if name.endswith("interactions") else value
+    for window, days in WINDOWS.items()
+    for name, value in GAUGES.items()
+}
 
 
-def page(began: float, speed: float = SPEED) -> Iterator[str]:
+def page(began: float, speed: float = SPEED, skills: int = SKILLS) -> Iterator[str]:
     """What an exporter of that size shows now, polled every five minutes of the fast time."""
     now = time.time()
     pace = 300 / speed
     own = 'operation="acme"'
     yield f'wolkvox_operation_info{{{own},server="wv0013",timezone="UTC",team="noc"}} 1'
-    for name, value in (("poll_interval_seconds", pace), ("poll_open", 1)):
+    for name, value in (
+        ("poll_interval_seconds", pace), ("poll_open", 1), ("operation_utc_offset_seconds", 0),
+    ):  # fmt: skip
         yield f"wolkvox_{name}{{{own}}} {value}"
-    for number in range(SKILLS):
+    for number in range(skills):
         who = f'{own},skill_id="{4000 + number}",skill="Skill {number}"'
-        polled = now - (now + number * pace / SKILLS) % pace
+        polled = now - (now + number * pace / skills) % pace
         for name, value in (
             ("up", 1), ("query_interval_seconds", pace), ("consecutive_failures", 0),
             ("last_attempt_timestamp_seconds", polled),
             ("last_success_timestamp_seconds", polled),
         ):  # fmt: skip
             yield f"wolkvox_{name}{{{who}}} {value}"
+        for window in [*WINDOWS][1:]:
+            ends = f'{who},window="{window}"'
+            yield _line("skill_window_end_timestamp_seconds", ends, now - now % 86400)
         count = round(max(0.0, polled - began) * speed * PER_SECOND)
         for channel in CHANNELS:
             pair = f'{who},type_interaction="{channel}"'
             for name, share in COUNTERS.items():
                 yield _line(f"skill_{name}", pair, round(share * count))
-            for window in ("today", "yesterday"):
-                for name, value in GAUGES.items():
-                    yield _line(f"skill_{name}", f'{pair},window="{window}"', value)
+            for (window, name), value in FIGURES.items():
+                yield _line(f"skill_{name}", f'{pair},window="{window}"', value)
             for name, value in TARGETS.items():
                 yield _line(f"sla_{name}", pair, value)
 
@@ -78,13 +90,13 @@ def _line(name: str, labels: str, value: float) -> str:
     return f"wolkvox_{metric}{{{labels}{',' if more else ''}{more}}} {value}"
 
 
-def target() -> ThreadingHTTPServer:
+def target(skills: int) -> ThreadingHTTPServer:
     """Serve the page on loopback."""
     began = time.time()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = "\n".join([*page(began), ""]).encode()
+            body = "\n".join([*page(began, skills=skills), ""]).encode()
             with contextlib.suppress(ConnectionError):  # the last scrape may be cut off
                 self._send(body)
 
@@ -110,15 +122,18 @@ def hastened() -> str:
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return str(module.hastened_rules(RULES.read_text(encoding="utf-8"), SPEED))
+    text = RULES.read_text(encoding="utf-8")
+    text = re.sub(r"offset (\d)d", lambda day: f"offset {int(day[1]) * SPEED:g}m", text)
+    return str(module.hastened_rules(text, SPEED))
 
 
 def main() -> None:
     """Measure for some minutes, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=11, help="until windows are full")
-    minutes = parser.parse_args().minutes
-    server = target()
+    parser.add_argument("--skills", type=int, default=SKILLS)
+    minutes, skills = (chosen := parser.parse_args()).minutes, chosen.skills
+    server = target(skills)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "wolkvox.rules.yml").write_text(hastened(), encoding="utf-8")

@@ -141,6 +141,24 @@ NOT_CLOSED = Month(
 )
 FEW = Month("few", always(5, 2), LATE, begins=6)
 OPENS = Month("opens", always(96, 72), LATE, opens=9)
+# What is sent of the one that is lost, at noon of its 27th day.
+TICKET = {
+    "labels": PAIR
+    | {"job": "wolkvox", "operation": "lost", "threshold_seconds": "20"}
+    | {"severity": "warning", "sli": "month", "route": "ticket"},
+    "annotations": {
+        "summary": "lost, Ventas, inbound: the month is heading for 66.67%",
+        "description": "As it goes, 66.67% of the month's interactions of skill Ventas (4173) "
+        "on channel inbound at operation lost will have been answered within 20 s: less than "
+        "the target. The rest of the month needs 181.8%: it cannot be reached any more.",
+        "value": "66.67%",
+        "target": "80%",
+        "since": "",  # a rule that runs every half-hour does not see the one before
+        "runbook_url": "https://runbooks.test/README.md#wolkvoxmonthatrisk",
+        "dashboard_url": "https://grafana.test/d/wolkvox-skill?var-job=wolkvox"
+        "&var-operation=lost&var-skill=Ventas&var-channel=inbound&var-threshold=20",
+    },
+}
 QUIET = Month("quiet", lambda day: (96, 72) if day % 7 < 5 else (0, 0), LATE)
 MONTHS = (
     ON_TARGET, AT_RISK, LOST, RECOVERED, YOUNG, A_DAY_OLD, TWO_DAYS_OLD, NOT_CLOSED, FEW,

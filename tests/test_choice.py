@@ -111,8 +111,18 @@ def test_a_month_to_ask_for() -> None:
         ("the last one was tried today", polled(last_month=weekly), "12:00", ""),
         ("the first of the month", polled(NOVEMBER), "2026-11-01 12:00", ""),
         ("the second", polled(second), "2026-11-02 12:00", "month 2026-11-01"),
+        ("the second of a year", polled(date(2027, 1, 2)), "2027-01-02 12:00",
+         "month 2027-01-01"),
     ):  # fmt: skip
         assert asked(memory, at) == expected, what
+    for first, last in (
+        ("2026-11-01", "2026-10-31"), ("2026-12-01", "2026-11-30"),
+        ("2027-01-01", "2026-12-31"), ("2027-03-01", "2027-02-28"),
+        ("2028-03-01", "2028-02-29"),
+    ):  # fmt: skip
+        seen = (date.fromisoformat(last).replace(day=1),)
+        over = polled(date.fromisoformat(first), months_with_rows=seen)
+        assert asked(over, f"{first} 12:00") == f"last_month {last}"
 
 
 def test_tries_for_a_month() -> None:

@@ -101,6 +101,7 @@ REMEMBERED = QueryMemory(
     months_with_rows=(date(2026, 10, 1), date(2026, 11, 1)),
     closing_at=1795064400.5,
     since=date(2026, 11, 2),
+    week={date(2026, 11, 11): {"inbound": 90}},
 )
 
 
@@ -202,6 +203,9 @@ DAMAGE: list[tuple[str, object, str]] = [
     (f"{COUNTED}.base.within_20", None, "known only in part"),
     (f"{COUNTED}.base.within_20", 99, "not cumulative"),
     (f"{COUNTED}.candidate.within_10", 35, "not cumulative"),
+    ("week", [], "^week: "),
+    ("week", {"monday": {}}, "^week.monday"),
+    ("week", {"2026-11-11": {"inbound": -1}}, "^week.2026-11-11.inbound: "),
 ]  # fmt: skip
 
 

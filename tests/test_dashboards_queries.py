@@ -354,6 +354,11 @@ CASES = (
         },
     ),
     Case(
+        "20 late and 20 allowed: it can just be reached.",
+        rest_of_day(50, 30, 50),
+        {q.reach()[0]: {'{allowed="20",late="20",window="today"}': 0}, q.reach()[1]: {}},
+    ),
+    Case(
         "The age is counted in polls of the query's own: 600 s at 300 s, not 900 s at 3,600.",
         {**polled("1", 3000, 300), **polled("2", 2700, 3600)},
         {q.age(): {'{job="wolkvox",operation="acme",skill="Skill 1",skill_id="1"}': 2}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -50,6 +50,17 @@ def test_an_answer_is_a_success_and_a_closing_one_fills_yesterday() -> None:
     after = apply_report(memory, MORNING, report(figures(inbound=3)), 300.0)
     assert after.yesterday == memory.yesterday
     assert offered(after) == {"inbound": 7}
+
+
+def test_a_week_of_closed_days_is_kept() -> None:
+    """What came in by channel on the last seven; a known channel without a row had nothing."""
+    memory = apply_report(QueryMemory(), NOON, report(figures("chat-web")), 50.0)
+    days = [DAY + timedelta(days=ahead) for ahead in range(9)]
+    for ahead, day in enumerate(days):
+        rows = figures(inbound=100 + ahead), ChannelFigures("voz")
+        memory = apply_report(memory, whole_day(day), report(*rows), 100.0 + ahead)
+    assert [*memory.week] == days[2:]
+    assert memory.week[days[2]] == {"chat-web": 0, "inbound": 102}
 
 
 def test_no_rows_that_contradict_nothing_are_believed() -> None:

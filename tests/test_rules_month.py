@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from exporter.simulator import (
     Simulator,
     report_rows,
 )
+from tests.e2e_support import Run
 from tests.polling_support import BOGOTA, Stage, operation
 from tests.rules_live import wanted
 from tests.rules_months import (
@@ -36,6 +38,7 @@ from tests.rules_months import (
     SLOTS,
     STEP,
     TARGET,
+    TICKET,
     TWO_DAYS_OLD,
     YOUNG,
     Day,
@@ -44,6 +47,8 @@ from tests.rules_months import (
 )
 from tests.rules_scene import Scene
 from tests.rules_support import Rule, needed, promtool, question, shipped
+from tests.status_page_support import Element, read, served
+from tests.tools_support import Desk, sheet
 from tests.virtual import Seen, ok, run_virtual
 
 RISK = "WolkvoxMonthAtRisk"
@@ -172,10 +177,11 @@ def run(
     asked: list[dict[str, Any]],
     months: Sequence[Month] = MONTHS,
     days: int = DAYS,
+    **more: object,
 ) -> str:
     """What promtool says of the written months; empty where all is as it must be."""
     series = [one for month in months for one in month.scene(days).as_input()]
-    test = {"interval": f"{STEP}m", "input_series": series, "promql_expr_test": asked}
+    test = {"interval": f"{STEP}m", "input_series": series, "promql_expr_test": asked, **more}
     return promtool(directory, rules, [test], f"{STEP}m") or ""
 
 
@@ -202,6 +208,17 @@ def test_the_month_and_the_rest_of_the_day(tmp_path: Path) -> None:
     assert run(tmp_path, used(), ask(QUESTIONS)) == ""
 
 
+@pytest.mark.slow
+def test_what_is_sent_of_a_lost_month(tmp_path: Path) -> None:
+    """Labels and texts of a ticket, word for word: the tests of the messages send these."""
+    sent = {f"exp_{name}": values for name, values in TICKET.items()}
+    told = {"eval_time": f"{minute(26, 12)}m", "alertname": RISK, "exp_alerts": [sent]}
+    links = {"grafana_url": "https://grafana.test", "runbook_url": "https://runbooks.test"}
+    more = {"alert_rule_test": [told], "external_labels": links}
+
+    assert run(tmp_path, used(), [], (LOST,), 27, **more) == ""
+
+
 def test_a_lost_month_needs_more_than_all() -> None:
     """The written month that is lost is: the rest would have to be better than perfect."""
     assert truth(LOST, 26, 24, "month")["period:needed"] > 1
@@ -217,6 +234,7 @@ SKILLS = (
     SimulatedSkill("3", "Quejas", {"inbound": 60.0}, agents=0.8),
 )
 SLA = "[{channels: [inbound], service_level: {within: 20s, target: 80%}}]"
+PLAN = len(SKILLS) * 24
 # At two the month still lacks a day, and on the second of February it is not there.
 MOMENTS = ((2, 12), (14, 2), (14, 18), (30, 12), (31, 12), (32, 2))
 
@@ -231,6 +249,7 @@ class Centre:
         self.simulator = Simulator([centre], seed=3, now=self._now, sleep=asyncio.sleep)
         stage.api.answer = self._answer
         self.polled: dict[str, list[datetime]] = {}
+        self.shown: dict[tuple[int, float], tuple[Element, list[dict[str, str]]]] = {}
 
     def _now(self) -> datetime:
         return self.stage.world.now() if self.over is None else self.over
@@ -254,61 +273,142 @@ class Centre:
         found = self._figures(skill, start, end).get("inbound", Figures())
         return found.inbound, found.within_20
 
-    async def month(self) -> Scene:
-        """Poll it every hour; a page every half-hour."""
+    async def month(self, desk: Desk) -> Scene:
+        """Poll it every hour, a page every half-hour; at some moments people look."""
         steps, names = (DAYS - 1) * SLOTS, wanted()
         scene = Scene(steps)
         skills = "[" + ", ".join(f"{{id: {one.id}, name: {one.name}}}" for one in SKILLS) + "]"
-        polled = operation(skills, month="true", interval="1h", sla=SLA, timezone=str(BOGOTA))
+        looked = {minute(*one) // STEP: one for one in MOMENTS}
+        polled = operation(skills, month="true", interval="1h", sla=SLA, daily_requests=PLAN)
         async with self.stage.run(polled) as running:
             for step in range(steps):
                 at = BEGIN + timedelta(minutes=STEP * step)
                 await asyncio.sleep(max(0.0, (at - self.stage.world.now()).total_seconds()))
                 scene.scrape(step, running.page.render().decode(), names, BEGIN.timestamp())
+                if step in looked:
+                    local = f"{at.astimezone(BOGOTA):%Y-%m-%d %H:%M}"
+                    sheets = sheet(desk.report("--csv", "-", at=local).output)
+                    self.shown[looked[step]] = read(served(self.stage, running)), sheets
         self.over = self._now()
         return scene
 
-    def truth(self, skill: str, day: int, hour: float) -> dict[str, float]:
-        """The figures of a month, as they follow from what really happened."""
+    def today(self, skill: str, day: int, hour: float) -> tuple[Day, Day]:
+        """What was told of a day by an hour, and the whole of that day a week before."""
         at = BEGIN + timedelta(minutes=minute(day, hour))
         seen = max(end for end in self.polled[skill] if end < at) + timedelta(seconds=1)
-        midnight = at.astimezone(BOGOTA).replace(hour=0, minute=0, second=0)
-        first = midnight.replace(day=1)
-        offered, within = self.count(skill, first, seen)
+        return self.count(skill, midnight(day), seen), self.days(skill, day - 7, day - 6)
+
+    def days(self, skill: str, first: int, last: int) -> Day:
+        """What came on some days, the last of them left out."""
+        return self.count(skill, midnight(first), midnight(last))
+
+    def truth(self, skill: str, day: int, hour: float, window: str) -> dict[str, float]:
+        """The figures of a day or month, as they follow from what really happened."""
+        (came, in_time), (last, _) = self.today(skill, day, hour)
+        told: dict[str, float] = {"shown:offered": came, "shown:within": in_time}
+        if window == "today":
+            return told | ({"period:expected": max(last - came, 0)} if day > 7 else {})
+        before = self.days(skill, JANUARY if day >= JANUARY else 0, day)
+        offered, within = before[0] + came, before[1] + in_time
         told = {"offered": offered, "within": within, "late_left": within - TARGET * offered}
         if day > 7:
-            came, _ = self.count(skill, midnight, seen)
-            week = self.count(skill, midnight - timedelta(days=7), midnight)
-            last, _ = self.count(
-                skill, midnight - timedelta(days=7), midnight - timedelta(days=6)
-            )
-            length = JANUARY if day < JANUARY else 28
-            rest = max(last - came, 0) + week[0] / 7 * (length - at.astimezone(BOGOTA).day)
+            week = self.days(skill, day - 7, day)
+            remaining = (JANUARY if day < JANUARY else JANUARY + 28) - 1 - day
+            rest = max(last - came, 0) + week[0] / 7 * remaining
             told["expected"] = rest
             told["needed"] = (TARGET * (offered + rest) - within) / rest
             told["projected"] = (within + rest * week[1] / week[0]) / (offered + rest)
         return {f"period:{name}": value for name, value in told.items()}
 
+    def check_report(self, skill: str, day: int, hour: float) -> dict[str, float]:
+        """Hold the windows of a report against what happened; their levels."""
+        found = {}
+        for one in self.shown[day, hour][1]:
+            if (one["skill_id"], one["type_interaction"]) == (skill, "inbound"):
+                first, last = (
+                    (date.fromisoformat(one[name]) - midnight(0).date()).days
+                    for name in ("start", "end")
+                )
+                inbound, within = self.days(skill, first, last + 1)
+                level = float(one["service_level_20"])
+                assert int(one["inbound"]) == inbound, one
+                assert level == pytest.approx(within / inbound, abs=0.0000501), one
+                found[one["window"]] = level
+        # A month that has no day yet, or whose request is still to come.
+        month = () if (day, hour) in ((31, 12), (32, 2)) else ("month",)
+        assert found.keys() == {"yesterday", "last_month", *month}, (day, hour)
+        return found
+
+    def check_page(self, skill: str, day: int, hour: float, month: float | None) -> bool:
+        """Hold a skill's day and month on the page against what happened; is it lost?"""
+        (body,) = [
+            one
+            for one in self.shown[day, hour][0].all("tbody")
+            if one.one("span", klass="skill").text.split()[-1] == skill
+        ]
+        (row,) = [one for one in body.rows() if one.one("th").text.startswith("inbound")]
+        cells = [cell.text.replace("\u202f", "") for cell in row.all("td")]
+        (came, within), (last, _) = self.today(skill, day, hour)
+        late, allowed = came - within, round(20 * max(came, last)) // 100
+        lost = day > 7 and late > allowed
+        said = f"cannot be reached today: {late} late, {allowed} allowed" if lost else ""
+        assert cells[0] == str(came), (day, hour)
+        assert row.one("th").text.replace("\u202f", "").endswith(f"80%{said}"), (day, hour)
+        for cell, level in ((cells[4], within / came if came else None), (cells[5], month)):
+            if level is None:
+                assert cell == "–", (day, hour)
+                continue
+            assert cell[0] == ("▼" if level < TARGET else "✓"), cell
+            percent = cell[2:].removesuffix("%")
+            assert float(percent) == pytest.approx(100 * level, abs=0.0551), cell
+        return lost
+
+
+def close(
+    skill: str, window: str, record: str, value: float, near: float, at: int
+) -> dict[str, Any]:
+    """The question whether a record of a skill's telephone is what it must be."""
+    who = f'skill_id="{skill}",type_interaction="inbound",window="{window}"'
+    expr = f"abs(sum(wolkvox:{record}{{{who}}}) - {value}) <= bool {near}"
+    return question(expr, at, ("{}", 1))
+
+
+def midnight(day: int) -> datetime:
+    """The moment at which a day begins."""
+    return datetime.combine(date(2027, 1, 1) + timedelta(days=day), time(), BOGOTA)
+
 
 @pytest.mark.slow
 def test_a_month_of_three_skills_is_that_of_the_simulator(
-    state_directory: Path, tmp_path: Path
+    state_directory: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that the records say of a polled month, within what the vendor rounds away."""
-    centre = Centre(Stage(state_directory, "2026-12-31 19:00"))
-    scene = run_virtual(centre.month())
-    asked = []
+    """All that page, report and records say of a polled month, within what the vendor rounds
+    away; in no more requests than the day's ceiling, which the plan just meets.
+    """
+    stage = Stage(state_directory, "2026-12-31 19:00")
+    centre = Centre(stage)
+    scene = run_virtual(centre.month(Desk(state_directory, run, monkeypatch)))
+    asked, lost = [], list[bool]()
     for skill in SKILLS:
         for day, hour in MOMENTS:
-            told = centre.truth(skill.id, day, hour)
-            for record, value in told.items():
-                who = f'skill_id="{skill.id}",type_interaction="inbound",window="month"'
-                # A hundredth of a percent of a month is an interaction or two.
-                rest = told.get("period:expected", 1)
-                near = {"period:projected": 0.001, "period:needed": 2 / rest}.get(record, 2)
-                expr = f"abs(sum(wolkvox:{record}{{{who}}}) - {value}) <= bool {near}"
-                asked.append(question(expr, minute(day, hour), ("{}", 1)))
+            levels = centre.check_report(skill.id, day, hour)
+            lost.append(centre.check_page(skill.id, day, hour, levels.get("month")))
+            told = centre.truth(skill.id, day, hour, "month")
+            # A hundredth of a percent of a month is an interaction or two.
+            near = {"period:projected": 0.001}
+            near["period:needed"] = 2 / told.get("period:expected", 1)
+            asked += [
+                close(skill.id, "month", record, value, near.get(record, 2), minute(day, hour))
+                for record, value in told.items()
+            ]
+            asked += [
+                close(skill.id, "today", record, value, 0.01, minute(day, hour))
+                for record, value in centre.truth(skill.id, day, hour, "today").items()
+            ]
     test = {"interval": f"{STEP}m", "input_series": scene.as_input(), "promql_expr_test": asked}
 
-    assert len(asked) > 60
+    per_day = Counter(datetime.fromtimestamp(one.at, BOGOTA).date() for one in stage.seen())
+    assert PLAN - 1 <= max(per_day.values()) <= PLAN
+    assert {*lost} == {True, False}
+    assert len(asked) > 120
     assert promtool(tmp_path, used(), [test], f"{STEP}m") is None

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,7 +19,14 @@ from exporter.messages import Words
 from exporter.runtime import Clock
 from exporter.state import counters
 from exporter.state.counters import Sample
-from exporter.state.models import MonthMemory, MonthTries, QueryKey, QueryMemory, QueryStatus
+from exporter.state.models import (
+    WEEK,
+    MonthMemory,
+    MonthTries,
+    QueryKey,
+    QueryMemory,
+    QueryStatus,
+)
 from exporter.web.status import OperationView
 from exporter.web.status_page import StatusPage
 from exporter.wolkvox.columns import ChannelFigures
@@ -164,6 +171,36 @@ def test_the_month_stands_beside_the_day() -> None:
     tries = MonthTries(DAY.replace(day=1), DAY, NOW - 60, reason=str(Reason.TIMEOUT))
     refused = replace(query, memory=replace(query.memory, last_month=MonthMemory(tries=tries)))
     assert when(page(refused)).endswith("next request in 4 min · month: no answer in time")
+
+
+def test_a_day_that_cannot_reach_its_target_any_more_says_so() -> None:
+    """More late than the day allows with as much as on the same weekday of last week, which
+    has to be known; beside the channel, and where what is wrong stands, in both languages.
+    """
+    query = status(VOICE, CHAT)  # 23 of 67 were late
+    for came, text in (
+        ({DAY - WEEK: {"inbound": 114}}, "23 late, 22 allowed"),
+        ({DAY - WEEK: {"inbound": 115}}, ""),  # just as many
+        ({DAY - WEEK: {"inbound": 0}}, "23 late, 13 allowed"),  # no fewer than came already
+        ({DAY - WEEK: {"chat-whatsapp": 1, "out_pre": 50}}, ""),
+        ({DAY - timedelta(days=6): {"inbound": 1}}, ""),
+        ({}, ""),
+    ):
+        aimed = replace(OPERATION, targets=targets("{channels: [inbound], " + SLA[1:]))
+        memory = replace(query.memory, week=came)
+        shown = page(replace(query, memory=memory), operations=[aimed])
+        text = text and f"cannot be reached today: {text}"
+        heads = [row.one("th").text for row in shown.rows()]
+        assert heads == ["chat-whatsapp", f"inbound (voice)SL 20\u00a0s: min. 80%{text}"], came
+        listed = " ".join(shown.one("section", klass="wrong").one("li").text.split())
+        assert f"SL today 65.7% (min. 80%{text and '; '}{text})" in listed, came
+    memory = replace(query.memory, week={DAY - WEEK: {"inbound": 1}})
+    for skill, operation in (("4173", OPERATION), ("all", AIMED)):  # nothing is asked of them
+        asked = replace(query, memory=memory, key=QueryKey("acme", skill))
+        assert "cannot be reached" not in page(asked, operations=[operation]).text
+    query = replace(query, memory=memory)
+    spanish = page(query, operations=[AIMED], language="es").text
+    assert "hoy ya no se alcanza: 23 tardías, 13 permitidas" in spanish
 
 
 def test_the_last_half_hour_stands_beside_the_day() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import shutil
 import socket
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.runtime import system_clock
 from exporter.state.migrate import VERSION
 from exporter.state.storage import FILE_NAME
 from exporter.wolkvox.columns import COLUMNS
-from tests.e2e_support import Ended, Run
-from tests.polling_support import Stage, moment, operation
-from tests.virtual import Seen, configuration, no_rows, ok, refusal, row, run_virtual
+from tests.e2e_support import Run
+from tests.polling_support import Stage, operation
+from tests.tools_support import Desk, sheet
+from tests.virtual import Seen, no_rows, ok, refusal, row, run_virtual
 
 DATA = Path(__file__).parent / "data"
 FROZEN = DATA / "state-0.1.0.db"
@@ -44,38 +42,6 @@ ROWS = {
     "4180": (row("inbound", 50, 44, service_level_20seg="70.00 %", asa="30.4", ata=""),),
     "all": (row("inbound", 1450, 1300, service_level_20seg="69.95 %"),),
 }
-
-
-class Desk:
-    """A directory with a configuration and a state, and the command line at a moment."""
-
-    def __init__(self, directory: Path, run: Run, patch: pytest.MonkeyPatch) -> None:
-        self.directory = directory
-        self._run = run
-        self._patch = patch
-
-    @property
-    def state(self) -> Path:
-        return self.directory / "state"
-
-    def report(self, *argv: str, at: str = "2026-11-18 09:00", language: str = "en") -> Ended:
-        """Run the command at a local time."""
-        clock = replace(system_clock(), now=lambda: moment(at))
-        self._patch.setattr("exporter.tools.report.system_clock", lambda: clock)
-        config = str(self.directory / "config" / "wolkvox.yml")
-        own = ["--config.file", config, "--storage.path", str(self.state)]
-        own += ["--language", language]
-        return self._run("report", *own, *argv)
-
-    def configure(self, *operations: str) -> None:
-        """Change the configuration."""
-        text = "\n".join(["operations:", *operations])
-        configuration(self.directory / "config", text, ("canary", "canary-2"))
-
-    def files(self) -> dict[str, bytes]:
-        """Everything in the state directory."""
-        found = sorted(path for path in self.state.rglob("*") if path.is_file())
-        return {str(path): path.read_bytes() for path in found}
 
 
 def answer(seen: Seen) -> httpx.Response:
@@ -110,14 +76,6 @@ def desk(lived: Path, state_directory: Path, run: Run, monkeypatch: pytest.Monke
     made = Desk(state_directory / "desk", run, monkeypatch)
     made.configure(ACME)
     return made
-
-
-def sheet(text: str, delimiter: str = ",") -> list[dict[str, str]]:
-    """The rows of a CSV as a spreadsheet reads them."""
-    assert text.startswith("\ufeffoperation")
-    lines = text.removeprefix("\ufeff").split("\r\n")
-    assert lines.pop() == ""
-    return [*csv.DictReader(lines, delimiter=delimiter)]
 
 
 def sent(text: str) -> str:

@@ -1,8 +1,9 @@
-"""What the tests of the tools share: sessions in virtual time, a terminal to print on."""
+"""What the tests of the tools share: sessions in virtual time, a terminal, the report."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import fcntl
 import os
 import pty
@@ -11,16 +12,19 @@ import termios
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from exporter.config import Configuration, Operation
-from exporter.runtime import Clock
+from exporter.runtime import Clock, system_clock
 from exporter.state.locks import DirectoryLock
 from exporter.tools.session import Session, sessions
 from exporter.wolkvox.client import WolkvoxClient
-from tests.e2e_support import PATIENCE, Life, Nursery
-from tests.polling_support import Stage
+from tests.e2e_support import PATIENCE, Ended, Life, Nursery, Run
+from tests.polling_support import Stage, moment
+from tests.virtual import configuration
 
 
 @asynccontextmanager
@@ -121,3 +125,43 @@ def terminal(
     finally:
         os.close(slave)
         os.close(master)
+
+
+class Desk:
+    """A directory with a configuration and a state, and the command line at a moment."""
+
+    def __init__(self, directory: Path, run: Run, patch: pytest.MonkeyPatch) -> None:
+        self.directory = directory
+        self._run = run
+        self._patch = patch
+
+    @property
+    def state(self) -> Path:
+        return self.directory / "state"
+
+    def report(self, *argv: str, at: str = "2026-11-18 09:00", language: str = "en") -> Ended:
+        """Run the command at a local time."""
+        clock = replace(system_clock(), now=lambda: moment(at))
+        self._patch.setattr("exporter.tools.report.system_clock", lambda: clock)
+        config = str(self.directory / "config" / "wolkvox.yml")
+        own = ["--config.file", config, "--storage.path", str(self.state)]
+        own += ["--language", language]
+        return self._run("report", *own, *argv)
+
+    def configure(self, *operations: str) -> None:
+        """Change the configuration."""
+        text = "\n".join(["operations:", *operations])
+        configuration(self.directory / "config", text, ("canary", "canary-2"))
+
+    def files(self) -> dict[str, bytes]:
+        """Everything in the state directory."""
+        found = sorted(path for path in self.state.rglob("*") if path.is_file())
+        return {str(path): path.read_bytes() for path in found}
+
+
+def sheet(text: str, delimiter: str = ",") -> list[dict[str, str]]:
+    """The rows of a CSV as a spreadsheet reads them."""
+    assert text.startswith("\ufeffoperation")
+    lines = text.removeprefix("\ufeff").split("\r\n")
+    assert lines.pop() == ""
+    return [*csv.DictReader(lines, delimiter=delimiter)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Any, Final
@@ -19,6 +20,7 @@ from exporter.wolkvox.report import MAX_CHANNEL_LENGTH, MAX_CHANNELS, SkillRepor
 from exporter.wolkvox.text import printable
 from exporter.wolkvox.windows import Window, local_day
 
+WEEK: Final = timedelta(days=7)
 # Epoch seconds up to the year 5138: far from where dates and time zones end.
 Moment = Annotated[float, Field(ge=0, le=1e11)]
 
@@ -80,7 +82,8 @@ class QueryMemory:
     rows contradicts rows of the same day; `closed` is the last day asked for as a whole.
     `month` and `last_month` are the windows of those names; `months_with_rows` holds the first
     days of the two months in which rows were seen last; `closing_at` is when a finished day
-    was last asked for; `since` is the day of the first answer.
+    was last asked for; `since` is the day of the first answer; `week` holds what came in by
+    channel on those of the last seven days that were closed.
     """
 
     last_success_at: Moment | None = None
@@ -95,6 +98,7 @@ class QueryMemory:
     months_with_rows: tuple[Day, ...] = ()
     closing_at: Moment | None = None
     since: Day | None = None
+    week: Mapping[Day, Mapping[str, Count]] = field(default_factory=dict)
 
 
 # What an answer changes ------------------------------------------------------------------
@@ -126,7 +130,12 @@ def apply_report(
     months, since = _months_with_rows(memory, result), memory.since or window.day
     new = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since)
     if window.closing:
-        return replace(new, yesterday=result, closed=window.day)
+        week = {day: came for day, came in memory.week.items() if day > window.day - WEEK}
+        came = {row.channel: row.inbound for row in complete(result, ledger)}
+        week[window.day] = {
+            one: inbound for one, inbound in came.items() if inbound is not None
+        }
+        return replace(new, yesterday=result, closed=window.day, week=week)
     return replace(new, today=result)
 
 

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from math import ceil, sqrt
+from math import ceil, floor, sqrt
 from typing import Final, Literal
 
 from exporter.config import Operation
 from exporter.config.values import ALL_SKILLS
 from exporter.metrics.sla import Figure, Targets, goals, judge
 from exporter.state.counters import NO_COUNTERS, STUCK_ANSWERS, WINDOW, Sample
-from exporter.state.models import OperationStatus, QueryStatus
+from exporter.state.models import WEEK, OperationStatus, QueryStatus
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures, Kind
 from exporter.wolkvox.text import one_line
 
@@ -67,9 +67,10 @@ class Row:
 
     `number` is its place among the query's. Its service levels are those `within` so many
     seconds, and `goal` is their target; `few` are the interactions of the half hour, where they
-    are too few to judge by. `stuck`: its figures make no sense to the counters, which hold
-    still. `rank`: a bad half hour goes first and a bad month last, and what is the farthest
-    from its target before the others.
+    are too few to judge by. `lost`: how many were late today and how many may be, where the
+    day cannot reach its target any more. `stuck`: its figures make no sense to the counters,
+    which hold still. `rank`: a bad half hour goes first and a bad month last, and what is the
+    farthest from its target before the others.
     """
 
     number: int
@@ -77,6 +78,7 @@ class Row:
     within: int | None
     goal: float | None
     few: int | None
+    lost: tuple[int, int] | None
     cells: Sequence[Figure]
     missed: Sequence[Figure]
     stuck: bool
@@ -223,8 +225,10 @@ def _query(
     of_this_month = month is not None and month.day.replace(day=1) == today.replace(day=1)
     months = {one.channel: one for one in month.rows} if month and of_this_month else {}
     shown = enumerate(zip(figures or (), places, strict=False), 1)
+    last_week = status.memory.week.get(today - WEEK, {})
     rows = [
-        _row(number, one, months.get(one.channel), status, view) for number, (one, _) in shown
+        _row(number, one, months.get(one.channel), last_week.get(one.channel), status, view)
+        for number, (one, _) in shown
     ]
     state, reason, samples = _state(status, view, live), None, status.recent
     usual = not samples or abs(samples[-1].at - samples[0].at - WINDOW) <= _SLACK
@@ -287,6 +291,7 @@ def _row(
     number: int,
     figures: ChannelFigures,
     of_month: ChannelFigures | None,
+    last_week: int | None,
     status: QueryStatus,
     view: OperationView,
 ) -> Row:
@@ -303,6 +308,12 @@ def _row(
         if offered < (entry.min_interactions or 0) and goal - recent <= _CHANCE * deviation:
             few = offered
     today, month = (getattr(one, column.attribute, None) for one in (figures, of_month))
+    lost = None
+    if goal is not None and last_week is not None and figures.inbound and today is not None:
+        # As much comes as on the same weekday of last week, or no more than came already.
+        allowed = floor((1.0 - goal) * max(figures.inbound, last_week) + 0.0001)
+        late = figures.inbound - round(today * figures.inbound)
+        lost = (late, allowed) if late > allowed else None
     cells = [
         judge(one, getattr(figures, one.attribute), targets.get(one.attribute))
         for one in (*_COUNTS, *_OTHERS)
@@ -320,6 +331,7 @@ def _row(
         within=column.within,
         goal=goal,
         few=few,
+        lost=lost,
         cells=cells,
         missed=missed,
         stuck=known is not None and known.unmoved >= STUCK_ANSWERS,

@@ -327,11 +327,10 @@ def reach() -> tuple[str, str]:
     came, within = record("shown:offered", TODAY), record("shown:within", TODAY)
     expected = record("period:expected", TODAY)
     late = _judged_sum(f"({came} - {within})", "window")
-    allowed = (
-        f"sum by (window) (({came} + {expected}) * on ({OWN}) group_left () (1 - {JUDGED}))"
-    )
-    tags = {"late": late, "allowed": f"floor({allowed} + 0.0001)"}
-    can = f"floor(({allowed} - {late} >= 0) + 0.0001)"
+    share = f"(({came} + {expected}) * on ({OWN}) group_left () (1 - {JUDGED}))"
+    allowed = f"floor(sum by (window) {share} + 0.0001)"
+    tags = {"late": late, "allowed": allowed}
+    can = f"({allowed} - {late} >= 0)"
     return tagged(can, tags, "window"), tagged(f"({late} > {allowed}) ^ 0", tags, "window")
 
 
