@@ -205,7 +205,8 @@ class Poller:
         task.memory = request.attempt.memory or task.memory
         if not request.window.closing and not request.window.month:
             task.asked = request.window.end
-        self._stretch(request.asked_at, task)  # one request less is left
+        if self.budget.ceiling is not None:  # one request less is left
+            self._stretch(request.asked_at, task)
         task.slot = task.limits.slot(started, task.interval, started)
         self._telemetry.requested(task.report)
 
