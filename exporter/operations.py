@@ -14,11 +14,10 @@ from exporter.config import Configuration, Operation
 from exporter.errors import ConfigError
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
-from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
 from exporter.polling.limits import RESTART_GRACE, Budget
 from exporter.polling.poll import Poller
-from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
+from exporter.polling.request import Requests
 from exporter.polling.status import StorageHealth
 from exporter.runtime import Clock
 from exporter.state.identity import Identity, claims_of
@@ -52,15 +51,12 @@ class _Running:
 
     poller: Poller
     telemetry: OperationTelemetry
-    renderer: QueryRenderer
     view: OperationView
     task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Show the operation as it is configured now."""
-        operation, hours = self.poller.operation, self.poller.hours
-        info, reports = operation_info(operation), reports_in_use(operation)
-        self.telemetry.configure(info, reports, self.renderer, hours)
+        self.telemetry.configure(self.view.operation, self.view.targets)
 
     async def end(self) -> None:
         """Wait for the last request of an operation that is gone, and drop its series."""
@@ -159,9 +155,10 @@ class Operations:
         requests = Requests(identity, client, self._state, self._gate, budget, self._clock)
         health, rng, grace = self._health, self._rng, self._grace
         poller = Poller(operation, requests, telemetry, health, rng=rng, grace=grace)
-        renderer = query_renderer(operation)
-        view = OperationView(operation, operation.server, renderer.targets, poller.standing)
-        return _Running(poller, telemetry, renderer, view)
+        zone, single = operation.timezone, operation.single_skills
+        targets = Targets(operation.sla, zone, single_skills=single)
+        view = OperationView(operation, operation.server, targets, poller.standing)
+        return _Running(poller, telemetry, view)
 
     def _start(self, running: _Running) -> None:
         name, row = running.poller.operation.name, running.poller.requests.identity.id
@@ -224,21 +221,3 @@ class Operations:
         """Each operation as its loop stands at this moment, for the status page."""
         running = self._running.values()
         return tuple(replace(one.view, status=one.poller.standing) for one in running)
-
-
-def operation_info(operation: Operation) -> Mapping[str, str]:
-    """The labels of `wolkvox_operation_info`: the user's, and the exporter's own above them."""
-    own = {"server": operation.server, "timezone": str(operation.timezone)}
-    return {**operation.labels, **own, "team": operation.team or ""}
-
-
-def reports_in_use(operation: Operation) -> tuple[str, ...]:
-    """The API reports that an operation requests: only they have series."""
-    optional = {TOKEN_INFO: operation.token_info, SKILLS: operation.discover}
-    return (SKILL_11, *(report for report, used in optional.items() if used))
-
-
-def query_renderer(operation: Operation) -> QueryRenderer:
-    """What turns the operation's results into lines: its zone and its targets."""
-    targets = Targets(operation.sla, operation.timezone, single_skills=operation.single_skills)
-    return QueryRenderer(operation.timezone, targets, operation.month)
