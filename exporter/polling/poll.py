@@ -60,8 +60,8 @@ class Poller:
         self._source, self._token = operation.token, Token()
         self._rng, self._health, self._telemetry = rng, health, telemetry
         self.hours = OpenHours(operation.poll_hours, operation.timezone)
-        self._tasks = TaskList(operation, self._row, self._clock, requests.state, grace)
-        self._status = PollStatus(operation, self.budget, self._clock, telemetry)
+        self._tasks = TaskList(operation, requests, grace)
+        self._status = PollStatus(operation, requests, telemetry)
         self._pause: Pause | None = None
         self._pause_ends = 0.0
         self._retired = False
