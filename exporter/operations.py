@@ -26,19 +26,16 @@ from exporter.state.models import QueryKey, QueryStatus
 from exporter.state.storage import State
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.transport import connector
 
 
 def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
     """The client of one operation; raises ConfigError for a proxy that cannot be used."""
+    url, timeout, ca_file = operation.base_url, operation.timeout, operation.ca_file
+    proxy = operation.proxy.get_secret_value() if operation.proxy else None
     try:
-        return WolkvoxClient(
-            operation.base_url,
-            timeout=operation.timeout,
-            ca_file=operation.ca_file,
-            proxy=operation.proxy.get_secret_value() if operation.proxy else None,
-            trust_env=not operation.loopback,
-            monotonic=clock.monotonic,
-        )
+        made = connector(url, ca_file=ca_file, proxy=proxy, trust_env=not operation.loopback)
+        return WolkvoxClient(url, made, timeout=timeout, monotonic=clock.monotonic)
     except ConfigError as error:
         name = f"operation {operation.name}"
         named = [replace(problem, operation=name) for problem in error.problems]
@@ -176,7 +173,6 @@ class Operations:
     def _retire(self, running: _Running, ending: asyncio.Task[None] | None = None) -> None:
         """Let a loop end with the request that may be under way."""
         running.poller.retire()
-        running.poller.requests.budget.drop_demand(running.poller.operation.name)
         for task in filter(None, (running.task, ending)):
             self._retired[task] = running
             task.add_done_callback(lambda task: self._retired.pop(task, None))

@@ -398,8 +398,10 @@ class Poller:
             self._asleep = None
 
     def retire(self) -> None:
-        """End the loop after the request that may be under way."""
+        """End the loop after the request that may be under way; it asks for nothing more."""
         self._retired = True
+        self.budget.demands.pop(self.operation.name, None)
+        self.budget.keep_taken(self.operation.name, ())
         if self._asleep is not None:
             self._asleep.cancel()
 
