@@ -205,15 +205,10 @@ class PollStatus:
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
         """Log why there is no answer, the same again at debug; advice once until an answer."""
         known = task.error is not None and task.error[0] == error.kind
-        self._log(
-            logging.DEBUG if known else logging.WARNING,
-            "no answer",
-            task,
-            reason=str(error.reason),
-            detail=error.detail,
-            hint=None if known or error.kind in self._hinted else _WORDS.advice(error.kind),
-            failures=task.memory.failures + 1,
-        )
+        hint = None if known or error.kind in self._hinted else _WORDS.advice(error.kind)
+        said = {"reason": str(error.reason), "detail": error.detail, "hint": hint}
+        level, failures = logging.DEBUG if known else logging.WARNING, task.memory.failures + 1
+        self._log(level, "no answer", task, **said, failures=failures)
         self._hinted.add(error.kind)
 
     def not_closed(self, task: PollTask) -> None:
