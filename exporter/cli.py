@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def command(
         return
     shard = read_shard(shard_index, shard_total)
     configured = flags.reader(config_files, shard)
-    look = flags.looker(config_files)
+    look = partial(flags.look, config_files)
     seen = look()  # before the files are read, so that no change goes by
     configuration = configured()
     if config_check:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from exporter import flags
-from exporter.config import load
+from exporter.config import Configuration, Operation
 from exporter.errors import ConfigError, StartError
 from exporter.messages import Words, terminal_language
 from exporter.operations import Operations
@@ -40,10 +40,12 @@ _ZONES = (
     ("Europe/Madrid", "Atlantic/Canary"),
 )
 # Voice by the usual 80/20; mail and social channels are not measured in seconds.
-_TARGETS = (
-    "{channels: [inbound], service_level: {within: 20s, target: 80%}, "
-    "abandonment: {max: 5%}, asa: {max: 30s}}"
-)
+_TARGETS = {
+    "channels": ["inbound"],
+    "service_level": {"within": "20s", "target": "80%"},
+    "abandonment": {"max": "5%"},
+    "asa": {"max": "30s"},
+}
 _NAMES = {"wv0013": "acme", "wv0042": "globex"}
 
 
@@ -74,13 +76,11 @@ def demo(listen: tuple[str, ...]) -> None:
         TemporaryDirectory(prefix="wolkvox-demo-") as name,
     ):
         base = f"http://{address_of(api)}"
-        file = _write_configuration(Path(name), base, operations)
-        settings = Settings(
-            load=lambda: load([file], {}), directory=file.with_name("data"), hangup_ends=True
-        )
+        configuration = Configuration(tuple(_configured(one, base) for one in operations))
+        settings = Settings(lambda: configuration, Path(name), hangup_ends=True)
         sockets = bind(listen)
         click.echo(_greeting(address_of(sockets[0]), base, operations))
-        code = run(settings, settings.load(), sockets, partial(_beside, simulator, api))
+        code = run(settings, configuration, sockets, partial(_beside, simulator, api))
     sys.exit(code)
 
 
@@ -105,27 +105,18 @@ def _beside(
     return [HttpServer(app, [listener], limits=WITH_BODIES)]
 
 
-def _write_configuration(
-    directory: Path, base: str, operations: Sequence[SimulatedOperation]
-) -> Path:
-    text = "operations:\n"
-    for one in operations:
-        skills = ", ".join(f"{{id: {skill.id}, name: {skill.name}}}" for skill in one.skills)
-        text += f"""\
-  - name: {_NAMES[one.name]}
-    url: {base}/{one.name}/api/v2/
-    token: {one.token}
-    timezone: {one.timezone}
-    interval: {INTERVAL}
-    token_info: true
-    skills: [{skills}]
-    sla:
-      - {_TARGETS}
-"""
-    file = directory / "wolkvox.yml"
-    file.touch(mode=0o600)
-    file.write_text(text, encoding="utf-8")
-    return file
+def _configured(one: SimulatedOperation, base: str) -> Operation:
+    keys = {
+        "name": _NAMES[one.name],
+        "url": f"{base}/{one.name}/api/v2/",
+        "token": one.token,
+        "timezone": str(one.timezone),
+        "interval": INTERVAL,
+        "token_info": True,
+        "skills": [{"id": skill.id, "name": skill.name} for skill in one.skills],
+        "sla": [_TARGETS],
+    }
+    return Operation.model_validate(keys)
 
 
 def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation]) -> str:

@@ -68,19 +68,15 @@ def reader(
     return lambda: own_part(load(paths, environ), shard)
 
 
-def looker(files: tuple[str, ...]) -> Callable[[], object]:
-    """Return the function whose result differs once a configuration file has changed."""
-
-    def look() -> object:
-        seen = {}
-        for path in map(Path, files or (DEFAULT_CONFIG,)):
-            with suppress(OSError):  # gone for a moment, or for good
-                for file in path.glob("*.yml") if path.is_dir() else (path,):
-                    found = file.stat()
-                    seen[file] = (found.st_ino, found.st_size, found.st_mtime_ns)
-        return seen
-
-    return look
+def look(files: tuple[str, ...]) -> object:
+    """Return what differs once a configuration file has changed."""
+    seen = {}
+    for path in map(Path, files or (DEFAULT_CONFIG,)):
+        with suppress(OSError):  # gone for a moment, or for good
+            for file in path.glob("*.yml") if path.is_dir() else (path,):
+                found = file.stat()
+                seen[file] = (found.st_ino, found.st_size, found.st_mtime_ns)
+    return seen
 
 
 # Flags of a command may stand before its name as well, as flags of the exporter.

@@ -14,11 +14,10 @@ from exporter.config import Configuration, Operation
 from exporter.errors import ConfigError
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
-from exporter.metrics.query import QueryRenderer
 from exporter.metrics.sla import Targets
 from exporter.polling.limits import RESTART_GRACE, Budget
 from exporter.polling.poll import Poller
-from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
+from exporter.polling.request import Requests
 from exporter.polling.status import StorageHealth
 from exporter.runtime import Clock
 from exporter.state.identity import Identity, claims_of
@@ -27,19 +26,16 @@ from exporter.state.models import QueryKey, QueryStatus
 from exporter.state.storage import State
 from exporter.web.status import OperationView
 from exporter.wolkvox.client import WolkvoxClient
+from exporter.wolkvox.transport import connector
 
 
 def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
     """The client of one operation; raises ConfigError for a proxy that cannot be used."""
+    url, timeout, ca_file = operation.base_url, operation.timeout, operation.ca_file
+    proxy = operation.proxy.get_secret_value() if operation.proxy else None
     try:
-        return WolkvoxClient(
-            operation.base_url,
-            timeout=operation.timeout,
-            ca_file=operation.ca_file,
-            proxy=operation.proxy.get_secret_value() if operation.proxy else None,
-            trust_env=not operation.loopback,
-            monotonic=clock.monotonic,
-        )
+        made = connector(url, ca_file=ca_file, proxy=proxy, trust_env=not operation.loopback)
+        return WolkvoxClient(url, made, timeout=timeout, monotonic=clock.monotonic)
     except ConfigError as error:
         name = f"operation {operation.name}"
         named = [replace(problem, operation=name) for problem in error.problems]
@@ -52,15 +48,12 @@ class _Running:
 
     poller: Poller
     telemetry: OperationTelemetry
-    renderer: QueryRenderer
     view: OperationView
     task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Show the operation as it is configured now."""
-        operation, hours = self.poller.operation, self.poller.hours
-        info, reports = operation_info(operation), reports_in_use(operation)
-        self.telemetry.configure(info, reports, self.renderer, hours)
+        self.telemetry.configure(self.view.operation, self.view.targets)
 
     async def end(self) -> None:
         """Wait for the last request of an operation that is gone, and drop its series."""
@@ -159,9 +152,10 @@ class Operations:
         requests = Requests(identity, client, self._state, self._gate, budget, self._clock)
         health, rng, grace = self._health, self._rng, self._grace
         poller = Poller(operation, requests, telemetry, health, rng=rng, grace=grace)
-        renderer = query_renderer(operation)
-        view = OperationView(operation, operation.server, renderer.targets, poller.standing)
-        return _Running(poller, telemetry, renderer, view)
+        zone, single = operation.timezone, operation.single_skills
+        targets = Targets(operation.sla, zone, single_skills=single)
+        view = OperationView(operation, operation.server, targets, poller.standing)
+        return _Running(poller, telemetry, view)
 
     def _start(self, running: _Running) -> None:
         name, row = running.poller.operation.name, running.poller.requests.identity.id
@@ -179,7 +173,6 @@ class Operations:
     def _retire(self, running: _Running, ending: asyncio.Task[None] | None = None) -> None:
         """Let a loop end with the request that may be under way."""
         running.poller.retire()
-        running.poller.requests.budget.drop_demand(running.poller.operation.name)
         for task in filter(None, (running.task, ending)):
             self._retired[task] = running
             task.add_done_callback(lambda task: self._retired.pop(task, None))
@@ -224,21 +217,3 @@ class Operations:
         """Each operation as its loop stands at this moment, for the status page."""
         running = self._running.values()
         return tuple(replace(one.view, status=one.poller.standing) for one in running)
-
-
-def operation_info(operation: Operation) -> Mapping[str, str]:
-    """The labels of `wolkvox_operation_info`: the user's, and the exporter's own above them."""
-    own = {"server": operation.server, "timezone": str(operation.timezone)}
-    return {**operation.labels, **own, "team": operation.team or ""}
-
-
-def reports_in_use(operation: Operation) -> tuple[str, ...]:
-    """The API reports that an operation requests: only they have series."""
-    optional = {TOKEN_INFO: operation.token_info, SKILLS: operation.discover}
-    return (SKILL_11, *(report for report, used in optional.items() if used))
-
-
-def query_renderer(operation: Operation) -> QueryRenderer:
-    """What turns the operation's results into lines: its zone and its targets."""
-    targets = Targets(operation.sla, operation.timezone, single_skills=operation.single_skills)
-    return QueryRenderer(operation.timezone, targets, operation.month)

@@ -249,7 +249,7 @@ class _Process:
                 await self._operations.apply(configuration)
             except (ConfigError, StartError, StorageError) as error:
                 reason = str(error)
-                self._telemetry.reload_failed()
+                self._telemetry.reloaded(None)
                 message = "configuration not reloaded, the old one stays in force"
                 say(log, logging.ERROR, message, reason=reason.replace("\n", "; "))
                 return reason

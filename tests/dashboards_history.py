@@ -15,12 +15,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from exporter.config import Operation, Skill
-from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import MetricsPage
-from exporter.operations import operation_info, query_renderer, reports_in_use
+from exporter.metrics.sla import Targets
 from exporter.polling.choice import day_to_close, month_to_ask
 from exporter.polling.request import SKILL_11, TOKEN_INFO
 from exporter.simulator import Figures, Simulator, demo_operations, report_rows
@@ -179,12 +178,8 @@ class Weeks:
 
     def _of(self, operation: Operation) -> list[_Query]:
         told = OperationTelemetry(operation.name, self._page, {})
-        told.configure(
-            operation_info(operation),
-            reports_in_use(operation),
-            query_renderer(operation),
-            OpenHours(None, operation.timezone),
-        )
+        zone, single = operation.timezone, operation.single_skills
+        told.configure(operation, Targets(operation.sla, zone, single_skills=single))
         return [_Query(operation, skill, told) for skill in operation.skills]
 
     def _switch(self, slot: datetime) -> None:

@@ -20,7 +20,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.config import Configuration
 from exporter.errors import Reason, StartError, StorageError
-from exporter.metrics.query import QueryHistory
+from exporter.metrics.query import QueryHistory, history
 from exporter.tools.backfill import Backfill, calls_today, days_between
 from exporter.tools.backfill_files import (
     Progress,
@@ -379,9 +379,8 @@ def write(
         for number, name in enumerate(names, start=1)
     ]
     file = path / "out.om"
-    written = write_openmetrics(
-        file, queries, lambda day: stamps(BOGOTA, now, day)[:most], TARGET
-    )
+    pieces = history(queries, lambda day: stamps(BOGOTA, now, day)[:most], TARGET)
+    written = write_openmetrics(file, pieces)
     text = file.read_text(encoding="utf-8")
     samples = [line for line in text.splitlines() if not line.startswith("#")]
     assert written == (len(samples), len(text.encode()))

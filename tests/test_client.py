@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from exporter.operations import connect
 from exporter.runtime import system_clock
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.report import TOKEN_COUNTS, Skill, SkillReport
-from exporter.wolkvox.transport import KEEPALIVE_EXPIRY, tls_context
+from exporter.wolkvox.transport import KEEPALIVE_EXPIRY, connector, tls_context
 from exporter.wolkvox.windows import whole_day
 from tests.config_support import operation
 from tests.needs import run
@@ -44,7 +45,9 @@ GOOD = envelope([cells()])
 
 def make_client(url: str = API, *, timeout: float = 5.0, **settings: Any) -> WolkvoxClient:
     """A client whose settings matter only where a test gives them."""
-    return WolkvoxClient(url, timeout=timeout, monotonic=time.monotonic, **settings)
+    chosen = {"ca_file": None, "proxy": None, "trust_env": False, **settings}
+    connect = connector(url, **chosen)
+    return WolkvoxClient(url, connect, timeout=timeout, monotonic=time.monotonic)
 
 
 class Wire(httpx.AsyncByteStream):
@@ -734,7 +737,9 @@ async def test_the_first_cause_of_no_connection_decides_its_kind() -> None:
             message = "All connection attempts failed"
             raise httpx.ConnectError(message) from ExceptionGroup("failed", [cause])
 
-        failure = await fail(make_client(transport=httpx.MockTransport(refuse)))
+        connect = partial(httpx.MockTransport, refuse)
+        client = WolkvoxClient(API, connect, timeout=5.0, monotonic=time.monotonic)
+        failure = await fail(client)
         shown = (failure.reason, failure.reached, failure.kind)
         assert shown == (Reason.CONNECT, False, kind), cause
         assert str(cause) in failure.detail

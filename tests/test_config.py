@@ -21,6 +21,7 @@ from exporter.config.tokens import TokenSource, TokenUnreadable, token_digest
 from exporter.config.values import format_duration
 from exporter.errors import ConfigError, Problem
 from exporter.messages import catalogue
+from exporter.metrics.sla import goals
 from tests.config_support import (
     TOKENS,
     configuration,
@@ -102,7 +103,8 @@ def test_everything_an_operation_may_say(write: Write, tmp_path: Path) -> None:
     assert (entry.channels, entry.skills) == (("chat-web",), ("4173",))
     assert entry.service_level is not None
     assert (entry.service_level.within, entry.service_level.target) == (20, 0.8)
-    assert (entry.abandonment_max, entry.asa_max, entry.min_interactions) == (0.055, 90, 0)
+    assert goals(entry) == {"service_level_20": 0.8, "abandonment": 0.055, "asa": 90}
+    assert entry.min_interactions == 0
     assert (entry.hours, entry.country) == ("Mo-Fr 07:00-19:00; PH off", "CO")
 
 
@@ -359,7 +361,7 @@ def test_durations_are_those_of_prometheus() -> None:
         ("1w1d", 691_200, "192h"),
         ("1y15ms", 31_536_000.015, "8760h15ms"),
     ):
-        assert sla(f"{{asa: {{max: {text}}}}}")[0].asa_max == seconds, text
+        assert goals(sla(f"{{asa: {{max: {text}}}}}")[0]) == {"asa": seconds}, text
         assert format_duration(seconds) == shown
 
 
@@ -400,7 +402,7 @@ def test_proxies_are_http_urls() -> None:
 def test_percentages_are_exact_ratios() -> None:
     """The ratio is the decimal one, not what binary division makes of it."""
     for text, ratio in (("80%", 0.8), ("99.9 %", 0.999), ("0%", 0), ("100%", 1)):
-        assert sla(f"{{abandonment: {{max: {text}}}}}")[0].abandonment_max == ratio
+        assert goals(sla(f"{{abandonment: {{max: {text}}}}}")[0]) == {"abandonment": ratio}
 
 
 def test_variables_describe_one_operation() -> None:

@@ -294,7 +294,7 @@ def test_hours_add_up_to_the_day(history: History) -> None:
     real = added(history.day("acme", "all", at).values())
     for column, whole in (("answered", real.answered), ("abandoned", real.abandoned)):
         assert -0.02 < sum(found[column]) / whole - 1 < 0.06, column
-    assert -0.005 < sum(found["offered"]) / real.inbound - 1 < 0.045
+    assert -0.005 < sum(found["inbound"]) / real.inbound - 1 < 0.045
     assert found["level"][-1] < 0.75 < 0.85 < found["level"][10]
 
 
@@ -307,7 +307,7 @@ def test_last_week_stands_beside_today_by_hour(history: History) -> None:
     hour = END.replace(minute=0) - WEEK - timedelta(hours=1)
     real = history.weeks.truth("acme", COLLAPSED[1], hour, hour + timedelta(hours=1))["inbound"]
 
-    assert abs(last["offered_before"] / real.inbound - 1) < 0.1
+    assert abs(last["inbound_before"] / real.inbound - 1) < 0.1
     assert abs(last["level_before"] - real.within_20 / real.inbound) < 0.05
     assert last["level"] < 0.05
 

@@ -117,7 +117,7 @@ def test_demo_leaves_nothing_behind_where_it_does_not_come_to_serve(launch: Laun
     """A signal while it makes its directory, or an address it cannot open, leaves no file."""
     (launch.directory / "tmp").mkdir()
     env = {"TMPDIR": str(launch.directory / "tmp")}
-    prelude = signalled("exporter.demo._write_configuration", signal.SIGTERM)
+    prelude = signalled("exporter.demo._configured", signal.SIGTERM)
     ended = launch("demo", *LOOPBACK, env=env, prelude=prelude)
     unable = launch("demo", "--web.listen-address", "nix.invalid:0", env=env)
     assert (ended.wait(), unable.wait()) == (0, 1)

@@ -19,13 +19,12 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
 
-from exporter.config.hours import OpenHours
+from exporter.config import Operation
 from exporter.errors import Reason
 from exporter.metrics.exporter import ExporterTelemetry, process_metrics
 from exporter.metrics.families import BY_NAME, TABLE
 from exporter.metrics.operation import OperationTelemetry
 from exporter.metrics.page import Block, MetricsPage
-from exporter.metrics.query import QueryRenderer
 from exporter.metrics.reference import reference
 from exporter.metrics.sla import Targets
 from exporter.state.models import QueryKey, QueryStatus
@@ -46,8 +45,6 @@ TARGETS = Targets(
     BOGOTA,
     single_skills=True,
 )
-RENDERER = QueryRenderer(BOGOTA, TARGETS)
-ALWAYS = OpenHours(None, BOGOTA)
 BASES = {family.base: family for family in TABLE}
 GOLDEN = Path(__file__).parent / "data" / "metrics.prom"
 
@@ -55,19 +52,19 @@ GOLDEN = Path(__file__).parent / "data" / "metrics.prom"
 class Page:
     """An exposition with the telemetry of one operation, at a moment that a test moves."""
 
-    def __init__(self, reports: tuple[str, ...] = ("skill_11",)) -> None:
+    def __init__(self, **keys: object) -> None:
         self.now = NOW
         self.exposition = MetricsPage(lambda: self.now)
         self.snapshot: dict[QueryKey, QueryStatus] = {}
         self.exporter = ExporterTelemetry(self.exposition, "1.2.3", "abc", NOW - 3600)
         self.acme = OperationTelemetry("acme", self.exposition, self.snapshot)
-        info = {
-            "server": "wv0013",
-            "timezone": "America/Bogota",
-            "team": "",
-            "client": "acme-bank",
-        }
-        self.acme.configure(info, reports, RENDERER, ALWAYS)
+        self.configure(**keys)
+
+    def configure(self, **keys: object) -> None:
+        """The operation acme, with more keys or other ones."""
+        own = {"name": "acme", "server": "0013", "labels": {"client": "acme-bank"}}
+        operation = Operation.model_validate({**own, "skills": [{"id": "4173"}], **keys})
+        self.acme.configure(operation, TARGETS)
 
     def show(self, *statuses: QueryStatus) -> Page:
         for one in statuses:
@@ -86,7 +83,7 @@ class Page:
 
 def filled() -> Page:
     """A page on which every family has samples."""
-    page = Page(("skill_11", "token_info"))
+    page = Page(token_info=True)
     page.acme.requested("skill_11")
     page.acme.answered("skill_11", 0.3, None)
     page.acme.requested("skill_11")
@@ -182,7 +179,7 @@ def test_known_channel_without_row_counts_zero() -> None:
 
 def test_reports_in_use_have_every_reason_from_the_start() -> None:
     """A report in use has each failure reason with 0, a report not in use has no series."""
-    page = Page(("skill_11",))
+    page = Page()
 
     for reason in Reason:
         name = "wolkvox_api_request_failures_total"
@@ -208,8 +205,7 @@ def test_poll_open_follows_the_poll_hours() -> None:
     """Outside poll_hours the gauge is 0, at the scrape and to the second."""
     page = Page()
     assert page.value("wolkvox_poll_open") == 1
-    hours = OpenHours("Mo-Fr 12:00-12:30", BOGOTA)
-    page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER, hours)
+    page.configure(poll_hours="Mo-Fr 12:00-12:30")
 
     seen = []
     for minute in (0, 29.99, 30, 60):
@@ -221,10 +217,9 @@ def test_poll_open_follows_the_poll_hours() -> None:
 def test_the_utc_offset_follows_the_clocks_of_the_operation() -> None:
     """It changes at the scrape after the clocks were put forward or back."""
     page = Page()
-    madrid = OpenHours(None, ZoneInfo("Europe/Madrid"))
     change = datetime(2026, 10, 25, 1, tzinfo=UTC).timestamp()
     page.now = change - 1
-    page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER, madrid)
+    page.configure(timezone="Europe/Madrid")
 
     seen = []
     for page.now in (change - 1, change, change + 86400):
@@ -234,12 +229,12 @@ def test_the_utc_offset_follows_the_clocks_of_the_operation() -> None:
 
 def test_token_info_goes_when_it_is_switched_off() -> None:
     """Without token_info in use its gauges vanish."""
-    page = Page(("skill_11", "token_info"))
+    page = Page(token_info=True)
     page.acme.show(token_limit=8000.0, token_used_today=None)
     assert page.value("wolkvox_token_limit") == 8000
     assert page.value("wolkvox_token_used_today") is None
 
-    page.acme.configure({"server": "s", "timezone": "t"}, ("skill_11",), RENDERER, ALWAYS)
+    page.configure()
     assert page.value("wolkvox_token_limit") is None
 
 

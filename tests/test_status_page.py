@@ -532,7 +532,7 @@ def test_what_is_wrong_with_the_exporter_is_on_top() -> None:
     """A state that cannot be written stops the polling; a failed reload does not."""
     broken = telemetry(revision="")
     broken.storage(False)
-    broken.reload_failed()
+    broken.reloaded(None)
     shown = page(status(VOICE), exporter=broken)
 
     assert shown.one("header").one("p", klass="notice").text

@@ -37,15 +37,8 @@ async def opened(
     """
 
     def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
-        return WolkvoxClient(
-            operation.base_url,
-            timeout=operation.timeout,
-            ca_file=None,
-            proxy=None,
-            trust_env=False,
-            monotonic=clock.monotonic,
-            transport=stage.api,
-        )
+        url, timeout = operation.base_url, operation.timeout
+        return WolkvoxClient(url, lambda: stage.api, timeout=timeout, monotonic=clock.monotonic)
 
     directory = stage.directory / "state"
     lock = DirectoryLock.take(directory) if beside else None

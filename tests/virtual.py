@@ -141,15 +141,8 @@ async def exporter(
     def connect(operation: Operation, clock: Clock) -> WolkvoxClient:
         if operation.name in refuse:
             raise ConfigError([Problem("proxy", "cannot be used")])
-        return WolkvoxClient(
-            operation.base_url,
-            timeout=operation.timeout,
-            ca_file=None,
-            proxy=None,
-            trust_env=False,
-            monotonic=clock.monotonic,
-            transport=transport,
-        )
+        url, timeout = operation.base_url, operation.timeout
+        return WolkvoxClient(url, lambda: transport, timeout=timeout, monotonic=clock.monotonic)
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -193,16 +193,6 @@ class SlaEntry(Model):
         changed = self.holidays or Holidays()
         return frozenset(changed.add), frozenset(changed.remove)
 
-    @property
-    def abandonment_max(self) -> float | None:
-        """The largest share to be abandoned."""
-        return self.abandonment.max if self.abandonment else None
-
-    @property
-    def asa_max(self) -> float | None:
-        """The longest average speed of answer, in seconds."""
-        return self.asa.max if self.asa else None
-
 
 class Operation(Model):
     """One operation: one Wolkvox server and one token."""
@@ -399,7 +389,7 @@ def doubts_of(operation: Operation) -> Found:
 def _reaches_slow_channels(operation: Operation, index: int) -> bool:
     """Return whether a target in seconds holds for mail, which is hardly meant."""
     entry = operation.sla[index]
-    asa = entry.asa_max is not None and entry.asa_max <= QUICK_SECONDS
+    asa = entry.asa is not None and entry.asa.max <= QUICK_SECONDS
     quick = {"service_level": entry.service_level is not None, "asa": asa}
     return entry.channels is None and any(
         is_quick

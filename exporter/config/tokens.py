@@ -122,7 +122,7 @@ def _content(path: Path) -> str:
     try:
         if stat.S_ISREG(path.stat().st_mode):
             # It does not wait, in case the file became a pipe just now.
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", 0) as file:
                 content = file.read(MAX_LENGTH + 1)
             # Latin-1 never fails; what is not ASCII is refused by clean_token.
             marked = content.startswith(b"\xef\xbb\xbf")

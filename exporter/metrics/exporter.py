@@ -38,23 +38,17 @@ class ExporterTelemetry:
 
     def storage(self, writable: bool) -> None:
         """Show whether the state can be written."""
-        if writable is not self.writable:
-            self.writable = writable
-            self._changed()
+        self.writable = writable
+        self._changed()
 
     def handshake_failed(self) -> None:
         """Count a TLS handshake that failed."""
         self._handshake_failures += 1
         self._changed()
 
-    def reloaded(self, at: float) -> None:
-        """Show that the configuration was loaded at an epoch time."""
-        self.last_reload = (True, at)
-        self._changed()
-
-    def reload_failed(self) -> None:
-        """Show that the last attempt to load it failed; the old one stays in force."""
-        self.last_reload = (False, self.last_reload[1])
+    def reloaded(self, at: float | None) -> None:
+        """Show that the configuration was loaded at an epoch time; None: it could not be."""
+        self.last_reload = (True, at) if at is not None else (False, self.last_reload[1])
         self._changed()
 
     def _changed(self) -> None:

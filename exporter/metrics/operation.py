@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import accumulate
 
+from exporter.config import Operation
 from exporter.config.hours import OpenHours
 from exporter.errors import Reason
 from exporter.metrics.page import Block, MetricsPage, encoded, labels, line
 from exporter.metrics.query import PARTS, QueryRenderer
+from exporter.metrics.sla import Targets
 from exporter.polling.limits import PAUSING
+from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.state.counters import remember
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import FIELDS
@@ -60,22 +63,22 @@ class OperationTelemetry:
         # Rendered at the next scrape.
         self._changed = partial(page.stale.update, {(name,): self._block})
 
-    def configure(
-        self,
-        info: Mapping[str, str],
-        reports: tuple[str, ...],
-        renderer: QueryRenderer,
-        hours: OpenHours,
-    ) -> None:
+    def configure(self, operation: Operation, targets: Targets) -> None:
         """Take over a changed configuration; counters of reports in use go on."""
-        self._info = labels({**info, "operation": self._name})
-        self._renderer, self._reports = renderer, reports
-        for report in reports:
+        zone = operation.timezone
+        own = {"operation": self._name, "server": operation.server, "timezone": str(zone)}
+        # The exporter's own labels go above the user's.
+        self._info = labels({**operation.labels, **own, "team": operation.team or ""})
+        self._renderer = QueryRenderer(zone, targets, operation.month)
+        optional = {TOKEN_INFO: operation.token_info, SKILLS: operation.discover}
+        self._reports = (SKILL_11, *(report for report, used in optional.items() if used))
+        for report in self._reports:
             self._requests.setdefault(report, _Requests())
-        if "token_info" not in reports:
+        if not operation.token_info:
             self.show(**dict.fromkeys(TOKEN_COUNTS))
         self._changed()
-        self._page.put((self._name, _HOURS), self._clock(hours, self._page.epoch()))
+        clock = self._clock(OpenHours(operation.poll_hours, zone), self._page.epoch())
+        self._page.put((self._name, _HOURS), clock)
 
     def publish(self, status: QueryStatus, now: float) -> None:
         """Render a query's new status, as it is shown from epoch `now` on, and swap it in."""
@@ -173,11 +176,9 @@ class OperationTelemetry:
         """What changes with the time alone; clocks are put back and forward at quarters."""
         is_open, until = hours.state(now)
         offset = datetime.fromtimestamp(now, hours.zone).utcoffset() or timedelta()
-        values = {
-            "wolkvox_poll_open": is_open,
-            "wolkvox_operation_utc_offset_seconds": offset.total_seconds(),
-        }
-        lines = {name: line(name, self._label, value) for name, value in values.items()}
+        shown = {"poll_open": is_open, "operation_utc_offset_seconds": offset.total_seconds()}
+        names = {f"wolkvox_{name}": value for name, value in shown.items()}
+        lines = {name: line(name, self._label, value) for name, value in names.items()}
         quarter = now - now % 900 + 900
         until = quarter if until is None else min(until, quarter)
         return Block(encoded(lines), until, now, partial(self._clock, hours))

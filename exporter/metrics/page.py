@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from isal import isal_zlib
 from prometheus_client.utils import floatToGoString
@@ -116,7 +117,8 @@ class MetricsPage:
 
 # Lines as the formats write them -----------------------------------------------------------
 
-_number: Callable[[float], str] = floatToGoString  # which has no types
+# The library's function has no types, and most numbers come again.
+_number: Callable[[float], str] = lru_cache(4096)(floatToGoString)
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", '"': '\\"'})
 """What `str.translate` makes of a label value between its quotes."""
 

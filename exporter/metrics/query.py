@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 from exporter.config.hours import OpenHours
 from exporter.metrics.families import COUNTER_FAMILIES, QUERY, SKILL_FAMILIES, WINDOW_END
 from exporter.metrics.page import ESCAPES, Block, Scope, encoded, header, labels, line
-from exporter.metrics.sla import Targets
+from exporter.metrics.sla import Targets, goals
 from exporter.state.counters import Counters, exposed, known_channels
 from exporter.state.models import QueryStatus, Result, complete
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
@@ -166,9 +166,10 @@ def goals_of(targets: Targets, query: str, skill_id: str, channels: tuple[str, .
         if target is None:
             continue
         pair = f"{query},{_channel(channel)}"
+        found = goals(target)
         values = {
-            "abandonment_limit_ratio": target.abandonment_max,
-            "asa_limit_seconds": target.asa_max,
+            "abandonment_limit_ratio": found.get("abandonment"),
+            "asa_limit_seconds": found.get("asa"),
             "min_interactions": target.min_interactions,
         }
         if (open_hours := targets.hours(target)) is not None:

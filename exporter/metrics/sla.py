@@ -91,7 +91,8 @@ def goals(entry: SlaEntry | None) -> dict[str, float]:
     """The targets of a pair by the column that each of them judges."""
     if entry is None:
         return {}
-    found = {"abandonment": entry.abandonment_max, "asa": entry.asa_max}
+    limits = {"abandonment": entry.abandonment, "asa": entry.asa}
+    found = {column: limit.max for column, limit in limits.items() if limit}
     if level := entry.service_level:
         found[f"service_level_{level.within}"] = level.target
-    return {column: target for column, target in found.items() if target is not None}
+    return found

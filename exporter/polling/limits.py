@@ -270,11 +270,6 @@ class Budget:
     counted: tuple[int, date | None] = (0, None)
     months_from: float = 0.0
 
-    def drop_demand(self, operation: str) -> None:
-        """Forget an operation that has ended."""
-        self.demands.pop(operation, None)
-        self.keep_taken(operation, ())
-
     def keep_taken(self, operation: str, queries: Collection[str]) -> None:
         """Forget the requests of an operation's queries that are not among these."""
         for key in [*self.taken]:

@@ -60,8 +60,8 @@ class Poller:
         self._source, self._token = operation.token, Token()
         self._rng, self._health, self._telemetry = rng, health, telemetry
         self.hours = OpenHours(operation.poll_hours, operation.timezone)
-        self._tasks = TaskList(operation, self._row, self._clock, requests.state, grace)
-        self._status = PollStatus(operation, self.budget, self._clock, telemetry)
+        self._tasks = TaskList(operation, requests, grace)
+        self._status = PollStatus(operation, requests, telemetry)
         self._pause: Pause | None = None
         self._pause_ends = 0.0
         self._retired = False
@@ -205,7 +205,8 @@ class Poller:
         task.memory = request.attempt.memory or task.memory
         if not request.window.closing and not request.window.month:
             task.asked = request.window.end
-        self._stretch(request.asked_at, task)  # one request less is left
+        if self.budget.ceiling is not None:  # one request less is left
+            self._stretch(request.asked_at, task)
         task.slot = task.limits.slot(started, task.interval, started)
         self._telemetry.requested(task.report)
 
@@ -397,8 +398,10 @@ class Poller:
             self._asleep = None
 
     def retire(self) -> None:
-        """End the loop after the request that may be under way."""
+        """End the loop after the request that may be under way; it asks for nothing more."""
         self._retired = True
+        self.budget.demands.pop(self.operation.name, None)
+        self.budget.keep_taken(self.operation.name, ())
         if self._asleep is not None:
             self._asleep.cancel()
 

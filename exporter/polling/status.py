@@ -14,9 +14,9 @@ from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import say
 from exporter.messages import Words
 from exporter.polling.choice import CLOSING_TRIES
-from exporter.polling.limits import Budget, Limits, Pause
+from exporter.polling.limits import Limits, Pause
+from exporter.polling.request import Requests
 from exporter.polling.tasks import PollTask
-from exporter.runtime import Clock
 from exporter.state.counters import STUCK_ANSWERS, known_channels, what_changed
 from exporter.state.models import OperationStatus, QueryKey, QueryMemory, QueryStatus
 from exporter.wolkvox.report import SkillReport
@@ -56,10 +56,10 @@ class PollStatus:
     """Shows and logs what happens to the tasks of one operation."""
 
     def __init__(
-        self, operation: Operation, budget: Budget, clock: Clock, telemetry: OperationTelemetry
+        self, operation: Operation, requests: Requests, telemetry: OperationTelemetry
     ) -> None:
-        self._operation, self._budget = operation, budget
-        self._clock, self._telemetry = clock, telemetry
+        self._operation, self._telemetry = operation, telemetry
+        self._budget, self._clock = requests.budget, requests.clock
         self._interval = operation.interval
         self._round: dict[str, float] = {}  # when each query was asked in it
         self._requests: tuple[int, int | None] | None = None
@@ -205,15 +205,10 @@ class PollStatus:
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
         """Log why there is no answer, the same again at debug; advice once until an answer."""
         known = task.error is not None and task.error[0] == error.kind
-        self._log(
-            logging.DEBUG if known else logging.WARNING,
-            "no answer",
-            task,
-            reason=str(error.reason),
-            detail=error.detail,
-            hint=None if known or error.kind in self._hinted else _WORDS.advice(error.kind),
-            failures=task.memory.failures + 1,
-        )
+        hint = None if known or error.kind in self._hinted else _WORDS.advice(error.kind)
+        said = {"reason": str(error.reason), "detail": error.detail, "hint": hint}
+        level, failures = logging.DEBUG if known else logging.WARNING, task.memory.failures + 1
+        self._log(level, "no answer", task, **said, failures=failures)
         self._hinted.add(error.kind)
 
     def not_closed(self, task: PollTask) -> None:

@@ -11,10 +11,8 @@ from typing import Any
 from exporter.config import Operation, Skill
 from exporter.logs import say
 from exporter.polling.limits import HOUR, NO_LIMITS, Limits, started_before
-from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
-from exporter.runtime import Clock
+from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO, Requests
 from exporter.state.models import QueryMemory, Stored
-from exporter.state.storage import State
 from exporter.wolkvox.report import Skill as Found
 from exporter.wolkvox.text import printable
 from exporter.wolkvox.windows import DAY_SECONDS, latest_end
@@ -60,11 +58,9 @@ class PollTask:
 class TaskList:
     """The tasks of an operation, by skill id; `#skills` and `#token_info` are no queries."""
 
-    def __init__(
-        self, operation: Operation, row: int, clock: Clock, state: State, grace: float
-    ) -> None:
-        self._operation, self._row, self._grace = operation, row, grace
-        self._clock, self._state = clock, state
+    def __init__(self, operation: Operation, requests: Requests, grace: float) -> None:
+        self._operation, self._row, self._grace = operation, requests.identity.id, grace
+        self._clock, self._state = requests.clock, requests.state
         self.by_id: dict[str, PollTask] = {}
 
     @property

@@ -134,7 +134,9 @@ def observe(
     known = known_channels(ledger, day)
     if days < 0 or days > KEEP_DAYS:
         return _begun(known, day, rows)
-    after = {name: replace(channel, fresh=False) for name, channel in known.items()}
+    after = {
+        name: replace(one, fresh=False) if one.fresh else one for name, one in known.items()
+    }
     for row in rows:
         before = after.get(row.channel)
         after[row.channel] = _counted(before, day, day_totals(row), busy=bool(row.inbound))
@@ -271,8 +273,7 @@ def fell(since: DayTotals, seen: DayTotals) -> bool:
     some = offered // ROUNDED + 1 if offered >= ROUNDED else 0
     allowed = (0, some, some, some, 0, math.inf, 0, math.inf)
     figures = zip(_figures(since), _figures(seen), allowed, strict=True)
-    known = (one for one in figures if None not in one)
-    return any(before - now > most for before, now, most in known)
+    return any(None not in one and one[0] - one[1] > one[2] for one in figures)
 
 
 def advanced(known: Counters, since: DayTotals, seen: DayTotals) -> tuple[Counters, DayTotals]:
@@ -285,7 +286,7 @@ def advanced(known: Counters, since: DayTotals, seen: DayTotals) -> tuple[Counte
     counted, base = [], []
     figures = zip(_figures(known), _figures(since), _figures(seen), strict=True)
     for counter, before, now in figures:
-        higher = max((one for one in (before, now) if one is not None), default=None)
+        higher = before if now is None else now if before is None else max(before, now)
         counted.append(counter if before is None else counter + (higher - before))
         base.append(higher)
     return Counters(*counted), DayTotals(*base)

@@ -18,7 +18,7 @@ import os
 import queue
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -342,7 +342,7 @@ class State:
         return result
 
 
-_Job = tuple[Callable[[Storage], Any], "Future[Any]"]
+_Job = tuple[Callable[[Storage], Any], asyncio.Future[Any]]
 
 
 class ThreadedState(State):
@@ -354,11 +354,13 @@ class ThreadedState(State):
         self._thread = start_thread("state", self._work)
 
     async def write(self, step: Callable[[Storage], T]) -> T:
-        """Hand the step to the thread and wait until it is on the disk."""
-        future: Future[T] = Future()
+        """Hand the step to the thread and wait until it is on the disk.
+
+        A task that is cancelled waits no longer; what it handed over is written.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.put((step, future))
-        # A task that is cancelled waits no longer; what it handed over is written.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await future
 
     def close(self) -> None:
         """Finish what was handed over and end the thread."""
@@ -385,8 +387,16 @@ class ThreadedState(State):
                     self._commit([job])
                 return
             results = [error] * len(jobs)
-        for (_, future), result in zip(jobs, results, strict=True):
-            if isinstance(result, BaseException):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            jobs[0][1].get_loop().call_soon_threadsafe(_tell, jobs, results)
+
+
+def _tell(jobs: list[_Job], results: list[Any]) -> None:
+    """Give the waiting tasks their results, on the event loop."""
+    for (_, future), result in zip(jobs, results, strict=True):
+        if future.cancelled():
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

@@ -28,7 +28,7 @@ from exporter.config.plan import other_calls
 from exporter.config.values import duration, format_duration
 from exporter.errors import ConfigError, Problem
 from exporter.messages import Words
-from exporter.metrics.query import QueryHistory
+from exporter.metrics.query import QueryHistory, history
 from exporter.polling.limits import PAUSING, Demand, Why
 from exporter.runtime import system_clock
 from exporter.tools.backfill_files import (
@@ -252,7 +252,8 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
         days = answers if month else completed(answers)
         queries.append(QueryHistory((operation.name, skill.id, skill.name), days))
     moments = partial(stamps, operation.timezone, job.session.clock.now())
-    samples, size = write_openmetrics(output, queries, moments, target, month or "yesterday")
+    pieces = history(queries, moments, target, month or "yesterday")
+    samples, size = write_openmetrics(output, pieces)
     click.echo(f"{output}: {samples} samples, {size / 1e6:.1f} MB; import it with")
     click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -18,7 +18,6 @@ from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 from exporter.errors import StartError, StorageError
-from exporter.metrics.query import QueryHistory, history
 from exporter.state.counters import QueryLedger, observe
 from exporter.state.migrate import FIGURES_1
 from exporter.state.models import Result, complete
@@ -126,13 +125,7 @@ def open_progress(output: Path, owner: str) -> Iterator[Progress]:
         yield progress
 
 
-def write_openmetrics(
-    path: Path,
-    queries: Sequence[QueryHistory],
-    stamps: Callable[[date], Sequence[int]],
-    target: Mapping[str, str],
-    window: str = "yesterday",
-) -> tuple[int, int]:
+def write_openmetrics(path: Path, pieces: Iterable[bytes]) -> tuple[int, int]:
     """Write the file whole, or leave the one that is there; returns its samples and bytes.
 
     Raises StorageError.
@@ -141,7 +134,7 @@ def write_openmetrics(
     samples = 0
     try:
         with part.open("wb") as file:
-            for piece in history(queries, stamps, target, window):
+            for piece in pieces:
                 file.write(piece)
                 samples += sum(not line.startswith(b"#") for line in piece.splitlines())
             file.flush()

@@ -320,10 +320,7 @@ def _pem(form: TlsForm, name: str, path: Path, files: dict[Path, Stamp]) -> tupl
 
 def _wrong_together(form: TlsForm) -> Iterator[tuple[str, str]]:
     """Keys of the section that do not fit each other, and why."""
-    versions, of_clients = (
-        list(VERSIONS),
-        ("client_ca", "client_ca_file", "client_allowed_sans"),
-    )
+    versions, of_clients = [*VERSIONS], ("client_ca", "client_ca_file", "client_allowed_sans")
     given = next((name for name in of_clients if getattr(form, name)), "")
     if given and not form.verifies:
         what = given.removesuffix("_file")

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlencode
 
@@ -28,7 +27,6 @@ from exporter.wolkvox.text import one_line, scrub, scrub_body, scrub_names
 from exporter.wolkvox.transport import (
     HEADERS,
     MAX_BODY,
-    connector,
     decode,
     kind_of,
     refuse_redirect,
@@ -62,31 +60,24 @@ Witness = Callable[[int, str | None, bytes], None]
 class WolkvoxClient:
     """The three reports of one operation, as an async context manager.
 
-    `timeout` is the deadline of a whole request in seconds. `proxy` beats the environment,
-    which is read only with `trust_env`. Raises ConfigError where the URL, the CA file or a
-    proxy cannot be used. `witness`, where there is one, is shown every
-    answer before it is read, free of the token. `left_at` is the monotonic second at which
-    the last request left, None where it did not.
+    `connect` makes a transport with one connection. `timeout` is the deadline of a whole
+    request in seconds. `witness`, where there is one, is shown every answer before it is read,
+    free of the token. `left_at` is the monotonic second at which the last request left, None
+    where it did not.
     """
 
     def __init__(
         self,
         base_url: str,
+        connect: Callable[[], httpx.AsyncBaseTransport],
         *,
         timeout: float,
         monotonic: Callable[[], float],
-        ca_file: Path | None = None,
-        proxy: str | None = None,
-        trust_env: bool = False,
-        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.witness: Witness | None = None
         self.left_at: float | None = None
         self._base_url, self._timeout, self._monotonic = base_url, timeout, monotonic
-        self._connect = connector(
-            base_url, ca_file=ca_file, proxy=proxy, trust_env=trust_env, transport=transport
-        )
-        self._http = self._connect()
+        self._connect, self._http = connect, connect()
 
     async def __aenter__(self) -> Self:
         return self

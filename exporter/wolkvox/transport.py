@@ -35,12 +35,7 @@ HEADERS: Final = {
 
 
 def connector(
-    base_url: str,
-    *,
-    ca_file: Path | None,
-    proxy: str | None,
-    trust_env: bool,
-    transport: httpx.AsyncBaseTransport | None,
+    base_url: str, *, ca_file: Path | None, proxy: str | None, trust_env: bool
 ) -> Callable[[], httpx.AsyncBaseTransport]:
     """Return what makes a transport to an API, each with one connection.
 
@@ -58,8 +53,6 @@ def connector(
     whose, address = "the proxy", proxy
     if proxy is None and trust_env and (found := environment_proxy(url, getproxies())):
         whose, address = f"a proxy of the environment ({found[0]})", found[1]
-    if transport is not None:
-        return lambda: transport
     return functools.partial(
         httpx.AsyncHTTPTransport,
         verify=tls,

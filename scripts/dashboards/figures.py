@@ -34,6 +34,12 @@ NEEDED = column(
     mappings=[{"type": "range", "options": {"from": 1.00001, "to": None, "result": _LOST}}],
 )
 """The level that the rest of a day or month needs; above 1 it is lost, and says so."""
+INBOUND, *HANDLED = (
+    column(name, name.title(), "none", decimals=0)
+    for name in ("inbound", "answered", "abandoned")
+)
+LEVEL = column("level", "Service level", "percentunit", decimals=1)
+ASA = column("asa", "ASA", WAIT, decimals=0)
 _VERDICT = (fixed("A", GOOD), fixed("B", BAD), fixed("C", CALM))
 _PERCENT, _WHOLE = "round(100 * {}, 0.1)", "round({})"
 
@@ -158,16 +164,15 @@ def reporting(place: Place) -> Any:
 def hourly(place: Place, *, last_week: bool = False) -> Any:
     """The day by hour, the latest first; with last week's volume and level beside it."""
     before = {f"{name}_before": expression for name, expression in q.hourly(q.WEEK).items()}
-    kept = {name: before[name] for name in ("offered_before", "level_before") if last_week}
+    kept = {name: before[name] for name in ("inbound_before", "level_before") if last_week}
     columns = [
         column("Time", "Until", "time:HH:mm"),
-        column("offered", "Inbound", "none", decimals=0),
-        column("offered_before", "Last week", "none", decimals=0),
-        column("answered", "Answered", "none", decimals=0),
-        column("abandoned", "Abandoned", "none", decimals=0),
-        column("level", "Service level", "percentunit", decimals=1),
+        INBOUND,
+        column("inbound_before", "Last week", "none", decimals=0),
+        *HANDLED,
+        LEVEL,
         column("level_before", "Level last week", "percentunit", decimals=1),
-        column("asa", "ASA", WAIT, decimals=0),
+        ASA,
     ]
     return grid(
         About(

@@ -287,7 +287,7 @@ def hourly(offset: str = "") -> dict[str, str]:
     waited, answered = (skills(f"answer_wait_seconds_{n}", *slow) for n in ("sum", "count"))
     within, came = (hour(record(f"within:{n}"), OWN, JUDGED) for n in ("total", "offered"))
     return {
-        "offered": f"round({skills('offered_interactions_total')})",
+        "inbound": f"round({skills('offered_interactions_total')})",
         "answered": f"round({skills('answer_wait_seconds_count')})",
         "abandoned": f"round({skills('abandon_wait_seconds_count')})",
         "level": f"{within} / ({came} > 0)",

@@ -117,12 +117,11 @@ def _days(place: Place) -> Any:
         Query(q.named(**volumes, **judged, **at), "{{column}}"),
         columns=[
             column("window", "Period", mappings=[DAYS]),
-            column("inbound", "Inbound", "none", decimals=0),
-            column("answered", "Answered", "none", decimals=0),
-            column("abandoned", "Abandoned", "none", decimals=0),
-            column("level", "Service level", "percentunit", decimals=1),
+            figures.INBOUND,
+            *figures.HANDLED,
+            figures.LEVEL,
             column("lost", "Abandonment", "percentunit", decimals=1),
-            column("asa", "ASA", WAIT, decimals=0),
+            figures.ASA,
             column("ata", "ATA", WAIT, decimals=0),
             *(
                 column(f"within_{n}", f"Within {n} s", "percentunit", decimals=1)
