@@ -74,7 +74,8 @@ def _naming(target: dict[str, Any]) -> Callable[[dict[str, str]], str]:
 
 def main(blocks: Path, directory: Path) -> None:
     """Draw every board in both languages."""
-    with prometheus(blocks, directory) as store:
+    with prometheus(blocks, directory) as found:
+        store = Prometheus(found.address, hidden={"__name__"})
         for language in LANGUAGES:
             for name in NAMES:
                 ask = asking(store, CHOSEN.get(name, EVERYTHING))

@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import promql_parser as promql
 
-from exporter.metrics.families import BY_NAME, Family
+from exporter.metrics.families import TABLE, Family
 from tests.dashboards_support import recording_rules
 
+BY_NAME = {family.name: family for family in TABLE}
 SUFFIXES = ("_bucket", "_sum", "_count")
 # What Prometheus itself and the client library add.
 FOREIGN = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,17 +25,18 @@ scrape_configs:
 
 @dataclass
 class Prometheus:
-    """One running server."""
+    """One running server; labels that answers are given without."""
 
     address: str
+    hidden: Set[str] = frozenset({"__name__", "instance", "job"})
 
     def query(self, expression: str, at: float | None = None) -> dict[Labels, float]:
-        """An instant query; the series' labels without those of the target."""
+        """An instant query; the series' labels."""
         when = {} if at is None else {"time": f"{at:.3f}"}
         data = self._ask("query", query=expression, **when)
         if data["resultType"] == "scalar":
             return {frozenset(): float(data["result"][1])}
-        return {_labels(one): float(one["value"][1]) for one in data["result"]}
+        return {self._labels(one): float(one["value"][1]) for one in data["result"]}
 
     def curves(
         self, expression: str, start: datetime, end: datetime, step: float
@@ -45,7 +46,7 @@ class Prometheus:
         span = {"start": str(first), "end": str(last), "step": f"{step:g}"}
         data = self._ask("query_range", query=expression, **span)
         return {
-            _labels(one): [(float(t), float(v)) for t, v in one["values"]]
+            self._labels(one): [(float(t), float(v)) for t, v in one["values"]]
             for one in data["result"]
         }
 
@@ -53,6 +54,10 @@ class Prometheus:
         answer = json.loads(fetch(self.address, f"/api/v1/{path}?{urlencode(parameters)}").text)
         assert answer["status"] == "success", answer
         return answer["data"]
+
+    def _labels(self, series: Mapping[str, Any]) -> Labels:
+        named = series["metric"].items()
+        return frozenset((name, text) for name, text in named if name not in self.hidden)
 
     def number(self, expression: str, at: float | None = None) -> float | None:
         """The one value of a query, None where there is none."""
@@ -64,14 +69,6 @@ class Prometheus:
         """Whether every target was scraped, and that successfully, after a moment."""
         stamps = self.query("timestamp(up == 1)")
         return bool(stamps) and min(stamps.values()) > at
-
-
-def _labels(series: Mapping[str, Any]) -> Labels:
-    return frozenset(
-        (name, text)
-        for name, text in series["metric"].items()
-        if name not in {"__name__", "instance", "job"}
-    )
 
 
 @contextlib.contextmanager

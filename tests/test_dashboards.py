@@ -372,12 +372,14 @@ def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
     assert {text for text, spanish in SPANISH.items() if text == spanish} == SAME
 
 
+# Labels of legends and of series, variables of titles, and code.
+FILLED_IN = re.compile(r"\{\{\w+\}\}|\$\{[\w.]+\}|\$\w+|`[^`]+`")
+
+
 def test_a_translation_keeps_what_grafana_fills_in() -> None:
     """Labels of legends and variables of titles are the same in both languages."""
-    pattern = re.compile(r"\{\{\w+\}\}|\$\w+|`[^`]+`")
-
     for english, spanish in SPANISH.items():
-        assert sorted(pattern.findall(english)) == sorted(pattern.findall(spanish)), english
+        assert sorted(FILLED_IN.findall(english)) == sorted(FILLED_IN.findall(spanish)), english
 
 
 # English, and what the page and the runbooks call by another name: el skill, solicitudes,
@@ -395,7 +397,7 @@ def test_spanish_boards_have_one_voice_and_no_english() -> None:
     """Every text but names, labels and code; the alerts' titles as well."""
     assert ELSEWHERE.search("La skill: Service level of the day, 0.5")
     for text in set().union(*(texts(board(name, "es")) for name in NAMES)):
-        plain = re.sub(r"\{\{\w+\}\}|\$\w+|`[^`]+`", "", text)
+        plain = FILLED_IN.sub("", text)
         assert not ELSEWHERE.search(plain), text
 
 

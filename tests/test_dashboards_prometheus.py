@@ -217,10 +217,10 @@ def test_a_channel_without_target_is_shown_at_the_chosen_threshold(
     choice: Choice = {**EVERYTHING, "channel": ("chat-instagram",)}
     real = history.day("globex", "all")["chat-instagram"]
 
-    level = history.value("overview/Service level today/C", choice, threshold=threshold)
+    level = history.value("overview/Service level today/B", choice, threshold=threshold)
     within = real.within_10 if threshold == "10" else real.within_30
     assert close(level, within / real.inbound, 1e-9)
-    assert not history.values("overview/Service level today/B", choice, threshold=threshold)
+    assert not history.values("overview/Service level today/A", choice, threshold=threshold)
 
 
 def test_the_level_of_two_open_hours_is_that_of_their_polls(history: History) -> None:
@@ -229,7 +229,7 @@ def test_the_level_of_two_open_hours_is_that_of_their_polls(history: History) ->
     until = history.weeks.polled_until(operation, skill_id, END)
     real = history.weeks.truth(operation, skill_id, until - timedelta(hours=2), until)
 
-    level = history.value("overview/Last 2 open hours/B", ONE)
+    level = history.value("overview/Last 2 open hours/A", ONE)
     assert abs(level - real["inbound"].within_20 / real["inbound"].inbound) < 0.01
 
 
@@ -238,7 +238,7 @@ def test_abandonment_and_waits_agree_with_the_truth(history: History) -> None:
     real = history.voice()
     today = history.columns("skill/Days and months", window="today")
 
-    abandonment = history.value("overview/Abandonment today/B")
+    abandonment = history.value("overview/Abandonment today/A")
     assert close(abandonment, real.abandoned / real.inbound, 1e-9)
     asa = history.value("overview/ASA today/A")
     assert abs(asa - real.answer_wait_seconds / real.answered) <= 0.5

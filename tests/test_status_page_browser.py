@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import unescape
+from itertools import product
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -19,6 +20,7 @@ from exporter.wolkvox.columns import ChannelFigures
 from tests.chromium import Tab, chromium
 from tests.e2e_api import Api, Asked, Reply, found, refused, row
 from tests.e2e_support import Launch, Nursery, fetch, operation, wait_for, write_config
+from tests.npm import fetched
 from tests.status_page_support import OPERATION, html, targets
 from tests.statuses import VOICE, half_hour, status
 
@@ -200,6 +202,36 @@ def test_every_text_can_be_read(look: Open, which: str) -> None:
         assert faint == [], dark
         red = int(page.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"))
         assert (red < 64) is dark
+
+
+# What axe-core finds: of each rule the name and the first element. The page has no script and
+# so must refresh itself.
+AXE = """
+axe.run({rules: {"meta-refresh": {enabled: false}}}).then(found => JSON.stringify(
+  found.violations.map(one => [one.id, one.nodes.length, one.nodes[0].html])))
+"""
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing(look: Open, tmp_path: Path) -> None:
+    """Contrast, headings, landmarks, tables: both themes and languages, phone and wall."""
+    axe = (fetched(tmp_path, "axe-core@4.14.1") / "axe-core/axe.min.js").read_text("utf-8")
+
+    def violations(page: Tab) -> list[list[object]]:
+        page.run(axe)
+        asked = {"expression": AXE, "awaitPromise": True, "returnByValue": True}
+        answer = page.call("Runtime.evaluate", **asked)["result"]["value"]
+        found: list[list[object]] = json.loads(answer)
+        return found
+
+    for which, language, dark, width in product(
+        ("demo", "trouble"), ("en", "es"), (False, True), (390, 1920)
+    ):
+        page = look(which, width, 1080, dark=dark, language=language)
+        assert violations(page) == [], (which, language, dark, width)
+    page.run("document.querySelector('h2').outerHTML = '<h4>acme</h4>'")
+    page.run("document.querySelector('h4').style.cssText = 'color: #444; font-size: 12px'")
+    assert {str(one[0]) for one in violations(page)} >= {"color-contrast", "heading-order"}
 
 
 def roles(page: Tab) -> dict[str, list[str]]:

@@ -23,11 +23,11 @@ SCHEMA = 39
 _TEXT_KEYS = re.compile(
     "title|description|legendFormat|label|displayName|noValue|content|titleFormat"
 )
-_KINDS = {"mappings": ("mappings",), "byName": ("byName",)}
+_KINDS = {one: (one,) for one in ("mappings", "byName", "displayName")}
 """Overrides by the id of what they set or match: their values hold texts, too."""
 _UNIT = re.compile(r"suffix:\w\w")
 """A unit that is a word."""
-_TEMPLATE = re.compile(r"\{\{\s*\w+\s*\}\}|\$\{?\w+\}?")
+_TEMPLATE = re.compile(r"\{\{\s*\w+\s*\}\}|\$\{?[\w.]+\}?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,8 @@ def _walk(node: Any, path: tuple[Any, ...], catalogue: Mapping[str, str]) -> Any
 def _is_text(path: tuple[Any, ...], node: str) -> bool:
     key = path[-1] if path else ""
     if _TEXT_KEYS.fullmatch(str(key)) or "renameByName" in path or _UNIT.match(node):
+        return True
+    if path[-2:] == ("displayName", "value"):
         return True
     if key == "text":
         return "mappings" in path

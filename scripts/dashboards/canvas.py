@@ -94,9 +94,10 @@ def properties_of(panel: Json, matcher: str, option: str) -> dict[str, Any]:
     return found
 
 
-def by_ref(panel: Json, ref: str) -> dict[str, Any]:
-    """The properties of one target's series."""
-    return properties_of(panel, "byFrameRefID", ref)
+def own_properties(panel: Json, series: Series) -> dict[str, Any]:
+    """The properties of one series, by its target or its name."""
+    by_ref = properties_of(panel, "byFrameRefID", series.ref)
+    return by_ref | properties_of(panel, "byName", series.name)
 
 
 def step_colour(value: float, thresholds: Json | None) -> str:
@@ -108,7 +109,7 @@ def step_colour(value: float, thresholds: Json | None) -> str:
 
 def colour_of(panel: Json, series: Series, place: int) -> str:
     """The colour of a series: its own, that of its value, or the next of the palette."""
-    own = by_ref(panel, series.ref).get("color")
+    own = own_properties(panel, series).get("color")
     if own:
         return _COLOURS[own["fixedColor"]]
     if defaults_of(panel).get("color", {}).get("mode") == "thresholds":

@@ -17,10 +17,10 @@ from scripts.dashboards.canvas import (
     Canvas,
     Json,
     Series,
-    by_ref,
     colour_of,
     defaults_of,
     mapped,
+    own_properties,
     step_colour,
     written,
 )
@@ -80,7 +80,7 @@ def timeseries(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
 
 
 def _style(panel: Json, series: Series, name: str) -> Any:
-    own = by_ref(panel, series.ref).get(f"custom.{name}")
+    own = own_properties(panel, series).get(f"custom.{name}")
     return defaults_of(panel)["custom"].get(name) if own is None else own
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from scripts.dashboards.canvas import (
     Canvas,
     Json,
     Series,
-    by_ref,
     colour_of,
     defaults_of,
     mapped,
+    own_properties,
     say,
     written,
 )
+
+LABEL = re.compile(r"\$\{__field\.labels\.(\w+)\}")
+
+
+def _name(series: Series, options: Json) -> str:
+    said = options.get("displayName", series.name)
+    return LABEL.sub(lambda found: series.labels[found[1]], said)
 
 
 def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
@@ -22,7 +30,7 @@ def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
     named = panel["options"]["textMode"] != "value"
     share = canvas.width / len(series)
     for place, one in enumerate(series):
-        defaults = {**defaults_of(panel), **by_ref(panel, one.ref)}
+        defaults = {**defaults_of(panel), **own_properties(panel, one)}
         middle = share * (place + 0.5)
         word = mapped(one.last, defaults.get("mappings", ()))
         colour = word[1] if word else colour_of(panel, one, place)
@@ -36,5 +44,6 @@ def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
         say(canvas, middle, canvas.height / 2 - (8 if named else 12), text,
              size=size, color=colour, ha="center", weight="bold")  # fmt: skip
         if panel["options"]["textMode"] == "value_and_name":
-            small = min(canvas.height / 12, 1.1 * share / len(one.name))
-            say(canvas, middle, 16, one.name, size=small, color=colour, ha="center")
+            name = _name(one, defaults)
+            small = min(canvas.height / 12, 1.1 * share / len(name))
+            say(canvas, middle, 16, name, size=small, color=colour, ha="center")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue
+
 from scripts.dashboards import queries as q
 from scripts.dashboards.parts import (
     BAD,
@@ -40,7 +42,6 @@ INBOUND, *HANDLED = (
 )
 LEVEL = column("level", "Service level", "percentunit", decimals=1)
 ASA = column("asa", "ASA", WAIT, decimals=0)
-_VERDICT = (fixed("A", GOOD), fixed("B", BAD), fixed("C", CALM))
 _PERCENT, _WHOLE = "round(100 * {}, 0.1)", "round({})"
 
 
@@ -49,13 +50,20 @@ def _judged(
 ) -> Any:
     """A figure in the colour of its verdict, with the target under it."""
     unit = "s" if shown == _WHOLE else "%"
-    signs = (">=", "<") if at_least else ("<=", ">")
+    good = ">=" if at_least else "<="
     said = ("On target", "Below target") if at_least else ("Within the limit", "Over the limit")
-    queries = [
-        Query(expression, f"{word} ({{{{target}}}} {unit})")
-        for expression, word in zip(q.verdicts(indicator, *signs, shown), said, strict=True)
-    ]
-    return number(about, *queries, *more, fixes=_VERDICT, names=True)
+    panel = number(
+        about,
+        Query(q.verdict(indicator, good, shown), "{{met}}"),
+        *more,
+        fixes=(fixed("B", CALM),),
+        names=True,
+    )
+    for met, word, color in zip("10", said, (GOOD, BAD), strict=True):
+        name = f"{word} (${{__field.labels.target}} {unit})"
+        found = {**fixed("A", color)[1], "displayName": name}
+        panel.override_by_name(met, [DynamicConfigValue(*one) for one in found.items()])
+    return panel
 
 
 def level_today(place: Place) -> Any:

@@ -53,7 +53,8 @@ def _by(labels: str) -> str:
 
 def named(**columns: str) -> str:
     """One answer of several figures, each with its name in the label `column`."""
-    return " or ".join(
+    # Only the names are compared, which differ: no need to compare all labels of all series.
+    return " or on (column) ".join(
         f'label_replace({expression}, "column", "{name}", "", "")'
         for name, expression in columns.items()
     )
@@ -108,9 +109,10 @@ def record(name: str, more: str = "") -> str:
 
 
 # Sums judged by their targets -------------------------------------------------------------
-# Each is (part, whole, aim, weight): sums of the pairs with an aim; those of the aim by weight.
+# Each is (part, whole, above, aim, weight) of the pairs with an aim: what is added up and
+# divided, how much of it is above the aim, and the aims with their weights.
 
-Indicator = tuple[str, str, str, str]
+Indicator = tuple[str, str, str, str, str]
 
 
 def level(window: str = "today") -> Indicator:
@@ -119,25 +121,28 @@ def level(window: str = "today") -> Indicator:
         gauge("service_level_ratio", window, OWN),
         gauge("inbound_interactions", window),
     )
-    window = "" if window else ", window"
-    many = f"on ({OWN}) group_right () " if window else ""
-    share = f"({JUDGED} ^ 0 * {many}{ratio})"
-    part = f"round({share} * on ({PAIR}{window}) group_left () {inbound})"
-    return part, f"({part} ^ 0 * on ({PAIR}{window}) group_left () {inbound})", JUDGED, INBOUND
+    each = f"on ({PAIR}{'' if window else ', window'})"
+    judged_ratio = f"({ratio} and on ({OWN}) {JUDGED})"
+    part = f"round({judged_ratio} * {each} group_left () {inbound})"
+    wanted = f"{JUDGED} * {TO_PAIR} {inbound}"
+    whole = f"({inbound} and {each} {judged_ratio})"
+    return part, whole, f"({part} - on ({OWN}) {wanted})", JUDGED, INBOUND
 
 
 def level_open_hours() -> Indicator:
     """Service level of the last two open hours."""
     ratio, came = (record(f"window:{n}", LONG) for n in ("service_level", "offered"))
-    whole = f"(max by ({OWN}) ({came}) and {ON_PAIR} {JUDGED})"
-    return f"({whole} * max by ({OWN}) ({ratio}))", whole, JUDGED, f"max by ({PAIR}) ({came})"
+    whole = f"({came} and on ({OWN}) {JUDGED})"
+    above = f"({ratio} - on ({OWN}) group_left () {JUDGED}) * {came}"
+    return f"({whole} * {ratio})", whole, above, JUDGED, f"max by ({PAIR}) ({came})"
 
 
 def abandonment(window: str = "today") -> Indicator:
     """Abandoned over inbound, of the pairs with a limit."""
     aim = judged("abandonment_limit_ratio")
     lost, came = (gauge(f"{n}_interactions", window) for n in ("abandoned", "inbound"))
-    return f"({lost} and {ON_PAIR} {aim})", f"({came} and {ON_PAIR} {aim})", aim, came
+    part, whole = (f"({one} and {ON_PAIR} {aim})" for one in (lost, came))
+    return part, whole, f"({lost} - {ON_PAIR} {aim} * {ON_PAIR} {came})", aim, came
 
 
 def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
@@ -145,23 +150,25 @@ def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
     aim = judged("asa_limit_seconds")
     seconds, counts = gauge(f"{wait}_seconds", window), gauge(f"{count}_interactions", window)
     part = f"({seconds} * {counts} and {ON_PAIR} {aim})"
-    return part, f"({counts} and {part})", aim, counts
+    above = f"(({seconds} - {ON_PAIR} {aim}) * {ON_PAIR} {counts})"
+    return part, f"({counts} and {part})", above, aim, counts
 
 
 def ratio(indicator: Indicator, by: str = "") -> str:
     """Sums over sums; nothing where the whole is 0."""
-    part, whole, _aim, _weight = indicator
+    part, whole, *_more = indicator
     return f"sum{_by(by)} ({part}) / (sum{_by(by)} ({whole}) > 0)"
 
 
-def verdicts(indicator: Indicator, good: str, bad: str, shown: str) -> tuple[str, str]:
-    """The figure twice, of which one answers: on target or not, with the target as a label."""
-    _part, _whole, aim, weight = indicator
-    by_weight = f"sum({aim} * {TO_PAIR} {weight})"
-    aimed = f"({by_weight} / sum({aim} ^ 0 * {TO_PAIR} {weight}))"
-    tags = {"target": shown.format(aimed)}
-    first, second = (tagged(f"({ratio(indicator)} {is_} {aimed})", tags) for is_ in (good, bad))
-    return first, second
+def verdict(indicator: Indicator, good: str, shown: str) -> str:
+    """The figure with its target as a label, and whether it meets it: `met` is 1 or 0."""
+    _part, _whole, above, aim, weight = indicator
+    aimed = f"sum({aim} * {TO_PAIR} {weight}) / sum({weight} and {ON_PAIR} {aim})"
+    tags = {
+        "target": shown.format(f"({aimed})"),
+        "met": f"(round(sum({above}), 0.000001) {good} bool 0)",
+    }
+    return tagged(f"({ratio(indicator)})", tags)
 
 
 def within(seconds: str, window: str = "today", by: str = "") -> str:
@@ -216,11 +223,10 @@ TROUBLE = (
 def since() -> str:
     """Since when a pair is in trouble: its alert holds, or two hours are below."""
     z = record("window:z", LONG)
-    last, first = (
-        f"max by ({PAIR}) ({way}_over_time(timestamp({z} {is_} 2)[12h:15m]))"
-        for way, is_ in (("max", "<="), ("min", ">"))
-    )
-    recent = f"({last} or {first}) unless {ON_PAIR} {z} <= 2"
+    # Moments that were good count above 0 and others below: the last good one is the largest,
+    # and where there is none the first bad one is.
+    moments = f"max_over_time(((({z} <= bool 2) * 2 - 1) * time())[12h:15m])"
+    recent = f"max by ({PAIR}) (abs({moments}) unless {z} <= 2)"
     alert = f"min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}})"
     return f"1000 * min by ({PAIR}) ({named(alert=alert, recent=recent)})"
 
@@ -230,7 +236,7 @@ def trouble() -> str:
     columns = named(
         since=since(),
         gap=GAP,
-        level=f"max by ({PAIR}) ({TARGET} ^ 0 * {LEVEL})",
+        level=f"max by ({PAIR}) ({LEVEL} and on ({OWN}) {TARGET})",
         recent=f"max by ({PAIR}) ({_RECENT})",
         target=f"max by ({PAIR}) ({TARGET})",
         needed=f"max by ({PAIR}) ({record('period:needed', TODAY)})",
@@ -301,10 +307,16 @@ _WITHIN, _CAME = (
 )
 _EXPECTED = record("period:expected")
 _AIMED = f"on ({OWN}) group_left () {JUDGED}"
+_JUDGED_QUERY = (
+    f'(wolkvox_up{{{QUERY}, skill_id="all"}} and on (job, operation) '
+    f'wolkvox_sla_service_level_target_ratio{{{SELECTED}, skill_id="all"}} '
+    f'or on (job, operation) wolkvox_up{{{QUERY}, skill_id!="all"}})'
+)
+"""The queries that `judged` judges: records are of pairs with a target only."""
 
 
 def _judged_sum(expression: str, by: str = "operation, window") -> str:
-    return f"sum by ({by}) ({expression} and on ({OWN}) {JUDGED})"
+    return f"sum by ({by}) ({expression} and {ON_QUERY} {_JUDGED_QUERY})"
 
 
 def outlook() -> str:
@@ -312,13 +324,14 @@ def outlook() -> str:
     left, end = record("period:late_left", PERIODS), record("period:projected")
     rest = f"({_judged_sum(f'{_EXPECTED} and {left}')} > 0)"
     aimed = f"sum by (operation, window) ({_EXPECTED} * {_AIMED})"
-    whole = f"({_CAME} + {_EXPECTED})"
+    whole, came, within = f"({_CAME} + {_EXPECTED})", _judged_sum(_CAME), _judged_sum(_WITHIN)
     return named(
-        level=f"{_judged_sum(_WITHIN)} / ({_judged_sum(_CAME)} > 0)",
-        target=f"sum by (operation, window) ({_CAME} * {_AIMED}) / ({_judged_sum(_CAME)} > 0)",
+        level=f"{within} / ({came} > 0)",
+        # What is left is what was in time less what had to be.
+        target=f"round(({within} - {_judged_sum(left)}) / ({came} > 0), 0.000001)",
         left=f"floor({_judged_sum(left)} + 0.0001)",
         needed=f"({aimed} - {_judged_sum(f'{left} and {_EXPECTED}')}) / {rest}",
-        projected=f"{_judged_sum(f'{end} * {whole}')} / {_judged_sum(f'{end} ^ 0 * {whole}')}",
+        projected=f"{_judged_sum(f'{end} * {whole}')} / {_judged_sum(f'({whole} and {end})')}",
     )
 
 
