@@ -10,7 +10,7 @@ import argparse
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -201,7 +201,7 @@ def outcomes(rows: Sequence[Row], seed: str, count: int) -> Iterator[Outcome]:
         queues = {
             row: [
                 Queue(row, name, WARM + 1 + 59 * Random(f"begin {seed} {name}").random())
-                for name in map(row.name, range(round(row.share * count)))
+                for name in map(row.name, range(ceil(row.share * count)))
             ]
             for row in rows[first : first + 10]
         }
