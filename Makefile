@@ -117,7 +117,7 @@ bench: $(STAMP) ## Measure scrapes, starts and a fleet beside other servers (eig
 proof: $(STAMP) ## Try faults, fuzzing, crashes and a soak, and print what held (under 40 minutes)
 	$(BIN)/python -m proof
 
-alert-study: $(STAMP) ## Draw queues by chance: whom do the alerts page wrongly, whom how late? (ten minutes)
+alert-study: $(STAMP) ## Draw queues by chance: whom do the alerts page wrongly, whom how late? (twenty minutes)
 	$(BIN)/python -m scripts.alert_study
 
 rules-load: $(STAMP) ## Measure what the rules cost a real Prometheus at 200 skills (a quarter of an hour)

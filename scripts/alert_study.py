@@ -1,29 +1,29 @@
 """What the shipped alerts make of chance and of trouble: `make alert-study`.
 
 Queues are drawn by seeded chance, polled as the exporter polls, and judged by the shipped rules
-in promtool, Prometheus' own engine, minute by minute. The table goes to docs/alerts-study.md.
+in a real Prometheus, at the rules' own intervals. The table goes to docs/alerts-study.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil, inf
 from pathlib import Path
 from random import Random
-from statistics import mean, median
-from typing import Any
+from statistics import median
 
 from tests.rules_collapse import HOURS
+from tests.rules_history import Firing, firing
 from tests.rules_scene import PAIR, Scene
-from tests.rules_support import Rule, needed, promtool, question, shipped
 
-CRITICAL = ("WolkvoxServiceLevelCollapse", "WolkvoxNobodyAnswers")
-WARNING = ("WolkvoxServiceLevelBelowTarget", "WolkvoxSmallQueueBelowTarget")
+ALERTS = (
+    "WolkvoxServiceLevelCollapse", "WolkvoxNobodyAnswers",
+    "WolkvoxServiceLevelBelowTarget", "WolkvoxSmallQueueBelowTarget",
+)  # fmt: skip
+EVERY = {"critical": 1, "warning": 4}  # minutes between two evaluations
 # Minutes: two hours to fill the windows, ten that count. Trouble begins within the hour after.
 WARM, COUNTED = 120, 600
 MINUTES = WARM + COUNTED
@@ -156,56 +156,13 @@ def _poisson(chance: Random, rate: float) -> int:
     return count
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Episodes of an alert of one queue, and the minute of the first."""
-
-    episodes: int
-    first: float
-
-
-def rules() -> tuple[Rule, ...]:
-    """The shipped alerts on the service level, and what they read."""
-    wanted = {id(rule) for name in CRITICAL + WARNING for rule in needed(shipped(), name)}
-    # Messages cost a query for each minute in which an alert fires.
-    used = [rule.changed(annotations=None) for rule in shipped() if id(rule) in wanted]
-    now, before = (
-        "max by (operation, severity) ("
-        f'ALERTS{{alertstate="firing",severity=~"critical|warning"}}{offset})'
-        for offset in ("", " offset 1m")
-    )
-    body = {"record": "study:begun", "expr": f"0 * {now} + time() unless {before}"}
-    return (*used, Rule(used[-1].group, "study:begun", False, body))
-
-
-def judged(queues: Sequence[Queue], seed: str) -> dict[tuple[str, str], Told]:
-    """What the rules tell of some queues, by operation and severity."""
+def drawn(queues: Iterable[Queue], seed: str) -> Scene:
+    """What Prometheus scrapes of some queues."""
     scene = Scene(MINUTES)
     scene.exporter()
     for queue in queues:
         queue.into(scene, Random(f"{seed} {queue.name}"))
-    window, end = f"[{COUNTED}m]", MINUTES - 1
-    # No answer is expected: promtool then says what it is.
-    asked = [
-        question(f"count_over_time(study:begun{window})", end),
-        question(f"min_over_time(study:begun{window}) / 60", end),
-    ]
-    test: dict[str, Any] = {
-        "interval": "1m", "input_series": scene.as_input(), "promql_expr_test": asked,
-    }  # fmt: skip
-    with tempfile.TemporaryDirectory() as directory:
-        said = promtool(Path(directory), rules(), [test]) or ""
-    answers = said.split("    expr: ")[1:]
-    if said and len(answers) != len(asked):
-        sys.exit(said)
-    found = [dict(_samples(one.partition("got:")[2])) for one in answers] or [{}, {}]
-    return {key: Told(round(count), found[1][key]) for key, count in found[0].items()}
-
-
-def _samples(text: str) -> Iterator[tuple[tuple[str, str], float]]:
-    pattern = r'operation=\\?"([^"\\]+)\\?", severity=\\?"(\w+)\\?"\} ([0-9.E+-]+)'
-    for operation, severity, value in re.findall(pattern, text):
-        yield (operation, severity), float(value)
+    return scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,36 +194,39 @@ def _spread(delays: Sequence[float]) -> str:
     return f"{median(delays):.0f} ({max(delays):.0f})" if delays else "–"
 
 
-def outcomes(rows: Sequence[Row], seed: str, count: int) -> list[Outcome]:
+def outcomes(rows: Sequence[Row], seed: str, count: int) -> Iterator[Outcome]:
     """Let all rows happen with one seed, each to about so many queues."""
-    queues = [
-        Queue(row, name, WARM + 1 + 59 * Random(f"begin {seed} {name}").random())
-        for row in rows
-        for name in map(row.name, range(round(row.share * count)))
-    ]
-    # Evaluations cost by the series and by the rule: some hundreds at a time, two at once.
-    parts = [queues[first::4] for first in range(4)]
-    with ThreadPoolExecutor(2) as pool:
-        told = {
-            key: one
-            for part in pool.map(lambda one: judged(one, seed), parts)
-            for key, one in part.items()
+    # Some hundreds of queues at a time: memory is not endless.
+    for first in range(0, len(rows), 10):
+        queues = {
+            row: [
+                Queue(row, name, WARM + 1 + 59 * Random(f"begin {seed} {name}").random())
+                for name in map(row.name, range(ceil(row.share * count)))
+            ]
+            for row in rows[first : first + 10]
         }
-    made = []
-    for row in rows:
-        mine = [queue for queue in queues if queue.row is row]
-        pages, warnings = (
-            [told.get((queue.name, severity), Told(0, 0)) for queue in mine]
-            for severity in ("critical", "warning")
-        )
-        delays, paged = [], []
-        for queue, page, warning in zip(mine, pages, warnings, strict=True):
-            firsts = [one.first - queue.begin for one in (page, warning) if one.episodes]
-            delays += [min(firsts)] if firsts else []
-            paged += [page.first - queue.begin] if page.episodes else []
-        rates = [mean(one.episodes for one in some) for some in (pages, warnings)]
-        made.append(Outcome(row, rates[0], rates[1], len(mine), delays, paged))
-    return made
+        with tempfile.TemporaryDirectory() as directory:
+            scene = drawn([one for some in queues.values() for one in some], seed)
+            found = firing(scene, ALERTS, Path(directory))
+        for row, mine in queues.items():
+            yield _outcome(row, mine, found)
+
+
+def _outcome(row: Row, queues: Sequence[Queue], found: Firing) -> Outcome:
+    episodes = dict.fromkeys(EVERY, 0)
+    delays, paged = [], []
+    for queue in queues:
+        firsts = {}
+        for severity, step in EVERY.items():
+            each = [one for key, one in found.items() if key[1:] == (severity, queue.name)]
+            fires = set[int]().union(*each)
+            episodes[severity] += sum(one - step not in fires for one in fires if one >= WARM)
+            firsts[severity] = min((one for one in fires if one >= queue.begin), default=inf)
+        paged.append(firsts["critical"] - queue.begin)
+        delays.append(min(firsts.values()) - queue.begin)
+    critical, warning = (episodes[one] / len(queues) for one in EVERY)
+    told, pages = ([one for one in some if one < inf] for some in (delays, paged))
+    return Outcome(row, critical, warning, len(queues), told, pages)
 
 
 def main() -> None:
@@ -280,7 +240,7 @@ def main() -> None:
         print(f"seed {seed}")
         for one in outcomes(rows, seed, asked.queues):
             print(" | ".join(["c" if one.row.correlated else "i", *one.cells()]), flush=True)
-        day = outcomes([*model_day()], seed, 6)
+        day = [*outcomes([*model_day()], seed, 6)]
         pages, warnings = (
             sum(getattr(one, kind) * one.queues for one in day)
             for kind in ("critical", "warning")

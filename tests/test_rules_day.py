@@ -15,7 +15,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.simulator import SimulatedOperation, SimulatedSkill
+from scripts.alert_study import Queue, Row, drawn, model_day
 from tests.rules_collapse import Collapse, judge, play, told
+from tests.rules_history import firing
 from tests.rules_live import Play, Site
 from tests.rules_support import promtool, question, shipped
 
@@ -131,3 +133,26 @@ def test_healthy_days_are_silent(tmp_path: Path, state_directory: Path) -> None:
 
     # Every two minutes will do for silence, at half the cost.
     assert promtool(tmp_path, shipped(), [test], interval="2m") is None
+
+
+@pytest.mark.slow
+def test_of_sixty_healthy_skills_and_one_that_collapses_only_that_one_pages(
+    tmp_path: Path,
+) -> None:
+    """A day from seven to seven in a real Prometheus, and each critical alert's expression."""
+    rows = [*model_day()] * 6
+    day = [Queue(row, row.name(number), begin=0) for number, row in enumerate(rows)]
+    collapse = Row("collapse", 0.8, 0.86, 40, then=0.15, answered=0.5, daily=True)
+    day.append(Queue(collapse, "collapses", begin=301.5))
+    critical = {
+        rule.name
+        for rule in shipped()
+        if rule.alert and rule.body["labels"]["severity"] == "critical"
+    }
+
+    found = firing(drawn(day, seed="61"), critical, tmp_path)
+
+    fires = {key: min(when) for key, when in found.items() if "critical" in key and when}
+    page = ("WolkvoxServiceLevelCollapse", "critical", "collapses")
+    assert fires.keys() == {page}
+    assert 302 < fires[page] <= 326
