@@ -196,7 +196,7 @@ def collapse_is_kept() -> Built:
         Part(61, 4, 0.96, answered=0.97), Part(60, 4, 0.3, answered=0.97), Part(60, 4, 1.0)
     )
     return scene, [
-        *fires(COLLAPSE, 110, 134, 139),
+        *fires(COLLAPSE, 110, 134, 138),
         *silent(COLLAPSE, 142),
         *fires(LEVEL, 110),
         *silent(LEVEL, 180),

@@ -75,7 +75,7 @@ def nobody_answers() -> Built:
     )
     centre(Part(180, 0.3, 0.0, answered=0.0), scene=scene, operation="few")
     return scene, [
-        *silent(NOBODY, 60, 85, 94),
+        *silent(NOBODY, 60, 85, 93),
         *fires(NOBODY, 101, 119),
         *silent(NOBODY, 127),
         *fires("WolkvoxSkillWithoutTarget", 70),
@@ -128,7 +128,7 @@ def vanished() -> Built:
     minutes = scene.minutes
     centre(before, *after, scene=scene, operation="shut", opened=[0.0] * minutes)
     return scene, [
-        *silent(VANISHED, WEEK + 90, WEEK + 104),
+        *silent(VANISHED, WEEK + 90, WEEK + 103),
         *fires(VANISHED, WEEK + 115, WEEK + 149),
         *silent(VANISHED, WEEK + 158),
     ]
