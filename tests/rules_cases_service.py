@@ -287,7 +287,7 @@ def few_from_the_opening_on() -> Built:
     scene = centre(Part(120, 0.6, 0.0, answered=0.0), opened=opened)
     part = Part(120, 0.15, 0.0, answered=0.0)
     centre(part, scene=scene, operation="fewer", opened=opened)
-    return scene, [*silent(NOBODY, 72), *fires(NOBODY, 88), *fires(SMALL, 119)]
+    return scene, [*silent(NOBODY, 72), *fires(NOBODY, 90), *fires(SMALL, 119)]
 
 
 @case
