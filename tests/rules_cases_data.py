@@ -15,6 +15,7 @@ from tests.rules_centre import (
     case,
     centre,
     fires,
+    reached,
     silent,
     steps,
 )
@@ -107,8 +108,7 @@ def one_of_two_exporters_lags() -> Built:
 @case
 def renamed_skill() -> Built:
     """A new name for a skill breaks no join; the alert carries it."""
-    scene = Scene(180)
-    scene.exporter()
+    scene = reached(180)
     scene.operation()
     shown = counters([Part(180, 4, 0.7, answered=0.97)], range(1, 180, 5), 180)
     for name, begin, end in (("Ventas", 0, 90), ("Ventas Perú", 90, 180)):
@@ -124,21 +124,22 @@ def renamed_skill() -> Built:
 
 @case
 def all_beside_single_skills() -> Built:
-    """The operation as a whole alerts only where it is polled alone."""
-    scene = centre(GOOD, GOOD, GOOD)
-    bad = counters([Part(180, 4, 0.0, answered=0.0)], range(1, 180, 5), 180)
-    scene.query(range(1, 180, 5), skill_id="all", skill="Todas")
-    scene.pair(bad, skill_id="all", skill="Todas")
-    scene.operation("globex")
-    scene.query(range(1, 180, 5), operation="globex", skill_id="all", skill="Todas")
-    scene.pair(bad, operation="globex", skill_id="all", skill="Todas")
-    scene.targets(operation="globex", skill_id="all", skill="Todas")
-    return scene, [
-        *fires(LEVEL, 60),
-        *fires(COLLAPSE, 60),
-        *fires(ABANDONED, 60),
-        *fires(NOBODY, 60),
+    """The operation as a whole alerts where it is polled alone, or has a target of its own."""
+    scene = reached(180)
+    for operation, beside, targets in (
+        ("acme", True, False),
+        ("own", True, True),
+        ("globex", False, True),
+        ("alone", False, False),
+    ):
+        if beside:
+            centre(GOOD, GOOD, GOOD, scene=scene, operation=operation)
+        lost = Part(180, 4, 0.0, answered=0.0)
+        centre(lost, scene=scene, operation=operation, targets=targets, skill_id="all")
+    found = [
+        check for name in (LEVEL, COLLAPSE, ABANDONED) for check in fires(name, 60, count=2)
     ]
+    return scene, [*fires(NOBODY, 60, count=3), *fires("WolkvoxSkillWithoutTarget", 70), *found]
 
 
 @case
@@ -172,18 +173,6 @@ def restart_on_a_tight_quota() -> Built:
 
 
 @case
-def all_with_a_target_of_its_own() -> Built:
-    """Beside single skills the operation as a whole alerts where an entry names it."""
-    scene = centre(GOOD, GOOD, GOOD)
-    scene.query(range(1, 180, 5), skill_id="all", skill="Todas")
-    parts = [Part(180, 4, 0.69, answered=0.97)]
-    shown = counters(parts, range(1, 180, 5), 180)
-    scene.pair(shown, skill_id="all", skill="Todas")
-    scene.targets(skill_id="all", skill="Todas")
-    return scene, fires(LEVEL, 60, 179)
-
-
-@case
 def buckets_vanish() -> Built:
     """Offered without buckets is told and is no collapse, nor is their return."""
     scene = centre(Part(180, 4, 0.96, answered=0.97))
@@ -191,7 +180,7 @@ def buckets_vanish() -> Built:
     scene.silence(90, 130, "wolkvox_skill_answer_wait_seconds")
     return scene, [
         *silent(BLIND, 90, 100),
-        *fires(BLIND, 108, 129),
+        *fires(BLIND, 108, 128),
         *silent(BLIND, 132),
         *fires("WolkvoxSkillWithoutTarget", 70),
     ]

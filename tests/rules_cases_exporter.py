@@ -12,6 +12,7 @@ from tests.rules_centre import (
     case,
     climb,
     fires,
+    reached,
     silent,
     steps,
 )
@@ -30,8 +31,8 @@ def exporter_down() -> Built:
     scene = Scene(60)
     scene.add("up", steps((10, 1.0), (20, 0.0), (30, 1.0)))
     return scene, [
-        *silent(DOWN, 14),
-        *fires(DOWN, 16, 29),
+        *silent(DOWN, 13),
+        *fires(DOWN, 17, 28),
         *silent(DOWN, 31),
         Check(DOWN, 20, 1, ',outage="partial"'),
     ]
@@ -45,9 +46,9 @@ def all_exporters_down() -> Built:
     scene.instance = "b:19655"
     scene.add("up", steps((20, 0.0), (10, 0.0), (30, 1.0)))
     return scene, [
-        Check(DOWN, 9, 1, ',outage="partial"'),
-        Check(DOWN, 9, 0, ',outage="total"'),
-        Check(DOWN, 29, 2, ',outage="total"'),
+        Check(DOWN, 8, 1, ',outage="partial"'),
+        Check(DOWN, 8, 0, ',outage="total"'),
+        Check(DOWN, 28, 2, ',outage="total"'),
         *silent(DOWN, 31),
     ]
 
@@ -58,14 +59,13 @@ def exporter_absent() -> Built:
     scene = Scene(60)
     scene.add("up", steps((10, 1.0), (1, STALE), (29, None), (20, 1.0)))
     name = "WolkvoxExporterAbsent"
-    return scene, [*silent(name, 9, 18), *fires(name, 22, 39), *silent(name, 41)]
+    return scene, [*silent(name, 9, 18), *fires(name, 22, 38), *silent(name, 41)]
 
 
 @case
 def token_rejected() -> Built:
     """A refused token pages, with its data stale; the same reason 0 does not."""
-    scene = Scene(90)
-    scene.exporter()
+    scene = reached(90)
     scene.operation()
     scene.query(range(1, 30, 5), attempts=[*range(1, 30, 5), 31, 41, 61])
     paused = steps((31, 0.0), (40, 1.0), (19, 0.0))
@@ -74,7 +74,7 @@ def token_rejected() -> Built:
     scene.constant("wolkvox_paused", 0, operation="globex", reason="unauthorized")
     name = "WolkvoxTokenRejected"
     return scene, [
-        *silent(name, 30, 35), *fires(name, 38, 70), *silent(name, 72), *fires(STALE_DATA, 60),
+        *silent(name, 30, 34), *fires(name, 39, 69), *silent(name, 73), *fires(STALE_DATA, 60),
     ]  # fmt: skip
 
 
@@ -89,8 +89,7 @@ def _calls(scene: Scene, failures: list[Value], reason: str = "timeout", **more:
 @case
 def api_failing() -> Built:
     """A fifth of the requests failing warns while it lasts; few or past ones do not."""
-    scene = Scene(150)
-    scene.exporter()
+    scene = reached(150)
     _calls(scene, climb((30, 0), (40, 0.2), (80, 0)))
     _calls(scene, climb((30, 0), (1, 1), (119, 0)), operation="once")
     _calls(scene, climb((150, 0.07)), operation="few")
@@ -104,8 +103,7 @@ def api_failing() -> Built:
 @case
 def api_failing_on_a_tight_quota() -> Built:
     """Two failures in a row count where ten minutes hold no request."""
-    scene = Scene(150)
-    scene.exporter()
+    scene = reached(150)
     scene.query(range(1, 45, 15), attempts=range(1, 150, 15), pace=900)
     values = [float(max(0, (minute - 31) // 15)) for minute in range(150)]
     who = {"operation": "acme", "report": "skill_11"}
@@ -122,8 +120,7 @@ def api_failing_on_a_tight_quota() -> Built:
 @case
 def answers_unreadable() -> Built:
     """Fields and answers that cannot be read warn, and resolve half an hour after the last."""
-    scene = Scene(150)
-    scene.exporter()
+    scene = reached(150)
     errors = climb((30, 0), (30, 0.2), (90, 0))
     scene.add("wolkvox_parse_errors_total", errors, operation="acme", field="asa")
     scene.constant("wolkvox_parse_errors_total", 7, operation="acme", field="ata")
@@ -131,7 +128,7 @@ def answers_unreadable() -> Built:
     name = "WolkvoxAnswerUnreadable"
     return scene, [
         *silent(name, 30, 38),
-        *fires(name, 50),
+        *fires(name, 49),
         *fires(name, 60, 85, count=2),
         *silent(name, 92),
     ]
@@ -149,8 +146,7 @@ def _voice(scene: Scene, channel: str, **figures: Any) -> None:
 @case
 def inconsistent() -> Built:
     """Voice figures that contradict each other warn; chats have a backlog, two may miss."""
-    scene = Scene(90)
-    scene.exporter()
+    scene = reached(90)
     scene.operation()
     many = [100.0] * 90
     answered = steps((20, 90.0), (40, 85.0), (30, 90.0))
@@ -177,45 +173,41 @@ def inconsistent() -> Built:
 @case
 def polls_late() -> Built:
     """Polls that are late by more than an interval warn."""
-    scene = Scene(90)
-    scene.exporter()
+    scene = reached(90)
     scene.operation()
     scene.operation("globex")
     lag = steps((20, 2.0), (40, 301.0), (30, 299.0))
     scene.add("wolkvox_poll_lag_seconds", lag, operation="acme")
     scene.constant("wolkvox_poll_lag_seconds", 290, operation="globex")
     name = "WolkvoxPollLate"
-    return scene, [*silent(name, 34), *fires(name, 36, 59), *silent(name, 61)]
+    return scene, [*silent(name, 33), *fires(name, 37, 58), *silent(name, 61)]
 
 
 @case
 def reload_failed() -> Built:
     """A refused configuration warns until it is put right."""
-    scene = Scene(60)
-    scene.exporter()
+    scene = reached(60)
     values = steps((10, 1.0), (20, 0.0), (30, 1.0))
     scene.add("wolkvox_exporter_config_last_reload_successful", values)
     name = "WolkvoxConfigReloadFailed"
-    return scene, [*silent(name, 14), *fires(name, 16, 29), *silent(name, 31)]
+    return scene, [*silent(name, 13), *fires(name, 17, 28), *silent(name, 31)]
 
 
 @case
 def restarting() -> Built:
     """Three restarts in an hour warn; an upgrade and its correction do not."""
-    scene = Scene(180)
-    scene.exporter()
+    scene = reached(180)
     starts = steps((20, 0.0), (10, 1200.0), (10, 1800.0), (140, 2400.0))
     scene.add("process_start_time_seconds", starts)
     scene.instance = "b:19655"
     scene.exporter()
     scene.add("process_start_time_seconds", steps((20, 0.0), (10, 1200.0), (150, 1800.0)))
     name = "WolkvoxExporterRestarting"
-    return scene, [*silent(name, 39), *fires(name, 41, 75), *silent(name, 85)]
+    return scene, [*silent(name, 38), *fires(name, 41, 75), *silent(name, 85)]
 
 
 @case
 def watchdog() -> Built:
     """The dead-man's switch fires from the first evaluation on, whatever there is."""
-    scene = Scene(30)
-    scene.exporter()
+    scene = reached(30)
     return scene, fires("WolkvoxWatchdog", 0, 29)

@@ -15,10 +15,11 @@ from tests.rules_centre import (
     centre,
     climb,
     fires,
+    reached,
     silent,
     steps,
 )
-from tests.rules_scene import PAIR, Part, Scene, counters
+from tests.rules_scene import PAIR, Part, counters
 from tests.rules_support import Check
 
 
@@ -195,7 +196,7 @@ def collapse_is_kept() -> Built:
         Part(61, 4, 0.96, answered=0.97), Part(60, 4, 0.3, answered=0.97), Part(60, 4, 1.0)
     )
     return scene, [
-        *fires(COLLAPSE, 110, 134, 139),
+        *fires(COLLAPSE, 110, 134, 138),
         *silent(COLLAPSE, 142),
         *fires(LEVEL, 110),
         *silent(LEVEL, 180),
@@ -204,10 +205,12 @@ def collapse_is_kept() -> Built:
 
 @case
 def collapse_every_seven_minutes() -> Built:
-    """Polled more seldom, half an hour tells it."""
+    """Polled more seldom, half an hour tells it; or, every 20 minutes, two polls."""
     scene = centre(Part(64, 4, 0.96, answered=0.97), LOST, every=7)
-    found = [*fires(LEVEL, 110), *fires(ABANDONED, 110)]
-    return scene, [*silent(COLLAPSE, 64), *fires(COLLAPSE, 95), *found]
+    part = Part(154, 8, 0.0, answered=0.05)
+    centre(part, scene=scene, every=20, operation="seldom")
+    found = [*fires(LEVEL, 110, count=2), *fires(ABANDONED, 110, count=2)]
+    return scene, [*fires(COLLAPSE, 60), *fires(COLLAPSE, 95, count=2), *found]
 
 
 @case
@@ -280,8 +283,11 @@ def bad_from_the_opening_on() -> Built:
 @case
 def few_from_the_opening_on() -> Built:
     """Where few come, two polls that nobody answered are enough after the opening."""
-    scene = centre(Part(120, 0.6, 0.0, answered=0.0), opened=steps((60, 0.0), (60, 1.0)))
-    return scene, [*silent(NOBODY, 72), *fires(NOBODY, 88), *fires(SMALL, 119)]
+    opened = steps((60, 0.0), (60, 1.0))
+    scene = centre(Part(120, 0.6, 0.0, answered=0.0), opened=opened)
+    part = Part(120, 0.15, 0.0, answered=0.0)
+    centre(part, scene=scene, operation="fewer", opened=opened)
+    return scene, [*silent(NOBODY, 72), *fires(NOBODY, 90), *fires(SMALL, 119)]
 
 
 @case
@@ -335,19 +341,19 @@ def lunch() -> Built:
 @case
 def a_few_all_day() -> Built:
     """So few that two hours say nothing are told by their day, if it still goes on."""
-    scene = Scene(240)
-    scene.exporter()
-    for operation, now, opened in (
-        ("acme", 0.0, None),
+    scene = reached(240)
+    for operation, now, day, opened in (
+        ("acme", 0.0, 0.1, None),
         # What the night left goes on no more; a day is judged two hours after the opening.
-        ("night", 1.0, None),
-        ("early", 0.0, steps((200, 0.0), (40, 1.0))),
+        ("night", 1.0, 0.1, None),
+        ("early", 0.0, 0.1, steps((200, 0.0), (40, 1.0))),
+        ("fair", 0.0, 0.75, None),
     ):
         parts = [Part(240, 0.06, now, answered=now)]
         centre(*parts, scene=scene, operation=operation, opened=opened)
         labels = PAIR | {"operation": operation, "window": "today"}
         level = "wolkvox_skill_service_level_ratio"
-        scene.constant(level, 0.1, **labels, threshold_seconds="20")
+        scene.constant(level, day, **labels, threshold_seconds="20")
         inbound = [float(6 + minute // 15) for minute in range(240)]
         scene.add("wolkvox_skill_inbound_interactions", inbound, **labels)
     only = ',operation=~".*acme"'

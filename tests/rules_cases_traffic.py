@@ -18,14 +18,14 @@ from tests.rules_centre import (
     centre,
     climb,
     fires,
+    reached,
     silent,
     steps,
 )
 from tests.rules_scene import (
     PAIR,
-    STALE,
+    QUERY,
     Part,
-    Scene,
     counters,
 )
 from tests.rules_support import WEEK, Check
@@ -36,8 +36,8 @@ def abandonment() -> Built:
     """Too many who give up warn, though those who stay are served in time."""
     scene = centre(GOOD, Part(90, 4, 0.88, answered=0.88), Part(90, 4, 0.97, answered=0.97))
     return scene, [
-        *silent(ABANDONED, 60, 72),
-        *fires(ABANDONED, 105, 149),
+        *silent(ABANDONED, 60, 86),
+        *fires(ABANDONED, 105, 149, 171),
         *silent(ABANDONED, 195),
     ]
 
@@ -51,8 +51,7 @@ def abandonment_below_the_volume() -> Built:
 @case
 def answered_slowly() -> Built:
     """An average of two hours over the limit warns, of enough answers and in opening hours."""
-    scene = Scene(300)
-    scene.exporter()
+    scene = reached(300)
     for operation, inbound, opened in (
         ("acme", 4.0, 1.0),
         ("few", 0.1, 1.0),
@@ -76,7 +75,7 @@ def nobody_answers() -> Built:
     )
     centre(Part(180, 0.3, 0.0, answered=0.0), scene=scene, operation="few")
     return scene, [
-        *silent(NOBODY, 60, 85, 94),
+        *silent(NOBODY, 60, 85, 93),
         *fires(NOBODY, 101, 119),
         *silent(NOBODY, 127),
         *fires("WolkvoxSkillWithoutTarget", 70),
@@ -102,7 +101,7 @@ def breached_day() -> Built:
         scene.constant(level, 0.2, **labels, threshold_seconds="10")
         scene.constant("wolkvox_skill_inbound_interactions", inbound, **labels)
     name = "WolkvoxServiceLevelDayBreached"
-    return scene, [*silent(name, 30, 43), *fires(name, 47, 119), *silent(name, 121)]
+    return scene, [*silent(name, 30, 43), *fires(name, 47, 118), *silent(name, 121)]
 
 
 @case
@@ -113,10 +112,7 @@ def without_target() -> Built:
     scene.pair(shown, type_interaction="chat-web")
     centre(Part(180, 0.3, 0.95), scene=scene, operation="globex")
     # An operation that is polled as a whole alone is such a skill as well.
-    polls = range(1, 180, 5)
-    scene.operation("whole")
-    scene.query(polls, operation="whole", skill_id="all")
-    scene.pair(counters([Part(180, 4, 0.95)], polls, 180), operation="whole", skill_id="all")
+    centre(Part(180, 4, 0.95), scene=scene, operation="whole", targets=False, skill_id="all")
     name = "WolkvoxSkillWithoutTarget"
     return scene, [*silent(name, 59), *fires(name, 65, 179, count=2)]
 
@@ -132,7 +128,7 @@ def vanished() -> Built:
     minutes = scene.minutes
     centre(before, *after, scene=scene, operation="shut", opened=[0.0] * minutes)
     return scene, [
-        *silent(VANISHED, WEEK + 90, WEEK + 104),
+        *silent(VANISHED, WEEK + 90, WEEK + 103),
         *fires(VANISHED, WEEK + 115, WEEK + 149),
         *silent(VANISHED, WEEK + 158),
     ]
@@ -164,55 +160,48 @@ def spike() -> Built:
 @case
 def traffic_after_a_gap() -> Built:
     """What comes in with the first answer after an outage is neither burst nor silence."""
-    minutes = WEEK + 210
-    scene = Scene(minutes)
-    scene.exporter()
-    scene.operation()
-    outage = range(WEEK + 60, WEEK + 110)
-    polls = [minute for minute in range(1, minutes, 5) if minute not in outage]
-    scene.query(polls, attempts=range(1, minutes, 5))
-    scene.pair(counters([Part(minutes, 4, 0.95, answered=0.97)], polls, minutes))
     # Twice as much as last week shows in half an hour for a while, or nothing at all.
-    scene.targets()
+    part = Part(WEEK + 210, 4, 0.95, answered=0.97)
+    scene = centre(part, outage=range(WEEK + 60, WEEK + 110))
     return scene, [*fires(STALE_DATA, WEEK + 85), *silent(STALE_DATA, WEEK + 115)]
 
 
 @case
 def traffic_after_a_gap_last_week() -> Built:
     """Where nothing was known at this time last week, as much as always is no burst."""
-    minutes = WEEK + 150
-    scene = Scene(minutes)
-    scene.exporter()
-    scene.operation()
-    polls = [minute for minute in range(1, minutes, 5) if minute not in range(60, 150)]
-    scene.query(polls, attempts=range(1, minutes, 5))
-    scene.pair(counters([Part(minutes, 4, 0.95, answered=0.97)], polls, minutes))
-    scene.targets()
+    scene = centre(Part(WEEK + 150, 4, 0.95, answered=0.97), outage=range(60, 150))
     return scene, [*fires(STALE_DATA, 85), *silent(STALE_DATA, 160)]
 
 
 @case
 def silence_after_a_gap() -> Built:
     """Silence is news only where all of the last hour is known."""
-    minutes = WEEK + 150
-    scene = Scene(minutes)
-    scene.exporter()
-    scene.operation()
-    outage = range(WEEK + 40, WEEK + 90)
-    polls = [minute for minute in range(1, minutes, 5) if minute not in outage]
-    scene.query(polls, attempts=range(1, minutes, 5))
     parts = [Part(WEEK + 35, 2, 0.95), Part(95, 0), Part(20, 2, 0.95)]
-    scene.pair(counters(parts, polls, minutes))
-    scene.targets()
+    scene = centre(*parts, outage=range(WEEK + 40, WEEK + 90))
+    centre(*parts, scene=scene, operation="unreached")
+    scene.silence(WEEK + 40, WEEK + 75, '.*"unreached"')
     return scene, [*fires(STALE_DATA, WEEK + 65), *silent(STALE_DATA, WEEK + 100)]
+
+
+@case
+def silence_of_the_seldom_polled() -> Built:
+    """Polled more seldom than every 15 minutes, all of the last four hours must be known."""
+    scene = reached(WEEK + 85)
+    scene.operation()
+    polls = [*range(1, WEEK, 5), *range(WEEK + 1, scene.minutes, 30)]
+    scene.query(polls)
+    pace = steps((WEEK, 300.0), (85, 1800.0))
+    scene.add("wolkvox_query_interval_seconds", pace, **QUERY)
+    scene.pair(counters([Part(polls[29], 2, 0.95), Part(1, 0)], polls, scene.minutes))
+    scene.targets()
+    return scene, [*silent(VANISHED, WEEK + 55), *fires(VANISHED, WEEK + 75)]
 
 
 @case
 def silence_after_a_long_gap() -> Built:
     """Series that come back have no increase until the next poll: an hour later that counts."""
     minutes = WEEK + 240
-    scene = Scene(minutes)
-    scene.exporter()
+    scene = reached(minutes)
     scene.operation(interval=3600)
     gap = range(WEEK + 20, WEEK + 91)
     polls = [minute for minute in range(1, minutes, 60) if minute not in gap]
@@ -241,8 +230,7 @@ def traffic_lost() -> Built:
 def traffic_of_all_skills_vanishes() -> Built:
     """Most skills without traffic are one alert, unless the operation as a whole has some."""
     minutes = WEEK + 180
-    scene = Scene(minutes)
-    scene.exporter()
+    scene = reached(minutes)
     for operation, skills, lost, whole in (
         ("acme", 3, 2, None),
         ("one", 3, 1, None),
@@ -255,13 +243,8 @@ def traffic_of_all_skills_vanishes() -> Built:
             flows["all"] = whole
         for skill, after in flows.items():
             parts = [Part(WEEK + 60, 2, 0.95), Part(120, after, 0.95)]
-            polls = range(1, minutes, 5)
-            scene.query(polls, operation=operation, skill_id=skill)
-            shown = counters(parts, polls, minutes)
-            scene.pair(shown, operation=operation, skill_id=skill)
-            if skill != "all" or not skills:
-                scene.targets(operation=operation, skill_id=skill)
-        scene.operation(operation)
+            has = skill != "all" or not skills
+            centre(*parts, scene=scene, operation=operation, targets=has, skill_id=skill)
     return scene, [
         *silent(ALL_VANISHED, WEEK + 100),
         *fires(ALL_VANISHED, WEEK + 120, WEEK + 140, count=2),
@@ -273,17 +256,10 @@ def traffic_of_all_skills_vanishes() -> Built:
 def traffic_after_a_long_gap() -> Built:
     """What begins anew after an hour without data is no loss of traffic."""
     minutes = WEEK + 240
-    scene = Scene(minutes)
-    scene.exporter()
+    scene = reached(minutes)
     gap = range(WEEK + 60, WEEK + 130)
-    polls = [minute for minute in range(1, minutes, 5) if minute not in gap]
     parts = [Part(gap.stop, 6, 0.95, answered=0.97), Part(110, 2.5, 0.95, answered=0.97)]
     for operation, lost in (("acme", "wolkvox_skill"), ("down", "wolkvox_")):
-        scene.operation(operation)
-        scene.query(polls, attempts=range(1, minutes, 5), operation=operation)
-        scene.pair(counters(parts, polls, minutes), operation=operation)
-        scene.targets(operation=operation)
-        for name, values in scene.series.items():
-            if name.startswith(lost) and f'"{operation}"' in name:
-                values[gap.start + 16 : gap.stop] = [STALE, *[None] * (len(gap) - 17)]
+        centre(*parts, scene=scene, operation=operation, outage=gap)
+        scene.silence(gap.start + 16, gap.stop, f'{lost}.*"{operation}"')
     return scene, fires(STALE_DATA, gap.start + 20)

@@ -6,9 +6,9 @@ evaluates the rules at every minute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
-from tests.rules_scene import Part, Scene, Value, counters
+from tests.rules_scene import QUERY, Part, Scene, Value, counters
 from tests.rules_support import Case, Check
 
 LEVEL, COLLAPSE = "WolkvoxServiceLevelBelowTarget", "WolkvoxServiceLevelCollapse"
@@ -35,13 +35,20 @@ def case(make: Callable[[], Built]) -> Callable[[], Built]:
 
 
 def fires(alert: str, *minutes: int, count: int = 1) -> list[Check]:
-    """The alert fires in each of these minutes."""
+    """The alert fires in each of these minutes, and in those beside it (see `questions`)."""
     return [Check(alert, minute, count) for minute in minutes]
 
 
 def silent(alert: str, *minutes: int) -> list[Check]:
     """The alert does not fire in any of these minutes."""
     return fires(alert, *minutes, count=0)
+
+
+def reached(minutes: int) -> Scene:
+    """A scene of an exporter that Prometheus reaches all the time."""
+    scene = Scene(minutes)
+    scene.exporter()
+    return scene
 
 
 def centre(
@@ -52,17 +59,21 @@ def centre(
     opened: Sequence[Value] | None = None,
     targets: bool = True,
     level: float = 0.8,
+    outage: Container[int] = (),
     **labels: str,
 ) -> Scene:
-    """A scene of one pair that is polled every so many minutes, with these parts of traffic."""
-    minutes = sum(part.minutes for part in parts)
+    """A scene of one pair that is polled every so many minutes, with these parts of traffic.
+
+    What is asked in the minutes of an outage fails.
+    """
     if scene is None:
-        scene = Scene(minutes)
-        scene.exporter()
-    polls = range(1, scene.minutes, every)
-    scene.operation(operation, every * 60)
-    scene.query(polls, pace=every * 60, operation=operation)
+        scene = reached(sum(part.minutes for part in parts))
+    attempts = range(1, scene.minutes, every)
+    polls = [minute for minute in attempts if minute not in outage]
     labels = {"operation": operation} | labels
+    scene.operation(operation, every * 60)
+    query = {name: value for name, value in labels.items() if name in QUERY}
+    scene.query(polls, attempts, pace=every * 60, **query)
     scene.pair(counters(parts, polls, scene.minutes), **labels)
     if targets:
         scene.targets(opened=opened, level=level, **labels)

@@ -148,7 +148,7 @@ class Scene:
     def silence(self, begin: int, end: int, matching: str = "wolkvox_") -> None:
         """Take the samples of series away, as when a scrape fails or values expire."""
         for name, values in self.series.items():
-            if name.startswith(matching) and begin < len(values):
+            if re.match(matching, name) and begin < len(values):
                 gap: list[Value] = [STALE, *[None] * (end - begin - 1)]
                 values[begin:end] = gap[: len(values) - begin]
 

@@ -88,7 +88,7 @@ def needed(rules: Sequence[Rule], alert: str) -> tuple[Rule, ...]:
 
 
 def hastened(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The rules with last week `WEEK` minutes ago."""
+    """The rules with last week `WEEK` minutes ago, and without texts: they cost a third."""
     shorter = {
         "offset 1w": f"offset {WEEK}m",
         "offset 167h30m": f"offset {WEEK - 30}m",
@@ -98,7 +98,7 @@ def hastened(rules: Iterable[Rule]) -> tuple[Rule, ...]:
         expr = rule.expr
         for long, short in shorter.items():
             expr = expr.replace(long, short)
-        made.append(rule.changed(expr=expr))
+        made.append(rule.changed(expr=expr, annotations=None))
     return tuple(made)
 
 
@@ -158,7 +158,11 @@ _OWN = re.compile(r'\b(operation|instance|server)="')
 def questions(
     cases: Sequence[Case], alert: str, name: str | None = None
 ) -> list[dict[str, Any]]:
-    """What must be true of an alert (or of its variant `name`) in scenes that run together."""
+    """What must be true of an alert (or of its variant `name`) in scenes that run together.
+
+    It is asked a minute before and after as well: Prometheus 3 leaves the first sample of a
+    window out, so that at a knife edge it says something else than Prometheus 2.
+    """
     name = name or alert
     asked = []
     for one in cases:
@@ -167,7 +171,9 @@ def questions(
                 matcher = "" if one.alone else f'=~"{one.name}[.].*"'
                 firing = _firing(name, matcher, where=check.where)
                 samples = [("{}", check.firing)] if check.firing else []
-                asked.append(question(f"count({firing})", check.minute, *samples))
+                end = min(check.minute + 2, one.scene.minutes)
+                beside = range(max(check.minute - 1, 0), end)
+                asked += [question(f"count({firing})", minute, *samples) for minute in beside]
     noisy = [one for one in cases if alert in one.expected]
     if not any(one.alone for one in noisy):
         names = "|".join(one.name for one in noisy) or "-"

@@ -108,9 +108,9 @@ def shortest() -> list[Case]:
 
 def test_every_alert_fires_in_a_scene_and_in_no_other(tmp_path: Path) -> None:
     """The shortest scenes of all; the long ones with the rules of their own alerts alone."""
-    # Every two minutes will do for these, without texts: the slow tests look at every one.
+    # Every two minutes will do for these: the slow tests look at every one.
     rules = [
-        rule.changed(expr=rule.expr.replace("[1h]) > 50", "[1h]) > 25"), annotations=None)
+        rule.changed(expr=rule.expr.replace("[1h]) > 50", "[1h]) > 25"))
         for rule in hastened(shipped())
     ]
     for least, most in ((0, 100), (101, 200), (201, 999)):

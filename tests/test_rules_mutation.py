@@ -20,6 +20,7 @@ import pytest
 from tests.rules_cases import CASES
 from tests.rules_support import (
     APART,
+    GROUPS,
     ROOT,
     Case,
     Rule,
@@ -88,6 +89,8 @@ def variant(rules: Sequence[Rule], fault: Fault, mark: str) -> list[Rule]:
     """The faulty rule and all that depend on it, under names that end in `mark`."""
     renamed = {fault.rule.name}
     copies = [fault.rule.changed(**_named(fault.rule, mark))]
+    # An alert of two severities is two rules of one name.
+    copies += [rule.changed(**_named(rule, mark)) for rule in rules if _twins(rule, fault.rule)]
     after = next(n for n, rule in enumerate(rules) if rule.name == fault.rule.name)
     for rule in rules[after + 1 :]:
         used = set(re.findall(r"wolkvox:\w+(?::\w+)*", rule.expr)) & renamed
@@ -106,8 +109,19 @@ def variant(rules: Sequence[Rule], fault: Fault, mark: str) -> list[Rule]:
     ]
 
 
+def _twins(one: Rule, other: Rule) -> bool:
+    return one.alert and one.name == other.name and one.body["labels"] != other.body["labels"]
+
+
 def _named(rule: Rule, mark: str) -> dict[str, str]:
     return {"alert" if rule.alert else "record": rule.name + mark}
+
+
+def beside(rules: Sequence[Rule], copies: Sequence[list[Rule]]) -> list[Rule]:
+    """The records and the copies, group by group; alerts without a fault are not asked."""
+    records = [rule for rule in rules if not rule.alert]
+    both = [*records, *chain.from_iterable(copies)]
+    return sorted(both, key=lambda rule: GROUPS.index(rule.group))
 
 
 def called(rule: Rule) -> str:
@@ -233,12 +247,11 @@ def trial(alert: str, directory: Path) -> Trial:
     ]
     planted = [fault for rule in mine for fault in faults_of(rule)]
     copies = [variant(used, fault, f"__{n}_") for n, fault in enumerate(planted)]
-    order = {rule.group: place for place, rule in enumerate(rules)}
 
     def told(left: Sequence[list[Rule]]) -> str:
         names = {called(rule): alert for made in left for rule in made if rule.alert}
-        both = sorted([*used, *chain.from_iterable(left)], key=lambda rule: order[rule.group])
-        return promtool(directory / alert, both, as_tests(scenes_of(alert), names)) or ""
+        tests = as_tests(scenes_of(alert), names)
+        return promtool(directory / alert, beside(used, left), tests) or ""
 
     found = noticed(copies, told)
     missed = [fault.named for number, fault in enumerate(planted) if number not in found]
