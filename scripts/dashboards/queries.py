@@ -328,7 +328,7 @@ def outlook() -> str:
     return named(
         level=f"{within} / ({came} > 0)",
         # What is left is what was in time less what had to be.
-        target=f"round(({within} - {_judged_sum(left)}) / ({came} > 0), 0.000001)",
+        target=f"round(({within} - {_judged_sum(left)}) / ({came} > 0), 0.000000001)",
         left=f"floor({_judged_sum(left)} + 0.0001)",
         needed=f"({aimed} - {_judged_sum(f'{left} and {_EXPECTED}')}) / {rest}",
         projected=f"{_judged_sum(f'{end} * {whole}')} / {_judged_sum(f'({whole} and {end})')}",
