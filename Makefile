@@ -61,7 +61,7 @@ demo-stack: $(DEMO)/.installed ## The demo with Prometheus, Alertmanager and the
 PYTEST := pytest -q --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test: $(STAMP) ## The tests with branch coverage, but for the slow ones (three minutes)
-	$(BIN)/python -m $(PYTEST) -m "not slow" --hypothesis-profile=quick --cov
+	$(BIN)/python -m $(PYTEST) -m "not slow" --hypothesis-profile=quick --cov --cov-report=
 
 test-core: $(STAMP) ## Those that start no process of the exporter, without coverage (a minute)
 	$(BIN)/python -m $(PYTEST) -m "not slow and not e2e" --hypothesis-profile=quick
