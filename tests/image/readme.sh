@@ -31,10 +31,10 @@ python3 - "$root" <<'PY'
 import re, sys
 text = open("README.md", encoding="utf-8").read()
 section = text.partition("## Set it up for real")[2].partition("\n## ")[0]
-blocks = re.findall(r"^   ```sh\n(.*?)^   ```", section, re.DOTALL | re.MULTILINE)
+blocks = re.findall(r"^( *)```sh\n(.*?)^\1```", section, re.DOTALL | re.MULTILINE)
 url = "http://127.0.0.1:19656/wv0013/api/v2/"
-for number, block in enumerate(blocks):
-    block = re.sub("^   ", "", block, flags=re.MULTILINE)
+for number, (indent, block) in enumerate(blocks):
+    block = re.sub(f"^{indent}", "", block, flags=re.MULTILINE)
     block = block.replace("WOLKVOX_SERVER=0013", f"WOLKVOX_SERVER={url}")
     block = block.replace('server: "0013"', f"url: {url}")
     open(f"{sys.argv[1]}/block{number}", "w", encoding="utf-8").write(block)
