@@ -18,7 +18,7 @@ from urllib.request import urlopen
 import yaml
 
 from tests import needs
-from tests.dashboards_support import RECORD
+from tests.dashboards_support import RECORD, seconds
 from tests.e2e_prometheus import serving
 from tests.rules_scene import Scene
 from tests.rules_support import RULES, Rule, needed, shipped
@@ -55,11 +55,7 @@ def firing(scene: Scene, names: Collection[str], directory: Path) -> Firing:
 def _intervals() -> dict[str, int]:
     """The minutes between two evaluations of each group."""
     groups = yaml.load(RULES.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["groups"]
-    return {one["name"]: _minutes(one["interval"]) for one in groups}
-
-
-def _minutes(duration: str) -> int:
-    return int(duration[:-1]) * {"m": 1, "h": 60}[duration[-1]]
+    return {one["name"]: round(seconds(one["interval"], 0) / 60) for one in groups}
 
 
 def _scraped(scene: Scene) -> Iterator[str]:
@@ -104,7 +100,7 @@ def _episodes(
     grid: range, begins: set[int], holds: set[int], body: Mapping[str, Any]
 ) -> Iterator[int]:
     """When an alert fires that is true in `begins`, and in `holds` where it fires already."""
-    wait, keep = (_minutes(body.get(key, "0m")) for key in ("for", "keep_firing_for"))
+    wait, keep = (seconds(body.get(key), 0) / 60 for key in ("for", "keep_firing_for"))
     since = gone = None
     fires = False
     for minute in grid:

@@ -176,9 +176,11 @@ class OperationTelemetry:
         """What changes with the time alone; clocks are put back and forward at quarters."""
         is_open, until = hours.state(now)
         offset = datetime.fromtimestamp(now, hours.zone).utcoffset() or timedelta()
-        shown = {"poll_open": is_open, "operation_utc_offset_seconds": offset.total_seconds()}
-        names = {f"wolkvox_{name}": value for name, value in shown.items()}
-        lines = {name: line(name, self._label, value) for name, value in names.items()}
+        values = {
+            "wolkvox_poll_open": is_open,
+            "wolkvox_operation_utc_offset_seconds": offset.total_seconds(),
+        }
+        lines = {name: line(name, self._label, value) for name, value in values.items()}
         quarter = now - now % 900 + 900
         until = quarter if until is None else min(until, quarter)
         return Block(encoded(lines), until, now, partial(self._clock, hours))
