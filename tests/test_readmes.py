@@ -9,6 +9,14 @@ ROOT = Path(__file__).parent.parent
 ENGLISH, SPANISH = (
     (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.es.md")
 )
+# What stands at another place in Spanish.
+_PLACES = {
+    "-es.png": ".png",
+    "faq.es.md#qué-ip-va-en-la-lista-de-ip-permitidas-de-wolkvox": (
+        "faq.md#which-address-goes-on-wolkvoxs-allow-list"
+    ),
+}
+_SAME = re.compile("|".join(map(re.escape, _PLACES)))
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 
 
@@ -56,8 +64,7 @@ def test_both_lead_to_the_same_places() -> None:
 
     def targets(text: str) -> list[str]:
         found = re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', text)
-        # The boards have a picture in each language.
-        return [(first or second).replace("-es.png", ".png") for first, second in found]
+        return [_SAME.sub(lambda one: _PLACES[one[0]], "".join(pair)) for pair in found]
 
     english, spanish = targets(ENGLISH), targets(SPANISH)
     assert (english[0], spanish[0]) == ("README.es.md", "README.md")
