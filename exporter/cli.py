@@ -26,7 +26,7 @@ from exporter.config.model import redacted
 from exporter.config.plan import plan, plan_warnings, render_plan
 from exporter.config.reference import schema_text
 from exporter.errors import ConfigError, ExporterError
-from exporter.messages import terminal_language
+from exporter.messages import here
 from exporter.runtime import system_clock, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
 from exporter.state.locks import ask_health
@@ -207,14 +207,14 @@ def healthcheck(directory: Path) -> None:
     """
     problem = ask_health(directory, system_clock().monotonic())
     if problem is not None:
-        click.echo(problem, err=True)
+        click.echo(problem.text(here().language), err=True)
     sys.exit(int(problem is not None))
 
 
 def _foreseen(configuration: Configuration) -> Configuration:
     """Add what its plan of the day warns of."""
     planned = plan(configuration, system_clock().now())
-    warned = plan_warnings(planned, terminal_language(os.environ))
+    warned = plan_warnings(planned, here().language)
     return replace(configuration, warnings=(*configuration.warnings, *warned))
 
 
@@ -236,7 +236,7 @@ def _check(configuration: Configuration, shard: Shard, web_config: Path | None) 
     if shard.total > 1:
         names = ", ".join(one.name for one in configuration.operations)
         click.echo(f"shard {shard.index} of {shard.total}: {names or 'no operation'}")
-    language, now = terminal_language(os.environ), system_clock().now()
+    language, now = here().language, system_clock().now()
     click.echo(render_plan(plan(configuration, now), language), nl=False)
     click.echo(render_hours(configuration, now, language), nl=False)
 
@@ -275,7 +275,8 @@ def _run(part: Callable[[], object]) -> int:
         _complain(*map(str, error.problems))
         return 2
     except (ExporterError, RuntimeError) as error:
-        _complain(str(thread_limit(error) if isinstance(error, RuntimeError) else error))
+        told = thread_limit(error) if isinstance(error, RuntimeError) else error
+        _complain(told.text(here().language))
         return 1
     except OSError as error:
         if error.filename is not None or error.errno not in _NO_OUTPUT:
@@ -283,7 +284,7 @@ def _run(part: Callable[[], object]) -> int:
         # What is buffered would fail again, at the interpreter's end with a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno != errno.EPIPE:  # `| head`: the reader has enough
-            _complain(f"the output cannot be written: {error.strerror}")
+            _complain(here().text("start.output", why=error.strerror))
         return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -11,14 +10,14 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import click
 
 from exporter import flags
-from exporter.config import Configuration, Operation
+from exporter.config import Configuration, Operation, values
 from exporter.errors import ConfigError, StartError
-from exporter.messages import Words, terminal_language
+from exporter.messages import here
 from exporter.operations import Operations
 from exporter.runtime import block_signals, system_clock
 from exporter.service import Settings, run, serve_alone
@@ -121,13 +120,16 @@ def _configured(one: SimulatedOperation, base: str) -> Operation:
 
 def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation]) -> str:
     """What there is to see, and what can be made to happen, in the terminal's language."""
-    words = Words(terminal_language(os.environ))
+    words = here()
     zones = ", ".join(str(operation.timezone) for operation in operations)
-    scenarios = "\n".join(
-        f"    {one:<13} {words.text(f'demo.scenario.{one}')}" for one in Scenario
-    )
     places = {"address": address, "base": base, "zones": zones, "interval": INTERVAL}
-    return words.text("demo.greeting", **places, scenarios=scenarios)
+    lines = (
+        words.text("demo.greeting", **places, clock=words.text("demo.clock")),
+        f'  curl -X POST {base}/_simulator/scenario -d \'{{"scenario": "collapse"}}\'',
+        *(f"    {one:<13} {words.text(f'demo.scenario.{one}')}" for one in Scenario),
+        words.text("demo.end"),
+    )
+    return "\n".join(lines)
 
 
 @click.command()
@@ -141,19 +143,20 @@ def _greeting(address: str, base: str, operations: Sequence[SimulatedOperation])
 )
 def simulate(listen: tuple[str, ...], seed: int, timezone: str) -> None:
     """A look-alike of the Wolkvox API as a server, with two simulated operations."""
+    words = here()
     try:
-        zone = ZoneInfo(timezone)
-    except (ValueError, ZoneInfoNotFoundError, OSError):
-        reason = f"{timezone!r} is no time zone: write one such as America/Bogota"
-        raise ConfigError.at("--timezone", reason) from None
+        zone = values.timezone(timezone)
+    except values.Invalid as wrong:
+        raise ConfigError.at("--timezone", wrong.text(words.language)) from None
     clock, operations = system_clock(), demo_operations(zone, zone)
     simulator = Simulator(operations, seed=seed, now=clock.now, sleep=clock.sleep)
     sockets = bind(listen)
     base = f"http://{address_of(sockets[0])}"
-    click.echo(f"simulator of the Wolkvox API on {base}/   (its clock is this machine's)")
+    head = words.text("demo.simulator", base=base)
+    click.echo(f"{head}   ({words.text('demo.clock')})")
     for operation in operations:
         skills = ", ".join(f"{skill.id} {skill.name}" for skill in operation.skills)
         click.echo(f"  url: {base}/{operation.name}/api/v2/")
         click.echo(f"       token {operation.token}   skills {skills}")
-    click.echo("Ctrl-C ends it.")
+    click.echo(words.text("demo.end"))
     sys.exit(serve_alone(HttpServer(simulator.app, sockets, limits=WITH_BODIES)))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from exporter.messages import Words
+
 
 class Reason(StrEnum):
     """Why a request failed: the closed set of values of the label `reason`."""
@@ -28,6 +30,10 @@ class Reason(StrEnum):
 
 class ExporterError(Exception):
     """The root: whoever catches it gets a sentence for a person, never a traceback."""
+
+    def text(self, language: str) -> str:
+        """The sentence in a language; that of most is English alone."""
+        return str(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,25 @@ class ConfigError(ExporterError):
 
 
 class StartError(ExporterError):
-    """The machine refuses what the exporter needs (port, state directory); exit code 1."""
+    """The machine refuses what the exporter needs (port, state directory, file); exit code 1.
+
+    `key` is that of its text below `start` in messages.toml, which `values` fill in.
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(key, values)
+        self._key, self._values = f"start.{key}", values
+
+    def __str__(self) -> str:
+        return self.text("en")
+
+    def text(self, language: str) -> str:
+        """The sentence in a language; an error among the values is told in the same one."""
+        told = {
+            name: value.text(language) if isinstance(value, ExporterError) else value
+            for name, value in self._values.items()
+        }
+        return Words(language).text(self._key, **told)
 
 
 class StorageError(ExporterError):

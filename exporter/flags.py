@@ -15,7 +15,7 @@ import click
 from exporter.config import Configuration, Operation, from_environment, in_environment, load
 from exporter.config.values import duration
 from exporter.errors import ConfigError
-from exporter.messages import LANGUAGES, Words, terminal_language
+from exporter.messages import LANGUAGES, Words, here
 from exporter.sharding import Shard, own_part, read_shard
 
 DEFAULT_CONFIG = "wolkvox.yml"
@@ -131,7 +131,7 @@ LANGUAGE = click.option(
     "--language",
     "words",
     type=click.Choice(tuple(LANGUAGES)),
-    default=lambda: terminal_language(os.environ),
+    default=lambda: here().language,
     help="Language of the texts.  [default: that of LC_ALL or LANG]",
     callback=lambda context, parameter, language: Words(language),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ def terminal_language(environ: Mapping[str, str]) -> str:
     names = (environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next(filter(None, names), "")
     return "es" if locale.lower().startswith("es") else "en"
+
+
+def here() -> Words:
+    """The language of this process's terminal."""
+    return Words(terminal_language(os.environ))
 
 
 @functools.cache

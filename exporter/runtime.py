@@ -128,7 +128,7 @@ def thread_limit(error: RuntimeError) -> StartError:
     """Return the error that names the limit of processes; raises `error` if it is another."""
     if "start new thread" not in str(error):
         raise error
-    return StartError("no thread can be started: a limit of processes is reached")
+    return StartError("threads")
 
 
 def thread_pool(name: str, most: int) -> ThreadPoolExecutor:

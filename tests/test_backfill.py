@@ -19,7 +19,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.config import Configuration
-from exporter.errors import Reason, StartError, StorageError
+from exporter.errors import Reason, StartError
 from exporter.metrics.query import QueryHistory, history
 from exporter.tools.backfill import Backfill, calls_today, days_between
 from exporter.tools.backfill_files import (
@@ -109,7 +109,7 @@ async def test_one_call_for_each_skill_and_day(stage: Stage) -> None:
     assert min(gaps(stage.seen())) >= 300 - NEARLY
     assert max(gaps(stage.seen())) < 301
     assert run.told[0] == ("1 2026-11-10 fine", 5)
-    assert ("2 2026-11-10 no rows", 4) in run.told
+    assert ("2 2026-11-10 no interactions", 4) in run.told
     assert ("waiting", 4) in run.told
 
 
@@ -338,7 +338,7 @@ def test_a_progress_that_cannot_be_written(tmp_path: Path) -> None:
         raise AssertionError
     with (
         open("/dev/full", "wb", buffering=0) as full,
-        pytest.raises(StorageError, match="No space"),
+        pytest.raises(StartError, match="No space"),
     ):
         Progress(tmp_path, full).add("1", FIRST, 1.0, ())
 
@@ -479,6 +479,6 @@ def test_a_channel_that_is_missing() -> None:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     """What stood there stays, and no half file is left."""
     (tmp_path / "out.om").mkdir()
-    with pytest.raises(StorageError, match=r"out\.om"):
+    with pytest.raises(StartError, match=r"out\.om"):
         write(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == ["out.om"]

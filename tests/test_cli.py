@@ -116,8 +116,8 @@ def test_what_cannot_be_configured_says_so_in_one_line(run: Run, tmp_path: Path)
         (["--config.file", "nix.yml"], "nix.yml: the file does not exist"),
         ([], "wolkvox.yml: the file does not exist"),
         (["--config.file", "empty"], "empty: the directory holds no file *.yml"),
-        (["simulate", "--timezone", "nonsense"], "--timezone: 'nonsense' is no time zone"),
-        (["simulate", "--timezone", "../../etc/passwd"], "is no time zone"),
+        (["simulate", "--timezone", "nonsense"], '--timezone: "nonsense" is not a time zone'),
+        (["simulate", "--timezone", "../../etc/passwd"], "is not a time zone"),
         (["simulate", "--web.listen-address", "x"], "--web.listen-address: 'x' is no listen"),
         (["demo", "--web.listen-address", "x"], "--web.listen-address: 'x' is no listen"),
     ):
@@ -340,11 +340,20 @@ def test_state_directory_of_systemd(launch: Launch, good: str) -> None:
 
 def test_port_in_use(launch: Launch, good: str) -> None:
     """A port that another program holds is exit 1, in each mode that opens one."""
+    english, spanish = (
+        "error: cannot listen on {}: another program uses the port",
+        "error: no se puede escuchar en {}: otro programa usa el puerto",
+    )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        for flags in (["--config.file", good], ["demo"], ["simulate"]):
-            (line,) = complaints(launch(*flags, "--web.listen-address", address), 1)
-            assert line == f"error: cannot listen on {address}: another program uses the port"
+        for flags, language, said in (
+            (["--config.file", good], "C", english),
+            (["demo"], "C", english),
+            (["simulate"], "es_CO.UTF-8", spanish),
+        ):
+            argv = (*flags, "--web.listen-address", address)
+            (line,) = complaints(launch(*argv, env={"LANG": language}), 1)
+            assert line == said.format(address)
 
 
 def test_second_exporter_on_one_state_directory(launch: Launch, good: str) -> None:

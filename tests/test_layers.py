@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "exporter"
 # Each may import what stands left of it, and nothing else of the exporter.
 ORDER = (
-    *("errors", "runtime", "logs", "messages", "wolkvox"),
+    *("messages", "errors", "runtime", "logs", "wolkvox"),
     *("config", "sharding", "flags", "state", "polling", "metrics", "web", "operations"),
     *("service", "simulator", "demo", "tools", "cli", "__main__"),
 )

@@ -170,9 +170,9 @@ def test_a_terminal_is_asked(nursery: Nursery, tmp_path: Path, api: Api) -> None
     """The costs are shown before it begins; at no, and at Ctrl-C, nothing is asked."""
     write_config(tmp_path, operation(api.url(), interval="5m", daily_requests="1000"))
     argv = ("backfill", *span(3, 2), "--pace", "0s")
-    with terminal(nursery, tmp_path, *argv) as screen:
+    with terminal(nursery, tmp_path, "backfill", *span(2, 2)) as screen:
         text = screen.until(lambda text: "Begin?" in text)
-        assert "2 requests, one every 0s" in text
+        assert re.search(r"\b1 request\s", text), text
         assert "0 of today's 1000 requests are used" in text
         screen.type("n\n")
         screen.read()
@@ -183,7 +183,7 @@ def test_a_terminal_is_asked(nursery: Nursery, tmp_path: Path, api: Api) -> None
         assert screen.life.code == 1
     assert not api.asked
     with terminal(nursery, tmp_path, *argv) as screen:
-        screen.until(lambda text: "Begin?" in text)
+        assert "2 requests, one every 0s" in screen.until(lambda text: "Begin?" in text)
         screen.type("y\n")
         assert "promtool" in screen.read()
         assert screen.life.code == 0
@@ -213,9 +213,19 @@ def test_answers_that_lack(launch: Launch, tmp_path: Path, serve_api: Serve) -> 
         lambda asked: refused("broken") if asked.query["date_ini"] == bad else found(row())
     )
     write_config(tmp_path, operation(api.url(), interval="5m"))
-    life = launch("backfill", *span(5, 3), "--pace", "0s", "--job", "x", "--instance", "y:1")
+    argv = ("backfill", *span(5, 3), "--pace", "0s", "--job", "x", "--instance", "y:1")
+    life = launch(*argv, env={"LANG": "es_CO.UTF-8"})
     assert life.wait() == 1
-    assert f"no answer: skill 4173 on {past(4)}" in life.log()
+    log = life.log()
+    for line in (
+        "3 solicitudes, una cada 0s: 0 s",
+        "solicitudes de hoy: 0; daily_requests no está definido",
+        f"4173 {past(5)} bien",
+        f"sin respuesta: skill 4173, {past(4)}",
+        "incompleto: el mismo comando pide lo que falta",
+    ):
+        assert line in log, (line, log)
+    assert "muestras, 0,9 MB; impórtelo con" in life.output()
     text = (tmp_path / "out.om").read_text()
     assert text.count("asa_seconds{") == 2 * 288
     assert '{instance="y:1",job="x",operation="acme"' in text

@@ -184,7 +184,7 @@ def _rule(written: str, *, added: bool) -> Rule:
     if not found or not written:
         begun = _RULE.match(written)
         rest = written[begun.end() if begun else 0 :]
-        raise Invalid("hours_at", quoted=rest[:20]) if rest else Invalid("hours")
+        raise Invalid("hours_at" if rest else "hours_untimed", quoted=rest[:20])
     written = written.removesuffix('""').rstrip()
     dates, days, times = found["dates"], found["days"], found["times"]
     off = (found["state"] or "open").casefold() != "open"

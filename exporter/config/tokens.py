@@ -25,8 +25,7 @@ _ODD = (
         "token_placeholder",
     ),
     (r"[a-z_]\w*=[^=].*", "token_assignment"),
-    (r"[\[{].*", "token_json"),
-    (r"[a-z][\w-]*:.*", "token_header"),
+    (r"[\[{].*|[a-z][\w-]*:.*", "token_header"),
     (r"(?:~|\.{1,2})?/.+/.*", "token_path"),
     (r"N2I[\w+/]{40,}=*", "token_base64"),
 )

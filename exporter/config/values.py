@@ -309,7 +309,7 @@ def server(value: object) -> str:
     if not matches("server", name):
         if found := re.search(r"\bwv[0-9]{4}\.wolkvox\.com", name, re.ASCII | re.IGNORECASE):
             raise Invalid("server_in_address", server=found[0][:6].lower())
-        raise Invalid("server_address" if "." in name or "/" in name else "server")
+        raise Invalid("server")
     return f"https://wv{name[-4:]}.wolkvox.com/api/v2/"
 
 
@@ -321,7 +321,7 @@ def url(value: object) -> str:
         odd = "url_query" if "?" in address or "#" in address else "url"
         raise Invalid("url_user" if "@" in address else odd)
     if found is None:
-        raise Invalid("url_server" if matches("server", address) else "url_scheme")
+        raise Invalid("url_server" if matches("server", address) else "url")
     scheme, host, port = found["scheme"].lower(), found["host"].lower(), found["port"]
     if scheme == "http" and not is_loopback(host.strip("[]")):
         raise Invalid("url_http")

@@ -189,7 +189,7 @@ class _Composer:
 
     def _unfolded(self, event: Any) -> object:
         if event.anchor not in self._anchors:
-            raise _at("yaml_alias", event.start_mark)
+            raise _at("yaml_tag", event.start_mark)
         value, nodes = self._anchors[event.anchor]
         self._nodes += nodes
         self._aliased += nodes

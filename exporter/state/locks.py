@@ -52,12 +52,9 @@ class DirectoryLock:
                 os.sched_yield()
         except StorageError as error:
             os.close(descriptor)
-            raise StartError(f"the state directory {directory}: {error}") from error
+            raise unwritable(directory, error) from error
         os.close(descriptor)
-        raise StartError(
-            f"another exporter runs on the state directory {directory}; "
-            "give this one its own with --storage.path"
-        )
+        raise StartError("taken", directory=directory)
 
     @staticmethod
     def is_held(directory: Path) -> bool:
@@ -107,10 +104,7 @@ class TokenGate:
 
 def unwritable(directory: Path, why: object) -> StartError:
     """Return the error of a state directory in which the exporter cannot work."""
-    return StartError(
-        f"the state directory {directory} cannot be written ({why}); "
-        "set --storage.path to a directory of the exporter's user"
-    )
+    return StartError("unwritable", directory=directory, why=why)
 
 
 def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
@@ -148,14 +142,14 @@ async def beat(directory: Path, healthy: Callable[[], bool], clock: Clock) -> No
         moments.put(None)
 
 
-def ask_health(directory: Path, now: float) -> str | None:
-    """None where the exporter of this state directory lives, else a sentence why not.
+def ask_health(directory: Path, now: float) -> StartError | None:
+    """None where the exporter of this state directory lives, else why not.
 
     `now` is the monotonic clock. Where the file cannot be written, on a full or a read-only
     disk, the exporter cannot write it either and serves on: then the lock alone tells.
     """
     if not DirectoryLock.is_held(directory):
-        return f"no exporter runs on the state directory {directory}"
+        return StartError("absent", directory=directory)
     written = b""
     # OSError: there is no file yet, or none can be read; ValueError: it holds no moment.
     with suppress(OSError, ValueError):
@@ -165,7 +159,7 @@ def ask_health(directory: Path, now: float) -> str | None:
             return None
     with suppress(OSError):
         _write_over(directory, written)
-        return "the exporter runs, but a poll loop has stood still for too long"
+        return StartError("stuck")
     return None
 
 

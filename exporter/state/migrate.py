@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from exporter.errors import StartError, StorageError
+from exporter.errors import StartError
 
 VERSION = 2
 SCHEMA = """
@@ -84,10 +84,7 @@ def bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")  # also proves that the file can be written
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
-        raise StartError(
-            f"the state file {path} was written by a newer exporter (version {version}, this "
-            f"one knows {VERSION}): run the newer one, or move the file away"
-        )
+        raise StartError("newer", path=path, version=version, known=VERSION)
     old = _TABLES_1 if version == 1 else ()
     if version < VERSION:
         connection.create_function("memory_1_to_2", 1, memory_1_to_2)
@@ -103,7 +100,7 @@ def bring_to_version(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def copy_in_memory(path: Path) -> sqlite3.Connection:
-    """Copy a file and upgrade the copy; raises StorageError, StartError where it is too new."""
+    """Copy a file and upgrade the copy; raises StartError, also where it is too new."""
     copy = sqlite3.connect(":memory:", isolation_level=None)
     try:
         os.stat(path)
@@ -118,8 +115,7 @@ def copy_in_memory(path: Path) -> sqlite3.Connection:
         if isinstance(error, StartError):
             raise
         why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        text = f"the state file {path} cannot be read ({why}); is --storage.path right?"
-        raise StorageError(text) from error
+        raise StartError("unreadable", path=path, why=why) from error
     return copy
 
 

@@ -25,9 +25,9 @@ from exporter import flags
 from exporter.config import Configuration, Operation, Skill
 from exporter.config.hours import OpenHours
 from exporter.config.plan import other_calls
-from exporter.config.values import duration, format_duration
+from exporter.config.values import Invalid, duration, format_duration
 from exporter.errors import ConfigError, Problem
-from exporter.messages import Words
+from exporter.messages import here
 from exporter.metrics.query import QueryHistory, history
 from exporter.polling.limits import PAUSING, Demand, Why
 from exporter.runtime import system_clock
@@ -57,8 +57,6 @@ TRIES = 3
 FAILURES_IN_A_ROW = 5
 _AHEAD = 2.0  # seconds before its moment at which a request queues for the token
 _LOOK = 60.0  # seconds after which a wait is thought over: the exporter may have polled
-_ENGLISH = Words("en")
-_say = partial(click.echo, err=True)
 _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
 
 
@@ -142,6 +140,11 @@ def backfill(
     run(fill(), stopping)
 
 
+def _say(key: str, **values: object) -> None:
+    """Write a text below `backfill` in messages.toml to stderr, in the terminal's language."""
+    click.echo(here().text(f"backfill.{key}", **values), err=True)
+
+
 def _checked(operation: Operation, first: date, last: date, pace: str, today: date) -> float:
     """The pace in seconds; raises ConfigError with every problem."""
     problems, seconds = [], DEFAULT_PACE
@@ -152,8 +155,8 @@ def _checked(operation: Operation, first: date, last: date, pace: str, today: da
         problems.append(Problem("--to", text))
     try:
         seconds = duration(pace)
-    except ValueError as error:
-        problems.append(Problem("--pace", str(error)))
+    except Invalid as wrong:
+        problems.append(Problem("--pace", wrong.text(here().language)))
     if seconds < DEFAULT_PACE and not operation.loopback:
         text = "must be 300s or more: Wolkvox advises one request per five minutes"
         problems.append(Problem("--pace", text))
@@ -179,18 +182,20 @@ async def _fill(
     await job.prepare()
     if job.why is None and not await _agreed(job, yes=yes):
         return 1
-    calls, pace = len(job.pending), job.pace
+    calls, pace, words = len(job.pending), job.pace, here()
     with progress(calls, lines=True) as advance:
 
         def on_progress(text: str, left: int) -> None:
-            ahead = f", {_ENGLISH.span((left - 1) * pace)} left" if left and pace else ""
-            advance(f"{text}{ahead}", calls - left)
+            if left and pace:
+                span = words.span((left - 1) * pace)
+                text = words.text("backfill.left", text=text, span=span)
+            advance(text, calls - left)
 
         await job.fetch(stopping, on_progress)
     if job.why is not None:
-        _say(f"{job.session.operation.name}: {job.why.sentence(_ENGLISH)}")
+        click.echo(f"{job.session.operation.name}: {job.why.sentence(words)}", err=True)
     elif job.pending:
-        _say(f"stopped: {len(job.pending)} requests are left; the same command goes on")
+        _say("stopped", count=len(job.pending))
         return 1
     if job.skills:
         _write(job, output, target)
@@ -199,37 +204,29 @@ async def _fill(
 
 async def _agreed(job: Backfill, *, yes: bool) -> bool:
     """Write the costs; return whether to begin, which is asked on a terminal."""
-    session, calls, pace = job.session, len(job.pending), job.pace
+    session, calls, pace, words = job.session, len(job.pending), job.pace, here()
     if calls == 0:
-        _say("everything was asked before: nothing is asked again")
+        _say("none")
         return True
     zone, ceiling = session.budget.zone, session.budget.ceiling
     now, used = session.clock.now(), await session.used_today()
     next_day = next_day_start(now, zone)
     room = calls if ceiling is None else max(0, ceiling - used)
     fits = calls_today(calls, pace, next_day - now) <= room
-    _say(
-        f"{calls} requests, one every {format_duration(pace)}:"
-        f" {_ENGLISH.span((calls - 1) * pace)}"
-    )
-    if ceiling is None:
-        _say(f"{used} requests were sent today; no daily_requests are configured")
-    else:
-        _say(f"{used} of today's {ceiling} requests are used")
+    every, span = format_duration(pace), words.span((calls - 1) * pace)
+    click.echo(words.plural("backfill.calls", calls, pace=every, span=span), err=True)
+    _say("sent" if ceiling is None else "used", used=used, ceiling=ceiling)
     if session.exporter_runs():
-        _say("an exporter runs beside: each request takes the place of one of its polls")
+        _say("beside")
     if not fits:
         local = next_day.astimezone(session.operation.timezone)
-        _say(
-            f"today's budget holds {room} of them: it stops there; the same command"
-            f" goes on from {local:%Y-%m-%d %H:%M} ({session.operation.timezone})"
-        )
+        _say("budget", room=room, next=f"{local:%Y-%m-%d %H:%M}", zone=local.tzinfo)
     if yes or room == 0:
         return room > 0
     if sys.stdin.isatty() and sys.stderr.isatty():
-        return ask("Begin?")
+        return ask(words.text("backfill.begin"))
     if not fits:
-        _say("not begun: say --yes to do what fits")
+        _say("refused")
     return fits
 
 
@@ -241,9 +238,9 @@ def calls_today(calls: int, pace: float, left: timedelta) -> int:
 def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     """Write the file, and name the calls without an answer."""
     for call in job.missing:
-        _say(f"no answer: skill {call.skill.id} on {call.name}")
+        _say("missing", skill=call.skill.id, name=call.name)
     if not job.complete:
-        _say("not complete: the same command asks for the rest")
+        _say("rest")
     operation, done = job.session.operation, job.kept.done
     queries, month = [], job.windows[0].month
     for skill in job.skills:
@@ -254,7 +251,9 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     moments = partial(stamps, operation.timezone, job.session.clock.now())
     pieces = history(queries, moments, target, month or "yesterday")
     samples, size = write_openmetrics(output, pieces)
-    click.echo(f"{output}: {samples} samples, {size / 1e6:.1f} MB; import it with")
+    words = here()
+    written = {"file": output, "samples": samples, "size": words.number(size / 1e6, ".1f")}
+    click.echo(words.text("backfill.written", **written))
     click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
 
 
@@ -335,7 +334,7 @@ class Backfill:
         self._next = min(self.kept.last_at, clock.epoch()) + self.pace
         while self.pending and self.why is None and not stopping.is_set():
             call, moment = await self._choose()
-            text, wait = "waiting", moment - clock.epoch() - _AHEAD
+            text, wait = here().text("backfill.waiting"), moment - clock.epoch() - _AHEAD
             if wait <= 0:
                 text, wait = await self._request(call, moment)
             if text:
@@ -387,7 +386,7 @@ class Backfill:
         verdict = reply.verdict
         if reply.request is None:
             if verdict.key in (Why.HOURS, Why.CLOSING):
-                return verdict.key, verdict.wait or 0.0
+                return verdict.texts(here())[0], verdict.wait or 0.0
             if verdict.key != Why.RECENT:  # that is looked up again by `_choose`
                 self.why = verdict
             return "", 0.0
@@ -400,10 +399,11 @@ class Backfill:
             self._failed_in_a_row = 0
             channels = reply.answer.channels
             self.kept.add(skill_id, window.day, requested_at, channels)
-            return f"{skill_id} {call.name} {'fine' if channels else 'no rows'}", 0.0
+            outcome = here().text("verdict.fine" if channels else "report.note.empty")
+            return f"{skill_id} {call.name} {outcome}", 0.0
         self._failed_in_a_row += 1
         self._tries[call] += 1
         (self.pending if self._tries[call] < TRIES else self.missing).append(call)
         if verdict.reason in PAUSING or self._failed_in_a_row >= FAILURES_IN_A_ROW:
             self.why = verdict
-        return f"{skill_id} {call.name} {verdict.reason}", 0.0
+        return f"{skill_id} {call.name} {verdict.texts(here())[0]}", 0.0

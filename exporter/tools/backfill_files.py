@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
-from exporter.errors import StartError, StorageError
+from exporter.errors import StartError
 from exporter.state.counters import QueryLedger, observe
 from exporter.state.migrate import FIGURES_1
 from exporter.state.models import Result, complete
@@ -48,7 +48,7 @@ class Progress:
     def add(
         self, skill_id: str, day: date, at: float, channels: Sequence[ChannelFigures]
     ) -> None:
-        """Keep an answer; raises StorageError where it cannot be written."""
+        """Keep an answer; raises StartError where it cannot be written."""
         rows = [
             {one.state: getattr(row, one.attribute) for one in COLUMNS}
             | {"channel": row.channel}
@@ -69,31 +69,26 @@ class Progress:
         if not whole:
             self._append({"format": _FORMAT, "operation": owner})
             return
-        reason = ""
+        problem = "progress_unreadable"
         try:
             header, *answers = map(json.loads, content[:whole].splitlines())
-            if header["format"] not in _READABLE:
-                reason = "was written by another version: move it away to begin again"
-            elif header["operation"] != owner:
-                reason = (
-                    "belongs to another operation, or to days where this is for months"
-                    " (or the reverse): choose another --output"
-                )
-            for one in answers if not reason else ():
+            if header["format"] in _READABLE:
+                problem = "" if header["operation"] == owner else "progress_other"
+            for one in answers if not problem else ():
                 rows = tuple(map(_figures, one["rows"]))
                 self.done[one["skill"], date.fromisoformat(one["day"])] = rows
                 self.last_at = float(one["at"])
         except (ValueError, LookupError, TypeError, AttributeError):
-            reason = "cannot be read: move it away to begin again"
-        if reason:
-            raise StartError(f"{self.path} {reason}")
+            problem = "progress_unreadable"
+        if problem:
+            raise StartError(problem, path=self.path)
 
     def _append(self, line: object) -> None:
         try:
             self.file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             os.fsync(self.file.fileno())
         except OSError as error:
-            raise StorageError(f"{self.path}: {error.strerror}") from error
+            raise StartError("file", path=self.path, why=error.strerror) from error
 
 
 def _figures(row: Any) -> ChannelFigures:
@@ -113,12 +108,12 @@ def open_progress(output: Path, owner: str) -> Iterator[Progress]:
     try:
         file = path.open("a+b", buffering=0)
     except OSError as error:
-        raise StartError(f"{path} cannot be written: {error.strerror}") from error
+        raise StartError("file", path=path, why=error.strerror) from error
     with file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StartError(f"another backfill is writing {path}") from None
+            raise StartError("progress_taken", path=path) from None
         file.seek(0)
         progress = Progress(path, file)
         progress.load(owner)
@@ -128,7 +123,7 @@ def open_progress(output: Path, owner: str) -> Iterator[Progress]:
 def write_openmetrics(path: Path, pieces: Iterable[bytes]) -> tuple[int, int]:
     """Write the file whole, or leave the one that is there; returns its samples and bytes.
 
-    Raises StorageError.
+    Raises StartError.
     """
     part = path.with_name(f"{path.name}.part")
     samples = 0
@@ -143,7 +138,7 @@ def write_openmetrics(path: Path, pieces: Iterable[bytes]) -> tuple[int, int]:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise StorageError(f"{path}: {error.strerror}") from error
+        raise StartError("file", path=path, why=error.strerror) from error
     return samples, size
 
 

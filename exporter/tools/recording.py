@@ -39,7 +39,7 @@ def write(path: Path, text: str) -> None:
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StartError(f"{path} cannot be written: {error.strerror}") from error
+        raise StartError("file", path=path, why=error.strerror) from error
 
 
 def save(path: Path, queries: Sequence[Probed], now: datetime) -> int:

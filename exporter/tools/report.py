@@ -19,7 +19,7 @@ import click
 from exporter import flags
 from exporter.config import Configuration, Operation, Skill, SlaEntry
 from exporter.config.values import ALL_SKILLS
-from exporter.errors import StorageError
+from exporter.errors import StartError
 from exporter.messages import Words, catalogue, template
 from exporter.metrics.sla import Figure, Targets, goals, judge
 from exporter.polling.tasks import remembered_skills
@@ -327,7 +327,7 @@ def _value(value: object, words: Words) -> str:
 
 
 def _write(name: str, text: str) -> None:
-    """Write UTF-8 to a file or, for `-`, to standard output; raises StorageError."""
+    """Write UTF-8 to a file or, for `-`, to standard output; raises StartError."""
     if name == "-":
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", errors="replace")
@@ -336,4 +336,4 @@ def _write(name: str, text: str) -> None:
     try:
         Path(name).write_bytes(text.encode("utf-8", "replace"))
     except OSError as error:
-        raise StorageError(f"{name} cannot be written: {error.strerror}") from error
+        raise StartError("file", path=name, why=error.strerror) from error

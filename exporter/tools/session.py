@@ -237,10 +237,7 @@ def check_owner(directory: Path) -> None:
     except OSError:
         return
     if os.geteuid() == 0 and owner != 0:
-        raise StartError(
-            f"the state directory {directory} belongs to the user with the number {owner}: "
-            f"run this as that user (sudo -u '#{owner}' …)"
-        )
+        raise StartError("owner", directory=directory, owner=owner)
 
 
 def shown(text: str, limit: int) -> str:

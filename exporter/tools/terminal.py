@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from exporter.messages import Words
+from exporter.messages import Words, here
 from exporter.runtime import run_to_end, signals
 from exporter.wolkvox.columns import COLUMNS
 from exporter.wolkvox.text import one_line
@@ -47,7 +47,7 @@ def run(main: Coroutine[None, None, int], stopping: asyncio.Event | None = None)
     try:
         sys.exit(run_to_end(until_stopped))
     except asyncio.CancelledError:
-        click.echo("interrupted", err=True)
+        click.echo(here().text("start.interrupted"), err=True)
         sys.exit(1)
 
 

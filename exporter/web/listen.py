@@ -17,9 +17,9 @@ from exporter.errors import ConfigError, StartError
 BACKLOG = 1024
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
 _REASONS = {
-    errno.EADDRINUSE: "another program uses the port",
-    errno.EACCES: "no permission (ports below 1024 need CAP_NET_BIND_SERVICE)",
-    errno.EADDRNOTAVAIL: "this machine does not have the address",
+    errno.EADDRINUSE: StartError("port_taken"),
+    errno.EACCES: StartError("port_denied"),
+    errno.EADDRNOTAVAIL: StartError("no_address"),
 }
 # Files that the exporter itself needs beside its connections: state, API clients, log.
 _OWN_FILES = 128
@@ -118,13 +118,13 @@ def _open(host: str | None, port: int) -> socket.socket:
         )
     except (socket.gaierror, ValueError):
         # ValueError: a label too long, a null character, IPv6 on a machine without it.
-        reason = f"there is no host {host!r}"
+        why: object = StartError("no_host", host=repr(host))
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        why = _REASONS.get(error.errno or 0, error.strerror or str(error))
     else:
         # By the protocol's number asyncio knows TCP, and sends without delay (TCP_NODELAY).
         return socket.socket(fileno=listener.detach())
-    raise StartError(f"cannot listen on {_shown(host or '', port)}: {reason}")
+    raise StartError("listen", place=_shown(host or "", port), why=why)
 
 
 def _shown(host: str, port: int) -> str:
