@@ -274,7 +274,7 @@ def test_wrong_usage(launch: Launch, tmp_path: Path) -> None:
             "299s",
             "2999-01-01 is before 2999-01-02",
             "is not over yet in UTC",
-            "300s or more",
+            "write 5m (300s) or more",
         ),
         (before, "5", "--pace: "),
         (("1.1.2026", "2026-01-01"), "300s", "Invalid value for '--from'"),

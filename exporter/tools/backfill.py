@@ -147,19 +147,20 @@ def _say(key: str, **values: object) -> None:
 
 def _checked(operation: Operation, first: date, last: date, pace: str, today: date) -> float:
     """The pace in seconds; raises ConfigError with every problem."""
-    problems, seconds = [], DEFAULT_PACE
+    problems, seconds, words = [], DEFAULT_PACE, here()
     if last < first:
-        problems.append(Problem("--to", f"{last} is before {first}"))
+        text = words.text("backfill.order", last=last, first=first)
+        problems.append(Problem("--to", text))
     if last >= today:
-        text = f"{last} is not over yet in {operation.timezone}: write a past day"
+        text = words.text("backfill.not_over", last=last, zone=operation.timezone)
         problems.append(Problem("--to", text))
     try:
         seconds = duration(pace)
     except Invalid as wrong:
-        problems.append(Problem("--pace", wrong.text(here().language)))
+        problems.append(Problem("--pace", wrong.text(words.language)))
     if seconds < DEFAULT_PACE and not operation.loopback:
-        text = "must be 300s or more: Wolkvox advises one request per five minutes"
-        problems.append(Problem("--pace", text))
+        short = Invalid("interval_short", duration=pace)
+        problems.append(Problem("--pace", short.text(words.language)))
     if problems:
         raise ConfigError(problems)
     return seconds
