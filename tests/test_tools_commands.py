@@ -182,9 +182,9 @@ def test_a_terminal_is_asked(nursery: Nursery, tmp_path: Path, api: Api) -> None
         screen.life.stop(signal.SIGINT)
         assert screen.life.code == 1
     assert not api.asked
-    with terminal(nursery, tmp_path, *argv) as screen:
-        assert "2 requests, one every 0s" in screen.until(lambda text: "Begin?" in text)
-        screen.type("y\n")
+    with terminal(nursery, tmp_path, *argv, env={"LANG": "es_CO.UTF-8"}) as screen:
+        screen.until(lambda text: "¿Empezar? [S/n]" in text)
+        screen.type("s\n")
         assert "promtool" in screen.read()
         assert screen.life.code == 0
     assert len(api.asked) == 2

@@ -52,12 +52,16 @@ def run(main: Coroutine[None, None, int], stopping: asyncio.Event | None = None)
 
 
 def ask(question: str) -> bool:
-    """Wait for yes or no; raises click.Abort at a signal, which the loop would not see yet."""
+    """Whether the answer is yes, in either language, or Enter alone.
+
+    Raises click.Abort at a signal, which the loop would not see yet.
+    """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in handlers:
         signal.signal(number, signal.default_int_handler)
     try:
-        return click.confirm(question, default=True, err=True)
+        answer = click.prompt(question, default="y", show_default=False, err=True)
+        return answer.strip().lower() in ("y", "yes", "s", "si", "sí")
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
