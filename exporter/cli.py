@@ -25,7 +25,7 @@ from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.config.plan import plan, plan_warnings, render_plan
 from exporter.config.reference import schema_text
-from exporter.errors import ConfigError, ExporterError
+from exporter.errors import ConfigError, ExporterError, StartError
 from exporter.messages import here
 from exporter.runtime import system_clock, thread_limit
 from exporter.sharding import MOST_SHARDS, Shard, read_shard
@@ -207,8 +207,7 @@ def healthcheck(directory: Path) -> None:
     """
     problem = ask_health(directory, system_clock().monotonic())
     if problem is not None:
-        click.echo(problem.text(here().language), err=True)
-    sys.exit(int(problem is not None))
+        raise problem
 
 
 def _foreseen(configuration: Configuration) -> Configuration:
@@ -276,7 +275,7 @@ def _run(part: Callable[[], object]) -> int:
         return 2
     except (ExporterError, RuntimeError) as error:
         told = thread_limit(error) if isinstance(error, RuntimeError) else error
-        _complain(told.text(here().language))
+        _complain(told.text(here().language) if isinstance(told, StartError) else str(told))
         return 1
     except OSError as error:
         if error.filename is not None or error.errno not in _NO_OUTPUT:

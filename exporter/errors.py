@@ -31,10 +31,6 @@ class Reason(StrEnum):
 class ExporterError(Exception):
     """The root: whoever catches it gets a sentence for a person, never a traceback."""
 
-    def text(self, language: str) -> str:
-        """The sentence in a language; that of most is English alone."""
-        return str(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -83,9 +79,9 @@ class StartError(ExporterError):
         return self.text("en")
 
     def text(self, language: str) -> str:
-        """The sentence in a language; an error among the values is told in the same one."""
+        """The sentence in a language, with one among the values in the same."""
         told = {
-            name: value.text(language) if isinstance(value, ExporterError) else value
+            name: value.text(language) if isinstance(value, StartError) else value
             for name, value in self._values.items()
         }
         return Words(language).text(self._key, **told)

@@ -41,7 +41,7 @@ class DirectoryLock:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(directory, _DIRECTORY)
         except OSError as error:
-            raise unwritable(directory, error.strerror) from error
+            raise StartError("unwritable", directory=directory, why=error.strerror) from error
         try:
             # An exporter holds the lock alone; `is_held` shares it for a moment.
             for _ in range(1000):
@@ -52,7 +52,7 @@ class DirectoryLock:
                 os.sched_yield()
         except StorageError as error:
             os.close(descriptor)
-            raise unwritable(directory, error) from error
+            raise StartError("unwritable", directory=directory, why=error) from error
         os.close(descriptor)
         raise StartError("taken", directory=directory)
 
@@ -100,11 +100,6 @@ class TokenGate:
                 yield
             finally:
                 os.close(descriptor)
-
-
-def unwritable(directory: Path, why: object) -> StartError:
-    """Return the error of a state directory in which the exporter cannot work."""
-    return StartError("unwritable", directory=directory, why=why)
 
 
 def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

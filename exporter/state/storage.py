@@ -24,12 +24,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from exporter.errors import StorageError
+from exporter.errors import StartError, StorageError
 from exporter.logs import say
 from exporter.runtime import start_thread
 from exporter.state import models
 from exporter.state.identity import KEEP_DAYS, Claim, Identity, claim_rows
-from exporter.state.locks import unwritable
 from exporter.state.migrate import bring_to_version, copy_in_memory
 from exporter.state.models import Attempt, Granted, QueryMemory, Refused, Stored
 
@@ -74,7 +73,7 @@ class Storage:
             if lost:
                 storage._note_loss()
         except (OSError, sqlite3.Error) as error:
-            raise unwritable(directory, error) from error
+            raise StartError("unwritable", directory=directory, why=error) from error
         return storage
 
     @classmethod

@@ -149,8 +149,7 @@ def _checked(operation: Operation, first: date, last: date, pace: str, today: da
     """The pace in seconds; raises ConfigError with every problem."""
     problems, seconds, words = [], DEFAULT_PACE, here()
     if last < first:
-        text = words.text("backfill.order", last=last, first=first)
-        problems.append(Problem("--to", text))
+        problems.append(Problem("--to", words.text("backfill.order", last=last, first=first)))
     if last >= today:
         text = words.text("backfill.not_over", last=last, zone=operation.timezone)
         problems.append(Problem("--to", text))
