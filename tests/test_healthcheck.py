@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.errors import StartError, StorageError
+from exporter.errors import StartError
 from exporter.runtime import Clock
 from exporter.state.locks import (
     BEAT_SECONDS,
@@ -128,7 +128,7 @@ def test_a_directory_of_somebody_else_is_told(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)  # tests may run as root, whom nothing is refused
-    with pytest.raises(StorageError, match="cannot be read: Permission denied"):
+    with pytest.raises(StartError, match=r"cannot be read \(Permission denied\)"):
         ask_health(tmp_path, 1000.0)
 
 

@@ -58,13 +58,13 @@ class DirectoryLock:
 
     @staticmethod
     def is_held(directory: Path) -> bool:
-        """Whether an exporter runs on the directory; raises StorageError (no permission)."""
+        """Whether an exporter runs on the directory; raises StartError, StorageError."""
         try:
             descriptor = os.open(directory, _DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            raise StorageError(f"{directory} cannot be read: {error.strerror}") from error
+            raise StartError("unreadable", path=directory, why=error.strerror) from error
         try:
             return not _try_lock(descriptor, fcntl.LOCK_SH)
         finally:

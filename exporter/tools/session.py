@@ -126,7 +126,7 @@ class Session(Requests):
         return Reply(Verdict("fine", good=True), request, answer)
 
     def exporter_runs(self) -> bool:
-        """Whether an exporter runs on the state directory; raises StorageError."""
+        """Whether an exporter runs on the state directory; raises StartError, StorageError."""
         return DirectoryLock.is_held(self.directory)
 
     async def used_today(self) -> int:
