@@ -1,13 +1,15 @@
 """One panel of each kind, on grafana-foundation-sdk; knows neither metrics nor boards.
 
-Texts are English here; boards.py puts in another language afterwards. Every panel has a
-title, a description and a unit; the place on the board is `x, y, width, height`.
+What a panel says of itself and how it writes values stands in panels.toml, in English;
+boards.py puts in another language afterwards. A place is `x, y, width, height`.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
@@ -51,10 +53,19 @@ class About:
     """What a panel says of itself, where it stands, and how it writes values."""
 
     title: str
-    description: str
     place: Place
+    description: str
     unit: str = "none"
     decimals: int | None = None
+    content: str = ""
+
+
+_PANELS = tomllib.loads(Path(__file__).with_name("panels.toml").read_text(encoding="utf-8"))
+
+
+def described(title: str, place: Place) -> About:
+    """What panels.toml says of the panel with this title."""
+    return About(title, place, **_PANELS[title])
 
 
 def fixed(ref: str, color: str, **more: object) -> Fixed:
@@ -94,6 +105,12 @@ def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, table: bool
         panel.with_target(target)
 
 
+def _placed(panel: Any, about: About) -> Any:
+    x, y, width, height = about.place
+    panel.title(about.title).description(about.description)
+    return panel.grid_pos(models.GridPos(x=x, y=y, w=width, h=height))
+
+
 def dressed(
     panel: Any,
     about: About,
@@ -105,9 +122,7 @@ def dressed(
     steps: Steps = ((None, MUTED),),
 ) -> Any:
     """The panel with what every panel has: words, place, unit, queries, colours."""
-    x, y, width, height = about.place
-    panel.title(about.title).description(about.description).unit(about.unit)
-    panel.grid_pos(models.GridPos(x=x, y=y, w=width, h=height)).datasource(DATASOURCE)
+    _placed(panel, about).unit(about.unit).datasource(DATASOURCE)
     panel.no_value(NO_VALUE).thresholds(thresholds(steps))
     if about.decimals is not None:
         panel.decimals(about.decimals)
@@ -220,17 +235,9 @@ def _rows(
     return dressed(panel, about, queries, instant=False, steps=steps)
 
 
-def words(title: str, description: str, place: Place, content: str) -> Any:
+def words(about: About) -> Any:
     """A text in Markdown."""
-    x, y, width, height = place
-    return (
-        text.Panel()
-        .title(title)
-        .description(description)
-        .grid_pos(models.GridPos(x=x, y=y, w=width, h=height))
-        .mode(TextMode.MARKDOWN)
-        .content(content)
-    )
+    return _placed(text.Panel(), about).mode(TextMode.MARKDOWN).content(about.content)
 
 
 def value_map(**results: tuple[str, str]) -> Any:
