@@ -13,10 +13,11 @@ from benchmarks.processes import Child, python, running
 from benchmarks.servers import (
     NGINX_MISSING,
     Served,
-    exporter,
-    nginx,
+    exporter_command,
     nginx_binary,
-    prometheus_client,
+    nginx_command,
+    peer_command,
+    serving,
 )
 from benchmarks.state import SERIES_PER_SKILL, Centre, configure, fill
 from tests.e2e_support import free_port
@@ -93,10 +94,13 @@ def _servers(
         plain, packed, page = served.get(), served.get(gzip=True), directory / "page.txt"
         page.write_bytes(plain)
         samples = sum(not line.startswith(b"#") for line in plain.splitlines())
-        peer = enter(prometheus_client(directory, page, landing=landing))
-        servers = {EXPORTER: served, LIBRARY: peer}
+        port = free_port()
+        peer = peer_command(page, port, landing=landing)
+        servers = {EXPORTER: served, LIBRARY: enter(serving(peer, port, directory, LIBRARY))}
         if not landing and nginx_binary() is not None:
-            servers[NGINX] = enter(nginx(directory, plain, packed))
+            port = free_port()
+            command = nginx_command(directory, port, plain, packed)
+            servers[NGINX] = enter(serving(command, port, directory, NGINX))
         yield samples, servers
 
 
@@ -111,7 +115,9 @@ def _polling(series: int, directory: Path, *, landing: bool) -> Iterator[Served]
     config = configure(work, [centre])
     with running(python("-m", "benchmarks.api", str(centre.api_port)), directory, "api"):
         fill(work / "state", centre, landing=landing)
-        with exporter(directory, config, work / "state", skills * SERIES_PER_SKILL) as served:
+        port, samples = free_port(), skills * SERIES_PER_SKILL
+        command = exporter_command(config, work / "state", port)
+        with serving(command, port, directory, EXPORTER, samples) as served:
             yield served
 
 
