@@ -193,7 +193,6 @@ def _requests() -> list[Any]:
         columns(
             described("Failures an hour by reason", (0, 22, 6, 7)),
             Query(q.if_any(reasons, "operation"), "{{operation}} {{reason}}"),
-            interval="10m",
         ),
         _curve("Lag of the polls", 6, lag),
         _curve("API latency", 12, slow),

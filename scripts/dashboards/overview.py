@@ -75,7 +75,6 @@ def _trouble() -> list[Any]:
         strips(
             described("Distance to the target by half hour, worst first", (0, 14, 14, 9)),
             Query(q.strip(), "{{operation}} · {{skill}} · {{type_interaction}}"),
-            interval="30m",
             steps=DISTANCE,
         ),
     ]

@@ -57,6 +57,7 @@ class About:
     description: str
     unit: str = "none"
     decimals: int | None = None
+    interval: str | None = None
     content: str = ""
 
 
@@ -126,6 +127,8 @@ def dressed(
     panel.no_value(NO_VALUE).thresholds(thresholds(steps))
     if about.decimals is not None:
         panel.decimals(about.decimals)
+    if about.interval is not None:
+        panel.interval(about.interval)
     _targets(panel, queries, instant=instant, table=table)
     for ref, properties in fixes:
         found = [models.DynamicConfigValue(name, value) for name, value in properties.items()]
@@ -143,7 +146,6 @@ def number(
     steps: Steps = ((None, MUTED),),
     fixes: Sequence[Fixed] = (),
     names: bool = False,
-    mappings: Sequence[Any] = (),
 ) -> Any:
     """A stat: the value of now and of nothing else, so instant queries only."""
     both = commons.BigValueTextMode.VALUE_AND_NAME
@@ -154,7 +156,7 @@ def number(
         .text_mode(both if names else commons.BigValueTextMode.VALUE)
         .reduce_options(_last())
         .color_scheme(colour("thresholds"))
-        .mappings(list(mappings))
+        .mappings([])
     )
     return dressed(panel, about, queries, fixes=fixes, steps=steps)
 
@@ -165,42 +167,27 @@ def label(about: About, query: Query) -> Any:
 
 
 def lines(
-    about: About,
-    *queries: Query,
-    fixes: Sequence[Fixed] = (),
-    top: float | None = None,
-    interval: str | None = None,
+    about: About, *queries: Query, fixes: Sequence[Fixed] = (), top: float | None = None
 ) -> Any:
     """Curves over time; a gap in the data stays a gap."""
     panel = timeseries.Panel().draw_style(commons.GraphDrawStyle.LINE).line_width(2)
     panel.fill_opacity(0).show_points(commons.VisibilityMode.AUTO).span_nulls(False)
     if top is not None:
         panel.max(top)
-    return _over_time(panel, about, queries, fixes, interval)
+    return _over_time(panel, about, queries, fixes)
 
 
-def columns(
-    about: About,
-    *queries: Query,
-    fixes: Sequence[Fixed] = (),
-    interval: str | None = None,
-) -> Any:
-    """Stacked bars over time; lines laid over them come by `dashed`."""
+def columns(about: About, *queries: Query) -> Any:
+    """Stacked bars over time."""
     stacked = common.StackingConfig().mode(commons.StackingMode.NORMAL).group("A")
     panel = timeseries.Panel().draw_style(commons.GraphDrawStyle.BARS).line_width(1)
-    return _over_time(panel.fill_opacity(80).stacking(stacked), about, queries, fixes, interval)
+    return _over_time(panel.fill_opacity(80).stacking(stacked), about, queries)
 
 
 def _over_time(
-    panel: Any,
-    about: About,
-    queries: Sequence[Query],
-    fixes: Sequence[Fixed],
-    interval: str | None,
+    panel: Any, about: About, queries: Sequence[Query], fixes: Sequence[Fixed] = ()
 ) -> Any:
     panel.min(0).color_scheme(colour("palette-classic")).legend(_legend()).tooltip(_tooltip())
-    if interval is not None:
-        panel.interval(interval)
     return dressed(panel, about, queries, instant=False, fixes=fixes)
 
 
@@ -215,9 +202,9 @@ def _tooltip() -> common.VizTooltipOptions:
     return tooltip.sort(commons.SortOrder.DESCENDING)
 
 
-def strips(about: About, query: Query, *, interval: str, steps: Steps) -> Any:
+def strips(about: About, query: Query, *, steps: Steps) -> Any:
     """One row a series, one cell an interval, coloured by its value."""
-    panel = statushistory.Panel().show_value(commons.VisibilityMode.AUTO).interval(interval)
+    panel = statushistory.Panel().show_value(commons.VisibilityMode.AUTO)
     return _rows(panel.row_height(0.9).col_width(0.95), about, [query], steps)
 
 

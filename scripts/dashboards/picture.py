@@ -18,8 +18,7 @@ from PIL import Image
 
 from scripts.dashboards.canvas import EDGE, FAINT, INK, PANEL, PAPER, Canvas, Json, Series, say
 from scripts.dashboards.draw_curves import state_timeline, status_history, timeseries
-from scripts.dashboards.draw_tables import table, text_panel
-from scripts.dashboards.draw_values import stat
+from scripts.dashboards.draw_values import stat, table, text_panel
 
 Ask = Callable[[dict[str, Any]], Sequence[Series]]
 """The series of every target of a panel."""
