@@ -25,7 +25,12 @@ from scripts.dashboards.tables import column, grid
 
 EACH_QUERY = "operation, skill, skill_id"
 OWN_ALERTS = "exporter|config|data|api|token|quota|shards"
-STALE = 3  # polls behind, as in the rules
+_LAST = q.raw("last_success_timestamp_seconds", q.QUERY)
+_AGE = f"(time() - max by ({EACH_QUERY}) ({_LAST}))"
+_FAILURES = f"max by ({EACH_QUERY}) ({q.raw('consecutive_failures', q.QUERY)})"
+_PACE = f"max by ({EACH_QUERY}) ({q.raw('query_interval_seconds', q.QUERY)})"
+# Three polls behind, as in the rules; or without any answer so far.
+_STALE = f"({_AGE} > 3 * {_PACE} or ({_FAILURES} > 0 unless {_AGE}))"
 
 
 def exporter() -> Board:
@@ -60,7 +65,7 @@ def _first() -> list[Any]:
         ),
         number(
             described("Stale queries", (0, 4, 4, 4)),
-            Query(f"count({_stale()}) or 0 * count({up})", "Stale"),
+            Query(f"count({_STALE}) or 0 * count({up})", "Stale"),
             steps=((None, GOOD), (1, BAD)),
         ),
         grid(
@@ -96,21 +101,6 @@ def _first() -> list[Any]:
 def _words(field: str, heading: str, **words: tuple[str, str]) -> Any:
     """A column whose values are said in words."""
     return column(field, heading, mappings=[value_map(**words)])
-
-
-def _age() -> str:
-    success = q.raw("last_success_timestamp_seconds", q.QUERY)
-    return f"(time() - max by ({EACH_QUERY}) ({success}))"
-
-
-def _failures() -> str:
-    return f"max by ({EACH_QUERY}) ({q.raw('consecutive_failures', q.QUERY)})"
-
-
-def _stale() -> str:
-    pace = f"max by ({EACH_QUERY}) ({q.raw('query_interval_seconds', q.QUERY)})"
-    never = f"({_failures()} > 0 unless {_age()})"
-    return f"({_age()} > {STALE} * {pace} or {never})"
 
 
 def _operations() -> list[Any]:
@@ -160,8 +150,8 @@ def _queries() -> list[Any]:
     return [
         grid(
             described("Queries in trouble", (0, 15, 12, 7)),
-            Query(f"{_age()} and ({_failures()} > 0 or {_stale()})"),
-            Query(f"{_failures()} > 0 or {_failures()} and {_stale()}"),
+            Query(f"{_AGE} and ({_FAILURES} > 0 or {_STALE})"),
+            Query(f"{_FAILURES} > 0 or {_FAILURES} and {_STALE}"),
             columns=[
                 column("operation", "Operation"),
                 column("skill", "Skill"),

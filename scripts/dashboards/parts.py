@@ -136,10 +136,6 @@ def dressed(
     return panel
 
 
-def _last() -> common.ReduceDataOptions:
-    return common.ReduceDataOptions().values(False).calcs(["lastNotNull"])
-
-
 def number(
     about: About,
     *queries: Query,
@@ -154,7 +150,7 @@ def number(
         .graph_mode(commons.BigValueGraphMode.NONE)
         .color_mode(commons.BigValueColorMode.VALUE)
         .text_mode(both if names else commons.BigValueTextMode.VALUE)
-        .reduce_options(_last())
+        .reduce_options(common.ReduceDataOptions().values(False).calcs(["lastNotNull"]))
         .color_scheme(colour("thresholds"))
         .mappings([])
     )

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -86,10 +85,7 @@ _KINDS: Mapping[str, Callable[[Canvas, Json, Sequence[Series]], None]] = {
 
 
 def _png(figure: Figure) -> bytes:
-    drawn = FigureCanvasAgg(figure)
-    drawn.draw()  # type: ignore[no-untyped-call]
-    pixels = bytes(drawn.buffer_rgba())  # type: ignore[no-untyped-call]
-    image = Image.frombuffer("RGBA", drawn.get_width_height(), pixels)
-    out = io.BytesIO()
-    image.convert("RGB").quantize(128).save(out, "PNG", optimize=True)
+    drawn, out = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn)
+    Image.open(drawn).convert("RGB").quantize(128).save(out, "PNG", optimize=True)
     return out.getvalue()
