@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +12,10 @@ from benchmarks.api import CHANNELS
 from benchmarks.load import Load, Order, load, pooled
 from benchmarks.processes import Child, python, running
 from benchmarks.servers import (
-    NGINX_MISSING,
     Served,
     exporter_command,
     nginx_binary,
     nginx_command,
-    peer_command,
     serving,
 )
 from benchmarks.state import SERIES_PER_SKILL, Centre, configure, fill
@@ -28,8 +27,6 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 _QUIET = 3600.0  # an interval in which nothing falls due while it is measured
 _CONNECTIONS = 4
 _MOST_INTERVAL = 300.0
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +63,17 @@ class Scrapes:
     rss: float
 
 
-def scrapes(series: int, directory: Path, pace: Pace, say: Say) -> list[Scrapes]:
+def scrapes(series: int, directory: Path, pace: Pace) -> list[Scrapes]:
     """Everything about one size; nginx is left out where it is not installed."""
     found: list[Scrapes] = []
     for state in (STILL, LANDING):
         with _servers(series, directory, state) as (samples, servers):
             for gzip in (False, True):
-                say(f"{series} series, {'gzip' if gzip else 'identity'}, {state}")
+                logging.info("%s series, %s, gzip %s", series, state, gzip)
                 case = Case(series, samples, gzip, state)
                 found += _measure(case, servers, pace)
                 if state == LANDING:
                     found.append(_fresh(case, servers[EXPORTER], pace))
-    if nginx_binary() is None:
-        say(NGINX_MISSING)
     return found
 
 
@@ -95,7 +90,7 @@ def _servers(
         page.write_bytes(plain)
         samples = sum(not line.startswith(b"#") for line in plain.splitlines())
         port = free_port()
-        peer = peer_command(page, port, landing=landing)
+        peer = python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))
         servers = {EXPORTER: served, LIBRARY: enter(serving(peer, port, directory, LIBRARY))}
         if not landing and nginx_binary() is not None:
             port = free_port()

@@ -59,11 +59,6 @@ def serving(
         yield served
 
 
-def peer_command(page: Path, port: int, *, landing: bool) -> list[str]:
-    """prometheus_client's own server over the samples of a page."""
-    return python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))
-
-
 def nginx_command(directory: Path, port: int, plain: bytes, packed: bytes) -> list[str]:
     """nginx with the same bytes as files, compressed beforehand (gzip_static)."""
     root = directory / "nginx"
