@@ -14,22 +14,9 @@ from typing import Any
 import uvicorn
 
 from benchmarks.processes import LOOPBACK
+from tests.e2e_api import found, row
 
 CHANNELS = ("inbound", "chat-web", "chat-whatsapp")
-
-
-def rows(second: int) -> bytes:
-    """An answer whose totals have risen until this second."""
-    inbound = 100 + second
-    row = {
-        "inbound_calls": str(inbound), "answer_calls": str(inbound - 10), "abandon_calls": "10",
-        "service_level_10seg": "44.78 %", "service_level_20seg": "65.67 %",
-        "service_level_30seg": "85.07 %", "abandon": f"{1000 / inbound:.2f} %",
-        "asa": str(10 + second % 7), "ata": "31",
-    }  # fmt: skip
-    data = [{"type_interaction": channel, **row} for channel in CHANNELS]
-    message = f"{len(data)} records were found"
-    return json.dumps({"code": 200, "error": None, "msg": message, "data": data}).encode()
 
 
 class Api:
@@ -49,7 +36,8 @@ class Api:
             if query in self.last:
                 self.gaps.append(now - self.last[query])
             self.last[query] = now
-            body = rows(int(now) % 10_000)
+            inbound = 100 + int(now) % 10_000
+            body = found(*(row(channel, inbound) for channel in CHANNELS)).body
         head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": body})

@@ -23,16 +23,14 @@ from scripts.dashboards.parts import (
     value_map,
 )
 from scripts.dashboards.spanish import alert_titles
-from scripts.dashboards.tables import column, grid
+from scripts.dashboards.tables import column, grid, share
 
 OVER = ((None, MUTED), (1e-9, BAD))
 """Red above 0, for distances to a limit."""
 _LOST = {"text": "cannot be reached", "color": BAD, "index": 0}
-NEEDED = column(
+NEEDED = share(
     "needed",
     "Rest needs",
-    "percentunit",
-    decimals=1,
     steps=((None, MUTED),),
     mappings=[{"type": "range", "options": {"from": 1.00001, "to": None, "result": _LOST}}],
 )
@@ -41,7 +39,7 @@ INBOUND, *HANDLED = (
     column(name, name.title(), "none", decimals=0)
     for name in ("inbound", "answered", "abandoned")
 )
-LEVEL = column("level", "Service level", "percentunit", decimals=1)
+LEVEL = share("level", "Service level")
 ASA = column("asa", "ASA", WAIT, decimals=0)
 _PERCENT, _WHOLE = "round(100 * {}, 0.1)", "round({})"
 
@@ -134,7 +132,7 @@ def hourly(place: Place, *, last_week: bool = False) -> Any:
         column("inbound_before", "Last week", "none", decimals=0),
         *HANDLED,
         LEVEL,
-        column("level_before", "Level last week", "percentunit", decimals=1),
+        share("level_before", "Level last week"),
         ASA,
     ]
     return grid(
@@ -156,11 +154,11 @@ def outlook(place: Place) -> Any:
         columns=[
             column("operation", "Operation"),
             column("window", "Period", mappings=periods),
-            column("level", "So far", "percentunit", decimals=1),
-            column("target", "Target", "percentunit", decimals=1),
+            share("level", "So far"),
+            share("target", "Target"),
             column("left", "May still be late", "none", decimals=0),
             NEEDED,
-            column("projected", "Heading for", "percentunit", decimals=1),
+            share("projected", "Heading for"),
         ],
         sort="Period",
     )

@@ -20,7 +20,7 @@ from scripts.dashboards.parts import (
     strips,
     words,
 )
-from scripts.dashboards.tables import column, grid
+from scripts.dashboards.tables import column, grid, share
 
 DISTANCE = ((None, "dark-red"), (-0.3, BAD), (-0.1, WARN), (0, GOOD))
 TO_SKILL = {
@@ -68,7 +68,22 @@ def _trouble() -> list[Any]:
         grid(
             described("In trouble, worst first", (0, 7, 24, 7)),
             Query(q.trouble(), "{{column}}"),
-            columns=_columns(),
+            columns=[
+                column("operation", "Operation"),
+                column("skill", "Skill", links=[TO_SKILL]),
+                column("type_interaction", "Channel"),
+                column("since", "Since", "dateTimeAsIsoNoDateIfToday"),
+                share("level", "Level today"),
+                share("recent", "Last 2 open hours"),
+                share("target", "Target"),
+                share("gap", "Below by", steps=figures.OVER),
+                figures.NEEDED,
+                column("inbound", "Inbound", "none", decimals=0),
+                share("lost", "Abandonment"),
+                share("lost_over", "Over limit by", steps=figures.OVER),
+                column("asa", "ASA", WAIT, decimals=0),
+                column("asa_over", "ASA over limit by", WAIT, decimals=0, steps=figures.OVER),
+            ],
             drop=("Time", "job", "skill_id"),
             sort="Below by",
         ),
@@ -77,28 +92,6 @@ def _trouble() -> list[Any]:
             Query(q.strip(), "{{operation}} · {{skill}} · {{type_interaction}}"),
             steps=DISTANCE,
         ),
-    ]
-
-
-def _columns() -> list[Any]:
-    def share(field: str, heading: str, **more: object) -> Any:
-        return column(field, heading, "percentunit", decimals=1, **more)
-
-    return [
-        column("operation", "Operation"),
-        column("skill", "Skill", links=[TO_SKILL]),
-        column("type_interaction", "Channel"),
-        column("since", "Since", "dateTimeAsIsoNoDateIfToday"),
-        share("level", "Level today"),
-        share("recent", "Last 2 open hours"),
-        share("target", "Target"),
-        share("gap", "Below by", steps=figures.OVER),
-        figures.NEEDED,
-        column("inbound", "Inbound", "none", decimals=0),
-        share("lost", "Abandonment"),
-        share("lost_over", "Over limit by", steps=figures.OVER),
-        column("asa", "ASA", WAIT, decimals=0),
-        column("asa_over", "ASA over limit by", WAIT, decimals=0, steps=figures.OVER),
     ]
 
 

@@ -21,7 +21,7 @@ from scripts.dashboards.parts import (
     number,
     value_map,
 )
-from scripts.dashboards.tables import column, grid
+from scripts.dashboards.tables import column, grid, share
 
 PAIR_LEGEND = "{{operation}} · {{skill}} · {{type_interaction}}"
 LOST = value_map(_1=("Cannot be reached today", BAD))
@@ -98,13 +98,10 @@ def _days(place: Place) -> Any:
             figures.INBOUND,
             *figures.HANDLED,
             figures.LEVEL,
-            column("lost", "Abandonment", "percentunit", decimals=1),
+            share("lost", "Abandonment"),
             figures.ASA,
             column("ata", "ATA", WAIT, decimals=0),
-            *(
-                column(f"within_{n}", f"Within {n} s", "percentunit", decimals=1)
-                for n in ("10", "20", "30")
-            ),
+            *(share(f"within_{n}", f"Within {n} s") for n in ("10", "20", "30")),
         ],
         sort="Inbound",
     )
