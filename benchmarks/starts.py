@@ -35,26 +35,25 @@ def starts(sizes: Sequence[int], directory: Path, tries: int) -> list[Start]:
     """
     found = []
     for series in sizes:
-        logging.info("start with %s series restored", series)
         skills = max(1, series // SERIES_PER_SKILL)
         centre = Centre("acme", skills, _INTERVAL, free_port())
         work = directory / f"start-{series}"
         work.mkdir(parents=True)
         restored = exporter_command(configure(work, [centre]), work / "state")
         fill(work / "state", centre, landing=False)
-        begun = _begun(restored, partial(_has, skills * SERIES_PER_SKILL), directory, tries)
-        found.append(Start(f"{series:,} series restored", *begun))
-    logging.info("start of the demo")
-    begun = _begun(python("-m", "exporter", "demo"), _all_up, directory, tries)
-    return [*found, Start("demo: 5 skills asked", *begun)]
+        full = partial(_has, skills * SERIES_PER_SKILL)
+        found.append(_start(f"{series:,} series restored", restored, full, directory, tries))
+    demo = python("-m", "exporter", "demo")
+    return [*found, _start("demo: 5 skills asked", demo, _all_up, directory, tries)]
 
 
-def _begun(
-    command: list[str], full: Callable[[bytes], bool], directory: Path, tries: int
-) -> tuple[list[float], float]:
-    """Seconds of each start, and the most memory; the first one compiles the modules."""
+def _start(
+    what: str, command: list[str], full: Callable[[bytes], bool], directory: Path, tries: int
+) -> Start:
+    """Start so many times, and once before, which compiles the modules."""
+    logging.info("start: %s", what)
     tried = [_once(command, full, directory) for _ in range(tries + 1)][1:]
-    return [seconds for seconds, _ in tried], max(rss for _, rss in tried)
+    return Start(what, [seconds for seconds, _ in tried], max(rss for _, rss in tried))
 
 
 def _once(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,25 +186,20 @@ def _from_labels(name: str, label: str, query: str) -> build.QueryVariable:
     )
 
 
-def _annotations() -> list[Any]:
+def _annotations() -> Iterator[Any]:
     alerts = f'ALERTS{{{ALERT}, {JOB}, operation=~"$operation|"}}'
     restarts = f"changes(process_start_time_seconds{{{JOB}}}[$__rate_interval]) > 0"
-    return [
-        _annotation("Firing alerts", "red", alerts, "{{alertname}}", "{{operation}} {{skill}}"),
-        _annotation(
-            "Exporter restarts", "purple", restarts, "Exporter restarted", "{{instance}}"
-        ),
-    ]
-
-
-def _annotation(name: str, color: str, expr: str, title: str, body: str) -> Any:
-    return (
-        build.AnnotationQuery()
-        .name(name)
-        .datasource(DATASOURCE)
-        .enable(True)
-        .icon_color(color)
-        .title_format(title)
-        .text_format(body)
-        .target(prometheus.Dataquery().ref_id("A").expr(expr).range())
-    )
+    for name, color, expr, title, body in (
+        ("Firing alerts", "red", alerts, "{{alertname}}", "{{operation}} {{skill}}"),
+        ("Exporter restarts", "purple", restarts, "Exporter restarted", "{{instance}}"),
+    ):
+        yield (
+            build.AnnotationQuery()
+            .name(name)
+            .datasource(DATASOURCE)
+            .enable(True)
+            .icon_color(color)
+            .title_format(title)
+            .text_format(body)
+            .target(prometheus.Dataquery().ref_id("A").expr(expr).range())
+        )

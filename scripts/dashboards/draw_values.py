@@ -57,33 +57,26 @@ def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
 
 
 def table(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
-    """Columns in the order of the transformations."""
-    columns = list(_columns_of(panel))
-    rows = _rows_of(panel, series)
-    widths = _widths(panel, columns, rows, canvas)
-    shown = int((canvas.height - 52) / 19)
-    x = 10.0
-    for (field, heading, properties), width in zip(columns, widths, strict=True):
+    """Columns in the order of the transformations, as wide as what stands in them."""
+    columns, rows = _columns_of(panel), _rows_of(panel, series)
+    cells = [
+        [_cell(panel, row.get(field), properties, canvas.zone) for row in rows]
+        for field, _heading, properties in columns
+    ]
+    wanted = [
+        20 + 5.4 * max(len(heading), *(len(text) for text, _colour in listed))
+        for (_field, heading, _properties), listed in zip(columns, cells, strict=True)
+    ]
+    shown, x = int((canvas.height - 52) / 19), 10.0
+    for (field, heading, _properties), listed, one in zip(columns, cells, wanted, strict=True):
+        width = one * (canvas.width - 16) / sum(wanted)
         right = any(not isinstance(row.get(field, ""), str) for row in rows)
-        at = x + width - 8 if right else x
-        side = "right" if right else "left"
+        at, side = (x + width - 8, "right") if right else (x, "left")
         say(canvas, at, canvas.height - 38, heading, size=7.5, color="#6e9fff", ha=side)
-        for line, row in enumerate(rows[:shown]):
-            text, colour = _cell(panel, row.get(field), properties, canvas.zone)
+        for line, (text, colour) in enumerate(listed[:shown]):
             y = canvas.height - 59 - 19 * line
             say(canvas, at, y, text, size=8, color=colour, ha=side)
         x += width
-
-
-def _widths(
-    panel: Json, columns: Sequence[tuple[str, str, Json]], rows: Sequence[Json], canvas: Canvas
-) -> list[float]:
-    wanted = []
-    for field, heading, properties in columns:
-        cells = [_cell(panel, row.get(field), properties, canvas.zone)[0] for row in rows]
-        wanted.append(20 + 5.4 * max(len(text) for text in (heading, *cells)))
-    room = canvas.width - 16
-    return [one * room / sum(wanted) for one in wanted]
 
 
 def _columns_of(panel: Json) -> list[tuple[str, str, Json]]:
