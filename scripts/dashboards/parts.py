@@ -61,12 +61,12 @@ class About:
     content: str = ""
 
 
-_PANELS = tomllib.loads(Path(__file__).with_name("panels.toml").read_text(encoding="utf-8"))
+PANELS = tomllib.loads(Path(__file__).with_name("panels.toml").read_text(encoding="utf-8"))
 
 
 def described(title: str, place: Place) -> About:
     """What panels.toml says of the panel with this title."""
-    return About(title, place, **_PANELS[title])
+    return About(title, place, **PANELS[title])
 
 
 def fixed(ref: str, color: str, **more: object) -> Fixed:
