@@ -68,22 +68,7 @@ def _trouble() -> list[Any]:
         grid(
             described("In trouble, worst first", (0, 7, 24, 7)),
             Query(q.trouble(), "{{column}}"),
-            columns=[
-                column("operation", "Operation"),
-                column("skill", "Skill", links=[TO_SKILL]),
-                column("type_interaction", "Channel"),
-                column("since", "Since", "dateTimeAsIsoNoDateIfToday"),
-                share("level", "Level today"),
-                share("recent", "Last 2 open hours"),
-                share("target", "Target"),
-                share("gap", "Below by", steps=figures.OVER),
-                figures.NEEDED,
-                column("inbound", "Inbound", "none", decimals=0),
-                share("lost", "Abandonment"),
-                share("lost_over", "Over limit by", steps=figures.OVER),
-                column("asa", "ASA", WAIT, decimals=0),
-                column("asa_over", "ASA over limit by", WAIT, decimals=0, steps=figures.OVER),
-            ],
+            columns=_columns(),
             drop=("Time", "job", "skill_id"),
             sort="Below by",
         ),
@@ -92,6 +77,25 @@ def _trouble() -> list[Any]:
             Query(q.strip(), "{{operation}} · {{skill}} · {{type_interaction}}"),
             steps=DISTANCE,
         ),
+    ]
+
+
+def _columns() -> list[Any]:
+    return [
+        column("operation", "Operation"),
+        column("skill", "Skill", links=[TO_SKILL]),
+        column("type_interaction", "Channel"),
+        column("since", "Since", "dateTimeAsIsoNoDateIfToday"),
+        share("level", "Level today"),
+        share("recent", "Last 2 open hours"),
+        share("target", "Target"),
+        share("gap", "Below by", steps=figures.OVER),
+        figures.NEEDED,
+        column("inbound", "Inbound", "none", decimals=0),
+        share("lost", "Abandonment"),
+        share("lost_over", "Over limit by", steps=figures.OVER),
+        column("asa", "ASA", WAIT, decimals=0),
+        column("asa_over", "ASA over limit by", WAIT, decimals=0, steps=figures.OVER),
     ]
 
 
