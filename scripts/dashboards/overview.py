@@ -36,48 +36,44 @@ TO_SKILL = {
 
 def overview() -> Board:
     """The board `wolkvox-overview`."""
+    zones = f"count by (timezone) ({q.raw('operation_info', q.OPERATION)})"
     return Board(
         name="overview",
         title="Wolkvox · Overview",
         description="Which skill is in trouble since when; how the contact centre does today.",
-        panels=[*_headline(), *_trouble(), *_rest()],
+        panels=[
+            number(
+                described("Furthest below target", (0, 0, 12, 7)),
+                Query(q.worst(), "{{skill}} · {{type_interaction}} (target {{target}} %)"),
+                Query(q.none_below(), "with a target, none below it"),
+                fixes=(fixed("A", BAD), fixed("B", GOOD, unit="none")),
+                names=True,
+            ),
+            figures.level_today((12, 0, 4, 4)),
+            figures.level_open_hours((16, 0, 4, 4)),
+            figures.inbound_today((20, 0, 4, 4)),
+            figures.abandonment_today((12, 4, 3, 3)),
+            figures.asa_today((15, 4, 3, 3)),
+            figures.data_age((18, 4, 3, 3)),
+            figures.reporting((21, 4, 3, 3)),
+            grid(
+                described("In trouble, worst first", (0, 7, 24, 7)),
+                Query(q.trouble(), "{{column}}"),
+                columns=_columns(),
+                drop=("Time", "job", "skill_id"),
+                sort="Below by",
+            ),
+            strips(
+                described("Distance to the target by half hour, worst first", (0, 14, 14, 9)),
+                Query(q.strip(), "{{operation}} · {{skill}} · {{type_interaction}}"),
+                steps=DISTANCE,
+            ),
+            figures.outlook((14, 14, 10, 5)),
+            figures.hourly((14, 19, 10, 9)),
+            label(described("Midnight of", (0, 23, 4, 5)), Query(zones, "{{timezone}}")),
+            words(described("What the numbers mean", (4, 23, 10, 5))),
+        ],
     )
-
-
-def _headline() -> list[Any]:
-    return [
-        number(
-            described("Furthest below target", (0, 0, 12, 7)),
-            Query(q.worst(), "{{skill}} · {{type_interaction}} (target {{target}} %)"),
-            Query(q.none_below(), "with a target, none below it"),
-            fixes=(fixed("A", BAD), fixed("B", GOOD, unit="none")),
-            names=True,
-        ),
-        figures.level_today((12, 0, 4, 4)),
-        figures.level_open_hours((16, 0, 4, 4)),
-        figures.inbound_today((20, 0, 4, 4)),
-        figures.abandonment_today((12, 4, 3, 3)),
-        figures.asa_today((15, 4, 3, 3)),
-        figures.data_age((18, 4, 3, 3)),
-        figures.reporting((21, 4, 3, 3)),
-    ]
-
-
-def _trouble() -> list[Any]:
-    return [
-        grid(
-            described("In trouble, worst first", (0, 7, 24, 7)),
-            Query(q.trouble(), "{{column}}"),
-            columns=_columns(),
-            drop=("Time", "job", "skill_id"),
-            sort="Below by",
-        ),
-        strips(
-            described("Distance to the target by half hour, worst first", (0, 14, 14, 9)),
-            Query(q.strip(), "{{operation}} · {{skill}} · {{type_interaction}}"),
-            steps=DISTANCE,
-        ),
-    ]
 
 
 def _columns() -> list[Any]:
@@ -96,17 +92,4 @@ def _columns() -> list[Any]:
         share("lost_over", "Over limit by", steps=figures.OVER),
         column("asa", "ASA", WAIT, decimals=0),
         column("asa_over", "ASA over limit by", WAIT, decimals=0, steps=figures.OVER),
-    ]
-
-
-def _rest() -> list[Any]:
-    zones = f"count by (timezone) ({q.raw('operation_info', q.OPERATION)})"
-    return [
-        figures.outlook((14, 14, 10, 5)),
-        figures.hourly((14, 19, 10, 9)),
-        label(
-            described("Midnight of", (0, 23, 4, 5)),
-            Query(zones, "{{timezone}}"),
-        ),
-        words(described("What the numbers mean", (4, 23, 10, 5))),
     ]

@@ -95,17 +95,6 @@ def colour(mode: str) -> build.FieldColor:
     return build.FieldColor().mode(models.FieldColorModeId(mode))
 
 
-def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, table: bool) -> None:
-    for ref, query in zip(ascii_uppercase, queries, strict=False):
-        target = prometheus.Dataquery().ref_id(ref).expr(query.expr)
-        target = target.instant() if instant else target.range()
-        shape = prom.PromQueryFormat.TABLE if table else prom.PromQueryFormat.TIME_SERIES
-        target = target.format(shape).legend_format(query.legend)
-        if query.interval is not None:
-            target = target.interval(query.interval)
-        panel.with_target(target)
-
-
 def _placed(panel: Any, about: About) -> Any:
     x, y, width, height = about.place
     panel.title(about.title).description(about.description)
@@ -129,7 +118,14 @@ def dressed(
         panel.decimals(about.decimals)
     if about.interval is not None:
         panel.interval(about.interval)
-    _targets(panel, queries, instant=instant, table=table)
+    shape = prom.PromQueryFormat.TABLE if table else prom.PromQueryFormat.TIME_SERIES
+    for ref, query in zip(ascii_uppercase, queries, strict=False):
+        target = prometheus.Dataquery().ref_id(ref).expr(query.expr).format(shape)
+        target = target.instant() if instant else target.range()
+        target.legend_format(query.legend)
+        if query.interval is not None:
+            target.interval(query.interval)
+        panel.with_target(target)
     for ref, properties in fixes:
         found = [models.DynamicConfigValue(name, value) for name, value in properties.items()]
         panel.override_by_query(ref, found)

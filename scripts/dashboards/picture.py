@@ -31,12 +31,7 @@ _NOTE = {
 
 
 def picture(
-    board: dict[str, Any],
-    ask: Ask,
-    start: datetime,
-    end: datetime,
-    zone: ZoneInfo,
-    language: str,
+    board: Json, ask: Ask, start: datetime, end: datetime, zone: ZoneInfo, language: str
 ) -> bytes:
     """The board between two moments as a PNG, times in this zone."""
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
