@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,21 +40,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
-    sys.stderr.flush()
-
-
 def run(options: argparse.Namespace, directory: Path) -> Iterator[str]:
     """Measure what is asked for; the parts of the page in Markdown."""
     parts = options.only or PARTS
     yield "\n".join(f"- {line}" for line in machine.describe())
-    begun = starts(options.sizes, directory, options.tries, _say) if "starts" in parts else []
+    begun = starts(options.sizes, directory, options.tries) if "starts" in parts else []
     scraped, figures = [], None
     if "scrapes" in parts:
         pace = Pace(options.seconds, options.rounds, options.fresh)
         for series in options.sizes:
-            scraped += scrapes(series, directory / f"size-{series}", pace, _say)
+            scraped += scrapes(series, directory / f"size-{series}", pace)
         missing = "" if nginx_binary() else f" Without nginx: {NGINX_MISSING}."
         yield f"### Scrapes\n\n{sizes_in_words(scraped)}{missing}"
         yield tables.scrape_table(scraped)
@@ -68,7 +63,7 @@ def run(options: argparse.Namespace, directory: Path) -> Iterator[str]:
             warm=options.fleet_warm,
             seconds=options.fleet_seconds,
         )
-        figures = fleet(plan, directory, _say)
+        figures = fleet(plan, directory)
         yield "### Fleet"
         yield tables.fleet_table(figures)
     yield "### Targets"
@@ -78,6 +73,7 @@ def run(options: argparse.Namespace, directory: Path) -> Iterator[str]:
 def main() -> int:
     """Run the benchmarks; returns the exit code."""
     options = _arguments()
+    logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
     with tempfile.TemporaryDirectory(prefix="wolkvox-bench-") as name:
         try:
             result = "\n\n".join(run(options, Path(name))) + "\n"

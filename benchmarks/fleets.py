@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load import percentile
 from benchmarks.processes import PATIENCE, BenchError, python, running
-from benchmarks.scrapes import Say
 from benchmarks.servers import Served, exporter_command
 from benchmarks.state import Centre, configure
 from tests.e2e_support import free_port, wait_for
@@ -57,9 +57,10 @@ class FleetFigures:
     rss: float
 
 
-def fleet(plan: FleetPlan, directory: Path, say: Say) -> FleetFigures:
+def fleet(plan: FleetPlan, directory: Path) -> FleetFigures:
     """Run it, scraped like by a Prometheus; raises BenchError if no query came twice."""
-    say(f"fleet of {plan.operations} operations x {plan.skills} skills, {plan.interval:g} s")
+    size = plan.operations, plan.skills, plan.interval
+    logging.info("fleet of %s operations x %s skills, %g s", *size)
     work = directory / "fleet"
     work.mkdir(parents=True)
     api_port, port = free_port(), free_port()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +12,11 @@ from benchmarks.api import CHANNELS
 from benchmarks.load import Load, Order, load, pooled
 from benchmarks.processes import Child, python, running
 from benchmarks.servers import (
-    NGINX_MISSING,
     Served,
-    exporter,
-    nginx,
+    exporter_command,
     nginx_binary,
-    prometheus_client,
+    nginx_command,
+    serving,
 )
 from benchmarks.state import SERIES_PER_SKILL, Centre, configure, fill
 from tests.e2e_support import free_port
@@ -27,8 +27,6 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 _QUIET = 3600.0  # an interval in which nothing falls due while it is measured
 _CONNECTIONS = 4
 _MOST_INTERVAL = 300.0
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +63,17 @@ class Scrapes:
     rss: float
 
 
-def scrapes(series: int, directory: Path, pace: Pace, say: Say) -> list[Scrapes]:
+def scrapes(series: int, directory: Path, pace: Pace) -> list[Scrapes]:
     """Everything about one size; nginx is left out where it is not installed."""
     found: list[Scrapes] = []
     for state in (STILL, LANDING):
         with _servers(series, directory, state) as (samples, servers):
             for gzip in (False, True):
-                say(f"{series} series, {'gzip' if gzip else 'identity'}, {state}")
+                logging.info("%s series, %s, gzip %s", series, state, gzip)
                 case = Case(series, samples, gzip, state)
                 found += _measure(case, servers, pace)
                 if state == LANDING:
                     found.append(_fresh(case, servers[EXPORTER], pace))
-    if nginx_binary() is None:
-        say(NGINX_MISSING)
     return found
 
 
@@ -93,10 +89,13 @@ def _servers(
         plain, packed, page = served.get(), served.get(gzip=True), directory / "page.txt"
         page.write_bytes(plain)
         samples = sum(not line.startswith(b"#") for line in plain.splitlines())
-        peer = enter(prometheus_client(directory, page, landing=landing))
-        servers = {EXPORTER: served, LIBRARY: peer}
+        port = free_port()
+        peer = python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))
+        servers = {EXPORTER: served, LIBRARY: enter(serving(peer, port, directory, LIBRARY))}
         if not landing and nginx_binary() is not None:
-            servers[NGINX] = enter(nginx(directory, plain, packed))
+            port = free_port()
+            command = nginx_command(directory, port, plain, packed)
+            servers[NGINX] = enter(serving(command, port, directory, NGINX))
         yield samples, servers
 
 
@@ -111,7 +110,9 @@ def _polling(series: int, directory: Path, *, landing: bool) -> Iterator[Served]
     config = configure(work, [centre])
     with running(python("-m", "benchmarks.api", str(centre.api_port)), directory, "api"):
         fill(work / "state", centre, landing=landing)
-        with exporter(directory, config, work / "state", skills * SERIES_PER_SKILL) as served:
+        port, samples = free_port(), skills * SERIES_PER_SKILL
+        command = exporter_command(config, work / "state", port)
+        with serving(command, port, directory, EXPORTER, samples) as served:
             yield served
 
 

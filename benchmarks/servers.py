@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.processes import LOOPBACK, PATIENCE, Child, python, running
-from tests.e2e_support import fetch, free_port, wait_for
+from tests.e2e_support import fetch, wait_for
 
 NGINX_MISSING = "nginx is not installed (Debian: apt-get install nginx-light)"
 
@@ -48,41 +48,26 @@ def exporter_command(config: Path, state: Path, port: int = 0) -> list[str]:
 
 
 @contextmanager
-def exporter(directory: Path, config: Path, state: Path, samples: int) -> Iterator[Served]:
-    """An exporter that shows at least so many samples of contact centres."""
-    port = free_port()
-    with running(exporter_command(config, state, port), directory, "exporter") as child:
+def serving(
+    command: Sequence[str], port: int, directory: Path, name: str, samples: int = 1
+) -> Iterator[Served]:
+    """A server that shows at least so many samples of contact centres."""
+    with running(command, directory, name) as child:
         served = Served(port, child)
-        wait_for(lambda: count(served.look()) >= samples, f"{samples} samples", PATIENCE)
+        what = f"{samples} samples of {name}"
+        wait_for(lambda: count(served.look()) >= samples, what, PATIENCE)
         yield served
 
 
-@contextmanager
-def prometheus_client(directory: Path, page: Path, *, landing: bool) -> Iterator[Served]:
-    """The library's own server over the samples of a page."""
-    port = free_port()
-    command = python("-m", "benchmarks.peer", str(page), str(port), str(int(landing)))
-    with running(command, directory, "peer") as child:
-        served = Served(port, child)
-        wait_for(served.look, "prometheus_client's server", PATIENCE)
-        yield served
-
-
-@contextmanager
-def nginx(directory: Path, plain: bytes, packed: bytes) -> Iterator[Served]:
+def nginx_command(directory: Path, port: int, plain: bytes, packed: bytes) -> list[str]:
     """nginx with the same bytes as files, compressed beforehand (gzip_static)."""
     root = directory / "nginx"
     root.mkdir(exist_ok=True)
     (root / "metrics").write_bytes(plain)
     (root / "metrics.gz").write_bytes(packed)
-    port = free_port()
     config = root / "nginx.conf"
     config.write_text(_nginx_config(root, port), encoding="utf-8")
-    command = [nginx_binary() or "", "-p", str(root), "-e", "stderr", "-c", str(config)]
-    with running(command, directory, "nginx") as child:
-        served = Served(port, child)
-        wait_for(served.look, "nginx", PATIENCE)
-        yield served
+    return [nginx_binary() or "", "-p", str(root), "-e", "stderr", "-c", str(config)]
 
 
 def nginx_binary() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.processes import PATIENCE, python, running
-from benchmarks.scrapes import Say
 from benchmarks.servers import Served, count, exporter_command
 from benchmarks.state import SERIES_PER_SKILL, Centre, configure, fill
 from tests.e2e_support import free_port, wait_for
@@ -28,33 +28,32 @@ class Start:
     rss: float
 
 
-def starts(sizes: Sequence[int], directory: Path, tries: int, say: Say) -> list[Start]:
+def starts(sizes: Sequence[int], directory: Path, tries: int) -> list[Start]:
     """The exporter with a restored state of each size, and the demo with no state at all.
 
     Each with its modules compiled, as pip leaves them; other files are as warm as they are.
     """
     found = []
     for series in sizes:
-        say(f"start with {series} series restored")
         skills = max(1, series // SERIES_PER_SKILL)
         centre = Centre("acme", skills, _INTERVAL, free_port())
         work = directory / f"start-{series}"
         work.mkdir(parents=True)
         restored = exporter_command(configure(work, [centre]), work / "state")
         fill(work / "state", centre, landing=False)
-        begun = _begun(restored, partial(_has, skills * SERIES_PER_SKILL), directory, tries)
-        found.append(Start(f"{series:,} series restored", *begun))
-    say("start of the demo")
-    begun = _begun(python("-m", "exporter", "demo"), _all_up, directory, tries)
-    return [*found, Start("demo: 5 skills asked", *begun)]
+        full = partial(_has, skills * SERIES_PER_SKILL)
+        found.append(_start(f"{series:,} series restored", restored, full, directory, tries))
+    demo = python("-m", "exporter", "demo")
+    return [*found, _start("demo: 5 skills asked", demo, _all_up, directory, tries)]
 
 
-def _begun(
-    command: list[str], full: Callable[[bytes], bool], directory: Path, tries: int
-) -> tuple[list[float], float]:
-    """Seconds of each start, and the most memory; the first one compiles the modules."""
+def _start(
+    what: str, command: list[str], full: Callable[[bytes], bool], directory: Path, tries: int
+) -> Start:
+    """Start so many times, and once before, which compiles the modules."""
+    logging.info("start: %s", what)
     tried = [_once(command, full, directory) for _ in range(tries + 1)][1:]
-    return [seconds for seconds, _ in tried], max(rss for _, rss in tried)
+    return Start(what, [seconds for seconds, _ in tried], max(rss for _, rss in tried))
 
 
 def _once(

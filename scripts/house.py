@@ -89,7 +89,9 @@ def measures() -> dict[str, float]:
     """Return every measure by its name in LIMITS."""
     short, once = private_helpers()
     command = [sys.executable, "-m", "scripts.trip"]
-    trips = json.loads(subprocess.check_output(command, cwd=ROOT, timeout=120))
+    trips = json.loads(
+        subprocess.check_output(command, cwd=ROOT, stderr=subprocess.PIPE, timeout=120)
+    )
     texts = {file: file.read_text(encoding="utf-8") for file in EXPORTER}
     return {
         "lines of exporter/*.py": lines("exporter"),

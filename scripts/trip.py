@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 
 from tests.e2e_api import Api, Asked, Reply, found, row
-from tests.e2e_support import TOKEN, fetch, operation, write_config
+from tests.e2e_support import TOKEN, fetch, free_port, operation, write_config
 
 ROOT = f"{Path(__file__).parents[1] / 'exporter'}{os.sep}"
 INTERVAL = 8.0  # seconds
@@ -119,26 +119,21 @@ def main() -> None:
         write_config(Path(), entry.replace(f"token: {TOKEN}", "token_file: token"))
         Path("token").touch(mode=0o600)
         Path("token").write_text(TOKEN, encoding="utf-8")
-        out = os.dup(1)
-        log = os.open("log", os.O_CREAT | os.O_RDWR | os.O_APPEND)
-        os.dup2(log, 2)
-        threading.Thread(target=look, args=(recorder, out), daemon=True).start()
+        address = f"127.0.0.1:{free_port()}"
+        threading.Thread(target=look, args=(recorder, address), daemon=True).start()
         threading.setprofile(recorder)
         sys.setprofile(recorder)
         sys.argv = [
             *("wolkvox-exporter", "--config.file", "wolkvox.yml", "--storage.path", "state"),
-            *("--web.listen-address", "127.0.0.1:0"),
+            *("--web.listen-address", address),
         ]
         cli()
 
 
-def look(recorder: Recorder, out: int) -> None:
-    """Wait for the exporter, measure, print and end it."""
+def look(recorder: Recorder, address: str) -> None:
+    """Measure the exporter, print and end it."""
     try:
-        while "msg=started" not in (text := Path("log").read_text()):
-            time.sleep(0.1)
-        listen = text.partition("listen=")[2].split()[0].strip('"')
-        os.write(out, json.dumps(measure(recorder, listen)).encode() + b"\n")
+        print(json.dumps(measure(recorder, address)), flush=True)
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -7,12 +7,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e_api import Api, Script, found, row
+from tests.e2e_api import Api, Serve, found, row
 from tests.e2e_support import (
     LOOPBACK,
     TOKEN,
@@ -48,7 +47,6 @@ FLAGS = (
 # An address that no name server knows, so that nothing can ever be asked there.
 NOWHERE = "https://wolkvox.invalid/api/v2/"
 ONE = {"WOLKVOX_SERVER": "0013", "WOLKVOX_TOKEN": TOKEN, "WOLKVOX_SKILLS": "4173=Ventas,all"}
-Serve = Callable[[Script], Api]
 
 
 def twin(flag: str) -> str:
@@ -114,7 +112,6 @@ def test_what_cannot_be_configured_says_so_in_one_line(run: Run, tmp_path: Path)
     (tmp_path / "empty").mkdir()
     for argv, message in (
         (["--config.file", "nix.yml"], "nix.yml: the file does not exist"),
-        ([], "wolkvox.yml: the file does not exist"),
         (["--config.file", "empty"], "empty: the directory holds no file *.yml"),
         (["simulate", "--timezone", "nonsense"], '--timezone: "nonsense" is not a time zone'),
         (["simulate", "--timezone", "../../etc/passwd"], "is not a time zone"),
@@ -193,17 +190,6 @@ def test_config_check_prints_what_hours_mean(run: Run, tmp_path: Path) -> None:
         assert word in ended.output
 
 
-def test_config_check_lists_every_problem(run: Run, tmp_path: Path) -> None:
-    """Each problem is a line `FILE:LINE: operation, path: reason` on stderr, the code is 2."""
-    bad = operation("", name="a b", interval="5", timezone="America/Nowhere", colour="red")
-    path = write_config(tmp_path, bad)
-    lines = complaints(run("--config.file", str(path), "--config.check"), 2)
-    places = [line.removeprefix(f"error: {path}:").split(": ")[:2] for line in lines]
-    expected = {"name", "url", "interval", "timezone", "colour"}
-    assert {place for _, place in places} == {f"operation #1, {key}" for key in expected}
-    assert all(line.isdecimal() for line, _ in places)
-
-
 def test_a_token_file_that_cannot_be_used(run: Run, tmp_path: Path) -> None:
     """It is exit 2 at the start and in a check, with its place."""
     (tmp_path / "token").write_text(f"{TOKEN}\n{TOKEN}")
@@ -227,14 +213,6 @@ def test_configuration_from_the_environment_alone(run: Run, tmp_path: Path) -> N
     from_file = {**ONE, "WOLKVOX_TOKEN": "", "WOLKVOX_TOKEN_FILE": "token"}
     ended = run("--config.check", env={**from_file, "WOLKVOX_SKILLS": "discover"})
     assert ended.output.splitlines()[-1].split()[3] == "discover"
-
-
-def test_wrong_variables(run: Run) -> None:
-    """What is wrong with the variables is told by their names."""
-    change = {"WOLKVOX_TOKEN_FILE": "nix", "WOLKVOX_SKILLS": "", "WOLKVOX_SERVER": "13"}
-    lines = complaints(run(*LOOPBACK, env={**ONE, **change}), 2)
-    told = {line.removeprefix("error: ").split(": ")[0] for line in lines}
-    assert told == {"WOLKVOX_TOKEN", "WOLKVOX_SKILLS", "WOLKVOX_SERVER"}
 
 
 def test_every_flag_has_a_twin_in_the_environment(

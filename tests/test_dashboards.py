@@ -18,6 +18,7 @@ from exporter.metrics.exporter import process_metrics
 from exporter.metrics.families import TABLE
 from scripts.dashboards.__main__ import generated, main
 from scripts.dashboards.boards import texts, translated, written
+from scripts.dashboards.parts import PANELS
 from scripts.dashboards.spanish import SAME, SPANISH
 from tests.dashboards_promql import (
     FOREIGN,
@@ -365,11 +366,12 @@ def test_the_languages_differ_in_texts_only() -> None:
 
 
 def test_every_text_is_translated_and_no_translation_is_left_over() -> None:
-    """The catalogue holds what the boards say, and says it in other words."""
+    """The catalogue holds what the boards say; panels.toml has their panels and no other."""
     said = set().union(*(texts(board(name)) for name in NAMES))
 
     assert said == set(SPANISH)
     assert {text for text, spanish in SPANISH.items() if text == spanish} == SAME
+    assert PANELS.keys() == {panel["title"] for name in NAMES for panel in panels(name)}
 
 
 # Labels of legends and of series, variables of titles, and code.

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,11 +22,10 @@ from exporter.state.locks import (
     ask_health,
     beat,
 )
-from tests.e2e_api import Api, Script, found, row
+from tests.e2e_api import Serve, found, row
 from tests.e2e_support import Launch, operation, wait_for, write_config
 
 pytest_plugins = ("tests.e2e_fixtures",)
-Serve = Callable[[Script], Api]
 
 
 @pytest.fixture

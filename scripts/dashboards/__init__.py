@@ -4,7 +4,7 @@ queries                         PromQL from few building blocks; pure
 parts, figures                  panels of each kind; panels of several boards
 overview, skill, exporter_board what stands where on each board
 boards                          variables, links, annotations, and the JSON
-spanish                         the catalogue of texts
+panels.toml, spanish            texts of the panels, and all in Spanish
 canvas, draw_*, picture         previews without Grafana, for the documentation
 """
 

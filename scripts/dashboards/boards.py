@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,47 +85,40 @@ def written(board: Mapping[str, Any]) -> str:
 
 def translated(board: Any, catalogue: Mapping[str, str]) -> Any:
     """The same board with every text of the catalogue; KeyError for one that is missing."""
-    return _walk(board, (), catalogue)
+    return _walk(board, (), catalogue.__getitem__)
 
 
 def texts(board: Any) -> set[str]:
     """Every text that people read and a translation must hold."""
     found: dict[str, str] = {}
-    _walk(board, (), _Collector(found))
+    _walk(board, (), lambda text: found.setdefault(text, text))
     return set(found)
 
 
-class _Collector(dict[str, str]):
-    def __init__(self, found: dict[str, str]) -> None:
-        self._found = found
-
-    def __getitem__(self, key: str) -> str:
-        return self._found.setdefault(key, key)
-
-
-def _walk(node: Any, path: tuple[Any, ...], catalogue: Mapping[str, str]) -> Any:
+def _walk(node: Any, path: tuple[Any, ...], put: Callable[[str], str]) -> Any:
+    """The same with what `put` returns for each text."""
     if isinstance(node, dict):
         kind = _KINDS.get(str(node.get("id")), ())
         return {
-            key: _walk(value, (*path, *(() if key == "id" else kind), key), catalogue)
+            key: _walk(value, (*path, *(() if key == "id" else kind), key), put)
             for key, value in node.items()
         }
     if isinstance(node, list):
-        return [_walk(value, path, catalogue) for value in node]
+        return [_walk(value, path, put) for value in node]
     if isinstance(node, str) and _is_text(path, node) and _has_words(node):
-        return catalogue[node]
+        return put(node)
     return node
 
 
 def _is_text(path: tuple[Any, ...], node: str) -> bool:
-    key = path[-1] if path else ""
-    if _TEXT_KEYS.fullmatch(str(key)) or "renameByName" in path or _UNIT.match(node):
-        return True
-    if path[-2:] == ("displayName", "value"):
-        return True
-    if key == "text":
-        return "mappings" in path
-    return path == ("annotations", "list", "name") or path[-2:] == ("byName", "options")
+    key = str(path[-1])
+    return (
+        bool(_TEXT_KEYS.fullmatch(key) or _UNIT.match(node))
+        or "renameByName" in path
+        or (key == "text" and "mappings" in path)
+        or path[-2:] in {("displayName", "value"), ("byName", "options")}
+        or path == ("annotations", "list", "name")
+    )
 
 
 def _has_words(text: str) -> bool:
@@ -166,19 +159,17 @@ _CURRENT: dict[str, dict[str, Any]] = {
 
 def _variables(*, by_skill: bool) -> list[Any]:
     channels = f"wolkvox_skill_offered_interactions_total{{{QUERY}}}"
-    common = [
+    found: list[Any] = [
         build.DatasourceVariable("datasource").label("Data source").type("prometheus"),
         _from_labels("job", "Job", "label_values(wolkvox_up, job)"),
         _from_labels("operation", "Operation", f"label_values(wolkvox_up{{{JOB}}}, operation)"),
         _from_labels("skill", "Skill", f"label_values(wolkvox_up{{{OPERATION}}}, skill)"),
         _from_labels("channel", "Channel", f"label_values({channels}, type_interaction)"),
     ]
-    if not by_skill:
-        return common
-    return [
-        *common,
-        build.CustomVariable("threshold").label("Answered within (s)").values("10,20,30"),
-    ]
+    if by_skill:
+        within = build.CustomVariable("threshold").label("Answered within (s)")
+        found.append(within.values("10,20,30"))
+    return found
 
 
 def _from_labels(name: str, label: str, query: str) -> build.QueryVariable:
@@ -195,25 +186,20 @@ def _from_labels(name: str, label: str, query: str) -> build.QueryVariable:
     )
 
 
-def _annotations() -> list[Any]:
+def _annotations() -> Iterator[Any]:
     alerts = f'ALERTS{{{ALERT}, {JOB}, operation=~"$operation|"}}'
     restarts = f"changes(process_start_time_seconds{{{JOB}}}[$__rate_interval]) > 0"
-    return [
-        _annotation("Firing alerts", "red", alerts, "{{alertname}}", "{{operation}} {{skill}}"),
-        _annotation(
-            "Exporter restarts", "purple", restarts, "Exporter restarted", "{{instance}}"
-        ),
-    ]
-
-
-def _annotation(name: str, color: str, expr: str, title: str, body: str) -> Any:
-    return (
-        build.AnnotationQuery()
-        .name(name)
-        .datasource(DATASOURCE)
-        .enable(True)
-        .icon_color(color)
-        .title_format(title)
-        .text_format(body)
-        .target(prometheus.Dataquery().ref_id("A").expr(expr).range())
-    )
+    for name, color, expr, title, body in (
+        ("Firing alerts", "red", alerts, "{{alertname}}", "{{operation}} {{skill}}"),
+        ("Exporter restarts", "purple", restarts, "Exporter restarted", "{{instance}}"),
+    ):
+        yield (
+            build.AnnotationQuery()
+            .name(name)
+            .datasource(DATASOURCE)
+            .enable(True)
+            .icon_color(color)
+            .title_format(title)
+            .text_format(body)
+            .target(prometheus.Dataquery().ref_id("A").expr(expr).range())
+        )

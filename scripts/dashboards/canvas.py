@@ -133,10 +133,5 @@ def mapped(value: float | str, mappings: Sequence[Json]) -> tuple[str, str] | No
 
 def say(canvas: Canvas, x: float, y: float, text: str, **more: Any) -> None:
     """Text; the sizes given are those of a picture 1600 pixels wide."""
-    style: dict[str, Any] = {
-        "color": INK,
-        "va": "center",
-        "clip_on": True,
-        "parse_math": False,
-    } | more
-    canvas.axes.text(x, y, text, **style)
+    style: dict[str, Any] = {"color": INK, "va": "center", "clip_on": True, "parse_math": False}
+    canvas.axes.text(x, y, text, **style | more)

@@ -12,10 +12,10 @@ from scripts.dashboards.parts import (
     GOOD,
     MUTED,
     WARN,
-    About,
     Query,
     columns,
     dashed,
+    described,
     lines,
     number,
     states,
@@ -25,7 +25,12 @@ from scripts.dashboards.tables import column, grid
 
 EACH_QUERY = "operation, skill, skill_id"
 OWN_ALERTS = "exporter|config|data|api|token|quota|shards"
-STALE = 3  # polls behind, as in the rules
+_LAST = q.raw("last_success_timestamp_seconds", q.QUERY)
+_AGE = f"(time() - max by ({EACH_QUERY}) ({_LAST}))"
+_FAILURES = f"max by ({EACH_QUERY}) ({q.raw('consecutive_failures', q.QUERY)})"
+_PACE = f"max by ({EACH_QUERY}) ({q.raw('query_interval_seconds', q.QUERY)})"
+# Three polls behind, as in the rules; or without any answer so far.
+_STALE = f"({_AGE} > 3 * {_PACE} or ({_FAILURES} > 0 unless {_AGE}))"
 
 
 def exporter() -> Board:
@@ -54,28 +59,17 @@ def _first() -> list[Any]:
     )
     return [
         number(
-            About("Exporters up", "Of those Prometheus knows.", (0, 0, 4, 4), "percentunit", 0),
+            described("Exporters up", (0, 0, 4, 4)),
             Query(f"count({up} == 1) / count({up})", "Up"),
             steps=((None, BAD), (1, GOOD)),
         ),
         number(
-            About(
-                "Stale queries",
-                "Queries whose last good answer is more than three of their polls old, or "
-                "that never had one: their alerts are silent.",
-                (0, 4, 4, 4),
-            ),
-            Query(f"count({_stale()}) or 0 * count({up})", "Stale"),
+            described("Stale queries", (0, 4, 4, 4)),
+            Query(f"count({_STALE}) or 0 * count({up})", "Stale"),
             steps=((None, GOOD), (1, BAD)),
         ),
         grid(
-            About(
-                "Exporters",
-                "Each process: whether it answers and what runs, since when, its memory, and "
-                "its state. Where the state cannot be written, no request leaves; where a "
-                "reload failed, the configuration before it stays in force.",
-                (4, 0, 10, 8),
-            ),
+            described("Exporters", (4, 0, 10, 8)),
             Query(f"{here} or max by (job, instance) ({up} == 0)"),
             Query(f"time() - {started}"),
             Query(memory),
@@ -109,21 +103,6 @@ def _words(field: str, heading: str, **words: tuple[str, str]) -> Any:
     return column(field, heading, mappings=[value_map(**words)])
 
 
-def _age() -> str:
-    success = q.raw("last_success_timestamp_seconds", q.QUERY)
-    return f"(time() - max by ({EACH_QUERY}) ({success}))"
-
-
-def _failures() -> str:
-    return f"max by ({EACH_QUERY}) ({q.raw('consecutive_failures', q.QUERY)})"
-
-
-def _stale() -> str:
-    pace = f"max by ({EACH_QUERY}) ({q.raw('query_interval_seconds', q.QUERY)})"
-    never = f"({_failures()} > 0 unless {_age()})"
-    return f"({_age()} > {STALE} * {pace} or {never})"
-
-
 def _operations() -> list[Any]:
     def most(name: str, by: str = "operation", more: str = "") -> str:
         return f"max by ({by}) ({q.raw(name, q.OPERATION + more)})"
@@ -136,12 +115,7 @@ def _operations() -> list[Any]:
     ahead = f"predict_linear({used}[1h], 4 * 3600) and resets({used}[1h]) == 0"
     return [
         grid(
-            About(
-                "Operations",
-                "Each operation: whether it may poll now or why it is paused, and the requests "
-                "left by the platform's own count where `token_info` is on.",
-                (0, 8, 12, 7),
-            ),
+            described("Operations", (0, 8, 12, 7)),
             Query(most("operation_info", "operation, server, timezone")),
             Query(f"1 - {most('poll_open')} + 2 * {quota} + 4 * {token}"),
             Query(most("token_available")),
@@ -162,12 +136,7 @@ def _operations() -> list[Any]:
             drop=("Time", "Value #A"),
         ),
         lines(
-            About(
-                "Requests of the day and the ceiling",
-                "The exporter's own count since midnight, where it will be in four hours at "
-                "this pace, and dashed the ceiling where one is configured.",
-                (12, 8, 12, 7),
-            ),
+            described("Requests of the day and the ceiling", (12, 8, 12, 7)),
             Query(most("daily_requests_used"), "{{operation}}"),
             Query(f"max by (operation) ({ahead})", "{{operation}} in 4 h"),
             Query(most("daily_requests_limit"), "Ceiling {{operation}}"),
@@ -180,14 +149,9 @@ def _queries() -> list[Any]:
     up = q.raw("up", q.QUERY)
     return [
         grid(
-            About(
-                "Queries in trouble",
-                "Queries that fail or are stale: the age of their data and the failures in a "
-                "row. Empty where all is well.",
-                (0, 15, 12, 7),
-            ),
-            Query(f"{_age()} and ({_failures()} > 0 or {_stale()})"),
-            Query(f"{_failures()} > 0 or {_failures()} and {_stale()}"),
+            described("Queries in trouble", (0, 15, 12, 7)),
+            Query(f"{_AGE} and ({_FAILURES} > 0 or {_STALE})"),
+            Query(f"{_FAILURES} > 0 or {_FAILURES} and {_STALE}"),
             columns=[
                 column("operation", "Operation"),
                 column("skill", "Skill"),
@@ -198,11 +162,7 @@ def _queries() -> list[Any]:
             sort="Age of the data",
         ),
         states(
-            About(
-                "Queries that failed",
-                "Each query that failed: red while its last attempt did, else a gap.",
-                (12, 15, 12, 7),
-            ),
+            described("Queries that failed", (12, 15, 12, 7)),
             Query(f"max by ({EACH_QUERY}) ({up}) == 0", "{{operation}} · {{skill}}"),
             mappings=[value_map(_0=("failed", BAD))],
         ),
@@ -221,29 +181,15 @@ def _requests() -> list[Any]:
     )
     return [
         columns(
-            About(
-                "Failures an hour by reason",
-                "Failed requests by reason, as a rate per hour. `connect`: the address may not "
-                "be on Wolkvox's allow list; `quota` and `unauthorized` pause the operation.",
-                (0, 22, 6, 7),
-            ),
+            described("Failures an hour by reason", (0, 22, 6, 7)),
             Query(q.if_any(reasons, "operation"), "{{operation}} {{reason}}"),
-            interval="10m",
         ),
-        _curve(6, "Lag of the polls", "How late the last attempt was.", lag, "s"),
-        _curve(
-            12, "API latency", "95 % of the requests were faster; failed ones count.", slow, "s"
-        ),
-        _curve(
-            18,
-            "What could not be counted",
-            "In the last hour: fields that could not be read, rows beyond the limits, and rows "
-            "held back because they fell.",
-            uncounted,
-        ),
+        _curve("Lag of the polls", 6, lag),
+        _curve("API latency", 12, slow),
+        _curve("What could not be counted", 18, uncounted),
     ]
 
 
-def _curve(x: int, title: str, description: str, expr: str, unit: str = "none") -> Any:
+def _curve(title: str, x: int, expr: str) -> Any:
     """A curve for each operation in the last row."""
-    return lines(About(title, description, (x, 22, 6, 7), unit), Query(expr, "{{operation}}"))
+    return lines(described(title, (x, 22, 6, 7)), Query(expr, "{{operation}}"))

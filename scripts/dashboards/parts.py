@@ -1,13 +1,15 @@
 """One panel of each kind, on grafana-foundation-sdk; knows neither metrics nor boards.
 
-Texts are English here; boards.py puts in another language afterwards. Every panel has a
-title, a description and a unit; the place on the board is `x, y, width, height`.
+What a panel says of itself and how it writes values stands in panels.toml, in English;
+boards.py puts in another language afterwards. A place is `x, y, width, height`.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
@@ -51,10 +53,20 @@ class About:
     """What a panel says of itself, where it stands, and how it writes values."""
 
     title: str
-    description: str
     place: Place
+    description: str
     unit: str = "none"
     decimals: int | None = None
+    interval: str | None = None
+    content: str = ""
+
+
+PANELS = tomllib.loads(Path(__file__).with_name("panels.toml").read_text(encoding="utf-8"))
+
+
+def described(title: str, place: Place) -> About:
+    """What panels.toml says of the panel with this title."""
+    return About(title, place, **PANELS[title])
 
 
 def fixed(ref: str, color: str, **more: object) -> Fixed:
@@ -83,15 +95,10 @@ def colour(mode: str) -> build.FieldColor:
     return build.FieldColor().mode(models.FieldColorModeId(mode))
 
 
-def _targets(panel: Any, queries: Sequence[Query], *, instant: bool, table: bool) -> None:
-    for ref, query in zip(ascii_uppercase, queries, strict=False):
-        target = prometheus.Dataquery().ref_id(ref).expr(query.expr)
-        target = target.instant() if instant else target.range()
-        shape = prom.PromQueryFormat.TABLE if table else prom.PromQueryFormat.TIME_SERIES
-        target = target.format(shape).legend_format(query.legend)
-        if query.interval is not None:
-            target = target.interval(query.interval)
-        panel.with_target(target)
+def _placed(panel: Any, about: About) -> Any:
+    x, y, width, height = about.place
+    panel.title(about.title).description(about.description)
+    return panel.grid_pos(models.GridPos(x=x, y=y, w=width, h=height))
 
 
 def dressed(
@@ -105,21 +112,24 @@ def dressed(
     steps: Steps = ((None, MUTED),),
 ) -> Any:
     """The panel with what every panel has: words, place, unit, queries, colours."""
-    x, y, width, height = about.place
-    panel.title(about.title).description(about.description).unit(about.unit)
-    panel.grid_pos(models.GridPos(x=x, y=y, w=width, h=height)).datasource(DATASOURCE)
+    _placed(panel, about).unit(about.unit).datasource(DATASOURCE)
     panel.no_value(NO_VALUE).thresholds(thresholds(steps))
     if about.decimals is not None:
         panel.decimals(about.decimals)
-    _targets(panel, queries, instant=instant, table=table)
+    if about.interval is not None:
+        panel.interval(about.interval)
+    shape = prom.PromQueryFormat.TABLE if table else prom.PromQueryFormat.TIME_SERIES
+    for ref, query in zip(ascii_uppercase, queries, strict=False):
+        target = prometheus.Dataquery().ref_id(ref).expr(query.expr).format(shape)
+        target = target.instant() if instant else target.range()
+        target.legend_format(query.legend)
+        if query.interval is not None:
+            target.interval(query.interval)
+        panel.with_target(target)
     for ref, properties in fixes:
         found = [models.DynamicConfigValue(name, value) for name, value in properties.items()]
         panel.override_by_query(ref, found)
     return panel
-
-
-def _last() -> common.ReduceDataOptions:
-    return common.ReduceDataOptions().values(False).calcs(["lastNotNull"])
 
 
 def number(
@@ -128,7 +138,6 @@ def number(
     steps: Steps = ((None, MUTED),),
     fixes: Sequence[Fixed] = (),
     names: bool = False,
-    mappings: Sequence[Any] = (),
 ) -> Any:
     """A stat: the value of now and of nothing else, so instant queries only."""
     both = commons.BigValueTextMode.VALUE_AND_NAME
@@ -137,9 +146,9 @@ def number(
         .graph_mode(commons.BigValueGraphMode.NONE)
         .color_mode(commons.BigValueColorMode.VALUE)
         .text_mode(both if names else commons.BigValueTextMode.VALUE)
-        .reduce_options(_last())
+        .reduce_options(common.ReduceDataOptions().values(False).calcs(["lastNotNull"]))
         .color_scheme(colour("thresholds"))
-        .mappings(list(mappings))
+        .mappings([])
     )
     return dressed(panel, about, queries, fixes=fixes, steps=steps)
 
@@ -150,42 +159,27 @@ def label(about: About, query: Query) -> Any:
 
 
 def lines(
-    about: About,
-    *queries: Query,
-    fixes: Sequence[Fixed] = (),
-    top: float | None = None,
-    interval: str | None = None,
+    about: About, *queries: Query, fixes: Sequence[Fixed] = (), top: float | None = None
 ) -> Any:
     """Curves over time; a gap in the data stays a gap."""
     panel = timeseries.Panel().draw_style(commons.GraphDrawStyle.LINE).line_width(2)
     panel.fill_opacity(0).show_points(commons.VisibilityMode.AUTO).span_nulls(False)
     if top is not None:
         panel.max(top)
-    return _over_time(panel, about, queries, fixes, interval)
+    return _over_time(panel, about, queries, fixes)
 
 
-def columns(
-    about: About,
-    *queries: Query,
-    fixes: Sequence[Fixed] = (),
-    interval: str | None = None,
-) -> Any:
-    """Stacked bars over time; lines laid over them come by `dashed`."""
+def columns(about: About, *queries: Query) -> Any:
+    """Stacked bars over time."""
     stacked = common.StackingConfig().mode(commons.StackingMode.NORMAL).group("A")
     panel = timeseries.Panel().draw_style(commons.GraphDrawStyle.BARS).line_width(1)
-    return _over_time(panel.fill_opacity(80).stacking(stacked), about, queries, fixes, interval)
+    return _over_time(panel.fill_opacity(80).stacking(stacked), about, queries)
 
 
 def _over_time(
-    panel: Any,
-    about: About,
-    queries: Sequence[Query],
-    fixes: Sequence[Fixed],
-    interval: str | None,
+    panel: Any, about: About, queries: Sequence[Query], fixes: Sequence[Fixed] = ()
 ) -> Any:
     panel.min(0).color_scheme(colour("palette-classic")).legend(_legend()).tooltip(_tooltip())
-    if interval is not None:
-        panel.interval(interval)
     return dressed(panel, about, queries, instant=False, fixes=fixes)
 
 
@@ -200,9 +194,9 @@ def _tooltip() -> common.VizTooltipOptions:
     return tooltip.sort(commons.SortOrder.DESCENDING)
 
 
-def strips(about: About, query: Query, *, interval: str, steps: Steps) -> Any:
+def strips(about: About, query: Query, *, steps: Steps) -> Any:
     """One row a series, one cell an interval, coloured by its value."""
-    panel = statushistory.Panel().show_value(commons.VisibilityMode.AUTO).interval(interval)
+    panel = statushistory.Panel().show_value(commons.VisibilityMode.AUTO)
     return _rows(panel.row_height(0.9).col_width(0.95), about, [query], steps)
 
 
@@ -220,17 +214,9 @@ def _rows(
     return dressed(panel, about, queries, instant=False, steps=steps)
 
 
-def words(title: str, description: str, place: Place, content: str) -> Any:
+def words(about: About) -> Any:
     """A text in Markdown."""
-    x, y, width, height = place
-    return (
-        text.Panel()
-        .title(title)
-        .description(description)
-        .grid_pos(models.GridPos(x=x, y=y, w=width, h=height))
-        .mode(TextMode.MARKDOWN)
-        .content(content)
-    )
+    return _placed(text.Panel(), about).mode(TextMode.MARKDOWN).content(about.content)
 
 
 def value_map(**results: tuple[str, str]) -> Any:

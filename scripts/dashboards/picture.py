@@ -11,15 +11,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from scripts.dashboards.canvas import EDGE, FAINT, INK, PANEL, PAPER, Canvas, Json, Series, say
 from scripts.dashboards.draw_curves import state_timeline, status_history, timeseries
-from scripts.dashboards.draw_tables import table, text_panel
-from scripts.dashboards.draw_values import stat
+from scripts.dashboards.draw_values import stat, table, text_panel
 
 Ask = Callable[[dict[str, Any]], Sequence[Series]]
 """The series of every target of a panel."""
@@ -33,12 +31,7 @@ _NOTE = {
 
 
 def picture(
-    board: dict[str, Any],
-    ask: Ask,
-    start: datetime,
-    end: datetime,
-    zone: ZoneInfo,
-    language: str,
+    board: Json, ask: Ask, start: datetime, end: datetime, zone: ZoneInfo, language: str
 ) -> bytes:
     """The board between two moments as a PNG, times in this zone."""
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
@@ -87,10 +80,7 @@ _KINDS: Mapping[str, Callable[[Canvas, Json, Sequence[Series]], None]] = {
 
 
 def _png(figure: Figure) -> bytes:
-    drawn = FigureCanvasAgg(figure)
-    drawn.draw()  # type: ignore[no-untyped-call]
-    pixels = bytes(drawn.buffer_rgba())  # type: ignore[no-untyped-call]
-    image = Image.frombuffer("RGBA", drawn.get_width_height(), pixels)
-    out = io.BytesIO()
-    image.convert("RGB").quantize(128).save(out, "PNG", optimize=True)
+    drawn, out = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn)
+    Image.open(drawn).convert("RGB").quantize(128).save(out, "PNG", optimize=True)
     return out.getvalue()

@@ -12,16 +12,16 @@ from scripts.dashboards.parts import (
     GOOD,
     MUTED,
     WAIT,
-    About,
     Place,
     Query,
     dashed,
+    described,
     fixed,
     lines,
     number,
     value_map,
 )
-from scripts.dashboards.tables import column, grid
+from scripts.dashboards.tables import column, grid, share
 
 PAIR_LEGEND = "{{operation}} · {{skill}} · {{type_interaction}}"
 LOST = value_map(_1=("Cannot be reached today", BAD))
@@ -58,15 +58,7 @@ def skill() -> Board:
 def _reach(place: Place) -> Any:
     possible, lost = q.reach()
     return number(
-        About(
-            "The target of the day",
-            "How many more may be late if as much comes as on the same day of last week; or "
-            "that more were late than the whole day allows, so that the target cannot be "
-            "reached. From the alert rules, with a week of history.",
-            place,
-            "none",
-            0,
-        ),
+        described("The target of the day", place),
         Query(possible, "may still be late: {{late}} late, {{allowed}} allowed"),
         Query(lost, "{{late}} late, {{allowed}} allowed"),
         fixes=(fixed("A", GOOD), fixed("B", BAD, mappings=[LOST])),
@@ -77,14 +69,7 @@ def _reach(place: Place) -> Any:
 def _levels(place: Place) -> Any:
     level, target = q.levels()
     return lines(
-        About(
-            "Service level over half hours",
-            "Each skill and channel over the half hour before (with slow polls an hour or "
-            "four), in open hours, and dashed its target; the 15 furthest below now. From the "
-            "alert rules.",
-            place,
-            "percentunit",
-        ),
+        described("Service level over half hours", place),
         Query(level, PAIR_LEGEND),
         Query(target, f"Target {PAIR_LEGEND}"),
         fixes=(dashed("B", MUTED),),
@@ -106,27 +91,17 @@ def _days(place: Place) -> Any:
     at = {f"within_{n}": q.within(n, "", "window") for n in ("10", "20", "30")}
     judged = {name: q.ratio(one, "window") for name, one in ratios.items()}
     return grid(
-        About(
-            "Days and months",
-            "The day so far, yesterday once it is closed, and the months as Wolkvox reports "
-            "them. Volumes, and what was answered within 10, 20 and 30 s, of every channel; "
-            "the rest of what has a target or limit.",
-            place,
-            "none",
-        ),
+        described("Days and months", place),
         Query(q.named(**volumes, **judged, **at), "{{column}}"),
         columns=[
             column("window", "Period", mappings=[DAYS]),
             figures.INBOUND,
             *figures.HANDLED,
             figures.LEVEL,
-            column("lost", "Abandonment", "percentunit", decimals=1),
+            share("lost", "Abandonment"),
             figures.ASA,
             column("ata", "ATA", WAIT, decimals=0),
-            *(
-                column(f"within_{n}", f"Within {n} s", "percentunit", decimals=1)
-                for n in ("10", "20", "30")
-            ),
+            *(share(f"within_{n}", f"Within {n} s") for n in ("10", "20", "30")),
         ],
         sort="Inbound",
     )

@@ -33,6 +33,11 @@ def column(field: str, heading: str, unit: str | None = None, **more: object) ->
     return Column(field, heading, properties)
 
 
+def share(field: str, heading: str, **more: object) -> Column:
+    """A column of percentages with one decimal."""
+    return column(field, heading, "percentunit", decimals=1, **more)
+
+
 def _coloured_cells(steps: Any) -> dict[str, object]:
     listed = [{"value": value, "color": color} for value, color in steps]
     return {
