@@ -179,7 +179,7 @@ _ENOUGH = {
         "a_little_below_the_target", "a_long_burn_and_its_end",
     ),
     "WolkvoxServiceLevelCollapse": (
-        "slow_burn", "collapse", "collapse_of_a_low_target", "collapse_needs_a_while",
+        "slow_burn", "collapse", "collapse_of_a_low_target",
         "collapse_is_kept", "bad_from_the_opening_on", "just_opened_on_a_tight_quota",
         "one_bad_poll_on_a_tight_quota", "collapse_of_a_small_queue", "two_late_of_two",
         "ten_bad_minutes_after_a_rush", "buckets_vanish", "lunch", "target_of_100_percent",
