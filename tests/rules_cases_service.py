@@ -71,14 +71,15 @@ def collapse() -> Built:
 
 @case
 def collapse_of_a_low_target() -> Built:
-    """Below a target of two thirds a collapse is half the target."""
-    scene = centre(
-        GOOD, Part(60, 4, 0.2, answered=0.97), Part(60, 4, 0.7, answered=0.97), level=0.5
-    )
+    """Below a target of two thirds a collapse is half the target; more is a bad day."""
+    scene, last = reached(180), Part(60, 20, 0.7, answered=0.97)
+    for operation, level in (("acme", 0.2), ("better", 0.35)):
+        bad = Part(60, 20, level, answered=0.97)
+        centre(GOOD, bad, last, scene=scene, operation=operation, level=0.5)
     return scene, [
         *fires(COLLAPSE, 100),
         *silent(COLLAPSE, 165),
-        *fires(LEVEL, 100),
+        *fires(LEVEL, 100, count=2),
         *silent(LEVEL, 175),
     ]
 
@@ -108,11 +109,12 @@ def collapse_of_a_small_queue() -> Built:
 
 
 @case
-def two_late_of_two() -> Built:
-    """Two of two are no collapse, however few."""
-    return centre(
-        Part(61, 1.2, 0.9, answered=0.97), Part(10, 0.2, 0.0, answered=1.0), Part(59, 1.2, 0.97)
-    ), []
+def four_late_of_four() -> Built:
+    """Four of four are no collapse, however few and however high the target."""
+    scene = centre(
+        Part(61, 1.2, 1.0), Part(10, 0.4, 0.0, answered=1.0), Part(59, 1.2, 1.0), level=0.99
+    )
+    return scene, fires(LEVEL, 88)
 
 
 @case
