@@ -69,7 +69,9 @@ def healthy(correlated: bool) -> Iterator[Row]:
         (0.99, 0.995, 40), (1.0, 0.998, 40),
     ):  # fmt: skip
         what = "on target" if target == level else "healthy"
-        yield Row(what, target, level, volume, correlated=correlated)
+        # What comes near its limit needs many queues to be told from it.
+        share = 4 if correlated and target == level else 1
+        yield Row(what, target, level, volume, correlated=correlated, share=share)
     yield Row("lunch", 0.8, 0.85, 40, closed=range(300, 360), correlated=correlated)
     yield Row("night", 0.8, 0.9, 2, correlated=correlated)
     yield Row("holiday", 0.8, 0.85, 6, closed=range(MINUTES), correlated=correlated)
@@ -84,7 +86,7 @@ def model_day() -> Iterator[Row]:
 
 def troubled() -> Iterator[Row]:
     """Queues that somebody must be told about."""
-    yield Row("slow burn", 0.8, 0.85, 40, then=0.7, answered=0.95, share=2)
+    yield Row("slow burn", 0.8, 0.85, 40, then=0.7, answered=0.95, share=4)
     for target, level in ((0.8, 0.86), (0.9, 0.94), (0.95, 0.97)):
         for volume in (22, 40, 100):
             yield Row("collapse", target, level, volume, then=0.15, answered=0.5)

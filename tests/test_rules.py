@@ -28,8 +28,8 @@ from tests.rules_support import (
 # Dashboards, routes and habits are built on these names.
 NAMES = {
     "WolkvoxServiceLevelBelowTarget": ("10m", "warning", "service_level"),
-    "WolkvoxServiceLevelCollapse": ("1m", "critical", "service_level"),
-    "WolkvoxSmallQueueBelowTarget": ("10m", "warning", "service_level"),
+    "WolkvoxServiceLevelCollapse": ("0m", "critical", "service_level"),
+    "WolkvoxSmallQueueBelowTarget": ("4m", "warning", "service_level"),
     "WolkvoxServiceLevelDayBreached": ("15m", "info", "service_level"),
     "WolkvoxAbandonmentHigh": ("10m", "warning", "abandonment"),
     "WolkvoxAnswerSlow": ("15m", "warning", "asa"),

@@ -154,7 +154,7 @@ _SILENT = ("low_volume", "closed", "late_but_not_expired")
 # The scenes in which an alert's faults show, beside its own and the silent ones.
 _MORE = {
     "WolkvoxTrafficLost": ("vanished", "traffic_after_a_long_gap"),
-    "WolkvoxSmallQueueBelowTarget": ("lunch", "slow_burn", "healthy"),
+    "WolkvoxSmallQueueBelowTarget": ("lunch", "slow_burn", "healthy", "mail_over_night"),
     "WolkvoxAnswerSlow": ("healthy",),
     "WolkvoxNobodyAnswers": ("healthy", "just_opened", "few_later_in_the_day"),
     "WolkvoxTrafficVanished": (
@@ -179,9 +179,9 @@ _ENOUGH = {
         "a_little_below_the_target", "a_long_burn_and_its_end",
     ),
     "WolkvoxServiceLevelCollapse": (
-        "slow_burn", "collapse", "collapse_of_a_low_target", "collapse_needs_a_while",
+        "slow_burn", "collapse", "collapse_of_a_low_target",
         "collapse_is_kept", "bad_from_the_opening_on", "just_opened_on_a_tight_quota",
-        "one_bad_poll_on_a_tight_quota", "collapse_of_a_small_queue", "two_late_of_two",
+        "one_bad_poll_on_a_tight_quota", "collapse_of_a_small_queue", "four_late_of_four",
         "ten_bad_minutes_after_a_rush", "buckets_vanish", "lunch", "target_of_100_percent",
         "collapse_every_seven_minutes", "stretched", "all_beside_single_skills",
         "collapse_ends_near_the_target", "closing_ends_the_page", "half_late_of_few",
