@@ -175,9 +175,9 @@ def rows(column: str, **values: float) -> Vector:
 
 TROUBLE = {
     **rows("gap", chat=0.8, voice=0.4, app=0.05),
-    **rows("level", chat=0.0, voice=0.5, app=0.45),
-    **rows("target", chat=0.8, voice=0.9, app=0.5),
-    **rows("inbound", chat=9.0, voice=200.0, app=50.0),
+    **rows("wolkvox_skill_service_level_ratio", chat=0.0, voice=0.5, app=0.45),
+    **rows("wolkvox_sla_service_level_target_ratio", chat=0.8, voice=0.9, app=0.5),
+    **rows("wolkvox_skill_inbound_interactions", chat=9.0, voice=200.0, app=50.0),
     # The chat since there is a figure, voice since its alert, the app since its two hours fell.
     **rows("since", chat=0.0, voice=1_200_000.0, app=900_000.0),
 }
