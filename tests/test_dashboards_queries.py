@@ -190,6 +190,7 @@ def strip_row(distance: str, skill_id: str, channel: str, within: int) -> str:
     return f'{{distance="{distance}",{labels}}}'
 
 
+WORST = re.sub('instance="a",', "", f"{{{skill('acme', '1', 'chat-web', target='80')}}}")
 STRIP = {
     strip_row("0.2", "1", "chat-web", 30): -0.8,
     strip_row("0.6", "2", "inbound", 20): -0.4,
@@ -330,7 +331,7 @@ CASES = (
         {
             f"round({q.trouble()}, 0.001)": TROUBLE,
             f"round({q.strip()}, 0.001)": STRIP,
-            f"round(max({q.worst()}), 0.001)": {"{}": 80},
+            f"topk(1, round({q.worst()}, 0.001))": {WORST: 80},
             f"count({q.worst()})": {"{}": 3},
             q.none_below(): {},
         },

@@ -155,7 +155,7 @@ def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
     seconds, counts = gauge(f"{wait}_seconds", window), gauge(f"{count}_interactions", window)
     part = f"({seconds} * {counts} and {ON_PAIR} {aim})"
     above = f"(({seconds} - {ON_PAIR} {aim}) * {ON_PAIR} {counts})"
-    return part, f"({counts} and {part})", above, aim, counts
+    return part, f"({counts} and {seconds} and {ON_PAIR} {aim})", above, aim, counts
 
 
 def ratio(indicator: Indicator, by: str = "") -> str:
@@ -193,7 +193,8 @@ def level_without_target() -> str:
 # Of the last two open hours only what chance does not explain counts: two standard errors.
 _RECENT = record("window:service_level", LONG)
 _BAD = f"{_RECENT} and {record('window:z', LONG)} > 2"
-GAP = f"max by ({PAIR}) ({TARGET} - on ({OWN}) group_right () ({_ratios()} or {_BAD}))"
+_LEVELS = f"({_ratios()} or on (window) {_BAD})"
+GAP = f"max by ({PAIR}) ({TARGET} - on ({OWN}) group_right () {_LEVELS})"
 """How far a pair is below its target: today or in the last two open hours, the worse."""
 LOST_OVER = f"({gauge('abandonment_ratio')} - {limit('abandonment_limit_ratio')})"
 SLOW_OVER = f"({gauge('asa_seconds')} - {limit('asa_limit_seconds')})"
@@ -214,10 +215,8 @@ _OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
 ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
 _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
-_BELOW = f"(({_ratios()} or {_BAD}) < on ({OWN}) group_left () {TARGET})"
-TROUBLE = (
-    f"({_BELOW} or {LOST_OVER} > 0 or {SLOW_OVER} > 0 or ALERTS{{{ALERT}, {_SLI}}})"
-)
+_BELOW = f"({_LEVELS} < on ({OWN}) group_left () {TARGET})"
+TROUBLE = f"({_BELOW} or {LOST_OVER} > 0 or {SLOW_OVER} > 0 or ALERTS{{{ALERT}, {_SLI}}})"
 
 
 def since() -> str:
@@ -315,7 +314,7 @@ def hourly(offset: str = "") -> dict[str, str]:
 
 
 _WITHIN, _CAME = (
-    f"({record(f'shown:{n}', TODAY)} or {record(f'period:{n}', MONTH)})"
+    f"({record(f'shown:{n}', TODAY)} or on (window) {record(f'period:{n}', MONTH)})"
     for n in ("within", "offered")
 )
 _EXPECTED = record("period:expected")
