@@ -24,9 +24,9 @@ from scripts.dashboards.canvas import (
 
 
 def table(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
-    """Columns in the order of the transformations."""
-    columns = list(_columns_of(panel))
+    """Columns in the order of the transformations; none for what no row has."""
     rows = _rows_of(panel, series)
+    columns = [one for one in _columns_of(panel) if any(one[0] in row for row in rows)]
     widths = _widths(panel, columns, rows, canvas)
     shown = int((canvas.height - 52) / 19)
     x = 10.0

@@ -303,7 +303,10 @@ def hourly(offset: str = "") -> dict[str, str]:
 
     slow = (PAIR, judged("asa_limit_seconds"))
     waited, answered = (skills(f"answer_wait_seconds_{n}", *slow) for n in ("sum", "count"))
-    within, came = (hour(record(f"within:{n}"), OWN, JUDGED) for n in ("total", "offered"))
+    # Counters that rules pick out of raw ones keep the name of the skill: one is read alone.
+    within, came = (
+        hour(f"wolkvox:within:{n}{{{SELECTED}}}", OWN, JUDGED) for n in ("total", "offered")
+    )
     return {
         "inbound": f"round({skills('offered_interactions_total')})",
         "answered": f"round({skills('answer_wait_seconds_count')})",
