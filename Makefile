@@ -123,7 +123,7 @@ alert-study: $(STAMP) ## Draw queues by chance: whom do the alerts page wrongly,
 rules-load: $(STAMP) ## Measure what the rules cost a real Prometheus at 200 skills (a quarter of an hour)
 	$(BIN)/python -m scripts.rules_load
 
-boards-load: $(STAMP) ## Measure how long a refresh of the boards takes at 200 skills (a quarter of an hour)
+boards-load: $(STAMP) ## Measure how long a refresh of the boards takes at 200 skills (five minutes)
 	$(BIN)/python -m scripts.boards_load
 
 mutation: $(STAMP) ## Change the pure core in every small way: do its tests notice? (half an hour)

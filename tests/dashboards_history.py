@@ -44,6 +44,8 @@ PHASE = timedelta(minutes=2, seconds=17)
 COLLAPSE = END.replace(hour=14, minute=35)
 COLLAPSED = ("acme", "4180", "Atención al cliente")
 ALERTED = COLLAPSE + timedelta(minutes=12)
+LATE_CHAT = ("acme", "4180", "chat-whatsapp")
+"""Whom the other day is about: answered, but nobody within the seconds of the target."""
 RESTART = END.replace(hour=9, minute=12)
 SCRAPE = timedelta(minutes=1)
 INTERVAL = timedelta(minutes=5)
@@ -131,7 +133,9 @@ class _Query:
 class Weeks:
     """The simulated weeks; `pages` plays them once, `truth` tells what really happened."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, late_chat: bool = False) -> None:
+        """Instead of a skill that collapses a chat that is late all day, if wanted."""
+        self.late_chat = late_chat
         self._now = _Now(START)
         self._random = random.Random(SEED)
         self._simulator = Simulator(
@@ -155,7 +159,14 @@ class Weeks:
     ) -> dict[str, Figures]:
         """What ended its wait in [start, end), by channel."""
         found = self._simulator.truth(_SERVERS[operation], skill_id, start, end)
-        return {name: Figures(**figures) for name, figures in found.items()}  # type: ignore[arg-type]
+        each = {name: Figures(**figures) for name, figures in found.items()}  # type: ignore[arg-type]
+        *query, chat = LATE_CHAT
+        mine = [operation, skill_id] == query and chat in each
+        if self.late_chat and mine and start >= MIDNIGHT:
+            waited = each[chat].answer_wait_seconds + 90 * each[chat].answered
+            none = dict.fromkeys(("within_10", "within_20", "within_30"), 0)
+            each[chat] = each[chat]._replace(answer_wait_seconds=waited, **none)
+        return each
 
     def polled_until(self, operation: str, skill_id: str, before: datetime) -> datetime:
         """The start of a query's last attempt of today at or before a moment."""
@@ -183,7 +194,7 @@ class Weeks:
         return [_Query(operation, skill, told) for skill in operation.skills]
 
     def _switch(self, slot: datetime) -> None:
-        if slot - INTERVAL < COLLAPSE <= slot:
+        if slot - INTERVAL < COLLAPSE <= slot and not self.late_chat:
             self._now.at = COLLAPSE
             operation, skill_id, _name = COLLAPSED
             self._simulator.set_scenario("collapse", _SERVERS[operation], skill_id)

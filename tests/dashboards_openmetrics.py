@@ -19,6 +19,8 @@ from tests.dashboards_history import (
     DETAIL,
     END,
     INTERVAL,
+    LATE_CHAT,
+    MIDNIGHT,
     RESTART,
     SANTIAGO,
     START,
@@ -57,7 +59,7 @@ def write_openmetrics(weeks: Weeks, directory: Path) -> list[Path]:
         lines = [line for line in lines if not _ends_soon(line, at)]
         files[number].write(_stamped(lines, at, labelled))
         if at >= DETAIL:
-            files[number].write(_made_up(at, len(lines)))
+            files[number].write(_made_up(at, len(lines), late_chat=weeks.late_chat))
     for file in files:
         file.write(b"# EOF\n")
         file.close()
@@ -101,25 +103,28 @@ def _with_target(series: str) -> str:
     return series.replace("{", f"{{{_TARGET},", 1)
 
 
-def _made_up(at: datetime, lines: int) -> bytes:
+def _made_up(at: datetime, lines: int, *, late_chat: bool) -> bytes:
     stamp = int(at.timestamp())
     found = [f"{_with_target(name)} {value}" for name, value in _own(at, lines).items()]
-    found += _alerts(at)
+    found += _alerts(at, late_chat=late_chat)
     return "".join(f"{line} {stamp}\n" for line in found).encode()
 
 
-def _alerts(at: datetime) -> list[str]:
-    """What rules would say: two alerts for the collapse, and that rules are loaded at all."""
+def _alerts(at: datetime, *, late_chat: bool) -> list[str]:
+    """What rules would say: two alerts for the trouble, and that rules are loaded at all."""
     watchdog = 'alertname="WolkvoxWatchdog",severity="none",sli="watchdog"'
     found = [f'ALERTS{{alertstate="firing",{watchdog}}} 1']
     operation, skill_id, skill = COLLAPSED
+    channel, within, began = "inbound", "20", ALERTED
+    if late_chat:
+        channel, within, began = LATE_CHAT[2], "30", MIDNIGHT + timedelta(hours=7, minutes=6)
     pair = (
         f'job="wolkvox",operation="{operation}",skill_id="{skill_id}",skill="{skill}",'
-        'type_interaction="inbound",threshold_seconds="20",sli="service_level"'
+        f'type_interaction="{channel}",threshold_seconds="{within}",sli="service_level"'
     )
     for name, severity, active, holds in (
-        ("WolkvoxServiceLevelBelowTarget", "warning", ALERTED, timedelta(minutes=10)),
-        ("WolkvoxServiceLevelCollapse", "critical", ALERTED, timedelta(minutes=2)),
+        ("WolkvoxServiceLevelBelowTarget", "warning", began, timedelta(minutes=10)),
+        ("WolkvoxServiceLevelCollapse", "critical", began, timedelta(minutes=2)),
     ):
         labels = f'alertname="{name}",severity="{severity}",{pair}'
         if at >= active:

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.dashboards.canvas import Series
 from scripts.dashboards.picture import Ask, picture
-from tests.dashboards_history import BOGOTA, END, MIDNIGHT, Weeks
+from tests.dashboards_history import BOGOTA, END, LATE_CHAT, MIDNIGHT, Weeks
 from tests.dashboards_support import (
     EVERYTHING,
     LANGUAGES,
@@ -27,8 +27,8 @@ from tests.dashboards_support import (
 from tests.e2e_prometheus import Prometheus
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
-# The board of a skill shows the one that collapsed.
-CHOSEN: dict[str, Choice] = {"skill": ONE}
+# The board of a skill shows the chat that is late, and the voice line beside it.
+CHOSEN: dict[str, Choice] = {"skill": {**ONE, "channel": ("inbound", LATE_CHAT[2])}}
 STEP = 300.0
 
 
@@ -88,4 +88,9 @@ def main(blocks: Path, directory: Path) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="wolkvox-boards-") as made:
         where = Path(made)
-        main(Path(sys.argv[1]) if len(sys.argv) > 1 else load(Weeks(where), where), where)
+        main(
+            Path(sys.argv[1])
+            if len(sys.argv) > 1
+            else load(Weeks(where, late_chat=True), where),
+            where,
+        )

@@ -143,4 +143,6 @@ def labels_of(metric: str) -> frozenset[str]:
     own = FOREIGN.get(metric, RECORD_LABELS) if family is None else family.labels
     if metric.startswith("ALERTS"):
         own = (*own, "operation", "skill_id", "skill", "type_interaction", "threshold_seconds")
+    if metric.startswith("wolkvox:within:"):  # picked out of the exporter's own counters
+        own = (*own, "skill")
     return TARGET_LABELS | set(own) | ({"le"} if metric.endswith("_bucket") else set())

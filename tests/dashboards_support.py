@@ -28,7 +28,10 @@ LANGUAGES = {"en": FOLDER, "es": FOLDER / "es"}
 Choice = Mapping[str, tuple[str, ...]]
 Json = dict[str, Any]
 
-EVERYTHING: Choice = dict.fromkeys(("job", "operation", "skill", "channel"), (".+",))
+EVERYTHING: Choice = {
+    "job": (".+",),
+    **dict.fromkeys(("operation", "skill", "channel"), (".*",)),
+}
 ONE: Choice = {
     "job": ("wolkvox",),
     "operation": ("acme",),
@@ -119,8 +122,8 @@ def interpolated(
 
 
 def _joined(values: Sequence[str]) -> str:
-    if tuple(values) == (".+",):
-        return ".+"
+    if tuple(values) in {(".+",), (".*",)}:
+        return values[0]
     escaped = [re.sub(r"[$^*{}\[\]'+?.()|\\]", r"\\\\\g<0>", value) for value in values]
     return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
 

@@ -157,7 +157,7 @@ def test_variables_are_lists_of_everything_and_follow_the_time() -> None:
             variable = variables[one]
             assert variable["multi"] is variable["includeAll"] is True, name
             assert variable["refresh"] == 2, name
-            assert variable["allValue"] == ".+", name
+            assert variable["allValue"] == (".+" if one == "job" else ".*"), name
             assert variable["current"]["value"] == ["$__all"], name
         for one in more:
             assert variables[one]["type"] == "custom", name
@@ -244,7 +244,7 @@ def test_a_board_asks_no_more_than_twenty_questions() -> None:
 
 
 def test_the_largest_figure_of_the_overview_is_the_trouble() -> None:
-    """Top left, and larger than the level of the day, which may be green beside it."""
+    """Top left, red, and larger than the level of the day, which may be green beside it."""
     stats = [panel for panel in panels("overview") if panel["type"] == "stat"]
     sizes = {one["title"]: one["gridPos"]["w"] * one["gridPos"]["h"] for one in stats}
     first, second = sorted(sizes, key=sizes.__getitem__)[:-3:-1]
@@ -252,6 +252,10 @@ def test_the_largest_figure_of_the_overview_is_the_trouble() -> None:
     assert first == stats[0]["title"] == "Furthest below target"
     assert (stats[0]["gridPos"]["x"], stats[0]["gridPos"]["y"]) == (0, 0)
     assert sizes[first] > 3 * sizes[second]
+    [red] = stats[0]["fieldConfig"]["overrides"][0]["properties"]
+    assert red["value"]["fixedColor"] == "red"
+    [table] = [one for one in panels("overview") if "trouble" in one["title"]]
+    assert table["options"]["sortBy"] == [{"desc": True, "displayName": "Below by"}]
 
 
 def test_values_of_now_are_asked_for_now() -> None:

@@ -343,7 +343,7 @@ def test_the_table_holds_what_is_in_trouble_since_when(history: History) -> None
     assert below <= set(found["gap"]) < set(TARGETS)
     assert max(found["gap"], key=found["gap"].__getitem__) == collapsed
     assert found["gap"][collapsed] > 0.75
-    assert found["needed"][collapsed] > 1
+    assert found["wolkvox:period:needed"][collapsed] > 1
     since = datetime.fromtimestamp(found["since"][collapsed] / 1000, BOGOTA)
     assert COLLAPSE < since < COLLAPSE + timedelta(minutes=20)
     worst = history.values("overview/Furthest below target/A")

@@ -175,9 +175,9 @@ def rows(column: str, **values: float) -> Vector:
 
 TROUBLE = {
     **rows("gap", chat=0.8, voice=0.4, app=0.05),
-    **rows("level", chat=0.0, voice=0.5, app=0.45),
-    **rows("target", chat=0.8, voice=0.9, app=0.5),
-    **rows("inbound", chat=9.0, voice=200.0, app=50.0),
+    **rows("wolkvox_skill_service_level_ratio", chat=0.0, voice=0.5, app=0.45),
+    **rows("wolkvox_sla_service_level_target_ratio", chat=0.8, voice=0.9, app=0.5),
+    **rows("wolkvox_skill_inbound_interactions", chat=9.0, voice=200.0, app=50.0),
     # The chat since there is a figure, voice since its alert, the app since its two hours fell.
     **rows("since", chat=0.0, voice=1_200_000.0, app=900_000.0),
 }
@@ -190,6 +190,7 @@ def strip_row(distance: str, skill_id: str, channel: str, within: int) -> str:
     return f'{{distance="{distance}",{labels}}}'
 
 
+WORST = re.sub('instance="a",', "", f"{{{skill('acme', '1', 'chat-web', target='80')}}}")
 STRIP = {
     strip_row("0.2", "1", "chat-web", 30): -0.8,
     strip_row("0.6", "2", "inbound", 20): -0.4,
@@ -330,7 +331,7 @@ CASES = (
         {
             f"round({q.trouble()}, 0.001)": TROUBLE,
             f"round({q.strip()}, 0.001)": STRIP,
-            f"round(max({q.worst()}), 0.001)": {"{}": 80},
+            f"topk(1, round({q.worst()}, 0.001))": {WORST: 80},
             f"count({q.worst()})": {"{}": 3},
             q.none_below(): {},
         },

@@ -191,7 +191,10 @@ def test_a_day_that_cannot_reach_its_target_any_more_says_so() -> None:
         shown = page(replace(query, memory=memory), operations=[aimed])
         text = text and f"cannot be reached today: {text}"
         heads = [row.one("th").text for row in shown.rows()]
-        assert heads == ["chat-whatsapp", f"inbound (voice)SL 20\u00a0s: min. 80%{text}"], came
+        assert sorted(heads) == [
+            "chat-whatsapp",
+            f"inbound (voice)SL 20\u00a0s: min. 80%{text}",
+        ], came
         listed = " ".join(shown.one("section", klass="wrong").one("li").text.split())
         assert f"SL today 65.7% (min. 80%{text and '; '}{text})" in listed, came
     memory = replace(query.memory, week={DAY - WEEK: {"inbound": 1}})
@@ -251,6 +254,18 @@ def test_what_is_wrong_comes_first_and_leads_to_its_place() -> None:
     names = [one.one("bdi").text for one in shown.all("span", klass="skill")]
     assert names == ["B", "D", "A", "C"]
     assert not page(FORTY).all("section", klass="wrong")
+
+
+def test_a_chat_at_zero_stands_above_a_green_voice_line() -> None:
+    """First of what is wrong and of its skill, and red, whatever its channel is called."""
+    voice = replace(VOICE, service_level_20=0.95)
+    chat = replace(CHAT, channel="webchat", service_level_20=0.0)
+    shown = page(status(voice, chat), operations=[AIMED])
+
+    assert "webchat:\nSL today 0.0%" in shown.one("section", klass="wrong").all("li")[0].text
+    assert [row.one("th").text[:7] for row in shown.rows()] == ["webchat", "inbound"]
+    assert marks(shown)[0] == ("▼ 0.0%", "no")
+    assert ("✓ 95.0%", "ok") in marks(shown)
 
 
 def test_the_list_of_what_is_wrong_is_short() -> None:

@@ -245,7 +245,7 @@ def _query(
         error=error and (error[0], _line(error[1])),
         reason=reason,
         channels=None if figures is None else len(figures),
-        rows=rows,
+        rows=sorted(rows, key=lambda row: row.rank),
         wrong=[row for row in rows if row.stuck or row.missed],
         unseen=unseen,
         since=None if usual else samples[0].at,

@@ -17,7 +17,8 @@ from scripts.dashboards.parts import DATASOURCE
 from scripts.dashboards.queries import ALERT, JOB, OPERATION, QUERY
 
 TAG = "wolkvox"
-EVERYTHING = ".+"
+EVERYTHING = ".*"
+"""Prometheus passes over it; for `.+` it reads the postings of every value."""
 SCHEMA = 39
 """That of Grafana 10 and 11; later versions bring it up to date when they load it."""
 _TEXT_KEYS = re.compile(
@@ -161,7 +162,7 @@ def _variables(*, by_skill: bool) -> list[Any]:
     channels = f"wolkvox_skill_offered_interactions_total{{{QUERY}}}"
     found: list[Any] = [
         build.DatasourceVariable("datasource").label("Data source").type("prometheus"),
-        _from_labels("job", "Job", "label_values(wolkvox_up, job)"),
+        _from_labels("job", "Job", "label_values(wolkvox_up, job)", ".+"),
         _from_labels("operation", "Operation", f"label_values(wolkvox_up{{{JOB}}}, operation)"),
         _from_labels("skill", "Skill", f"label_values(wolkvox_up{{{OPERATION}}}, skill)"),
         _from_labels("channel", "Channel", f"label_values({channels}, type_interaction)"),
@@ -172,7 +173,9 @@ def _variables(*, by_skill: bool) -> list[Any]:
     return found
 
 
-def _from_labels(name: str, label: str, query: str) -> build.QueryVariable:
+def _from_labels(
+    name: str, label: str, query: str, everything: str = EVERYTHING
+) -> build.QueryVariable:
     return (
         build.QueryVariable(name)
         .label(label)
@@ -182,7 +185,7 @@ def _from_labels(name: str, label: str, query: str) -> build.QueryVariable:
         .sort(models.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(EVERYTHING)
+        .all_value(everything)
     )
 
 

@@ -57,8 +57,12 @@ def stat(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
 
 
 def table(canvas: Canvas, panel: Json, series: Sequence[Series]) -> None:
-    """Columns in the order of the transformations, as wide as what stands in them."""
-    columns, rows = _columns_of(panel), _rows_of(panel, series)
+    """Columns in the order of the transformations, as wide as what stands in them.
+
+    A column that no row has is left out.
+    """
+    rows = _rows_of(panel, series)
+    columns = [one for one in _columns_of(panel) if any(one[0] in row for row in rows)]
     cells = [
         [_cell(panel, row.get(field), properties, canvas.zone) for row in rows]
         for field, _heading, properties in columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from scripts.dashboards import figures
@@ -82,14 +83,14 @@ def _columns() -> list[Any]:
         column("skill", "Skill", links=[TO_SKILL]),
         column("type_interaction", "Channel"),
         column("since", "Since", "dateTimeAsIsoNoDateIfToday"),
-        share("level", "Level today"),
-        share("recent", "Last 2 open hours"),
-        share("target", "Target"),
+        share("wolkvox_skill_service_level_ratio", "Level today"),
+        share("wolkvox:window:service_level", "Last 2 open hours"),
+        share("wolkvox_sla_service_level_target_ratio", "Target"),
         share("gap", "Below by", steps=figures.OVER),
-        figures.NEEDED,
-        column("inbound", "Inbound", "none", decimals=0),
-        share("lost", "Abandonment"),
+        replace(figures.NEEDED, field="wolkvox:period:needed"),
+        column("wolkvox_skill_inbound_interactions", "Inbound", "none", decimals=0),
+        share("wolkvox_skill_abandonment_ratio", "Abandonment"),
         share("lost_over", "Over limit by", steps=figures.OVER),
-        column("asa", "ASA", WAIT, decimals=0),
+        column("wolkvox_skill_asa_seconds", "ASA", WAIT, decimals=0),
         column("asa_over", "ASA over limit by", WAIT, decimals=0, steps=figures.OVER),
     ]

@@ -80,6 +80,12 @@ def gauge(
     return f"max by ({labels}) (wolkvox_skill_{name}{{{SELECTED}{match}}}{back})"
 
 
+def _ratios(window: str = "today") -> str:
+    """The service levels of a window as they are, or of all windows."""
+    match = f', window="{window}"' if window else ""
+    return f"wolkvox_skill_service_level_ratio{{{SELECTED}{match}}}"
+
+
 def limit(name: str, labels: str = PAIR, more: str = "") -> str:
     """A target or limit of the configuration, of the pairs that have it."""
     return f"max by ({labels}) (wolkvox_sla_{name}{{{SELECTED}{more}}})"
@@ -117,15 +123,13 @@ Indicator = tuple[str, str, str, str, str]
 
 def level(window: str = "today") -> Indicator:
     """Service level of a window, each pair at its own threshold."""
-    ratio, inbound = (
-        gauge("service_level_ratio", window, OWN),
-        gauge("inbound_interactions", window),
-    )
-    each = f"on ({PAIR}{'' if window else ', window'})"
-    judged_ratio = f"({ratio} and on ({OWN}) {JUDGED})"
-    part = f"round({judged_ratio} * {each} group_left () {inbound})"
+    inbound = gauge("inbound_interactions", window)
+    each, labels = (f"on ({PAIR}", OWN) if window else (f"on ({PAIR}, window", f"{OWN}, window")
+    # Those of the targets' thresholds first: three of each pair are too many to go on with.
+    ratio = f"({_ratios(window)} and on ({OWN}) {JUDGED})"
+    part = f"round(max by ({labels}) {ratio} * {each}) group_left () {inbound})"
     wanted = f"{JUDGED} * {TO_PAIR} {inbound}"
-    whole = f"({inbound} and {each} {judged_ratio})"
+    whole = f"({inbound} and {each}) {ratio})"
     return part, whole, f"({part} - on ({OWN}) {wanted})", JUDGED, INBOUND
 
 
@@ -151,7 +155,7 @@ def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
     seconds, counts = gauge(f"{wait}_seconds", window), gauge(f"{count}_interactions", window)
     part = f"({seconds} * {counts} and {ON_PAIR} {aim})"
     above = f"(({seconds} - {ON_PAIR} {aim}) * {ON_PAIR} {counts})"
-    return part, f"({counts} and {part})", above, aim, counts
+    return part, f"({counts} and {seconds} and {ON_PAIR} {aim})", above, aim, counts
 
 
 def ratio(indicator: Indicator, by: str = "") -> str:
@@ -181,22 +185,19 @@ def within(seconds: str, window: str = "today", by: str = "") -> str:
 
 def level_without_target() -> str:
     """The day's service level at the threshold of the board, where nothing has a target."""
-    return f"{within('$threshold')} unless on () {JUDGED}"
+    return f"{within('$threshold')} unless on () {TARGET}"
 
 
 # Pairs in trouble -------------------------------------------------------------------------
 
 # Of the last two open hours only what chance does not explain counts: two standard errors.
 _RECENT = record("window:service_level", LONG)
-_LEVELS = (
-    f"(max by ({OWN}, window) (wolkvox_skill_service_level_ratio{{{SELECTED}{TODAY}}}) "
-    f"or {_RECENT} and {record('window:z', LONG)} > 2)"
-)
+_BAD = f"{_RECENT} and {record('window:z', LONG)} > 2"
+_LEVELS = f"({_ratios()} or on (window) {_BAD})"
 GAP = f"max by ({PAIR}) ({TARGET} - on ({OWN}) group_right () {_LEVELS})"
 """How far a pair is below its target: today or in the last two open hours, the worse."""
-LOST, SLOW = gauge("abandonment_ratio"), gauge("asa_seconds")
-LOST_OVER = f"({LOST} - {limit('abandonment_limit_ratio')})"
-SLOW_OVER = f"({SLOW} - {limit('asa_limit_seconds')})"
+LOST_OVER = f"({gauge('abandonment_ratio')} - {limit('abandonment_limit_ratio')})"
+SLOW_OVER = f"({gauge('asa_seconds')} - {limit('asa_limit_seconds')})"
 NAME = (
     f"topk by ({PAIR}) (1, max by ({PAIR}, skill) "
     f"(wolkvox_skill_inbound_interactions{{{SELECTED}{TODAY}}})) ^ 0"
@@ -214,39 +215,50 @@ _OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
 ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
 _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
-TROUBLE = (
-    f"({GAP} > 0 or {LOST_OVER} > 0 or {SLOW_OVER} > 0 "
-    f"or max by ({PAIR}) (ALERTS{{{ALERT}, {_SLI}}}))"
-)
+_BELOW = f"({_LEVELS} < on ({OWN}) group_left () {TARGET})"
+TROUBLE = f"({_BELOW} or {LOST_OVER} > 0 or {SLOW_OVER} > 0 or ALERTS{{{ALERT}, {_SLI}}})"
 
 
 def since() -> str:
     """Since when a pair is in trouble: its alert holds, or two hours are below."""
     z = record("window:z", LONG)
+    bad = f"({z} and on ({OWN}) {_at_end(z)} > 2)"
     # Moments that were good count above 0 and others below: the last good one is the largest,
     # and where there is none the first bad one is.
-    moments = f"max_over_time(((({z} <= bool 2) * 2 - 1) * time())[12h:15m])"
-    recent = f"max by ({PAIR}) (abs({moments}) unless {z} <= 2)"
+    moments = f"max_over_time(((({bad} <= bool 2) * 2 - 1) * time())[12h:15m])"
+    recent = f"max by ({PAIR}) (abs({moments}))"
     alert = f"min by ({PAIR}) (ALERTS_FOR_STATE{{{_SLI}}})"
     return f"1000 * min by ({PAIR}) ({named(alert=alert, recent=recent)})"
 
 
+SHOWN = "inbound_interactions|abandonment_ratio|asa_seconds"
+
+
 def trouble() -> str:
-    """Every figure of every pair in trouble, and of no other."""
-    columns = named(
-        since=since(),
-        gap=GAP,
-        level=f"max by ({PAIR}) ({LEVEL} and on ({OWN}) {TARGET})",
-        recent=f"max by ({PAIR}) ({_RECENT})",
-        target=f"max by ({PAIR}) ({TARGET})",
-        needed=f"max by ({PAIR}) ({record('period:needed', TODAY)})",
-        inbound=INBOUND,
-        lost=LOST,
-        lost_over=LOST_OVER,
-        asa=SLOW,
-        asa_over=SLOW_OVER,
+    """Every figure of every pair in trouble, and of no other.
+
+    What has a metric or record of its own is called by its name; all is chosen first and
+    named then, since a label costs more than a figure.
+    """
+    target = "wolkvox_sla_service_level_target_ratio"
+    names = f'__name__=~"wolkvox_skill_({SHOWN})|{target}"'
+    figures = " or on (__name__) ".join(
+        (
+            f'{{{names}, {SELECTED}, window=~"today|"}}',
+            f"({_ratios()} and on ({OWN}) {target}{{{SELECTED}}})",
+            _RECENT,
+            record("period:needed", TODAY),
+            named(
+                since=since(),
+                gap=f"{GAP} > 0",
+                lost_over=f"{LOST_OVER} > 0",
+                asa_over=f"{SLOW_OVER} > 0",
+            ),
+        )
     )
-    return f"({columns}) * {ON_PAIR} group_left (skill) ({NAME} and {ON_PAIR} {TROUBLE})"
+    chosen = f"({figures}) and {ON_PAIR} {TROUBLE}"
+    columns = f'label_join({chosen}, "column", "", "__name__", "column")'
+    return f"max by ({PAIR}, column) ({columns}) * {ON_PAIR} group_left (skill) {NAME}"
 
 
 def worst() -> str:
@@ -257,7 +269,7 @@ def worst() -> str:
 
 def none_below() -> str:
     """How many pairs have a target, where none is below it."""
-    return f"count({TARGET}) unless on () {GAP} > 0"
+    return f"count({TARGET}) unless on () {_BELOW}"
 
 
 def strip() -> str:
@@ -291,7 +303,10 @@ def hourly(offset: str = "") -> dict[str, str]:
 
     slow = (PAIR, judged("asa_limit_seconds"))
     waited, answered = (skills(f"answer_wait_seconds_{n}", *slow) for n in ("sum", "count"))
-    within, came = (hour(record(f"within:{n}"), OWN, JUDGED) for n in ("total", "offered"))
+    # Counters that rules pick out of raw ones keep the name of the skill: one is read alone.
+    within, came = (
+        hour(f"wolkvox:within:{n}{{{SELECTED}}}", OWN, JUDGED) for n in ("total", "offered")
+    )
     return {
         "inbound": f"round({skills('offered_interactions_total')})",
         "answered": f"round({skills('answer_wait_seconds_count')})",
@@ -302,7 +317,7 @@ def hourly(offset: str = "") -> dict[str, str]:
 
 
 _WITHIN, _CAME = (
-    f"({record(f'shown:{n}', TODAY)} or {record(f'period:{n}', MONTH)})"
+    f"({record(f'shown:{n}', TODAY)} or on (window) {record(f'period:{n}', MONTH)})"
     for n in ("within", "offered")
 )
 _EXPECTED = record("period:expected")
