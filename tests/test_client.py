@@ -26,7 +26,7 @@ from exporter.errors import ConfigError, Reason, WolkvoxError
 from exporter.operations import connect
 from exporter.runtime import system_clock
 from exporter.wolkvox.client import WolkvoxClient
-from exporter.wolkvox.report import TOKEN_COUNTS, Skill, SkillReport
+from exporter.wolkvox.report import TOKEN_COUNTS, Skill, SkillReport, TokenInfo
 from exporter.wolkvox.transport import KEEPALIVE_EXPIRY, connector, tls_context
 from exporter.wolkvox.windows import whole_day
 from tests.config_support import operation
@@ -217,13 +217,13 @@ async def test_token_info_and_skills(respx_mock: respx.MockRouter) -> None:
         return_value=httpx.Response(200, stream=Wire(skills))
     )
     async with make_client() as client:
-        assert await client.token_info(TOKEN) == {
+        assert (await client.token_info(TOKEN)).counts == {
             **dict.fromkeys(TOKEN_COUNTS),
             "token_limit": 8000.0,
             "token_used_today": 3.0,
             "token_used_today_all_tokens": 5.0,
         }
-        assert await client.token_info(TOKEN) == dict.fromkeys(TOKEN_COUNTS)
+        assert await client.token_info(TOKEN) == TokenInfo(dict.fromkeys(TOKEN_COUNTS))
         assert await client.skills(TOKEN) == (Skill("4173", "Ventas", ""),)
 
 

@@ -263,6 +263,7 @@ def test_a_channel_that_wolkvox_does_not_document_is_warned_about() -> None:
     """With the channel that was meant; `unknown` is the exporter's own."""
     meant = {
         "voz": "inbound",
+        "inbond": "inbound",
         "Inbound": "inbound",
         "teléfono": "inbound",
         "outbound": "out_pre",

@@ -54,6 +54,23 @@ async def test_token_info_once_an_hour(stage: Stage) -> None:
     assert len(stage.seen()) == 37
 
 
+async def test_an_unreadable_count_of_token_info_is_left_out_and_counted(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a field of a report is: the others are shown, one line names it; blank is absent."""
+    unreadable = TOKEN | {"token_limit": "unlimited", "token_use_today": " "}
+    Centre(stage).token_info = ok(unreadable)
+    errors = "wolkvox_parse_errors_total"
+    async with stage.run(operation(token_info="true"), until="12:01") as running:
+        assert running.value("wolkvox_token_limit") is None
+        assert running.value("wolkvox_token_used_today") is None
+        assert running.value("wolkvox_token_available") == 950
+        assert running.value(errors, field="token_limit") == 3
+        assert running.value(errors, field="token_use_today") == 0
+    told = [one for one in caplog.records if "cannot be read" in one.message]
+    assert len(told) == 1
+
+
 async def test_token_info_keeps_its_hour_over_restarts(stage: Stage) -> None:
     """A crash loop asks for it no more often either."""
     Centre(stage)

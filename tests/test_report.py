@@ -338,7 +338,7 @@ def test_the_calls_of_the_day_are_read() -> None:
         "available_consumption_options": "6828",
     }
 
-    assert read_token_info([row, {"token_limit": "1"}]) == dict(
+    assert read_token_info([row, {"token_limit": "1"}]).counts == dict(
         zip(TOKEN_COUNTS, (8000.0, 288.0, 1172.0, 6828.0), strict=True)
     )
 
@@ -348,7 +348,7 @@ def test_calls_that_are_not_told_are_absent() -> None:
     answers: list[list[object]] = [[], [None, "x"], [{}], [{"token_limit": "-1"}]]
     answers.append([{"token_limit": []}])
     for rows in answers:
-        assert read_token_info(rows) == dict.fromkeys(TOKEN_COUNTS), rows
+        assert read_token_info(rows).counts == dict.fromkeys(TOKEN_COUNTS), rows
 
 
 def test_skills_keep_their_order_and_ids_come_once() -> None:

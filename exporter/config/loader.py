@@ -165,7 +165,7 @@ class _Entry:
             self.refuse(("ca_file",), wrong_ca)
         if operation.token_env is not None:
             token = self.report.environ.get(operation.token_env)
-            if token is None:
+            if token is None and "token_env" not in self.broken:
                 place = operation.token.place()
                 self.refuse(("token_env",), Invalid("token_env_unset", place=place))
             update = {"token_value": SecretStr(token or "")}

@@ -119,7 +119,7 @@ def channel_meant(word: str) -> str:
     if folded in MEANT_CHANNELS:
         return '", "'.join(MEANT_CHANNELS[folded].split())
     holding = [one for one in CHANNELS if len(folded) > 3 and folded in one.casefold()]
-    return '", "'.join(holding) or nearest(word, CHANNELS)
+    return '", "'.join(holding) or nearest(word, CHANNELS.keys())
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.state.counters import remember
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import FIELDS
-from exporter.wolkvox.report import TOKEN_COUNTS, SkillReport
+from exporter.wolkvox.report import TOKEN_COUNTS, SkillReport, TokenInfo
 
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _BOUNDS = (*(str(bound) for bound in DURATION_BOUNDS), "+Inf")
@@ -74,7 +74,9 @@ class OperationTelemetry:
         self._reports = (SKILL_11, *(report for report, used in optional.items() if used))
         for report in self._reports:
             self._requests.setdefault(report, _Requests())
-        if not operation.token_info:
+        if operation.token_info:
+            self._unreadable.update(dict.fromkeys(TOKEN_COUNTS.values(), 0))
+        else:
             self.show(**dict.fromkeys(TOKEN_COUNTS))
         self._changed()
         clock = self._clock(OpenHours(operation.poll_hours, zone), self._page.epoch())
@@ -130,7 +132,7 @@ class OperationTelemetry:
         self._requests[report].failed[reason] += 1
         self._changed()
 
-    def read(self, report: SkillReport, held: int) -> None:
+    def read(self, report: SkillReport | TokenInfo, held: int) -> None:
         """Count what could not be read, and the rows that were dropped and held back."""
         self._unreadable.update(error.field for error in report.errors)
         self._rows.update(series_dropped_total=report.dropped, held_answers_total=held)

@@ -19,7 +19,7 @@ from exporter.polling.request import Requests
 from exporter.polling.tasks import PollTask
 from exporter.state.counters import STUCK_ANSWERS, known_channels, what_changed
 from exporter.state.models import OperationStatus, QueryKey, QueryMemory, QueryStatus
-from exporter.wolkvox.report import SkillReport
+from exporter.wolkvox.report import SkillReport, TokenInfo
 from exporter.wolkvox.windows import Window, local_day, next_day_start
 
 if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows its operation
@@ -168,9 +168,9 @@ class PollStatus:
         self._hinted.clear()
         if task.memory.failures:
             self._log(logging.INFO, "answers again", task, failures=task.memory.failures)
-        if isinstance(answer, dict):  # token_info
-            self._telemetry.show(**answer)
-        if not isinstance(answer, SkillReport):
+        if isinstance(answer, TokenInfo):
+            self._telemetry.show(**answer.counts)
+        elif not isinstance(answer, SkillReport):
             return
         held, inconsistent = what_changed(task.memory.ledger, after.ledger)
         if held or answer.dropped or answer.errors:

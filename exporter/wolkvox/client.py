@@ -94,7 +94,7 @@ class WolkvoxClient:
     async def token_info(self, token: str) -> TokenInfo:
         """The day's requests as Wolkvox counts them; this one counts as well."""
         rows = await self._ask(token, "information.php", {"api": "token_info"})
-        return report.read_token_info(rows)
+        return report.read_token_info(rows, token)
 
     async def skills(self, token: str) -> tuple[Skill, ...]:
         """The operation's skills."""

@@ -178,8 +178,15 @@ TOKEN_COUNTS: Final = {
     "token_available": "available_consumption_options",
 }
 """The API's names of the day's requests as Wolkvox counts them, by ours."""
-TokenInfo = dict[str, float | None]
-"""Those requests; None = not in the answer or not readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """Those requests, None = not in the answer or not readable, and what was unreadable."""
+
+    counts: dict[str, float | None]
+    errors: tuple[FieldError, ...] = ()
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +198,14 @@ class Skill:
     last_use: str
 
 
-def read_token_info(rows: Sequence[object]) -> TokenInfo:
+def read_token_info(rows: Sequence[object], token: str = "") -> TokenInfo:
     """The first row that is an object; all None where there is none."""
     row = next((row for row in rows if isinstance(row, dict)), {})
     counts = {one: read_figure(row.get(name), Kind.COUNT) for one, name in TOKEN_COUNTS.items()}
-    return {one: float(n) if isinstance(n, int) else None for one, n in counts.items()}
+    unread = (TOKEN_COUNTS[one] for one, count in counts.items() if count is UNREADABLE)
+    errors = tuple(FieldError(one, "", scrub(_shown(row[one]), token)) for one in unread)
+    read = {one: float(n) if isinstance(n, int) else None for one, n in counts.items()}
+    return TokenInfo(read, errors)
 
 
 def read_skills(rows: Sequence[object]) -> tuple[Skill, ...]:
