@@ -360,7 +360,7 @@ def _times(operation: Operation, broken: frozenset[str]) -> Found:
         if seconds is not None and not shortest <= seconds <= LONGEST_INTERVAL:
             message = "interval_long" if seconds > LONGEST_INTERVAL else short
             yield loc, Invalid(message, duration=format_duration(seconds))
-    if operation.stale_after <= operation.interval and "interval" not in broken:
+    if operation.stale_after <= operation.interval > 0 and "interval" not in broken:
         interval = format_duration(operation.interval)
         yield ("stale_after",), Invalid("stale_after", interval=interval)
     least = SHORTEST_LOOPBACK_TIMEOUT if loopback else SHORTEST_TIMEOUT
