@@ -53,8 +53,8 @@ def test_what_is_left_of_a_costly_day() -> None:
     """What is left of the budget is spread over what is left of the day."""
     cases = [
         ("12:00", 0, 0),
-        ("12:00", 288, 0),  # 288 of 576 left, for twice 144
-        ("12:00", 289, 86400 / 287),
+        ("12:00", 290, 0),  # 286 of 576 left, for twice 143 after the slot of noon
+        ("12:00", 291, 86400 / 285),
         ("12:00", 476, 864),
         ("18:00", 566, 4320),
         ("18:00", 575, 43200),  # longer than the day: for both the last call

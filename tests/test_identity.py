@@ -107,6 +107,20 @@ async def test_a_replaced_operation_leaves_nothing_but_its_spacing(
     assert stage.clock_times()[-1] == "10:15:01"
 
 
+async def test_a_renamed_operation_is_not_taken_for_one_that_left(
+    state_directory: Path,
+) -> None:
+    """Where two of one token shared a server, the row that was configured last is taken up."""
+    server = Server(state_directory)
+    gone, stays = one("gone", 0, "1"), one("stays", 0, "2")
+    async with server.run_all(gone, stays, until="10:06") as running:
+        await server.reload(running, stays)
+        await server.until("10:07")
+    async with server.run_all(one("new", 0, "2"), until="10:08") as running:
+        assert running.value(OFFERED, operation="new") == 5
+        assert len(server.by_token("token-a", "2")) == 2
+
+
 async def test_a_removed_skill_is_gone_after_a_reload_to_discover(
     state_directory: Path,
 ) -> None:

@@ -216,14 +216,20 @@ async def test_a_turn_that_comes_after_the_hours_is_not_taken(state_directory: P
         assert [window[1] for window in stage.windows()[-7:]] == ["20261118235959"] * 7
 
 
-async def test_a_plan_that_just_fits_is_not_said_to_be_stretched_again_and_again(
+async def test_a_plan_that_just_fits_is_not_stretched(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where the plan is as large as the ceiling, the log does not repeat itself."""
+    """Where the plan is as large as the ceiling, the interval stays as configured all day."""
     caplog.set_level(logging.INFO, logger="exporter")
     stage.begin("00:00")
-    await stage.live("03:00", operation("4173 4174 4175", daily_requests=864))
-    assert [record.message for record in caplog.records].count(STRETCHED) <= 1
+    exact = operation("4173 4174", interval="1h", daily_requests=72, token_info="true")
+    async with stage.run(exact) as running:
+        for hour in range(24):
+            await stage.until(f"{hour:02}:31")
+            assert running.value(IN_FORCE) == 3600, hour
+        await stage.until("23:59:59")
+        assert running.value(USED) == 72
+    assert STRETCHED not in [record.message for record in caplog.records]
 
 
 async def test_the_interval_in_force_outlives_a_restart(stage: Stage) -> None:

@@ -331,6 +331,19 @@ async def test_a_state_that_goes_away(stage: Stage) -> None:
         await probe(stage, stage.configure(operation("1 2 3"), others))
 
 
+async def test_a_state_that_is_gone_while_an_exporter_runs(stage: Stage) -> None:
+    """No new one is made under the exporter, and no request leaves."""
+    loaded = stage.configure(operation("4173", interval="5m"))
+    async with stage.start(loaded, until="10:02"):
+        for path in (stage.directory / "state").glob("*.db*"):
+            path.unlink()
+        await stage.until("10:06")
+        with pytest.raises(StartError, match="is missing while an exporter runs: put it back"):
+            await probe(stage, loaded, beside=True)
+        assert not [*(stage.directory / "state").glob("*.db")]
+        assert len(stage.seen()) == 1
+
+
 async def test_pause_between_calls_of_a_real_server(stage: Stage) -> None:
     """Away from loopback a second lies between two calls."""
     text = operation("1 2").replace("http://127.0.0.1:1/", "https://wv0013.wolkvox.com/")

@@ -308,8 +308,23 @@ class Budget:
         demands = self.demands.values()
         closing = sum(len(one.intervals) for one in demands if one.hours.wait(start) > 0)
         lasting = self._fit(self.ceiling - closing, start, end, 1.0)
-        rest = self._fit(self.ceiling - self.used(now), now, end, left / DAY_SECONDS)
+        calls, share = self.ceiling - self.used(now), left / DAY_SECONDS
+        costly = self._to_come(lasting, start, now, end, share) > calls
+        rest = self._fit(calls, now, end, share) if costly else 0.0
         return Limits(lasting, rest, left, occupied)
+
+    def _to_come(
+        self, lasting: float, start: datetime, now: datetime, end: datetime, share: float
+    ) -> int:
+        """Count the day's requests to come where every query was asked at its slots so far."""
+        count = 0
+        for demand in self.demands.values():
+            passed, whole = (demand.hours.open_seconds(start, until) for until in (now, end))
+            for interval in (max(interval, lasting) for interval in demand.intervals):
+                slots = math.ceil(whole / interval - 1e-6)  # what rounding adds is no slot
+                count += max(0, slots - 1 - math.floor(passed / interval + 1e-6))
+            count += math.floor(demand.other_calls * share)
+        return count
 
     def _fit(self, calls: int, start: datetime, end: datetime, share: float) -> float:
         demands = self.demands.values()

@@ -82,7 +82,10 @@ def match(claims: Sequence[Claim], rows: Mapping[int, Claim]) -> dict[str, int]:
 
 def claim_rows(db: sqlite3.Connection, claims: Sequence[Claim], now: float) -> dict[int, Claim]:
     """Return the claims by row, in their order; the row is new where none matches."""
-    select = db.execute("SELECT id, name, base_url, token FROM operations")
+    # Of two that fit, the one that was there last: the other may have left weeks ago.
+    select = db.execute(
+        "SELECT id, name, base_url, token FROM operations ORDER BY -seen_at, id"
+    )
     found = match(claims, {row: Claim(*known) for row, *known in select})
     rows: dict[int, Claim] = {}
     for one in claims:

@@ -30,7 +30,7 @@ from exporter.runtime import Clock
 from exporter.state.identity import claims_of
 from exporter.state.locks import DirectoryLock, TokenGate
 from exporter.state.models import QueryMemory
-from exporter.state.storage import State, Storage
+from exporter.state.storage import FILE_NAME, State, Storage
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.text import one_line
 from exporter.wolkvox.windows import day_so_far, day_start, local_day
@@ -213,6 +213,11 @@ async def sessions(
     Raises ConfigError (a proxy that cannot be used), StartError and StorageError.
     """
     check_owner(directory)
+    if DirectoryLock.is_held(directory) and not (directory / FILE_NAME).exists():
+        raise StartError(
+            f"{directory / FILE_NAME} is missing while an exporter runs: "
+            "put it back, or restart the exporter"
+        )
     budgets: dict[tuple[int, ...], Budget] = {}
     opened: dict[str, Session] = {}
     gate = TokenGate(directory, clock)
