@@ -247,6 +247,12 @@ def test_discovered_skills(launch: Launch, tmp_path: Path, serve_api: Serve) -> 
     assert refused_run.wait() == 1
     assert Words("en").text("verdict.unauthorized") in refused_run.log()
     assert TOKEN not in refused_run.log()
+    replies.update(skills=listed, skill_11=refused("THE RANGE IS TOO LONG"))
+    another = ("--storage.path", str(tmp_path / "another"), "--output", "none.om")
+    nothing = launch("backfill", *span(9, 9), *another, "--pace", "0s")
+    assert nothing.wait() == 1
+    assert "none.om: 0 samples" in nothing.output(), nothing.log()
+    assert "promtool" not in nothing.output(), "it refuses an empty file"
 
 
 def test_beside_a_running_exporter(launch: Launch, tmp_path: Path, api: Api) -> None:

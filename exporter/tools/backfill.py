@@ -254,7 +254,8 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     words = here()
     written = {"file": output, "samples": samples, "size": words.number(size / 1e6, ".1f")}
     click.echo(words.text("backfill.written", **written))
-    click.echo(f"  promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
+    if samples:  # promtool refuses an empty file
+        click.echo(f"  → promtool tsdb create-blocks-from openmetrics {output} DIRECTORY")
 
 
 # The requests ----------------------------------------------------------------------------
