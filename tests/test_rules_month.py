@@ -107,19 +107,31 @@ def figures() -> Iterator[Question]:
         ("period:projected", None),
     ):  # fmt: skip
         yield figure(ON_TARGET, record, "month"), minute(2, 12), third
+
+
+def edges() -> Iterator[Question]:
+    """What they must be where something is not told: of a day, of yesterday, of the month."""
     nothing = (
         (YOUNG, 25, "projected"), (YOUNG, 19, "within"), (TWO_DAYS_OLD, 28, "offered"),
         (TWO_DAYS_OLD, 28, "within"), (NOT_CLOSED, 28, "offered"), (NOT_CLOSED, 28, "within"),
     )  # fmt: skip
     # Nothing has been told of the day yet; and a day on which nothing came.
     yield figure(FEW, "period:offered", "month"), minute(28, 2), None
-    yield figure(QUIET, "period:offered", "month"), minute(27, 12), QUIET.sums(0, 27)[0]
+    yield figure(FEW, "period:within", "month"), minute(28, 2), None
+    for place, record in enumerate(("offered", "within")):
+        asked = figure(QUIET, f"period:{record}", "month")
+        yield asked, minute(27, 12), QUIET.sums(0, 27)[place]
+    yield figure(QUIET, "period:within", "week"), minute(28, 12), QUIET.sums(21, 28)[1]
+    # What came yesterday is in the month, whatever was told of yesterday alone.
+    whole = NOT_CLOSED.sums(0, 26)[1] + NOT_CLOSED.so_far(26, 24)[1]
+    yield figure(NOT_CLOSED, "period:within", "month"), minute(26, 12), whole
     for month, day, record in nothing:
         yield figure(month, f"period:{record}", "month"), minute(day, 12), None
     # An hour past midnight the month still lacks a day, and on the second it is not there.
     for day, first in ((14, 0), (32, 31)):
-        early = ON_TARGET.sums(first, day)[0] + ON_TARGET.so_far(day, 2)[0]
-        yield figure(ON_TARGET, "period:offered", "month"), minute(day, 1), early
+        for place, record in enumerate(("offered", "within")):
+            early = ON_TARGET.sums(first, day)[place] + ON_TARGET.so_far(day, 2)[place]
+            yield figure(ON_TARGET, f"period:{record}", "month"), minute(day, 1), early
 
 
 def operations() -> Iterator[Question]:
@@ -185,7 +197,7 @@ def run(
     return promtool(directory, rules, [test], f"{STEP}m") or ""
 
 
-QUESTIONS = [*figures(), *operations(), *firings()]
+QUESTIONS = [*figures(), *edges(), *operations(), *firings()]
 
 
 def test_half_a_month_and_the_rest_of_the_day(tmp_path: Path) -> None:
