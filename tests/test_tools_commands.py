@@ -225,7 +225,7 @@ def test_answers_that_lack(launch: Launch, tmp_path: Path, serve_api: Serve) -> 
         "incompleto: el mismo comando pide lo que falta",
     ):
         assert line in log, (line, log)
-    assert "muestras, 0,9 MB; impórtelo con" in life.output()
+    assert "muestras, 0,9 MB\n  → promtool" in life.output()
     text = (tmp_path / "out.om").read_text()
     assert text.count("asa_seconds{") == 2 * 288
     assert '{instance="y:1",job="x",operation="acme"' in text
