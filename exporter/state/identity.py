@@ -84,7 +84,7 @@ def claim_rows(db: sqlite3.Connection, claims: Sequence[Claim], now: float) -> d
     """Return the claims by row, in their order; the row is new where none matches."""
     # Of two that fit, the one that was there last: the other may have left weeks ago.
     select = db.execute(
-        "SELECT id, name, base_url, token FROM operations ORDER BY -seen_at, id"
+        "SELECT id, name, base_url, token FROM operations ORDER BY seen_at DESC, id"
     )
     found = match(claims, {row: Claim(*known) for row, *known in select})
     rows: dict[int, Claim] = {}
