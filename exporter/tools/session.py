@@ -214,10 +214,7 @@ async def sessions(
     """
     check_owner(directory)
     if DirectoryLock.is_held(directory) and not (directory / FILE_NAME).exists():
-        raise StartError(
-            f"{directory / FILE_NAME} is missing while an exporter runs: "
-            "put it back, or restart the exporter"
-        )
+        raise StartError("missing", path=directory / FILE_NAME)
     budgets: dict[tuple[int, ...], Budget] = {}
     opened: dict[str, Session] = {}
     gate = TokenGate(directory, clock)
