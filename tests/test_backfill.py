@@ -189,6 +189,8 @@ def test_beside_a_running_exporter(state_directory: Path) -> None:
 async def test_an_exporter_that_does_not_poll(stage: Stage) -> None:
     """Where the exporter beside leaves its turn, the backfill goes on after two intervals."""
     loaded = stage.configure(real(operation("1", interval="5m")))
+    async with opened(stage, loaded):
+        pass  # its state
     async with running(stage, loaded, beside=True) as run:
         ended = await run.go()
     assert ended.complete

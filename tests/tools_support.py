@@ -20,7 +20,6 @@ import pytest
 from exporter.config import Configuration, Operation
 from exporter.runtime import Clock, system_clock
 from exporter.state.locks import DirectoryLock
-from exporter.state.storage import FILE_NAME
 from exporter.tools.session import Session, sessions
 from exporter.wolkvox.client import WolkvoxClient
 from tests.e2e_support import PATIENCE, Ended, Life, Nursery, Run
@@ -43,8 +42,6 @@ async def opened(
 
     directory = stage.directory / "state"
     lock = DirectoryLock.take(directory) if beside else None
-    if beside:
-        (directory / FILE_NAME).touch()
     try:
         async with sessions(loaded, directory, stage.world.clock(), connect) as found:
             yield found
