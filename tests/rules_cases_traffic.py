@@ -213,20 +213,6 @@ def silence_after_a_long_gap() -> Built:
 
 
 @case
-def polled_more_seldom() -> Built:
-    """In the first hours of a longer interval a window without a poll is no silence."""
-    change, minutes = WEEK + 60, WEEK + 240
-    scene = reached(minutes)
-    scene.operation(interval=300)
-    polls = [*range(1, change, 5), *range(change + 50, minutes, 60)]
-    scene.query(polls)
-    scene.add("wolkvox_query_interval_seconds", steps((change, 300), (180, 3600)), **QUERY)
-    scene.pair(counters([Part(minutes, 2, 0.95)], polls, minutes))
-    scene.targets()
-    return scene, []
-
-
-@case
 def traffic_lost() -> Built:
     """A small part of last week's traffic warns while it lasts; a small part of little not."""
     few = Part(120, 0.15, 0.95)
