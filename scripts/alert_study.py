@@ -187,7 +187,8 @@ class Outcome:
         kind = f"{row.what}, polled every {row.pace} min" if row.pace != 5 else row.what
         numbers = [f"{self.critical:.2f}", f"{self.warning:.2f}"]
         if row.then is not None:
-            numbers.append(f"{len(self.delays)} of {self.queues}")
+            soon = sum(delay <= 120 for delay in self.delays)
+            numbers.append(f"{len(self.delays)} of {self.queues}, {soon} in two hours")
             numbers += [_spread(self.delays), _spread(self.paged)]
         return [kind, of, f"{row.volume:.3g}", *numbers]
 

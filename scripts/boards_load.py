@@ -21,10 +21,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from scripts.rules_load import page
+from scripts.rules_load import page, processor
 from tests.dashboards_support import EVERYTHING, NAMES, Json, board, interpolated, seconds
 from tests.e2e_prometheus import serving
-from tests.rules_support import ask
 
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 18 * 3600, 7 * 86400
 SCREEN, CONNECTIONS = 1880, 6  # pixels; how many a browser opens
@@ -175,12 +174,6 @@ def request(panel: Json, target: Json, now: float) -> str:
         return "query?" + urlencode({"query": expr, "time": now})
     span = {"start": (now - DAY) // step * step, "end": now // step * step, "step": step}
     return "query_range?" + urlencode({"query": expr, **span})
-
-
-def processor(address: str) -> float:
-    """The seconds of the processor that Prometheus has taken."""
-    page = ask(f"http://{address}/metrics").decode()
-    return float(page.split("\nprocess_cpu_seconds_total ")[1].split()[0])
 
 
 def measure(address: str, made: Json, now: float) -> None:

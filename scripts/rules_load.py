@@ -163,12 +163,13 @@ def main() -> None:
 
 def spent(address: str, seconds: float) -> float:
     """Seconds of the processor for a minute of the fast time."""
-    before = _processor(address)
+    before = processor(address)
     threading.Event().wait(seconds)
-    return (_processor(address) - before) / seconds * 60 / SPEED
+    return (processor(address) - before) / seconds * 60 / SPEED
 
 
-def _processor(address: str) -> float:
+def processor(address: str) -> float:
+    """The seconds of the processor that Prometheus has taken."""
     page = ask(f"http://{address}/metrics").decode()
     return float(page.split("\nprocess_cpu_seconds_total ")[1].split()[0])
 

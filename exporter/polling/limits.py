@@ -321,8 +321,8 @@ class Budget:
         for demand in self.demands.values():
             passed, whole = (demand.hours.open_seconds(start, until) for until in (now, end))
             for interval in (max(interval, lasting) for interval in demand.intervals):
-                slots = math.ceil(whole / interval - 1e-6)  # what rounding adds is no slot
-                count += max(0, slots - 1 - math.floor(passed / interval + 1e-6))
+                past = 1 + math.floor(passed / interval + 1e-6)  # the first slot begins the day
+                count += max(0, calls_of([Load(interval, whole)]) - past)
             count += math.floor(demand.other_calls * share)
         return count
 
