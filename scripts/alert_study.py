@@ -70,7 +70,8 @@ def healthy(correlated: bool) -> Iterator[Row]:
     ):  # fmt: skip
         what = "on target" if target == level else "healthy"
         # What comes near its limit needs many queues to be told from it.
-        share = 4 if correlated and target == level else 1
+        near = correlated and target == level
+        share = (16 if (target, volume) == (0.80, 22) else 4) if near else 1
         yield Row(what, target, level, volume, correlated=correlated, share=share)
     yield Row("lunch", 0.8, 0.85, 40, closed=range(300, 360), correlated=correlated)
     yield Row("night", 0.8, 0.9, 2, correlated=correlated)
