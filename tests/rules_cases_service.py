@@ -70,6 +70,21 @@ def collapse() -> Built:
 
 
 @case
+def collapse_that_one_window_shows() -> Built:
+    """All of few too late show in 12 minutes, two of three in 20, a little over half in 30."""
+    scene = reached(180)
+    centre(GOOD, Part(120, 0.9, 0.0, answered=0.5), scene=scene, operation="brief")
+    short = Part(22, 0.75, 0.32, answered=0.9), Part(98, 0.75, 0.95)
+    centre(Part(60, 1.5, 1.0), *short, scene=scene, operation="short")
+    centre(Part(60, 1.0, 0.82), Part(120, 1.0, 0.425), scene=scene, operation="middle")
+    return scene, [
+        *fires(COLLAPSE, 74),
+        *fires(COLLAPSE, 83, 150, count=2),
+        *fires(LEVEL, 95, count=3),
+    ]
+
+
+@case
 def collapse_of_a_low_target() -> Built:
     """Below a target of two thirds a collapse is half the target; more is a bad day."""
     scene, last = reached(180), Part(60, 20, 0.7, answered=0.97)
