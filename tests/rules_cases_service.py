@@ -73,10 +73,11 @@ def collapse() -> Built:
 def collapse_that_one_window_shows() -> Built:
     """All of few too late show in 12 minutes, two of three in 20, a little over half in 30."""
     scene = reached(180)
-    centre(GOOD, Part(120, 0.9, 0.0, answered=0.5), scene=scene, operation="brief")
-    short = Part(22, 0.75, 0.32, answered=0.9), Part(98, 0.75, 0.95)
+    centre(GOOD, Part(120, 0.9, 0.0, answered=1.0), scene=scene, operation="brief")
+    short = Part(22, 0.75, 0.32, answered=1.0), Part(98, 0.75, 0.95)
     centre(Part(60, 1.5, 1.0), *short, scene=scene, operation="short")
-    centre(Part(60, 1.0, 0.82), Part(120, 1.0, 0.425), scene=scene, operation="middle")
+    middle = Part(60, 1.0, 0.82), Part(120, 1.0, 0.425, answered=1.0)
+    centre(*middle, scene=scene, operation="middle")
     return scene, [
         *fires(COLLAPSE, 74),
         *fires(COLLAPSE, 83, 150, count=2),
