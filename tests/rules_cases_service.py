@@ -197,13 +197,13 @@ def kept_over_one_good_poll() -> Built:
 
 @case
 def collapse_is_kept() -> Built:
-    """The page is kept for five minutes."""
+    """The page is kept for a quarter of an hour."""
     scene = centre(
         Part(61, 4, 0.96, answered=0.97), Part(60, 4, 0.3, answered=0.97), Part(60, 4, 1.0)
     )
     return scene, [
-        *fires(COLLAPSE, 110, 134, 138),
-        *silent(COLLAPSE, 142),
+        *fires(COLLAPSE, 110, 134, 147),
+        *silent(COLLAPSE, 153),
         *fires(LEVEL, 110),
         *silent(LEVEL, 180),
     ]
@@ -234,7 +234,7 @@ def closing_ends_the_page() -> Built:
     opened = steps((100, 1.0), (51, 0.0))
     scene = centre(Part(61, 4, 0.96, answered=0.97), LOST, opened=opened)
     found = [*fires(LEVEL, 95), *fires(ABANDONED, 95)]
-    return scene, [*fires(COLLAPSE, 90), *silent(COLLAPSE, 108), *found]
+    return scene, [*fires(COLLAPSE, 90), *silent(COLLAPSE, 118), *found]
 
 
 @case
