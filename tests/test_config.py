@@ -305,6 +305,13 @@ def test_seconds_that_hold_for_mail_are_warned_about() -> None:
         assert told == (["operation acme, sla.0"] if warned else []), targets
 
 
+def test_a_quote_at_the_end_of_a_name_is_warned_about() -> None:
+    """It is a part of the name, and hardly meant, where nothing opens it."""
+    for name, warned in (('Ventas"', 1), ("Ventas'", 1), ("'Sala \"B\"'", 0), ('"Ventas"', 0)):
+        told = [place for place, _ in warnings_of(written(skills=f"[{{id: 1, name: {name}}}]"))]
+        assert told == ["operation acme, skills.0.name"] * warned, name
+
+
 def test_a_zone_that_counts_the_other_way_round_is_warned_about() -> None:
     """`Etc/GMT+5` is right for Bogota, and looks wrong; `Etc/GMT-5` is the reverse."""
     for zone, offset in (("Etc/GMT+5", "UTC-5"), ("Etc/GMT-5", "UTC+5")):
@@ -534,7 +541,7 @@ def test_a_file_that_holds_no_token_is_refused(tmp_path: Path) -> None:
         (b" \n", "is empty"),
         (b"a" * 4097, long),
         (b"a" * 100_000, long),
-        (b"token: canary", "holds more than a token: a blank"),
+        (b"token: canary", "holds more than a token (a blank"),
         (b"one\ntwo", "holds more than a token"),
         (b"a\x00b", "holds more than a token"),
         ("contraseña".encode(), "holds more than a token"),
@@ -549,7 +556,9 @@ def test_a_file_that_holds_no_token_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path) -> None:
     """A missing file, a directory, a pipe (which would block) and a device are told by name."""
     os.mkfifo(tmp_path / "pipe")
-    assert refusal(TokenSource(file=tmp_path / "none")).endswith("none does not exist")
+    assert refusal(TokenSource(file=tmp_path / "none")).endswith(
+        "none does not exist: write the token into it"
+    )
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
         assert refusal(TokenSource(file=path)) == f"the file {path} is not a plain file"
     (tmp_path / "plain").write_bytes(b"x")
@@ -563,7 +572,7 @@ def test_the_other_places_of_a_token() -> None:
     """A variable is told by its name, the configuration itself as such."""
     variable = TokenSource(variable="ACME_TOKEN", value=SecretStr("a b"))
     assert refusal(variable).startswith("the environment variable ACME_TOKEN holds more")
-    assert refusal(TokenSource()) == "the configuration is empty"
+    assert refusal(TokenSource()) == "the configuration is empty: write the token there"
     odd = TokenSource(variable="x" * 40, value=SecretStr("a"))
     assert str(odd.place()) == "the environment variable (name not shown)"
     assert token_digest(SecretStr(CANARY)) != token_digest(SecretStr("other"))

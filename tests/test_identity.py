@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import StorageError
+from exporter.messages import here
 from exporter.state.identity import Claim, match
 from tests.polling_support import IN_FORCE, INBOUND, OFFERED, USED, Stage, gaps, operation
 from tests.virtual import Exporter, Seen, ok, refusal, row, run_virtual
@@ -169,7 +170,9 @@ async def test_a_token_file_with_anothers_token_sends_nothing(
         await stage.until("10:31")
         assert running.value("wolkvox_up", operation="b") == 1
         counted = running.value(OFFERED, operation="b")
-    assert [record.message for record in caplog.records].count("no answer") == 1
+    [told] = [vars(one)["fields"] for one in caplog.records if one.message == "no answer"]
+    assert told["reason"] == "unauthorized"
+    assert told["hint"] == here().advice("foreign")
     # The accepted token is the operation's from now on: nothing begins anew.
     tokens = ("token-a", "rotated")
     async with stage.run_all(A, one("renamed", 1), tokens=tokens, until="10:32") as running:

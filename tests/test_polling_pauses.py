@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exporter.messages import Words
 from tests.polling_support import NEARLY, USED, Stage, gaps, operation
 from tests.virtual import Exporter, Seen, ok, refusal, row
 
@@ -120,6 +121,21 @@ async def test_a_wrong_token_backs_off(stage: Stage) -> None:
     expected = [300, 600, 1200, 2400, 3600, 3600, 3600, 3600]
     assert gaps(stage.api.seen) == pytest.approx(expected, abs=20)
     assert all(gap >= least for gap, least in zip(gaps(stage.api.seen), expected, strict=True))
+
+
+async def test_a_start_in_a_pause_says_what_to_do(
+    stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the language of the terminal, with the seconds to the next attempt."""
+    monkeypatch.setenv("LC_ALL", "es_CO.UTF-8")
+    stage.api.answer = lambda seen: WRONG_TOKEN
+    for _ in range(2):
+        await stage.live("10:02")
+    said = {one.message: vars(one).get("fields", {}) for one in caplog.records}
+    assert said["no answer"]["hint"] == Words("es").advice("unauthorized")
+    still = said["operation still paused"]
+    assert still["hint"] == said["no answer"]["hint"]
+    assert 0 < still["next_attempt_seconds"] <= 300
 
 
 async def test_a_changed_token_ends_the_backoff_not_the_spacing(stage: Stage) -> None:

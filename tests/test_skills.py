@@ -208,5 +208,6 @@ def test_a_failure_in_spanish(launch: Launch, tmp_path: Path, serve_api: Serve) 
         life = launch("skills", env={"LANG": "es_MX.UTF-8"})
         assert life.wait() == 1
         assert Words("es").text(f"verdict.{verdict}") in life.log()
+        assert "token: está aquí en texto plano" in life.log(), "warnings that may be the cause"
         assert not life.output()
     assert len(api.asked) == 1

@@ -376,6 +376,9 @@ def doubts_of(operation: Operation) -> Found:
     if offset := re.fullmatch(r"Etc/GMT([-+])([1-9][0-9]*)", operation.timezone.key):
         sign = "-" if offset[1] == "+" else "+"
         yield ("timezone",), Invalid("timezone_etc", offset=f"UTC{sign}{offset[2]}")
+    for index, skill in enumerate(operation.skills):
+        if re.fullmatch("""[^"]+"|[^']+'""", skill.name):
+            yield ("skills", index, "name"), Invalid("quote_stray")
     for index, entry in enumerate(operation.sla):
         for number, channel in enumerate(entry.channels or ()):
             if channel not in {*values.CHANNELS, "unknown"}:  # our own, for an empty one

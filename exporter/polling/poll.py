@@ -187,7 +187,8 @@ class Poller:
 
     async def _not_sent(self, task: PollTask, why: str, token: Token) -> None:
         """Pause without a request: the token cannot be read, or is a foreign one."""
-        error = WolkvoxError(Reason.UNAUTHORIZED, f"{why}; nothing was sent", reached=False)
+        kind, why = "foreign" if token.text else None, f"{why}; nothing was sent"
+        error = WolkvoxError(Reason.UNAUTHORIZED, why, reached=False, kind=kind)
         self._telemetry.refused(task.report, error.reason)
         task.unsent = True
         task.slot = self._clock.monotonic() + task.limits.interval(task.interval)

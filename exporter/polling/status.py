@@ -12,7 +12,7 @@ from exporter.config.hours import OpenHours
 from exporter.config.model import sla_of
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import say
-from exporter.messages import Words
+from exporter.messages import here
 from exporter.polling.choice import CLOSING_TRIES
 from exporter.polling.limits import Limits, Pause
 from exporter.polling.request import Requests
@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # no door upward: a loop is given the telemetry that shows it
     from exporter.metrics.operation import OperationTelemetry
 
 log = logging.getLogger(__name__)
-_WORDS = Words("en")
 DAYS_WITHOUT_DATA = 7
 
 
@@ -153,11 +152,13 @@ class PollStatus:
         if pause is None:
             if before is not None:
                 self._log(logging.INFO, "operation no longer paused", reason=str(before.reason))
-        elif not anew:
-            self._log(logging.WARNING, "operation still paused", reason=str(pause.reason))
+            return
+        wait = round(pause.wait(self._clock.epoch()))
+        fields = {"reason": str(pause.reason), "next_attempt_seconds": wait}
+        if not anew:
+            hint = here().advice(pause.reason)
+            self._log(logging.WARNING, "operation still paused", **fields, hint=hint)
         elif before is None or before.reason is not pause.reason:
-            wait = round(pause.wait(self._clock.epoch()))
-            fields = {"reason": str(pause.reason), "next_attempt_seconds": wait}
             self._log(logging.WARNING, "operation paused", **fields)
 
     def answered(self, task: PollTask, answer: object, after: QueryMemory) -> None:
@@ -205,7 +206,7 @@ class PollStatus:
     def failed(self, task: PollTask, error: WolkvoxError) -> None:
         """Log why there is no answer, the same again at debug; advice once until an answer."""
         known = task.error is not None and task.error[0] == error.kind
-        hint = None if known or error.kind in self._hinted else _WORDS.advice(error.kind)
+        hint = None if known or error.kind in self._hinted else here().advice(error.kind)
         said = {"reason": str(error.reason), "detail": error.detail, "hint": hint}
         level, failures = logging.DEBUG if known else logging.WARNING, task.memory.failures + 1
         self._log(level, "no answer", task, **said, failures=failures)

@@ -50,6 +50,8 @@ def skills(
         async with sessions(configuration, directory, system_clock()) as opened:
             listing = await list_skills(opened[chosen.name])
         if isinstance(listing, Verdict):
+            for text in configuration.warnings:  # a token with quotes around it, perhaps
+                click.echo(f"warning: {text}", err=True)
             click.echo(f"{chosen.name}: {listing.sentence(words)}", err=True)
             return 1
         age = words.text("tools.skills.age", age=words.age(listing.age)) if listing.age else ""
