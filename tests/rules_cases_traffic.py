@@ -26,6 +26,7 @@ from tests.rules_scene import (
     PAIR,
     QUERY,
     Part,
+    Scene,
     counters,
 )
 from tests.rules_support import WEEK, Check
@@ -195,6 +196,51 @@ def silence_of_the_seldom_polled() -> Built:
     scene.pair(counters([Part(polls[29], 2, 0.95), Part(1, 0)], polls, scene.minutes))
     scene.targets()
     return scene, [*silent(VANISHED, WEEK + 55), *fires(VANISHED, WEEK + 75)]
+
+
+def stretched(
+    scene: Scene, operation: str, every: int, change: int, first: int, after: float
+) -> None:
+    """Add a queue whose interval grows in a minute, with so much traffic from then on."""
+    polls = [*range(1, change, 5), *range(first, scene.minutes, every)]
+    scene.operation(operation)
+    scene.query(polls, operation=operation)
+    pace = steps((change, 300.0), (scene.minutes - change, 60.0 * every))
+    scene.add("wolkvox_query_interval_seconds", pace, **QUERY | {"operation": operation})
+    parts = [Part(polls[change // 5 - 1], 2, 0.95), Part(scene.minutes, after, 0.95)]
+    scene.pair(counters(parts, polls, scene.minutes), operation=operation)
+    scene.targets(operation=operation)
+
+
+@case
+def traffic_polled_more_seldom() -> Built:
+    """In the first hours of a longer interval few polls are neither silence nor a loss.
+
+    Nor is what comes a week after them a burst.
+    """
+    change = WEEK + 60
+    scene = reached(WEEK + 240)
+    for every, first in ((30, 29), (45, 44), (60, 1), (60, 30), (60, 59), (60, 119)):
+        stretched(scene, f"{every}.{first}", every, change, change + first, 2)
+    stretched(scene, "before", 60, WEEK, WEEK + 45, 4)
+    return scene, []
+
+
+@case
+def silence_polled_more_seldom() -> Built:
+    """Where the interval grows, silence is one that a whole interval of the new ones shows."""
+    change = WEEK + 60
+    scene = reached(WEEK + 240)
+    for every, first in ((30, 29), (45, 44), (60, 1), (60, 59)):
+        stretched(scene, f"{every}.{first}", every, change, change + first, 0)
+    told = [
+        Check(VANISHED, change + minute, firing, f',operation=~".*{who}"')
+        for who, minute, firing in (
+            ("30.29", 70, 0), ("30.29", 80, 1), ("45.44", 100, 0), ("45.44", 110, 1),
+            ("60.1", 72, 0), ("60.1", 80, 1), ("60.59", 130, 0), ("60.59", 140, 1),
+        )
+    ]  # fmt: skip
+    return scene, told
 
 
 @case

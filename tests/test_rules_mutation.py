@@ -153,7 +153,9 @@ UNNOTICED: dict[str, dict[str, str]] = json.loads(
 _SILENT = ("low_volume", "closed", "late_but_not_expired")
 # The scenes in which an alert's faults show, beside its own and the silent ones.
 _MORE = {
-    "WolkvoxTrafficLost": ("vanished", "traffic_after_a_long_gap"),
+    "WolkvoxTrafficLost": (
+        "vanished", "traffic_after_a_long_gap", "traffic_polled_more_seldom",
+    ),
     "WolkvoxSmallQueueBelowTarget": ("lunch", "slow_burn", "healthy", "mail_over_night"),
     "WolkvoxAnswerSlow": ("healthy",),
     "WolkvoxNobodyAnswers": ("healthy", "just_opened", "few_later_in_the_day"),
@@ -162,6 +164,7 @@ _MORE = {
     ),
     "WolkvoxTrafficSpike": (
         "traffic_after_a_gap", "traffic_after_a_gap_last_week", "new_pair",
+        "traffic_polled_more_seldom",
     ),
     "WolkvoxSkillWithoutTarget": ("all_beside_single_skills",),
     "WolkvoxQuotaLow": (
