@@ -107,9 +107,7 @@ def _open(host: str | None, port: int) -> socket.socket:
         place: tuple[Any, ...] = ("", port)
         if host is not None:
             # IPv4 first, as `localhost` is mostly meant.
-            found = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             family, *_, place = min(found, key=lambda one: one[0] != socket.AF_INET)
         both = family == socket.AF_INET6
         # Only listening shows that the port is taken: two sockets may be bound to it.

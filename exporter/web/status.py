@@ -346,10 +346,9 @@ def _recent(
     samples: Sequence[Sample], channel: str, within: int | None
 ) -> tuple[float | None, int]:
     """The service level of the last half hour, as far as it is known, and of how many."""
-    first, last = (
-        samples[at].channels.get(channel, NO_COUNTERS) if len(samples) > 1 else NO_COUNTERS
-        for at in (0, -1)
-    )
+    if not samples:
+        return None, 0
+    first, last = (samples[at].channels.get(channel, NO_COUNTERS) for at in (0, -1))
     offered, name = last.offered - first.offered, f"within_{within}"
     if offered <= 0:
         return None, 0
