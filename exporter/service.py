@@ -177,12 +177,10 @@ class _Process:
                     fields = {"version": __version__, "operations": count, "listen": listening}
                     say(log, logging.INFO, "started", **fields)
                     self._manager.notify("READY=1")
-                    watch = group.create_task(
-                        self._manager.watch(operations.healthy, clock.sleep)
-                    )
-                    reloading = group.create_task(self._reload_changes())
+                    signs = self._manager.watch(operations.healthy, clock.sleep)
+                    others = [*map(group.create_task, (signs, self._reload_changes()))]
                     await asyncio.wait(serving)
-                    for task in (watch, beating, reloading):
+                    for task in (beating, *others):
                         task.cancel()
         except BaseExceptionGroup as crash:
             return self._crashed(crash)

@@ -112,11 +112,7 @@ class QueryLedger:
 
 
 def observe(
-    ledger: QueryLedger | None,
-    day: date,
-    rows: Sequence[ChannelFigures],
-    *,
-    whole: bool = True,
+    ledger: QueryLedger | None, day: date, rows: Sequence[ChannelFigures], *, whole: bool = True
 ) -> QueryLedger:
     """The ledger after an answer for `day`: its rows, each channel once; or no rows at all.
 
