@@ -26,6 +26,7 @@ from exporter.messages import LANGUAGES, catalogue
 from exporter.metrics.exporter import ExporterTelemetry, process_metrics
 from exporter.metrics.page import MetricsPage
 from exporter.operations import Operations
+from exporter.runtime import Clock
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate, beat
 from exporter.state.storage import Storage, ThreadedState
@@ -114,11 +115,7 @@ class _Process:
     """One running exporter: its parts, and what signals and reloads do to them."""
 
     def __init__(
-        self,
-        settings: Settings,
-        clock: runtime.Clock,
-        storage: Storage,
-        door: LiveConfig | None,
+        self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
     ) -> None:
         for language in LANGUAGES:
             catalogue(language)  # a process that can open no more files still needs its words
