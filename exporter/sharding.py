@@ -31,8 +31,7 @@ WHOLE = Shard()
 def read_shard(index: str | None, total: int) -> Shard:
     """Read the flags; the index may be a name that ends in it, such as the pod `wolkvox-3`.
 
-    Raises ConfigError where no shard of that number exists: its operations belong to another,
-    or to none.
+    Raises ConfigError where no shard has that number: its operations are another's, or none's.
     """
     if index is None and total == 1:
         return WHOLE

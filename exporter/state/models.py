@@ -343,8 +343,7 @@ class OperationStatus:
 
     `interval` is in force, in seconds; `used` and `limit` are the requests of the day, which
     ends at `day_ends_at`; `pause`: why it waits after a refused request, and when it tries
-    again; `hours_open` says whether the `poll_hours` allow polling, and until when (None: for
-    good).
+    again; `hours_open`: whether the `poll_hours` allow polling, until when (None: for good).
     """
 
     interval: float

@@ -54,8 +54,7 @@ class WolkvoxClient:
 
     `connect` makes a transport with one connection. `timeout` is the deadline of a whole
     request in seconds. `witness`, where there is one, is shown every answer before it is read,
-    free of the token. `left_at` is the monotonic second at which the last request left, None
-    where it did not.
+    free of the token. `left_at`: monotonic second at which the last request left, if it did.
     """
 
     def __init__(
