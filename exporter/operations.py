@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from exporter.config import Configuration, Operation
 from exporter.errors import ConfigError
@@ -50,10 +51,6 @@ class _Running:
     telemetry: OperationTelemetry
     view: OperationView
     task: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        """Show the operation as it is configured now."""
-        self.telemetry.configure(self.view.operation, self.view.targets)
 
     async def end(self) -> None:
         """Wait for the last request of an operation that is gone, and drop its series."""
@@ -166,7 +163,8 @@ class Operations:
             if other.poller.operation.name == name or other.poller.requests.identity.id == row
         }
         self._running[name] = running
-        loop = running.poller.run(earlier, running.begin)
+        view, configure = running.view, running.telemetry.configure
+        loop = running.poller.run(earlier, partial(configure, view.operation, view.targets))
         running.task = self._group.create_task(loop, name=f"poll {name}")
 
     def _retire(self, running: _Running, ending: asyncio.Task[None] | None = None) -> None:

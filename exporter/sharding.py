@@ -80,12 +80,9 @@ def own_part(configuration: Configuration, shard: Shard) -> Configuration:
                 f"{one.name}: shard {one.shard} differs from that of {first} ({pin}):"
                 " one server belongs to one shard"
             )
-    owners = {
-        one.name: pins[one.base_url][1]
-        if one.base_url in pins
-        else shard_of(one.base_url, total)
-        for one in operations
-    }
+    owners = dict[str, int]()
+    for one in operations:
+        _, owners[one.name] = pins.get(one.base_url) or ("", shard_of(one.base_url, total))
     problems += [
         f"{' and '.join(sorted(names))} use one token, but belong to different shards:"
         " give them the same shard"
