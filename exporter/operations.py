@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from exporter.config import Configuration, Operation
 from exporter.errors import ConfigError
@@ -50,10 +51,6 @@ class _Running:
     telemetry: OperationTelemetry
     view: OperationView
     task: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        """Show the operation as it is configured now."""
-        self.telemetry.configure(self.view.operation, self.view.targets)
 
     async def end(self) -> None:
         """Wait for the last request of an operation that is gone, and drop its series."""
@@ -114,7 +111,9 @@ class Operations:
                 if requests.identity == identity and requests.budget is budget:
                     continue
             client = clients.get(name) or self._connect(operation, self._clock)
-            starting.append(self._prepare(operation, identity, client, budget))
+            state, gate, clock = self._state, self._gate, self._clock
+            requests = Requests(identity, client, state, gate, budget, clock)
+            starting.append(self._prepare(operation, requests))
         for name, running in [*self._running.items()]:
             identity = running.poller.requests.identity
             if name not in identities or identities[name].id != identity.id:
@@ -141,15 +140,12 @@ class Operations:
             budgets.setdefault(account, old if same else budget)
         return budgets
 
-    def _prepare(
-        self, operation: Operation, identity: Identity, client: WolkvoxClient, budget: Budget
-    ) -> _Running:
-        before = self._running.get(operation.name)
-        if before is not None and before.poller.requests.identity.id == identity.id:
+    def _prepare(self, operation: Operation, requests: Requests) -> _Running:
+        before, row = self._running.get(operation.name), requests.identity.id
+        if before is not None and before.poller.requests.identity.id == row:
             telemetry = before.telemetry
         else:
             telemetry = OperationTelemetry(operation.name, self._page, self.statuses)
-        requests = Requests(identity, client, self._state, self._gate, budget, self._clock)
         health, rng, grace = self._health, self._rng, self._grace
         poller = Poller(operation, requests, telemetry, health, rng=rng, grace=grace)
         zone, single = operation.timezone, operation.single_skills
@@ -167,7 +163,8 @@ class Operations:
             if other.poller.operation.name == name or other.poller.requests.identity.id == row
         }
         self._running[name] = running
-        loop = running.poller.run(earlier, running.begin)
+        view, configure = running.view, running.telemetry.configure
+        loop = running.poller.run(earlier, partial(configure, view.operation, view.targets))
         running.task = self._group.create_task(loop, name=f"poll {name}")
 
     def _retire(self, running: _Running, ending: asyncio.Task[None] | None = None) -> None:

@@ -1,8 +1,7 @@
 """The process: clock, service manager, signals, event loop.
 
 `system_clock` is the one real clock; everything else is passed a `Clock`. While nothing needs
-an orderly end a signal ends the process at once; then signals are blocked until the loop has
-handlers for them.
+an orderly end a signal ends the process at once; then signals wait for the loop's handlers.
 """
 
 from __future__ import annotations
@@ -56,8 +55,7 @@ class ServiceManager:
 
     The protocol is that of sd_notify(3): lines of NAME=VALUE in one datagram. `address` is a
     path or, with @, a name in the abstract name space; without one (containers, terminals)
-    nothing is sent. `patience` is how many seconds it waits for a sign of life (None: for
-    ever).
+    nothing is sent. `patience`: how many seconds it waits for a sign of life (None: for ever).
     """
 
     address: str = ""
@@ -102,8 +100,7 @@ class ServiceManager:
 def block_signals() -> Iterator[None]:
     """Block signals while files are open and locked, but for the time of `signals`.
 
-    So none meets a loop that is half made or half closed; those that came are handled
-    afterwards.
+    So none meets a loop half made or half closed; those that came are handled afterwards.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:

@@ -26,6 +26,7 @@ from exporter.messages import LANGUAGES, catalogue
 from exporter.metrics.exporter import ExporterTelemetry, process_metrics
 from exporter.metrics.page import MetricsPage
 from exporter.operations import Operations
+from exporter.runtime import Clock
 from exporter.sharding import WHOLE, Shard
 from exporter.state.locks import DirectoryLock, TokenGate, beat
 from exporter.state.storage import Storage, ThreadedState
@@ -114,11 +115,7 @@ class _Process:
     """One running exporter: its parts, and what signals and reloads do to them."""
 
     def __init__(
-        self,
-        settings: Settings,
-        clock: runtime.Clock,
-        storage: Storage,
-        door: LiveConfig | None,
+        self, settings: Settings, clock: Clock, storage: Storage, door: LiveConfig | None
     ) -> None:
         for language in LANGUAGES:
             catalogue(language)  # a process that can open no more files still needs its words
@@ -177,12 +174,10 @@ class _Process:
                     fields = {"version": __version__, "operations": count, "listen": listening}
                     say(log, logging.INFO, "started", **fields)
                     self._manager.notify("READY=1")
-                    watch = group.create_task(
-                        self._manager.watch(operations.healthy, clock.sleep)
-                    )
-                    reloading = group.create_task(self._reload_changes())
+                    signs = self._manager.watch(operations.healthy, clock.sleep)
+                    others = [*map(group.create_task, (signs, self._reload_changes()))]
                     await asyncio.wait(serving)
-                    for task in (watch, beating, reloading):
+                    for task in (beating, *others):
                         task.cancel()
         except BaseExceptionGroup as crash:
             return self._crashed(crash)

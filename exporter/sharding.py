@@ -31,8 +31,7 @@ WHOLE = Shard()
 def read_shard(index: str | None, total: int) -> Shard:
     """Read the flags; the index may be a name that ends in it, such as the pod `wolkvox-3`.
 
-    Raises ConfigError where no shard of that number exists: its operations belong to another,
-    or to none.
+    Raises ConfigError where no shard has that number: its operations are another's, or none's.
     """
     if index is None and total == 1:
         return WHOLE
@@ -81,12 +80,9 @@ def own_part(configuration: Configuration, shard: Shard) -> Configuration:
                 f"{one.name}: shard {one.shard} differs from that of {first} ({pin}):"
                 " one server belongs to one shard"
             )
-    owners = {
-        one.name: pins[one.base_url][1]
-        if one.base_url in pins
-        else shard_of(one.base_url, total)
-        for one in operations
-    }
+    owners = dict[str, int]()
+    for one in operations:
+        _, owners[one.name] = pins.get(one.base_url) or ("", shard_of(one.base_url, total))
     problems += [
         f"{' and '.join(sorted(names))} use one token, but belong to different shards:"
         " give them the same shard"

@@ -122,11 +122,12 @@ class _Query:
     def window(self, now: datetime) -> Window:
         """What the next attempt asks for: the finished day right after midnight."""
         zone = self.operation.timezone
+        local = now.astimezone(zone)
         stored = Stored(self.last_attempt.timestamp() if self.last_attempt else None)
-        day = day_to_close(stored, QueryMemory(closed=self.memory.closed), now, zone)
+        day = day_to_close(stored, QueryMemory(closed=self.memory.closed), local)
         if day is not None:
             return whole_day(day)
-        month = month_to_ask(self.memory, now.astimezone(zone)) if now >= MONTHS else None
+        month = month_to_ask(self.memory, local) if now >= MONTHS else None
         return month or day_so_far(now, zone)
 
 

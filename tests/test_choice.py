@@ -37,10 +37,10 @@ def test_day_to_close() -> None:
     for what, (last, closed, tried, tries, closes) in cases.items():
         at = moment(f"{last} 12:00").timestamp() if last else None
         stored, memory = Stored(at, tried, tries), QueryMemory(closed=closed)
-        assert day_to_close(stored, memory, NOON, BOGOTA) == closes, what
+        assert day_to_close(stored, memory, NOON.astimezone(BOGOTA)) == closes, what
     answered = QueryMemory(last_success_at=moment(f"{YESTERDAY} 12:00").timestamp())
     probed = Stored(moment(f"{TODAY} 00:01").timestamp())
-    assert day_to_close(probed, answered, NOON, BOGOTA) == YESTERDAY
+    assert day_to_close(probed, answered, NOON.astimezone(BOGOTA)) == YESTERDAY
 
 
 def test_a_day_is_closed_late_once_an_hour() -> None:
@@ -59,7 +59,7 @@ def test_a_day_is_closed_late_once_an_hour() -> None:
             closing_at=None if tried_at is None else moment(tried_at).timestamp(),
         )
         stored = Stored(moment("08:55").timestamp(), YESTERDAY, 3)
-        closes = day_to_close(stored, memory, moment(at), BOGOTA)
+        closes = day_to_close(stored, memory, moment(at))
         assert closes == (YESTERDAY if late else None), what
 
 

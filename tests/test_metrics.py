@@ -29,7 +29,7 @@ from exporter.metrics.reference import reference
 from exporter.metrics.sla import Targets
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import ChannelFigures
-from exporter.wolkvox.report import FieldError, SkillReport
+from exporter.wolkvox.report import FieldError
 from tests.config_support import sla
 from tests.e2e_support import Samples
 from tests.needs import run
@@ -88,7 +88,7 @@ def filled() -> Page:
     page.acme.answered("skill_11", 0.3, None)
     page.acme.requested("skill_11")
     page.acme.answered("skill_11", 61.0, Reason.TIMEOUT)
-    page.acme.read(SkillReport((), (FieldError("asa", "inbound", "x"),), 2), held=3)
+    page.acme.read([FieldError("asa", "inbound", "x")], dropped=2, held=3)
     page.acme.show(poll_interval_seconds=300.0, poll_cycle_seconds=4.5, poll_lag_seconds=0.25)
     page.acme.paused(Reason.QUOTA)
     page.acme.show(daily_requests_used=17, daily_requests_limit=1000)

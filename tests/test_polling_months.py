@@ -191,6 +191,16 @@ async def test_a_finished_month_is_asked_for_as_a_whole(
     assert [found[0], *found[-2:]] == asked
 
 
+async def test_a_refused_month_is_logged_once_for_all_skills_of_an_operation(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server refuses the range and not the skill."""
+    scripted(stage, lambda seen: refusal("THE RANGE IS TOO LONG", 400))
+    await stage.live("11:30", operation("1 2 3", month="true", interval="1h"))
+    assert len(months(stage)) == 3
+    assert [one.getMessage() for one in caplog.records].count(REFUSED) == 1
+
+
 @pytest.mark.slow
 async def test_a_refused_month_is_tried_three_times_a_day_and_later_once_a_week(
     stage: Stage, caplog: pytest.LogCaptureFixture

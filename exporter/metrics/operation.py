@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from exporter.polling.request import SKILL_11, SKILLS, TOKEN_INFO
 from exporter.state.counters import remember
 from exporter.state.models import QueryKey, QueryStatus
 from exporter.wolkvox.columns import FIELDS
-from exporter.wolkvox.report import TOKEN_COUNTS, SkillReport, TokenInfo
+from exporter.wolkvox.report import TOKEN_COUNTS, FieldError
 
 DURATION_BOUNDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _BOUNDS = (*(str(bound) for bound in DURATION_BOUNDS), "+Inf")
@@ -132,10 +132,10 @@ class OperationTelemetry:
         self._requests[report].failed[reason] += 1
         self._changed()
 
-    def read(self, report: SkillReport | TokenInfo, held: int) -> None:
+    def read(self, errors: Sequence[FieldError], dropped: int, held: int) -> None:
         """Count what could not be read, and the rows that were dropped and held back."""
-        self._unreadable.update(error.field for error in report.errors)
-        self._rows.update(series_dropped_total=report.dropped, held_answers_total=held)
+        self._unreadable.update(error.field for error in errors)
+        self._rows.update(series_dropped_total=dropped, held_answers_total=held)
         self._changed()
 
     def show(self, **values: float | None) -> None:

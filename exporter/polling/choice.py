@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from exporter.polling.limits import HOUR
 from exporter.state.models import MonthMemory, QueryMemory, Stored
 from exporter.wolkvox import windows
-from exporter.wolkvox.windows import DAY, LAST_MONTH, MONTH, Window, local_day
+from exporter.wolkvox.windows import DAY, LAST_MONTH, MONTH, Window
 
 CLOSING_TRIES = 3
 MONTH_TRIES = 3
@@ -32,17 +32,16 @@ def choose_window(
     months: bool,
 ) -> Window:
     """The window to ask for now; `asked` is the end of the last one of a day so far."""
-    closing = day_to_close(stored, memory, now, zone)
+    local = now.astimezone(zone)
+    closing = day_to_close(stored, memory, local)
     if closing is not None:
         return windows.whole_day(closing)
-    month = month_to_ask(memory, now.astimezone(zone)) if months else None
+    month = month_to_ask(memory, local) if months else None
     return month or windows.day_so_far(now, zone, asked)
 
 
-def day_to_close(
-    stored: Stored, memory: QueryMemory, now: datetime, zone: ZoneInfo
-) -> date | None:
-    """The finished day that a query must ask for as a whole next, if there is one.
+def day_to_close(stored: Stored, memory: QueryMemory, now: datetime) -> date | None:
+    """The finished day that a query must ask for as a whole at a local moment, if there is one.
 
     Without an attempt there is nothing to close; after several midnights only yesterday is
     closed; after three tries the new day goes first, and then one comes an hour until noon.
@@ -51,13 +50,13 @@ def day_to_close(
     moments = [at for at in (stored.attempt_at, memory.last_success_at) if at]
     if not moments:
         return None
-    last = datetime.fromtimestamp(min(moments), zone).date()
-    yesterday = local_day(now, zone) - DAY
+    last = datetime.fromtimestamp(min(moments), now.tzinfo).date()
+    yesterday = now.date() - DAY
     tries = stored.closing_tries if stored.closing_day == yesterday else 0
     closed = memory.closed is not None and memory.closed >= yesterday
     if closed or (last > yesterday and not tries):
         return None
-    return yesterday if tries < CLOSING_TRIES or _late(memory, now.astimezone(zone)) else None
+    return yesterday if tries < CLOSING_TRIES or _late(memory, now) else None
 
 
 def _late(memory: QueryMemory, now: datetime) -> bool:

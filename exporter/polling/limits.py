@@ -76,8 +76,7 @@ class Limits:
     `lasting` is what whole days need. `today` is what is left of the budget, spread over
     what is left of the day: it may be longer than that, and says nothing about tomorrow,
     which begins in `left` seconds (0 where there is no ceiling). `occupied` is how long one
-    round of the token's requests takes where that is longer than the slots allow: it is shown,
-    and moves no slot.
+    round of the token's requests takes where the slots allow less: it is shown, moves no slot.
     """
 
     lasting: float

@@ -110,14 +110,10 @@ class Poller:
             async with self.requests.gate.hold(token.digest):
                 now = self._clock.now()  # waiting for the turn takes its time
                 window = self._may_ask(task, token, now)
+                gap, known_at = max(task.interval, task.limits.lasting), task.stored.last_at
+                memory = models.tried(task.memory, window, now, self.operation.timezone)
                 request = await self.requests.begin(
-                    task.skill_id,
-                    now,
-                    window,
-                    token,
-                    gap=max(task.interval, task.limits.lasting),
-                    known_at=task.stored.last_at,
-                    memory=models.tried(task.memory, window, now, self.operation.timezone),
+                    task.skill_id, now, window, token, gap=gap, known_at=known_at, memory=memory
                 )
                 self._begun(task, request)
                 answer = await self.requests.fetch(request, token, CALLS[task.report])

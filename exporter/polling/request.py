@@ -116,8 +116,7 @@ class Requests:
         """Write the attempt of `now` and count it, right before the request leaves.
 
         `known_at` is the last attempt of the query that was judged already; `memory` is written
-        with this one. Raises HeldBack where the state says no, and StorageError; then no
-        request may leave.
+        with this one. No request may leave after HeldBack (the state says no) or StorageError.
         """
         attempt = Attempt(
             operation=self.identity.id,

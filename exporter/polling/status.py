@@ -174,8 +174,9 @@ class PollStatus:
         elif not isinstance(answer, SkillReport):
             return
         held, inconsistent = what_changed(task.memory.ledger, after.ledger)
-        if held or answer.dropped or answer.errors:
-            self._telemetry.read(answer, held)
+        dropped = answer.dropped if isinstance(answer, SkillReport) else 0
+        if held or dropped or answer.errors:
+            self._telemetry.read(answer.errors, dropped, held)
         for channel in inconsistent:
             message = "the figures of a channel are inconsistent: its counters stand still"
             self._log(logging.WARNING, message, task, channel=channel, answers=STUCK_ANSWERS)
@@ -222,17 +223,13 @@ class PollStatus:
             self._log(logging.WARNING, message, task, day=task.stored.closing_day)
 
     def month_refused(self, task: PollTask, window: Window, error: WolkvoxError) -> None:
-        """Log once why there is no answer for a month; the tries after it at debug."""
+        """Log why there is no answer for a month: once for all skills, the rest at debug."""
         tries = getattr(task.memory, window.month).tries
-        self._log(
-            logging.DEBUG if tries and tries.reason else logging.WARNING,
-            "no answer for a month; the figures of the day go on",
-            task,
-            date_ini=window.start,
-            date_end=window.end,
-            reason=str(error.reason),
-            detail=error.detail,
-        )
+        known = not self._first("month", window.end) or (tries and tries.reason)
+        level = logging.DEBUG if known else logging.WARNING
+        message = "no answer for a month; the figures of the day go on"
+        said = {"reason": str(error.reason), "detail": error.detail}
+        self._log(level, message, task, date_ini=window.start, date_end=window.end, **said)
 
     def defect(self, task: PollTask) -> None:
         """Log, inside of `except`, that the exporter itself is at fault: one traceback."""

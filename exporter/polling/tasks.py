@@ -95,8 +95,7 @@ class TaskList:
     async def discovered(self, found: Iterable[Found]) -> tuple[list[PollTask], list[PollTask]]:
         """Take over the operation's skills; returns the tasks that are new or renamed, or gone.
 
-        Raises StorageError. An operation does not lose all of its skills: an empty answer
-        changes nothing.
+        Raises StorageError. An empty answer changes nothing: no operation loses all skills.
         """
         names = {skill.id: skill.name for skill in found}
         known = {task.skill_id: task.name for task in self.queries}

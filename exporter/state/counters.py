@@ -112,11 +112,7 @@ class QueryLedger:
 
 
 def observe(
-    ledger: QueryLedger | None,
-    day: date,
-    rows: Sequence[ChannelFigures],
-    *,
-    whole: bool = True,
+    ledger: QueryLedger | None, day: date, rows: Sequence[ChannelFigures], *, whole: bool = True
 ) -> QueryLedger:
     """The ledger after an answer for `day`: its rows, each channel once; or no rows at all.
 
@@ -134,11 +130,10 @@ def observe(
     known = known_channels(ledger, day)
     if days < 0 or days > KEEP_DAYS:
         return _begun(known, day, rows)
-    after = {
-        name: replace(one, fresh=False) if one.fresh else one for name, one in known.items()
-    }
+    after = {key: replace(one, fresh=False) if one.fresh else one for key, one in known.items()}
+    new = ChannelLedger(day, ZERO_TOTALS, NO_COUNTERS, fresh=True)
     for row in rows:
-        before = after.get(row.channel)
+        before = after.get(row.channel, new)
         after[row.channel] = _counted(before, day, day_totals(row), busy=bool(row.inbound))
     lacking = known.keys() - {row.channel for row in rows} if whole else ()
     for name in lacking:
@@ -196,9 +191,7 @@ def _begun(
     return QueryLedger(day, channels)
 
 
-def _counted(
-    channel: ChannelLedger | None, day: date, seen: DayTotals, *, busy: bool
-) -> ChannelLedger:
+def _counted(known: ChannelLedger, day: date, seen: DayTotals, *, busy: bool) -> ChannelLedger:
     """The channel after a row: it counts as a whole, or nothing of it does.
 
     A row that falls below the base becomes the candidate, and the next one decides: not
@@ -207,23 +200,21 @@ def _counted(
     believed as it stands, so that nothing freezes. A row that cannot be read decides nothing.
     A candidate ends with its day.
     """
-    if channel is None:
-        channel = ChannelLedger(day, ZERO_TOTALS, NO_COUNTERS, fresh=True)
-    elif channel.day != day:
-        channel = replace(channel, day=day, base=ZERO_TOTALS, candidate=None, held=0)
-    unmoved = channel.unmoved + busy
+    if known.day != day:
+        known = replace(known, day=day, base=ZERO_TOTALS, candidate=None, held=0)
+    unmoved = known.unmoved + busy
     if seen.offered is None:
-        return replace(channel, unmoved=unmoved)
-    if not fell(channel.base, seen):
-        since = channel.base
-    elif channel.candidate is not None and not fell(channel.candidate, seen):
-        since = channel.candidate
-    elif channel.held == MOST_HELD:
+        return replace(known, unmoved=unmoved)
+    if not fell(known.base, seen):
+        since = known.base
+    elif known.candidate is not None and not fell(known.candidate, seen):
+        since = known.candidate
+    elif known.held == MOST_HELD:
         since = seen
     else:
-        return replace(channel, candidate=seen, held=channel.held + 1, unmoved=unmoved)
-    counters, base = advanced(channel.counters, since, seen)
-    return ChannelLedger(day, base, counters, channel.fresh)
+        return replace(known, candidate=seen, held=known.held + 1, unmoved=unmoved)
+    counters, base = advanced(known.counters, since, seen)
+    return ChannelLedger(day, base, counters, known.fresh)
 
 
 # One row ---------------------------------------------------------------------------------

@@ -131,10 +131,8 @@ def apply_report(
     new = replace(succeeded, doubted=False, ledger=ledger, months_with_rows=months, since=since)
     if window.closing:
         week = {day: came for day, came in memory.week.items() if day > window.day - WEEK}
-        came = {row.channel: row.inbound for row in complete(result, ledger)}
-        week[window.day] = {
-            one: inbound for one, inbound in came.items() if inbound is not None
-        }
+        rows = complete(result, ledger)
+        week[window.day] = {one.channel: one.inbound for one in rows if one.inbound is not None}
         return replace(new, yesterday=result, closed=window.day, week=week)
     return replace(new, today=result)
 
@@ -345,8 +343,7 @@ class OperationStatus:
 
     `interval` is in force, in seconds; `used` and `limit` are the requests of the day, which
     ends at `day_ends_at`; `pause`: why it waits after a refused request, and when it tries
-    again; `hours_open` says whether the `poll_hours` allow polling, and until when (None: for
-    good).
+    again; `hours_open`: whether the `poll_hours` allow polling, until when (None: for good).
     """
 
     interval: float

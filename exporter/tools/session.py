@@ -157,7 +157,7 @@ class Session(Requests):
         await self.used_today()
         pause, exporter_first = Pause.from_json(noted), 0.0
         # After midnight a running exporter closes the day by its request.
-        if not skill_id.startswith("#") and day_to_close(stored, memory, now, zone):
+        if not skill_id.startswith("#") and day_to_close(stored, memory, now.astimezone(zone)):
             since = (now - day_start(local_day(now, zone), zone)) / timedelta(seconds=1)
             if since < 2 * gap and self.exporter_runs():
                 exporter_first = 2 * gap - since

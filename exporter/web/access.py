@@ -86,11 +86,8 @@ class LiveConfig:
             if not bucket.take(config.rate_limit):
                 await asgi.answer(send, _RATE)
                 return
-            known: bool | None = True
-            if config.users:
-                known = await auth.judge(
-                    config.users, asgi.request_header(scope, b"authorization")
-                )
+            header = asgi.request_header(scope, b"authorization")
+            known = not config.users or await auth.judge(config.users, header)
             if known:
                 await app(scope, receive, send)
             else:
@@ -170,14 +167,12 @@ class BasicAuth:
         self._turn = asyncio.Lock()
         self._waiting = 0
 
-    async def judge(
-        self, users: Mapping[bytes, bytes], authorization: str | None
-    ) -> bool | None:
+    async def judge(self, users: Mapping[bytes, bytes], header: str | None) -> bool | None:
         """Whether the header names a user (name -> bcrypt hash) and his password.
 
         None where too many others are being checked: nothing was decided.
         """
-        credentials = read_basic(authorization)
+        credentials = read_basic(header)
         if credentials is None:
             return False
         user, password = credentials

@@ -197,8 +197,7 @@ class WebForm(_Form):
     tls_server_config: TlsForm = TlsForm()
     http_server_config: HttpForm = HttpForm()
     basic_auth_users: Annotated[
-        dict[_User, _Hash],
-        _must(len, "names no user: write one, or leave it out"),
+        dict[_User, _Hash], _must(len, "names no user: write one, or leave it out")
     ] = {}
     rate_limit: RateLimit = RateLimit()
 

@@ -15,20 +15,8 @@ from exporter.config import Configuration
 from exporter.config.model import redacted
 from exporter.errors import ConfigError
 from exporter.logs import SECRETS
-from exporter.web.asgi import (
-    ESCAPING,
-    OPENMETRICS,
-    Headers,
-    Receive,
-    Reply,
-    Scope,
-    Send,
-    accepts_gzip,
-    answer,
-    choose_format,
-    request_header,
-    sentence,
-)
+from exporter.web import asgi
+from exporter.web.asgi import Headers, Receive, Reply, Scope, Send, answer, sentence
 from exporter.web.status_page import style_source
 
 _ASKED = re.compile(r"(?:^|&)(lang|operation)=([\w.-]{1,128})(?=&|$)", re.ASCII)
@@ -103,12 +91,12 @@ class App:
         return await handler(scope)
 
     async def _metrics(self, scope: Scope) -> Reply:
-        accept = request_header(scope, b"accept")
-        content_type = choose_format(accept)
+        accept = asgi.request_header(scope, b"accept")
+        content_type = asgi.choose_format(accept)
         # Prometheus 3 says how it wants names written; ours are the same in every way.
-        escaping = ESCAPING.search(accept)
-        gzip = accepts_gzip(request_header(scope, b"accept-encoding"))
-        body = self.metrics(content_type == OPENMETRICS, gzip)
+        escaping = asgi.ESCAPING.search(accept)
+        gzip = asgi.accepts_gzip(asgi.request_header(scope, b"accept-encoding"))
+        body = self.metrics(content_type == asgi.OPENMETRICS, gzip)
         content_type += f"; escaping={escaping[1].lower()}" if escaping else ""
         vary = (b"vary", b"Accept, Accept-Encoding")
         headers: Headers = ((b"content-type", content_type.encode()), vary)
@@ -117,7 +105,7 @@ class App:
     async def _status(self, scope: Scope) -> Reply:
         # ?lang=es goes before what the browser prefers.
         asked = dict(_ASKED.findall(scope.get("query_string", b"").decode("latin-1")))
-        accepted = request_header(scope, b"accept-language")
+        accepted = asgi.request_header(scope, b"accept-language")
         page = self.status(accepted, asked.get("lang", ""), asked.get("operation", ""))
         return Reply(200, page, _html_headers())
 

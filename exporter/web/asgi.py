@@ -23,10 +23,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 # Every answer: nothing here may be kept by a proxy, nor guessed at by a browser.
-ALWAYS: Headers = (
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-)
+ALWAYS: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _PIECE_BYTES = 64 * 1024
 
 

@@ -107,15 +107,11 @@ def _open(host: str | None, port: int) -> socket.socket:
         place: tuple[Any, ...] = ("", port)
         if host is not None:
             # IPv4 first, as `localhost` is mostly meant.
-            found = socket.getaddrinfo(
-                host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             family, *_, place = min(found, key=lambda one: one[0] != socket.AF_INET)
         both = family == socket.AF_INET6
         # Only listening shows that the port is taken: two sockets may be bound to it.
-        listener = socket.create_server(
-            place, family=family, backlog=BACKLOG, dualstack_ipv6=both
-        )
+        made = socket.create_server(place, family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except (socket.gaierror, ValueError):
         # ValueError: a label too long, a null character, IPv6 on a machine without it.
         why: object = StartError("no_host", host=repr(host))
@@ -123,7 +119,7 @@ def _open(host: str | None, port: int) -> socket.socket:
         why = _REASONS.get(error.errno or 0, error.strerror or str(error))
     else:
         # By the protocol's number asyncio knows TCP, and sends without delay (TCP_NODELAY).
-        return socket.socket(fileno=listener.detach())
+        return socket.socket(fileno=made.detach())
     raise StartError("listen", place=_shown(host or "", port), why=why)
 
 

@@ -209,9 +209,7 @@ def _part(view: OperationView, queries: Sequence[Query], *, alone: bool) -> Part
     return Part(view, tables, quiet, whole, trouble, failing, unseen, counts, long)
 
 
-def _query(
-    status: QueryStatus, view: OperationView, now: float, places: Iterator[int]
-) -> Query:
+def _query(status: QueryStatus, view: OperationView, now: float, room: Iterator[int]) -> Query:
     result, at, error = status.memory.today, status.memory.last_success_at, status.error
     live = status.live_until is not None and now < status.live_until
     skill_id = status.key.skill_id
@@ -224,7 +222,7 @@ def _query(
     month = status.memory.month.result if view.operation.month else None
     of_this_month = month is not None and month.day.replace(day=1) == today.replace(day=1)
     months = {one.channel: one for one in month.rows} if month and of_this_month else {}
-    shown = enumerate(zip(figures or (), places, strict=False), 1)
+    shown = enumerate(zip(figures or (), room, strict=False), 1)
     last_week = status.memory.week.get(today - WEEK, {})
     rows = [
         _row(number, one, months.get(one.channel), last_week.get(one.channel), status, view)
@@ -346,10 +344,9 @@ def _recent(
     samples: Sequence[Sample], channel: str, within: int | None
 ) -> tuple[float | None, int]:
     """The service level of the last half hour, as far as it is known, and of how many."""
-    first, last = (
-        samples[at].channels.get(channel, NO_COUNTERS) if len(samples) > 1 else NO_COUNTERS
-        for at in (0, -1)
-    )
+    if not samples:
+        return None, 0
+    first, last = (samples[at].channels.get(channel, NO_COUNTERS) for at in (0, -1))
     offered, name = last.offered - first.offered, f"within_{within}"
     if offered <= 0:
         return None, 0

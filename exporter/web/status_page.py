@@ -1,7 +1,6 @@
 """Status page at `/`: HTML in English and Spanish, of one operation or of all.
 
-The template finds the words. Jinja is loaded when the page is first viewed: most exporters only
-ever serve scrapes.
+The template finds the words. Jinja is loaded at the first view: most only ever serve scrapes.
 """
 
 from __future__ import annotations

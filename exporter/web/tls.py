@@ -129,21 +129,15 @@ def _load_pair(context: ssl.SSLContext, cert: bytes, key: bytes) -> None:
         raise UnusableTls("cert", "holds no certificate in PEM form")
     if private is None:
         raise UnusableTls("key", "holds no private key in PEM form")
-    encrypted = False
-
-    def ask() -> str:  # else OpenSSL would ask on the terminal, and wait
-        nonlocal encrypted
-        encrypted = True
-        return ""
-
+    if b"ENCRYPTED" in private[0]:
+        raise UnusableTls("key", "is encrypted: a server has nobody to ask")
     # OpenSSL reads keys by path only: a file on no disk.
     with open(os.memfd_create("pem"), "wb", buffering=0) as file:
         file.write(b"\n".join((*certificates, private[0])))
         try:
-            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=ask)
+            # Without a password OpenSSL would ask for one on the terminal, and wait.
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password="")
         except (ssl.SSLError, ValueError) as exc:
-            if encrypted:
-                raise UnusableTls("key", "is encrypted: a server has nobody to ask") from None
             reason = (getattr(exc, "reason", None) or "unknown").lower().replace("_", " ")
             if reason == "key values mismatch":
                 raise UnusableTls("key", "does not belong to the certificate") from None

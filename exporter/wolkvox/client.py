@@ -20,18 +20,10 @@ import h11
 import httpx
 
 from exporter.errors import Reason, WolkvoxError
-from exporter.wolkvox import report
+from exporter.wolkvox import report, transport
 from exporter.wolkvox.answer import Rows, read_answer
 from exporter.wolkvox.report import Skill, SkillReport, TokenInfo
 from exporter.wolkvox.text import one_line, scrub, scrub_body, scrub_names
-from exporter.wolkvox.transport import (
-    HEADERS,
-    MAX_BODY,
-    decode,
-    kind_of,
-    refuse_redirect,
-    too_large,
-)
 from exporter.wolkvox.windows import Window
 
 _MAX_DETAIL = 400
@@ -62,8 +54,7 @@ class WolkvoxClient:
 
     `connect` makes a transport with one connection. `timeout` is the deadline of a whole
     request in seconds. `witness`, where there is one, is shown every answer before it is read,
-    free of the token. `left_at` is the monotonic second at which the last request left, None
-    where it did not.
+    free of the token. `left_at`: monotonic second at which the last request left, if it did.
     """
 
     def __init__(
@@ -134,20 +125,20 @@ class WolkvoxClient:
             request = httpx.Request(
                 "GET",
                 f"{self._base_url}{path}?{urlencode(params)}",
-                headers={**HEADERS, "wolkvox-token": token},
+                headers={**transport.HEADERS, "wolkvox-token": token},
                 extensions={"trace": trip.note},
             )
             async with (
                 asyncio.timeout(self._timeout),
                 aclosing(await self._http.handle_async_request(request)) as response,
             ):
-                refuse_redirect(response)
+                transport.refuse_redirect(response)
                 status, headers = response.status_code, response.headers
                 async for chunk in response.aiter_raw():
                     raw += chunk
-                    if len(raw) > MAX_BODY:
-                        raise too_large(MAX_BODY)
-            body = decode(bytes(raw), headers.get("content-encoding"))
+                    if len(raw) > transport.MAX_BODY:
+                        raise transport.too_large(transport.MAX_BODY)
+            body = transport.decode(bytes(raw), headers.get("content-encoding"))
             whole = True
         except _FAILURES as error:
             if status == httpx.codes.OK:
@@ -155,7 +146,7 @@ class WolkvoxClient:
             # An error's status, and what was read before it broke off, say enough.
             body = bytes(raw)
             with suppress(WolkvoxError):
-                body = decode(body, headers.get("content-encoding"))
+                body = transport.decode(body, headers.get("content-encoding"))
         finally:
             self.left_at = trip.left_at
             if not whole:
@@ -214,7 +205,7 @@ class _Trip:
         after = f", after {max(self.monotonic() - self.started, 0.0):.1f} s"
         if reason is Reason.CONNECT or (self.peer and self.left_at is None):
             text = f"no connection within {self.timeout:g} s" if late else text
-            detail, kind = self.peer + text + after, kind_of(cause)
+            detail, kind = self.peer + text + after, transport.kind_of(cause)
             return WolkvoxError(Reason.CONNECT, detail, reached=False, kind=kind)
         name = type(error).__name__
         text = f"no whole answer within {self.timeout:g} s" if late else f"{name}: {text}"

@@ -186,7 +186,6 @@ class TokenInfo:
 
     counts: dict[str, float | None]
     errors: tuple[FieldError, ...] = ()
-    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,7 @@ def connector(
         verify=tls,
         proxy=_usable(address, whose, tls) if address else None,
         limits=httpx.Limits(
-            max_connections=1,
-            max_keepalive_connections=1,
-            keepalive_expiry=KEEPALIVE_EXPIRY,
+            max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_EXPIRY
         ),
     )
 
