@@ -5,14 +5,13 @@ The library is slow to load: that is done where the first country is named.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from exporter.config.values import Invalid, text
+from exporter.config.values import Invalid, nearest, text
 
 if TYPE_CHECKING:
     from holidays import HolidayBase
@@ -32,10 +31,9 @@ def country(value: object) -> str:
     if land not in known:
         # The library knows countries by other names too: COL, Colombia.
         named = [(name, getattr(one, "country", "")) for name, one in [*vars(holidays).items()]]
-        codes_of = {name.casefold(): found for name, found in named if found in known}
-        near = difflib.get_close_matches(land.casefold(), codes_of, n=1)
-        nearest, listed = "".join(codes_of[one] for one in near), ", ".join(sorted(known))
-        raise Invalid("country", quoted=code, nearest=nearest, known=listed)
+        codes_of = {name: found for name, found in named if found in known}
+        listed = ", ".join(sorted(known))
+        raise Invalid("country", quoted=code, nearest=nearest(land, codes_of), known=listed)
     # The library has a few cities too, which no standard names.
     states = [one for one in known[land] if re.fullmatch("[A-Z0-9]{1,3}", one)]
     if dash and state not in states:
