@@ -67,10 +67,6 @@ class TokenPlan:
         return ", ".join(one.operation.name for one in self.operations)
 
 
-Plan = tuple[TokenPlan, ...]
-"""The day of every token."""
-
-
 def calls_of(loads: Sequence[Load], shortest: float = 0.0) -> int:
     """Count the requests of queries, none of which is polled oftener than every `shortest`."""
     total = sum(load.seconds / max(load.interval, shortest) for load in loads)
@@ -132,7 +128,7 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     )
 
 
-def plan(configuration: Configuration, now: datetime) -> Plan:
+def plan(configuration: Configuration, now: datetime) -> tuple[TokenPlan, ...]:
     """Plan a full day of every token; `now` (aware) says which week poll_hours are read in."""
     token_of = {name: names[0] for names in configuration.shared_tokens for name in names}
     groups: dict[str, list[OperationPlan]] = {}
@@ -149,7 +145,7 @@ def plan(configuration: Configuration, now: datetime) -> Plan:
     return tuple(tokens)
 
 
-def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
+def plan_warnings(tokens: Sequence[TokenPlan], language: str = "en") -> list[str]:
     """Return a sentence for each token that is likely to be too costly, or is never used."""
     found = []
     for token in tokens:
@@ -160,7 +156,7 @@ def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
     return [one.text(language) for one in found]
 
 
-def render_plan(tokens: Plan, language: str = "en") -> str:
+def render_plan(tokens: Sequence[TokenPlan], language: str = "en") -> str:
     """Lay the plan out as a table for a terminal, with the warnings below."""
     words = Words(language)
     head = (*words.text("tools.plan.head").split(), "")
