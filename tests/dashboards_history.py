@@ -22,7 +22,8 @@ from exporter.metrics.page import MetricsPage
 from exporter.metrics.sla import Targets
 from exporter.polling.choice import day_to_close, month_to_ask
 from exporter.polling.request import SKILL_11, TOKEN_INFO
-from exporter.simulator import Figures, Simulator, demo_operations, report_rows
+from exporter.simulator.api import Simulator, report_rows
+from exporter.simulator.centre import Figures, demo_operations
 from exporter.state.models import (
     QueryKey,
     QueryMemory,
