@@ -22,7 +22,7 @@ from pydantic.functional_serializers import PlainSerializer, model_serializer
 from pydantic.functional_validators import BeforeValidator, PlainValidator, field_validator
 
 from exporter.config import values
-from exporter.config.holidays import Change, country
+from exporter.config.hours import Change, country
 from exporter.config.notation import hours, names_holidays, poll_hours
 from exporter.config.tokens import TokenSource, clean_token
 from exporter.config.values import Invalid, format_duration, format_percent, may_show

@@ -12,8 +12,7 @@ from datetime import datetime
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
-from exporter.config.holidays import UNCHANGED, Change, holiday_test, holidays_from
-from exporter.config.hours import OpenHours
+from exporter.config.hours import UNCHANGED, Change, OpenHours, holiday_test, holidays_from
 from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation, sla_hours
 from exporter.config.notation import DAYS, write_spans
 from exporter.config.values import Invalid, format_duration

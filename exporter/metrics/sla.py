@@ -12,8 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from exporter.config import SlaEntry
-from exporter.config.holidays import Change, holiday_test
-from exporter.config.hours import OpenHours
+from exporter.config.hours import Change, OpenHours, holiday_test
 from exporter.config.model import DEFAULT_MIN_INTERACTIONS, sla_of
 from exporter.wolkvox.columns import Column, Kind
 
