@@ -152,8 +152,7 @@ class Operations:
         requests = Requests(identity, client, self._state, self._gate, budget, self._clock)
         health, rng, grace = self._health, self._rng, self._grace
         poller = Poller(operation, requests, telemetry, health, rng=rng, grace=grace)
-        zone, single = operation.timezone, operation.single_skills
-        targets = Targets(operation.sla, zone, single_skills=single)
+        targets = Targets(operation)
         view = OperationView(operation, operation.server, targets, poller.standing)
         return _Running(poller, telemetry, view)
 

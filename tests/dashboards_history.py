@@ -190,8 +190,7 @@ class Weeks:
 
     def _of(self, operation: Operation) -> list[_Query]:
         told = OperationTelemetry(operation.name, self._page, {})
-        zone, single = operation.timezone, operation.single_skills
-        told.configure(operation, Targets(operation.sla, zone, single_skills=single))
+        told.configure(operation, Targets(operation))
         return [_Query(operation, skill, told) for skill in operation.skills]
 
     def _switch(self, slot: datetime) -> None:

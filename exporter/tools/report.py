@@ -174,7 +174,7 @@ def groups_of(
 ) -> Iterator[Group]:
     """The windows of an operation: its single skills, then `all`."""
     singles = [one for one in kept if one.id != ALL_SKILLS]
-    targets = Targets(operation.sla, operation.timezone, single_skills=bool(singles))
+    targets = Targets(operation)
     yesterday, month = today - timedelta(days=1), today.replace(day=1)
     before = month - timedelta(days=1)
     for window, first, last in (
