@@ -23,7 +23,7 @@ import click
 from exporter import __version__, flags, logs
 from exporter.config import Configuration
 from exporter.config.model import redacted
-from exporter.config.plan import plan, plan_warnings, render_plan
+from exporter.config.plan import plan, plan_warnings, render_hours, render_plan
 from exporter.config.reference import schema_text
 from exporter.errors import ConfigError, ExporterError, StartError
 from exporter.messages import here
@@ -219,7 +219,6 @@ def _foreseen(configuration: Configuration) -> Configuration:
 
 def _check(configuration: Configuration, shard: Shard, web_config: Path | None) -> None:
     """Read what a start would read, and print the plan of the day's requests and the hours."""
-    from exporter.config.plan import render_hours  # noqa: PLC0415 - for the check only
     from exporter.operations import connect  # noqa: PLC0415 - for the check only
 
     web_warnings: tuple[str, ...] = ()

@@ -21,7 +21,8 @@ from exporter.messages import here
 from exporter.operations import Operations
 from exporter.runtime import block_signals, system_clock
 from exporter.service import Settings, run, serve_alone
-from exporter.simulator import Scenario, SimulatedOperation, Simulator, demo_operations
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import Scenario, SimulatedOperation, demo_operations
 from exporter.web.asgi import Receive, Scope, Send
 from exporter.web.listen import address_of, bind
 from exporter.web.server import HttpServer, Limits

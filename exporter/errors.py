@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from exporter.messages import Words
+from exporter.messages import Worded
 
 
 class Reason(StrEnum):
@@ -65,26 +65,10 @@ class ConfigError(ExporterError):
         return cls([Problem(path, reason)])
 
 
-class StartError(ExporterError):
-    """The machine refuses what the exporter needs (port, state directory, file); exit code 1.
+class StartError(Worded, ExporterError):
+    """The machine refuses the exporter a port, a state directory or a file; exit code 1."""
 
-    `key` is that of its text below `start` in messages.toml, which `values` fill in.
-    """
-
-    def __init__(self, key: str, **values: object) -> None:
-        super().__init__(key, values)
-        self._key, self._values = f"start.{key}", values
-
-    def __str__(self) -> str:
-        return self.text("en")
-
-    def text(self, language: str) -> str:
-        """The sentence in a language, with one among the values in the same."""
-        told = {
-            name: value.text(language) if isinstance(value, StartError) else value
-            for name, value in self._values.items()
-        }
-        return Words(language).text(self._key, **told)
+    section = "start."
 
 
 class StorageError(ExporterError):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 # By code; the first one is the default.
 LANGUAGES: Final = {"en": "English", "es": "Español"}
@@ -60,6 +60,34 @@ def template(file: Path, **names: object) -> Callable[..., str]:
         keep_trailing_newline=True,
     )
     return environment.get_template(file.name, globals=names).render
+
+
+class Worded(Exception):
+    """A failure with its text in both languages, in a section of messages.toml.
+
+    `details` go into the text; one that is worded itself is written in the same language.
+    """
+
+    section: ClassVar[str]
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message, self.details = message, details
+
+    def __str__(self) -> str:
+        return self.text("en")
+
+    def text(self, language: str, form: str = "") -> str:
+        """Return the text; in a form such as `variable`, where there is one."""
+        texts, key = catalogue(language), f"{self.section}{self.message}"
+        return texts.get(f"{key}.{form}", texts[key]).format_map(self.words(language))
+
+    def words(self, language: str) -> dict[str, Any]:
+        """Return the details as the text takes them."""
+        return {
+            name: one.text(language) if isinstance(one, Worded) else one
+            for name, one in self.details.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)

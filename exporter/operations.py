@@ -148,8 +148,7 @@ class Operations:
             telemetry = OperationTelemetry(operation.name, self._page, self.statuses)
         health, rng, grace = self._health, self._rng, self._grace
         poller = Poller(operation, requests, telemetry, health, rng=rng, grace=grace)
-        zone, single = operation.timezone, operation.single_skills
-        targets = Targets(operation.sla, zone, single_skills=single)
+        targets = Targets(operation)
         view = OperationView(operation, operation.server, targets, poller.standing)
         return _Running(poller, telemetry, view)
 

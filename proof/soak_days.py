@@ -27,7 +27,8 @@ import httpx
 
 from benchmarks.processes import environment, python
 from exporter.polling import poll
-from exporter.simulator import Scenario, SimulatedOperation, SimulatedSkill, Simulator
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import Scenario, SimulatedOperation, SimulatedSkill
 from proof.part import Say, memory
 from proof.soak_line import fit, surely
 from tests.e2e_support import Samples

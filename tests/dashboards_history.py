@@ -22,7 +22,8 @@ from exporter.metrics.page import MetricsPage
 from exporter.metrics.sla import Targets
 from exporter.polling.choice import day_to_close, month_to_ask
 from exporter.polling.request import SKILL_11, TOKEN_INFO
-from exporter.simulator import Figures, Simulator, demo_operations, report_rows
+from exporter.simulator.api import Simulator, report_rows
+from exporter.simulator.centre import Figures, demo_operations
 from exporter.state.models import (
     QueryKey,
     QueryMemory,
@@ -190,8 +191,7 @@ class Weeks:
 
     def _of(self, operation: Operation) -> list[_Query]:
         told = OperationTelemetry(operation.name, self._page, {})
-        zone, single = operation.timezone, operation.single_skills
-        told.configure(operation, Targets(operation.sla, zone, single_skills=single))
+        told.configure(operation, Targets(operation))
         return [_Query(operation, skill, told) for skill in operation.skills]
 
     def _switch(self, slot: datetime) -> None:

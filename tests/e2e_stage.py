@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import SimulatedOperation, SimulatedSkill
 from exporter.web.listen import address_of, bind
 from exporter.web.server import HttpServer, Limits
 from tests.e2e_support import PATIENCE, TOKEN, fetch

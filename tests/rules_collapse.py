@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import SimulatedOperation, SimulatedSkill
 from tests.rules_live import Event, Play, Site
 from tests.rules_scene import Scene
 from tests.rules_support import Rule, needed, promtool, question, shipped

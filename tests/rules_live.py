@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from exporter.simulator import SimulatedOperation, Simulator
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import SimulatedOperation
 from tests.rules_scene import Scene
 from tests.rules_support import shipped
 from tests.virtual import VirtualWorld, configuration, exporter, run_virtual

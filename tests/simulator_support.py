@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import SimulatedOperation, SimulatedSkill
 
 BOGOTA = ZoneInfo("America/Bogota")
 TOKEN = "7b" + "ab" * 26

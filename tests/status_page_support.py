@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from exporter.config import Operation
 from exporter.metrics.exporter import ExporterTelemetry
 from exporter.metrics.page import MetricsPage
 from exporter.metrics.sla import Targets
@@ -28,7 +29,7 @@ VOID = frozenset({"meta", "br", "link", "img", "input"})
 
 def targets(entries: str = "") -> Targets:
     """The targets of an operation with single skills, in YAML."""
-    return Targets(sla(entries), BOGOTA, single_skills=True)
+    return Targets(Operation.model_construct(sla=sla(entries), timezone=BOGOTA))
 
 
 OPERATION = OperationView(

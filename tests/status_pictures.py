@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-from exporter.simulator import Simulator, demo_operations
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import demo_operations
 from tests.chromium import chromium
 from tests.dashboards_history import LATE_CHAT
 from tests.polling_support import BOGOTA, SANTIAGO, Stage

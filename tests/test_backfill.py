@@ -376,7 +376,7 @@ def write(
     queries = [
         QueryHistory(
             ("acme", str(number), name),
-            completed([(day, done.get((str(number), day), ())) for day in days]),
+            [*completed((day, done.get((str(number), day), ())) for day in days)],
         )
         for number, name in enumerate(names, start=1)
     ]

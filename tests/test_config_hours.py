@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import Operation
-from exporter.config.holidays import country, holiday_test
-from exporter.config.hours import OpenHours
+from exporter.config.hours import OpenHours, country, holiday_test
 from exporter.config.model import sla_hours
 from exporter.config.notation import hours, write_spans
 from exporter.config.plan import plan, plan_warnings, render_hours

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from exporter.simulator import Figures
+from exporter.simulator.centre import Figures
 from tests.dashboards_history import BOGOTA, COLLAPSE, COLLAPSED, END, MIDNIGHT, SANTIAGO, Weeks
 from tests.dashboards_support import (
     CHOICES,

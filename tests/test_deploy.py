@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from exporter import __version__
 from exporter.cli import command
-from exporter.simulator import demo_operations
+from exporter.simulator.centre import demo_operations
 from tests import needs
 
 ROOT = Path(__file__).parent.parent

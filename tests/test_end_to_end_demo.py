@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exporter.demo import demo_zones
-from exporter.simulator import Scenario
+from exporter.simulator.centre import Scenario
 from tests.e2e_support import LOOPBACK, Launch, Life, Samples, fetch, signalled, wait_for
 
 COUNTS = "wolkvox_skill_inbound_interactions"

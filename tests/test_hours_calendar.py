@@ -12,8 +12,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from exporter.config.holidays import holiday_test
-from exporter.config.hours import OpenHours
+from exporter.config.hours import OpenHours, holiday_test
 from exporter.config.values import Invalid
 
 A_DAY, A_MINUTE = timedelta(days=1), timedelta(minutes=1)

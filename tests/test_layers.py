@@ -21,7 +21,7 @@ DOORS = {
     "h11": ("wolkvox/",),
     "pydantic": ("config/", "state/", "web/access_config.py"),
     "yaml": ("config/",),
-    "holidays": ("config/holidays.py",),
+    "holidays": ("config/hours.py",),
     "sqlite3": ("state/",),
     "prometheus_client": ("metrics/",),
     "isal": ("metrics/page.py",),

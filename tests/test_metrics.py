@@ -36,15 +36,12 @@ from tests.needs import run
 from tests.statuses import CHAT, NOW, VOICE, never, status
 
 BOGOTA = ZoneInfo("America/Bogota")
-TARGETS = Targets(
-    sla(
-        "{channels: [inbound], service_level: {within: 20s, target: 80%},"
-        " abandonment: {max: 5%}, asa: {max: 30s}, hours: 'Mo-Fr 07:00-19:00; PH off',"
-        " country: CO}"
-    ),
-    BOGOTA,
-    single_skills=True,
+SLA = sla(
+    "{channels: [inbound], service_level: {within: 20s, target: 80%},"
+    " abandonment: {max: 5%}, asa: {max: 30s}, hours: 'Mo-Fr 07:00-19:00; PH off',"
+    " country: CO}"
 )
+TARGETS = Targets(Operation.model_construct(sla=SLA, timezone=BOGOTA))
 BASES = {family.base: family for family in TABLE}
 GOLDEN = Path(__file__).parent / "data" / "metrics.prom"
 

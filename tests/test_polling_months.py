@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import SimulatedOperation, SimulatedSkill
 from tests.polling_support import (
     BOGOTA,
     INBOUND,

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from exporter.simulator import SimulatedOperation, SimulatedSkill, Simulator
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import SimulatedOperation, SimulatedSkill
 from exporter.wolkvox.windows import day_start
 from tests.days_support import changes, days_of, wall
 from tests.polling_support import (

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from exporter.simulator import SimulatedOperation, SimulatedSkill
+from exporter.simulator.centre import SimulatedOperation, SimulatedSkill
 from scripts.alert_study import Queue, Row, drawn, model_day
 from tests.rules_collapse import Collapse, judge, play, told
 from tests.rules_history import firing

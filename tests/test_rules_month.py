@@ -12,13 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.simulator import (
-    Figures,
-    SimulatedOperation,
-    SimulatedSkill,
-    Simulator,
-    report_rows,
-)
+from exporter.simulator.api import Simulator, report_rows
+from exporter.simulator.centre import Figures, SimulatedOperation, SimulatedSkill
 from tests.e2e_support import Run
 from tests.polling_support import BOGOTA, Stage, operation
 from tests.rules_live import wanted

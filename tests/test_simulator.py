@@ -13,14 +13,8 @@ import anyio
 import httpx
 import pytest
 
-from exporter.simulator import (
-    Figures,
-    Scenario,
-    SimulatedOperation,
-    SimulatedSkill,
-    Simulator,
-    report_rows,
-)
+from exporter.simulator.api import Simulator, report_rows
+from exporter.simulator.centre import Figures, Scenario, SimulatedOperation, SimulatedSkill
 from tests.simulator_support import (
     INFORMATION,
     OPERATION,

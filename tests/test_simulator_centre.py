@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.simulator import (
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import (
     Figures,
     Scenario,
     SimulatedOperation,
     SimulatedSkill,
-    Simulator,
     demo_operations,
 )
 from tests.simulator_support import (

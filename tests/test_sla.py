@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from exporter.config import Operation, Skill
 from exporter.config.model import ServiceLevel
 from exporter.metrics.page import MetricsPage
 from exporter.metrics.query import QueryRenderer
@@ -22,7 +23,8 @@ HOURS = "hours: 'Mo-Fr 07:00-19:00; PH off', country: CO"
 def targets(*entries: str, single_skills: bool = True) -> Targets:
     """The targets of an operation in Bogota; entries are the keys of each, in YAML."""
     text = ", ".join(f"{{{entry}}}" for entry in entries)
-    return Targets(sla(text), BOGOTA, single_skills=single_skills)
+    skills = () if single_skills else (Skill("all", "all"),)
+    return Targets(Operation.model_construct(sla=sla(text), timezone=BOGOTA, skills=skills))
 
 
 def read(within: str, target: str) -> ServiceLevel | None:

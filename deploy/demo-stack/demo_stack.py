@@ -41,7 +41,8 @@ from hastened import (
     shorter,
 )
 
-from exporter.simulator import SimulatedOperation, Simulator, demo_operations
+from exporter.simulator.api import Simulator
+from exporter.simulator.centre import SimulatedOperation, demo_operations
 from exporter.web.listen import address_of, bind
 from exporter.web.server import HttpServer, Limits
 

@@ -107,7 +107,7 @@ class _Entry:
         """Return a problem at the place where a key was written, or should have been."""
         language = self.report.language
         if self.document is None:
-            return Problem(VARIABLES[str(loc[0])], wrong.text(language, variable=True))
+            return Problem(VARIABLES[str(loc[0])], wrong.text(language, "variable"))
         if loc == ("team",) and "team" not in {**self.own, **self.defaults}:
             loc = ("labels", "team")
         own, key = self.own, loc[0]

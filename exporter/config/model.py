@@ -8,7 +8,7 @@ mean together, `doubts_of` what is hardly meant. keys.toml says what each key is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -22,7 +22,7 @@ from pydantic.functional_serializers import PlainSerializer, model_serializer
 from pydantic.functional_validators import BeforeValidator, PlainValidator, field_validator
 
 from exporter.config import values
-from exporter.config.holidays import Change, country
+from exporter.config.hours import Change, country
 from exporter.config.notation import hours, names_holidays, poll_hours
 from exporter.config.tokens import TokenSource, clean_token
 from exporter.config.values import Invalid, format_duration, format_percent, may_show
@@ -251,6 +251,22 @@ class Operation(Model):
         """Whether its skills are those that Wolkvox lists."""
         return not self.skills
 
+    def sla_of(self, skill_id: str, channel: str) -> SlaEntry:
+        """Return what holds for a skill and channel: key by key, a later entry overrides.
+
+        Where single skills are polled too, `all` has the entries that name it alone: the others
+        would alert twice.
+        """
+        found: dict[str, Any] = {}
+        for entry in self.sla:
+            if entry.skills is not None:
+                applies = skill_id in entry.skills
+            else:
+                applies = skill_id != values.ALL_SKILLS or not self.single_skills
+            if applies and (entry.channels is None or channel in entry.channels):
+                found |= {key: value for key, value in entry if value is not None}
+        return SlaEntry.model_construct(**found)
+
     @model_serializer(mode="wrap")
     def _shown(self, handler: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
         """Leave out what is empty, and a token's value where its place is shown."""
@@ -284,25 +300,6 @@ def redacted(configuration: Configuration) -> str:
     return write_yaml({"operations": [dump(one) for one in configuration.operations]})
 
 
-def sla_of(
-    entries: Sequence[SlaEntry], skill_id: str, channel: str, *, single_skills: bool
-) -> SlaEntry:
-    """Return what holds for a skill and channel: later entries override earlier, key by key.
-
-    Where single skills are polled too, `all` has the entries that name it alone: the others
-    would alert twice.
-    """
-    found: dict[str, Any] = {}
-    for entry in entries:
-        if entry.skills is not None:
-            applies = skill_id in entry.skills
-        else:
-            applies = skill_id != values.ALL_SKILLS or not single_skills
-        if applies and (entry.channels is None or channel in entry.channels):
-            found |= {key: value for key, value in entry if value is not None}
-    return SlaEntry.model_construct(**found)
-
-
 def sla_hours(operation: Operation) -> set[tuple[str, str | None, Change]]:
     """Return the hours that are in force somewhere, with their country and its changes."""
     if not any(entry.hours for entry in operation.sla):
@@ -312,8 +309,7 @@ def sla_hours(operation: Operation) -> set[tuple[str, str | None, Change]]:
     kept = {*named, values.ALL_SKILLS}
     skills = {one.id if one.id in kept else "" for one in operation.skills}
     channels = {one for entry in operation.sla for one in entry.channels or ()} | {""}
-    pairs, single = product(skills or {*named, ""}, channels), operation.single_skills
-    found = [sla_of(operation.sla, *pair, single_skills=single) for pair in pairs]
+    found = [operation.sla_of(*pair) for pair in product(skills or {*named, ""}, channels)]
     return {(one.hours, one.country, one.holiday_change) for one in found if one.hours}
 
 

@@ -12,8 +12,7 @@ from datetime import datetime
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
-from exporter.config.holidays import UNCHANGED, Change, holiday_test, holidays_from
-from exporter.config.hours import OpenHours
+from exporter.config.hours import UNCHANGED, Change, OpenHours, holiday_test, holidays_from
 from exporter.config.model import UNLICENSED_DAILY_REQUESTS, Configuration, Operation, sla_hours
 from exporter.config.notation import DAYS, write_spans
 from exporter.config.values import Invalid, format_duration
@@ -65,10 +64,6 @@ class TokenPlan:
     def names(self) -> str:
         """The names of its operations, for people."""
         return ", ".join(one.operation.name for one in self.operations)
-
-
-Plan = tuple[TokenPlan, ...]
-"""The day of every token."""
 
 
 def calls_of(loads: Sequence[Load], shortest: float = 0.0) -> int:
@@ -132,7 +127,7 @@ def plan_operation(operation: Operation, now: datetime) -> OperationPlan:
     )
 
 
-def plan(configuration: Configuration, now: datetime) -> Plan:
+def plan(configuration: Configuration, now: datetime) -> tuple[TokenPlan, ...]:
     """Plan a full day of every token; `now` (aware) says which week poll_hours are read in."""
     token_of = {name: names[0] for names in configuration.shared_tokens for name in names}
     groups: dict[str, list[OperationPlan]] = {}
@@ -149,7 +144,7 @@ def plan(configuration: Configuration, now: datetime) -> Plan:
     return tuple(tokens)
 
 
-def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
+def plan_warnings(tokens: Sequence[TokenPlan], language: str = "en") -> list[str]:
     """Return a sentence for each token that is likely to be too costly, or is never used."""
     found = []
     for token in tokens:
@@ -160,7 +155,7 @@ def plan_warnings(tokens: Plan, language: str = "en") -> list[str]:
     return [one.text(language) for one in found]
 
 
-def render_plan(tokens: Plan, language: str = "en") -> str:
+def render_plan(tokens: Sequence[TokenPlan], language: str = "en") -> str:
     """Lay the plan out as a table for a terminal, with the warnings below."""
     words = Words(language)
     head = (*words.text("tools.plan.head").split(), "")

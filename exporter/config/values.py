@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from exporter.messages import catalogue
+from exporter.messages import Worded, catalogue
 
 KEYS: dict[str, dict[str, dict[str, Any]]] = tomllib.loads(
     Path(__file__).with_name("keys.toml").read_text(encoding="utf-8")
@@ -52,27 +52,19 @@ class Unquoted(str):
     __slots__ = ()
 
 
-class Invalid(ValueError):
-    """A value that cannot be used: the name of its message, and the details that go into it.
+class Invalid(Worded, ValueError):
+    """A value that cannot be used.
 
     Some details have a meaning: `quoted` is shown in quotes, where it may be; `kind` is named
     in the reader's language; of `nearest` and `example` a hint is made, where there is one.
+    The form `variable` is for a person who writes environment variables.
     """
 
-    def __init__(self, message: str, **details: object) -> None:
-        super().__init__(message)
-        self.message, self.details = message, details
+    section = "config."
 
-    def __str__(self) -> str:
-        return self.text("en")
-
-    def text(self, language: str, *, variable: bool = False) -> str:
-        """Return the message; `variable`: for a person who writes environment variables."""
-        texts = catalogue(language)
-        words = {
-            name: value.text(language) if isinstance(value, Invalid) else value
-            for name, value in self.details.items()
-        }
+    def words(self, language: str) -> dict[str, Any]:
+        """Return the details in the language, with the hints."""
+        texts, words = catalogue(language), super().words(language)
         if "quoted" in words:
             words["quoted"] = shown(str(words["quoted"]), language)
         if "kind" in words:
@@ -80,9 +72,7 @@ class Invalid(ValueError):
         for detail in ("nearest", "example"):
             hint = texts[f"config.hint_{detail}"] if words.get(detail) else ""
             words[f"hint_{detail}"] = hint.format_map(words)
-        key = f"config.{self.message}"
-        template = texts.get(f"{key}.variable", texts[key]) if variable else texts[key]
-        return template.format_map(words)
+        return words
 
 
 def may_show(text: str) -> bool:

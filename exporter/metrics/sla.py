@@ -6,15 +6,13 @@ steers an operation changes a target in the configuration, and no rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from exporter.config import SlaEntry
-from exporter.config.holidays import Change, holiday_test
-from exporter.config.hours import OpenHours
-from exporter.config.model import DEFAULT_MIN_INTERACTIONS, sla_of
+from exporter.config import Operation, SlaEntry
+from exporter.config.hours import Change, OpenHours, holiday_test
+from exporter.config.model import DEFAULT_MIN_INTERACTIONS
 from exporter.wolkvox.columns import Column, Kind
 
 
@@ -25,16 +23,15 @@ class Targets:
     `channels` are those that entries name.
     """
 
-    def __init__(self, sla: Sequence[SlaEntry], zone: ZoneInfo, *, single_skills: bool) -> None:
-        self._entries = sla
-        self.channels = frozenset(one for entry in sla for one in entry.channels or ())
-        self._zone = zone
-        self._single_skills = single_skills
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        named = (one for entry in operation.sla for one in entry.channels or ())
+        self.channels = frozenset(named)
         self.of = lru_cache(maxsize=1024)(self._of)  # no answer changes what is asked of a pair
 
     def _of(self, skill_id: str, channel: str) -> SlaEntry | None:
         """All that is asked of a pair in one entry; None where that is nothing."""
-        found = sla_of(self._entries, skill_id, channel, single_skills=self._single_skills)
+        found = self._operation.sla_of(skill_id, channel)
         if found.has_target:
             least = found.min_interactions
             least = DEFAULT_MIN_INTERACTIONS if least is None else least
@@ -45,7 +42,8 @@ class Targets:
         """When a target holds; None: always."""
         if target.hours is None:
             return None
-        return _open_hours(target.hours, self._zone, target.country, target.holiday_change)
+        zone = self._operation.timezone
+        return _open_hours(target.hours, zone, target.country, target.holiday_change)
 
 
 @lru_cache(maxsize=1024)

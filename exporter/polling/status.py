@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from exporter.config import Operation
 from exporter.config.hours import OpenHours
-from exporter.config.model import sla_of
 from exporter.errors import Reason, StorageError, WolkvoxError
 from exporter.logs import say
 from exporter.messages import here
@@ -191,12 +190,11 @@ class PollStatus:
     def _idle_targets(self, task: PollTask, memory: QueryMemory, day: date) -> None:
         """Log once which targets of a query have had no figures in a week, once it is over."""
         since, skill_id = memory.since, task.skill_id
-        sla, single = self._operation.sla, self._operation.single_skills
         if since is None or (day - since).days < DAYS_WITHOUT_DATA:
             return
-        named = {one for entry in sla for one in entry.channels or ()}
+        named = {one for entry in self._operation.sla for one in entry.channels or ()}
         for channel in sorted(named.difference(known_channels(memory.ledger, day))):
-            target = sla_of(sla, skill_id, channel, single_skills=single)
+            target = self._operation.sla_of(skill_id, channel)
             if target.has_target and self._first("idle", skill_id, channel):
                 message = (
                     "a target had no figures in a week and cannot alert: compare channels and"

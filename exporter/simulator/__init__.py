@@ -3,22 +3,3 @@
 It is written from what is known of the real API and imports nothing of the rest of the
 exporter: a name or a formula that is wrong on one side shows as a difference.
 """
-
-from exporter.simulator.api import Simulator, report_rows
-from exporter.simulator.centre import (
-    Figures,
-    Scenario,
-    SimulatedOperation,
-    SimulatedSkill,
-    demo_operations,
-)
-
-__all__ = [
-    "Figures",
-    "Scenario",
-    "SimulatedOperation",
-    "SimulatedSkill",
-    "Simulator",
-    "demo_operations",
-    "report_rows",
-]

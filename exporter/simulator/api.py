@@ -25,6 +25,7 @@ _KEPT_REQUESTS = 10_000
 _CONTROL = "/_simulator/"
 _PATH = re.compile(r"(?:/([^/]+))?/api/v2/(reports_manager\.php|information\.php)")
 Query = Mapping[str, str]
+Headers = tuple[tuple[bytes, bytes], ...]
 Message = MutableMapping[str, Any]
 
 
@@ -33,7 +34,7 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: Headers
 
 
 class Simulator:
@@ -316,9 +317,7 @@ _SERVER = (b"server", b"Apache")
 _API = (_SERVER, _JSON, (b"cache-control", b"no-store"), (b"keep-alive", b"timeout=5, max=100"))
 
 
-def _json(
-    status: int, body: object, headers: tuple[tuple[bytes, bytes], ...] = (_JSON,)
-) -> Reply:
+def _json(status: int, body: object, headers: Headers = (_JSON,)) -> Reply:
     return Reply(status, json.dumps(body, ensure_ascii=False).encode(), headers)
 
 

@@ -31,16 +31,10 @@ from exporter.messages import here
 from exporter.metrics.query import QueryHistory, history
 from exporter.polling.limits import PAUSING, Demand, Why
 from exporter.runtime import system_clock
-from exporter.tools.backfill_files import (
-    Progress,
-    completed,
-    open_progress,
-    stamps,
-    write_openmetrics,
-)
+from exporter.tools import backfill_files as files
 from exporter.tools.session import Session, Verdict, sessions
 from exporter.tools.skills import skills_of
-from exporter.tools.terminal import ask, progress, run
+from exporter.tools.terminal import ask, file_option, progress, run
 from exporter.wolkvox.windows import (
     DAY,
     MONTH,
@@ -72,11 +66,9 @@ _DAY = partial(click.option, required=True, type=click.DateTime(["%Y-%m-%d"]))
     help="Whole months instead of days, from that of --from to that of --to: one request for"
     " each skill and month.",
 )
-@click.option(
+@file_option(
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     help="The OpenMetrics file; the progress is kept beside it, as FILE.progress.",
 )
 @click.option(
@@ -106,7 +98,7 @@ def backfill(
     first: datetime,
     last: datetime,
     months: bool,
-    output: Path,
+    output: str,
     pace: str,
     job: str,
     instance: str,
@@ -128,14 +120,15 @@ def backfill(
     if months:
         ends = [one.day for one in windows if month_after(one.day) == one.day + DAY]
         owner, windows = f"{owner}#month", [month_to(day, MONTH) for day in ends]
-    target, stopping = {"job": job, "instance": instance}, asyncio.Event()
+    write = partial(_write, Path(output), {"job": job, "instance": instance})
+    stopping = asyncio.Event()
 
     async def fill() -> int:
-        with open_progress(output, owner) as kept:
+        with files.open_progress(Path(output), owner) as kept:
             async with sessions(configuration, directory, clock) as opened:
                 own, beside = opened[chosen.name], [*opened.values()]
                 job = Backfill(own, beside, kept, windows, seconds)
-                return await _fill(job, output, target, stopping, yes=yes)
+                return await _fill(job, write, stopping, yes=yes)
 
     run(fill(), stopping)
 
@@ -171,12 +164,7 @@ def days_between(first: date, last: date) -> list[date]:
 
 
 async def _fill(
-    job: Backfill,
-    output: Path,
-    target: Mapping[str, str],
-    stopping: asyncio.Event,
-    *,
-    yes: bool,
+    job: Backfill, write: Callable[[Backfill], None], stopping: asyncio.Event, *, yes: bool
 ) -> int:
     """Request what is still missing and write the file; returns the exit code."""
     await job.prepare()
@@ -198,7 +186,7 @@ async def _fill(
         _say("stopped", count=len(job.pending))
         return 1
     if job.skills:
-        _write(job, output, target)
+        write(job)
     return 0 if job.complete else 1
 
 
@@ -235,7 +223,7 @@ def calls_today(calls: int, pace: float, left: timedelta) -> int:
     return min(calls, int(left / timedelta(seconds=pace)) + 1) if pace else calls
 
 
-def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
+def _write(output: Path, target: Mapping[str, str], job: Backfill) -> None:
     """Write the file, and name the calls without an answer."""
     for call in job.missing:
         _say("missing", skill=call.skill.id, name=call.name)
@@ -246,11 +234,11 @@ def _write(job: Backfill, output: Path, target: Mapping[str, str]) -> None:
     for skill in job.skills:
         answers = [(one.day, done.get((skill.id, one.day), ())) for one in job.windows]
         # A channel that a day lacks counts as 0 there; in a month it is not known to be one.
-        days = answers if month else completed(answers)
+        days = answers if month else [*files.completed(answers)]
         queries.append(QueryHistory((operation.name, skill.id, skill.name), days))
-    moments = partial(stamps, operation.timezone, job.session.clock.now())
+    moments = partial(files.stamps, operation.timezone, job.session.clock.now())
     pieces = history(queries, moments, target, month or "yesterday")
-    samples, size = write_openmetrics(output, pieces)
+    samples, size = files.write_openmetrics(output, pieces)
     words = here()
     written = {"file": output, "samples": samples, "size": words.number(size / 1e6, ".1f")}
     click.echo(words.text("backfill.written", **written))
@@ -283,7 +271,7 @@ class Backfill:
 
     session: Session
     beside: Sequence[Session]
-    kept: Progress
+    kept: files.Progress
     windows: Sequence[Window]
     pace: float
     skills: tuple[Skill, ...] = ()

@@ -27,6 +27,7 @@ from exporter.wolkvox.windows import day_start
 EVERY = 300  # seconds between stamps: what Prometheus looks back for
 # A running Prometheus holds these in its head block; a block over it would cut that off.
 HEAD = timedelta(hours=3)
+Day = tuple[date, Sequence[ChannelFigures]]
 _FORMAT = "wolkvox-exporter backfill 2"
 _READABLE = (_FORMAT, "wolkvox-exporter backfill 1")
 
@@ -153,17 +154,13 @@ def stamps(zone: ZoneInfo, now: datetime, day: date) -> Sequence[int]:
     return range(int(first.timestamp()), min(int(last.timestamp()), latest + 1), EVERY)
 
 
-def completed(
-    days: Sequence[tuple[date, Sequence[ChannelFigures]]],
-) -> list[tuple[date, Sequence[ChannelFigures]]]:
+def completed(days: Iterable[Day]) -> Iterator[Day]:
     """The days with rows, and in them a row of zero counts for each channel they lack.
 
     As the running exporter does it: for the channels of the days before, 8 at most.
     """
     ledger: QueryLedger | None = None
-    found: list[tuple[date, Sequence[ChannelFigures]]] = []
     for day, rows in days:
         if rows:
             ledger = observe(ledger, day, rows)
-            found.append((day, complete(Result(day, tuple(rows), 0.0), ledger)))
-    return found
+            yield day, complete(Result(day, tuple(rows), 0.0), ledger)

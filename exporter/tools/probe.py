@@ -31,7 +31,7 @@ from exporter.runtime import system_clock
 from exporter.tools import recording
 from exporter.tools.session import Session, Verdict, sessions, shown, titled
 from exporter.tools.skills import skills_of
-from exporter.tools.terminal import Row, align, progress, run, short_heads, show
+from exporter.tools.terminal import Row, align, file_option, progress, run, short_heads, show
 from exporter.wolkvox.client import WolkvoxClient
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.report import UNKNOWN_CHANNEL, SkillReport, read_report
@@ -57,10 +57,8 @@ _CELL = 40
     show_default=True,
     help="For people or for scripts.",
 )
-@click.option(
+@file_option(
     "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     help="Keep the answers in a file, without token and names, to report an odd one.",
 )
 def probe(
@@ -68,14 +66,14 @@ def probe(
     directory: Path,
     words: Words,
     output: str,
-    record: Path | None,
+    record: str | None,
 ) -> None:
     """Ask each configured query once and say what is right and wrong with it.
 
     Exit code 0 when every query is fine or has no rows today, 1 otherwise.
     """
     if record is not None:
-        recording.write(record, "")  # an answer that cannot be kept costs a request
+        recording.write(Path(record), "")  # an answer that cannot be kept costs a request
 
     async def ask() -> int:
         clock = system_clock()
@@ -93,7 +91,7 @@ def probe(
         else:
             show(partial(table, queries, words))
         if record is not None:
-            answers = recording.save(record, queries, now)
+            answers = recording.save(Path(record), queries, now)
             click.echo(words.text("tools.recorded", count=answers, file=record), err=True)
         return 0 if all(one.verdict.good for one in queries) else 1
 

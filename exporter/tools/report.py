@@ -28,13 +28,12 @@ from exporter.state.identity import claims_of
 from exporter.state.models import MonthMemory, QueryMemory, Result, complete
 from exporter.state.storage import Storage
 from exporter.tools.session import shown, titled
-from exporter.tools.terminal import Row, align, short_heads, show
+from exporter.tools.terminal import Row, align, file_option, short_heads, show
 from exporter.wolkvox.columns import COLUMNS, ChannelFigures
 from exporter.wolkvox.report import total_of
 from exporter.wolkvox.windows import LAST_MONTH, MONTH, local_day
 
 YESTERDAY = "yesterday"
-_FILE = partial(click.option, metavar="FILE", type=click.Path(dir_okay=False))
 
 
 @click.command()
@@ -42,8 +41,8 @@ _FILE = partial(click.option, metavar="FILE", type=click.Path(dir_okay=False))
 @flags.STORAGE
 @flags.LANGUAGE
 @flags.OPERATION
-@_FILE("--html", help="Write a page to print or to send; -: to standard output.")
-@_FILE("--csv", "sheet", help="Write a table for a spreadsheet; -: to standard output.")
+@file_option("--html", help="Write a page to print or to send; -: to standard output.")
+@file_option("--csv", "sheet", help="Write a table for a spreadsheet; -: to standard output.")
 def report(
     configuration: Configuration,
     directory: Path,
@@ -171,14 +170,11 @@ class Group:
 
 
 def groups_of(
-    operation: Operation,
-    memories: Mapping[Skill, QueryMemory | None],
-    today: date,
-    words: Words,
+    operation: Operation, kept: Mapping[Skill, QueryMemory | None], today: date, words: Words
 ) -> Iterator[Group]:
     """The windows of an operation: its single skills, then `all`."""
-    singles = [one for one in memories if one.id != ALL_SKILLS]
-    targets = Targets(operation.sla, operation.timezone, single_skills=bool(singles))
+    singles = [one for one in kept if one.id != ALL_SKILLS]
+    targets = Targets(operation)
     yesterday, month = today - timedelta(days=1), today.replace(day=1)
     before = month - timedelta(days=1)
     for window, first, last in (
@@ -191,11 +187,11 @@ def groups_of(
             missing = words.text("report.note.off")
         elif first == today:
             missing = words.text("report.note.begins")
-        for added in (singles, [one for one in memories if one.id == ALL_SKILLS]):
+        for added in (singles, [one for one in kept if one.id == ALL_SKILLS]):
             # Figures that end on different days are not added up.
             found, known = defaultdict[date, list[Line]](list), Counter[date]()
             for skill in added:
-                memory = memories[skill] or QueryMemory()
+                memory = kept[skill] or QueryMemory()
                 answer, note = None, missing
                 if not missing:
                     answer, note = _answer(memory, window, first, last, words)

@@ -35,10 +35,7 @@ _DISCOVERED = "skills"  # as the exporter writes and reads it
 @flags.LANGUAGE
 @flags.OPERATION
 def skills(
-    configuration: Configuration,
-    directory: Path,
-    words: Words,
-    operation: str | None,
+    configuration: Configuration, directory: Path, words: Words, operation: str | None
 ) -> None:
     """List the operation's skills as YAML to paste below `skills:`.
 

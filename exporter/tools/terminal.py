@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from shutil import get_terminal_size
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from exporter.runtime import run_to_end, signals
 from exporter.wolkvox.columns import COLUMNS
 from exporter.wolkvox.text import one_line
 
+file_option = partial(click.option, metavar="FILE", type=click.Path(dir_okay=False))
 _CLEAR = "\r\x1b[K"
 _NARROWEST = 8  # that the names of a table may become
 
