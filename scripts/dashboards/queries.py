@@ -37,6 +37,11 @@ CHOSEN = (
 )
 
 
+def raw(name: str, labels: str = JOB) -> str:
+    """One of the exporter's metrics as it is."""
+    return f"wolkvox_{name}{{{labels}}}"
+
+
 def once(expression: str, *more: str) -> str:
     """One series where several exporters give the same; drops `more` labels as well."""
     return f"max without ({', '.join(('instance', 'pod', *more))}) ({expression})"
@@ -91,14 +96,20 @@ def limit(name: str, labels: str = PAIR, more: str = "") -> str:
     return f"max by ({labels}) (wolkvox_sla_{name}{{{SELECTED}{more}}})"
 
 
-def judged(name: str, labels: str = PAIR) -> str:
-    """The targets of what may be added up: those of `all` where it has any, else all."""
-    whole, single = (limit(name, labels, f', skill_id{is_}"all"') for is_ in ("=", "!="))
+def judged(name: str) -> str:
+    """The targets of what may be added up: those of `all` where it has any, else all.
+
+    As each exporter shows them: what is joined to them is one of each pair.
+    """
+    whole, single = (
+        raw(f"sla_{name}", f'{SELECTED}, skill_id{is_}"all"') for is_ in ("=", "!=")
+    )
     return f"({whole} or on (job, operation) {single})"
 
 
+_TARGETS = raw("sla_service_level_target_ratio", SELECTED)
 TARGET = limit("service_level_target_ratio", OWN)
-JUDGED = judged("service_level_target_ratio", OWN)
+JUDGED = judged("service_level_target_ratio")
 LEVEL = gauge("service_level_ratio", labels=OWN)
 INBOUND = gauge("inbound_interactions")
 
@@ -115,10 +126,16 @@ def record(name: str, more: str = "") -> str:
 
 
 # Sums judged by their targets -------------------------------------------------------------
-# Each is (part, whole, above, aim, weight) of the pairs with an aim: what is added up and
-# divided, how much of it is above the aim, and the aims with their weights.
+# Each is (part, whole, above, wanted, weight) of the pairs with an aim: what is added up and
+# divided, how much of it is above the aim, and the aims times their weights, with these.
 
 Indicator = tuple[str, str, str, str, str]
+
+
+def _aimed(aim: str, weight: str, on: str = PAIR, by: str = PAIR) -> tuple[str, str]:
+    """The aims times their weights, and these weights."""
+    wanted = f"max by ({by}) ({aim} * on ({on}) group_left () {weight})"
+    return wanted, f"({weight} and on ({on}) {aim})"
 
 
 def level(window: str = "today") -> Indicator:
@@ -127,35 +144,43 @@ def level(window: str = "today") -> Indicator:
     each, labels = (f"on ({PAIR}", OWN) if window else (f"on ({PAIR}, window", f"{OWN}, window")
     # Those of the targets' thresholds first: three of each pair are too many to go on with.
     ratio = f"({_ratios(window)} and on ({OWN}) {JUDGED})"
-    part = f"round(max by ({labels}) {ratio} * {each}) group_left () {inbound})"
-    wanted = f"{JUDGED} * {TO_PAIR} {inbound}"
+    part = f"max by ({labels}) (round({ratio} * {each}) group_left () {inbound}))"
+    wanted, weight = _aimed(JUDGED, inbound, by=OWN)
     whole = f"({inbound} and {each}) {ratio})"
-    return part, whole, f"({part} - on ({OWN}) {wanted})", JUDGED, INBOUND
+    return part, whole, f"({part} - on ({OWN}) {wanted})", wanted, weight
 
 
 def level_open_hours() -> Indicator:
     """Service level of the last two open hours."""
     ratio, came = (record(f"window:{n}", LONG) for n in ("service_level", "offered"))
-    whole = f"({came} and on ({OWN}) {JUDGED})"
-    above = f"({ratio} - on ({OWN}) group_left () {JUDGED}) * {came}"
-    return f"({whole} * {ratio})", whole, above, JUDGED, f"max by ({PAIR}) ({came})"
+    wanted, whole = _aimed(JUDGED, came, OWN, OWN)
+    part = f"({whole} * {ratio})"
+    return part, whole, f"({part} - on ({OWN}) {wanted})", wanted, whole
 
 
 def abandonment(window: str = "today") -> Indicator:
     """Abandoned over inbound, of the pairs with a limit."""
     aim = judged("abandonment_limit_ratio")
     lost, came = (gauge(f"{n}_interactions", window) for n in ("abandoned", "inbound"))
-    part, whole = (f"({one} and {ON_PAIR} {aim})" for one in (lost, came))
-    return part, whole, f"({lost} - {ON_PAIR} {aim} * {ON_PAIR} {came})", aim, came
+    wanted, whole = _aimed(aim, came)
+    return (
+        f"({lost} and {ON_PAIR} {aim})",
+        whole,
+        f"({lost} - {ON_PAIR} {wanted})",
+        wanted,
+        whole,
+    )
 
 
 def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
     """An average wait of the pairs with a limit, weighted by what it is an average of."""
     aim = judged("asa_limit_seconds")
     seconds, counts = gauge(f"{wait}_seconds", window), gauge(f"{count}_interactions", window)
-    part = f"({seconds} * {counts} and {ON_PAIR} {aim})"
-    above = f"(({seconds} - {ON_PAIR} {aim}) * {ON_PAIR} {counts})"
-    return part, f"({counts} and {seconds} and {ON_PAIR} {aim})", above, aim, counts
+    all_seconds = f"{seconds} * {counts}"
+    wanted, weight = _aimed(aim, counts)
+    whole = f"({counts} and {seconds} and {ON_PAIR} {aim})"
+    above = f"({all_seconds} - {ON_PAIR} {wanted})"
+    return f"({all_seconds} and {ON_PAIR} {aim})", whole, above, wanted, weight
 
 
 def ratio(indicator: Indicator, by: str = "") -> str:
@@ -166,10 +191,9 @@ def ratio(indicator: Indicator, by: str = "") -> str:
 
 def verdict(indicator: Indicator, good: str, shown: str) -> str:
     """The figure with its target as a label, and whether it meets it: `met` is 1 or 0."""
-    _part, _whole, above, aim, weight = indicator
-    aimed = f"sum({aim} * {TO_PAIR} {weight}) / sum({weight} and {ON_PAIR} {aim})"
+    _part, _whole, above, wanted, weight = indicator
     tags = {
-        "target": shown.format(f"({aimed})"),
+        "target": shown.format(f"(sum({wanted}) / sum({weight}))"),
         "met": f"(round(sum({above}), 0.000001) {good} bool 0)",
     }
     return tagged(f"({ratio(indicator)})", tags)
@@ -185,7 +209,7 @@ def within(seconds: str, window: str = "today", by: str = "") -> str:
 
 def level_without_target() -> str:
     """The day's service level at the threshold of the board, where nothing has a target."""
-    return f"{within('$threshold')} unless on () {TARGET}"
+    return f"{within('$threshold')} unless on () {_TARGETS}"
 
 
 # Pairs in trouble -------------------------------------------------------------------------
@@ -280,9 +304,8 @@ def strip() -> str:
     """
     rank = f'count_values by ({PAIR}, skill) ("distance", round(1 - {WORST}, 0.0001))'
     level = record("window:service_level", MIDDLE)
-    aim = f"(max by ({PAIR}) ({_at_end(TARGET)}) and {ON_PAIR} {WORST})"
     ranked = f"({level} * {ON_PAIR} group_left (distance, skill) {rank})"
-    return f"{ranked} - {TO_PAIR} {aim}"
+    return f"{ranked} - {TO_PAIR} max by ({PAIR}) ({_at_end(TARGET)})"
 
 
 # By hour, and the rest of the day and month -----------------------------------------------
@@ -321,7 +344,7 @@ _WITHIN, _CAME = (
     for n in ("within", "offered")
 )
 _EXPECTED = record("period:expected")
-_AIMED = f"on ({OWN}) group_left () {JUDGED}"
+_AIMED = f"on ({OWN}) group_left () max by ({OWN}) {JUDGED}"
 _JUDGED_QUERY = (
     f'(wolkvox_up{{{QUERY}, skill_id="all"}} and on (job, operation) '
     f'wolkvox_sla_service_level_target_ratio{{{SELECTED}, skill_id="all"}} '
@@ -355,7 +378,7 @@ def reach() -> tuple[str, str]:
     came, within = record("shown:offered", TODAY), record("shown:within", TODAY)
     expected = record("period:expected", TODAY)
     late = _judged_sum(f"({came} - {within})", "window")
-    share = f"(({came} + {expected}) * on ({OWN}) group_left () (1 - {JUDGED}))"
+    share = f"(({came} + {expected}) * on ({OWN}) group_left () (1 - max by ({OWN}) {JUDGED}))"
     allowed = f"floor(sum by (window) {share} + 0.0001)"
     tags = {"late": late, "allowed": allowed}
     can = f"({allowed} - {late} >= 0)"
@@ -389,11 +412,6 @@ def alerts_since() -> str:
     """Each firing alert with the moment since which its condition holds, in milliseconds."""
     held = f'ALERTS_FOR_STATE{{alertname=~"Wolkvox.+", {_LABELS}}}'
     return f"{held} * 1000 and ignoring (alertstate) ALERTS{{{ALERT}, {_LABELS}}}"
-
-
-def raw(name: str, labels: str = JOB) -> str:
-    """One of the exporter's metrics as it is."""
-    return f"wolkvox_{name}{{{labels}}}"
 
 
 def if_any(expression: str, by: str) -> str:
