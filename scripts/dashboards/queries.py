@@ -110,6 +110,7 @@ def judged(name: str) -> str:
 _TARGETS = raw("sla_service_level_target_ratio", SELECTED)
 TARGET = limit("service_level_target_ratio", OWN)
 JUDGED = judged("service_level_target_ratio")
+_AIMED = f"on ({OWN}) group_left () max by ({OWN}) {JUDGED}"
 LEVEL = gauge("service_level_ratio", labels=OWN)
 INBOUND = gauge("inbound_interactions")
 
@@ -154,8 +155,8 @@ def level_open_hours() -> Indicator:
     """Service level of the last two open hours."""
     ratio, came = (record(f"window:{n}", LONG) for n in ("service_level", "offered"))
     wanted, whole = _aimed(JUDGED, came, OWN, OWN)
-    part = f"({whole} * {ratio})"
-    return part, whole, f"({part} - on ({OWN}) {wanted})", wanted, whole
+    above = f"({ratio} - {_AIMED}) * {came}"
+    return f"({whole} * {ratio})", whole, above, wanted, whole
 
 
 def abandonment(window: str = "today") -> Indicator:
@@ -239,8 +240,16 @@ _OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
 ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
 _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
+# As each exporter shows them: what is within a limit costs no label.
+_LOST, _SLOW = (
+    f"{raw(f'skill_{name}', SELECTED + TODAY)} > {TO_PAIR} {limit(aim)}"
+    for name, aim in (
+        ("abandonment_ratio", "abandonment_limit_ratio"),
+        ("asa_seconds", "asa_limit_seconds"),
+    )
+)
 _BELOW = f"({_LEVELS} < on ({OWN}) group_left () {TARGET})"
-TROUBLE = f"({_BELOW} or {LOST_OVER} > 0 or {SLOW_OVER} > 0 or ALERTS{{{ALERT}, {_SLI}}})"
+TROUBLE = f"({_BELOW} or {_LOST} or {_SLOW} or ALERTS{{{ALERT}, {_SLI}}})"
 
 
 def since() -> str:
@@ -344,7 +353,6 @@ _WITHIN, _CAME = (
     for n in ("within", "offered")
 )
 _EXPECTED = record("period:expected")
-_AIMED = f"on ({OWN}) group_left () max by ({OWN}) {JUDGED}"
 _JUDGED_QUERY = (
     f'(wolkvox_up{{{QUERY}, skill_id="all"}} and on (job, operation) '
     f'wolkvox_sla_service_level_target_ratio{{{SELECTED}, skill_id="all"}} '
@@ -360,17 +368,17 @@ def _judged_sum(expression: str, by: str = "operation, window") -> str:
 def outlook() -> str:
     """The day and the month: so far, late left, what the rest needs, where it is heading."""
     left, end = record("period:late_left", PERIODS), record("period:projected")
-    rest = f"({_judged_sum(f'{_EXPECTED} and {left}')} > 0)"
-    aimed = f"sum by (operation, window) ({_EXPECTED} * {_AIMED})"
     whole, came, within = f"({_CAME} + {_EXPECTED})", _judged_sum(_CAME), _judged_sum(_WITHIN)
-    return named(
-        level=f"{within} / ({came} > 0)",
-        # What is left is what was in time less what had to be.
-        target=f"round(({within} - {_judged_sum(left)}) / ({came} > 0), 0.000000001)",
+    # What is left is what was in time less what had to be.
+    so_far = named(level=within, target=f"{within} - {_judged_sum(left)}")
+    rest = _judged_sum(f"{_EXPECTED} and {left}")
+    more = named(
         left=f"floor({_judged_sum(left)} + 0.0001)",
-        needed=f"({aimed} - {_judged_sum(f'{left} and {_EXPECTED}')}) / {rest}",
+        needed=f"sum by (operation, window) ({_EXPECTED} * {_AIMED} - {left}) / ({rest} > 0)",
         projected=f"{_judged_sum(f'{end} * {whole}')} / {_judged_sum(f'({whole} and {end})')}",
     )
+    shares = f"({so_far}) / on (operation, window) group_left () ({came} > 0)"
+    return f"round({shares}, 0.000000001) or on (column) {more}"
 
 
 def reach() -> tuple[str, str]:
