@@ -5,7 +5,7 @@
 - A ratio is a sum of counts over a sum of counts, never an average of ratios.
 - `skill_id="all"` and single skills are never added up: `CHOSEN` takes `all` where an operation
   polls it and it is selected, else the single skills. `judged` does so among what has a target.
-- Two exporters of one operation count once: `max` stands around each selector, and outside
+- Two exporters of one operation count once: `max` stands around what is added up, and outside
   `increase()`, since a maximum of raw counters is no counter.
 
 What is of now reads raw metrics and works without rules; what goes back hours, or on to the
@@ -40,11 +40,6 @@ CHOSEN = (
 def raw(name: str, labels: str = JOB) -> str:
     """One of the exporter's metrics as it is."""
     return f"wolkvox_{name}{{{labels}}}"
-
-
-def once(expression: str, *more: str) -> str:
-    """One series where several exporters give the same; drops `more` labels as well."""
-    return f"max without ({', '.join(('instance', 'pod', *more))}) ({expression})"
 
 
 def total(expression: str, by: str = "") -> str:
@@ -91,34 +86,21 @@ def _ratios(window: str = "today") -> str:
     return f"wolkvox_skill_service_level_ratio{{{SELECTED}{match}}}"
 
 
-def limit(name: str, labels: str = PAIR, more: str = "") -> str:
+def limit(name: str, labels: str = PAIR) -> str:
     """A target or limit of the configuration, of the pairs that have it."""
-    return f"max by ({labels}) (wolkvox_sla_{name}{{{SELECTED}{more}}})"
+    return f"max by ({labels}) (wolkvox_sla_{name}{{{SELECTED}}})"
 
 
 def judged(name: str) -> str:
-    """The targets of what may be added up: those of `all` where it has any, else all.
-
-    As each exporter shows them: what is joined to them is one of each pair.
-    """
-    whole, single = (
-        raw(f"sla_{name}", f'{SELECTED}, skill_id{is_}"all"') for is_ in ("=", "!=")
-    )
-    return f"({whole} or on (job, operation) {single})"
+    """What may be added up, of each exporter: the targets of `all` where it has any, else all."""
+    aim = f"wolkvox_sla_{name}{{{SELECTED}, skill_id"
+    return f'({aim}="all"}} or on (job, operation) {aim}!="all"}})'
 
 
-_TARGETS = raw("sla_service_level_target_ratio", SELECTED)
 TARGET = limit("service_level_target_ratio", OWN)
 JUDGED = judged("service_level_target_ratio")
 _AIMED = f"on ({OWN}) group_left () max by ({OWN}) {JUDGED}"
-LEVEL = gauge("service_level_ratio", labels=OWN)
 INBOUND = gauge("inbound_interactions")
-
-
-def grown(name: str, span: str = HOUR, offset: str = "") -> str:
-    """What a counter grew in a span."""
-    back = offset and f" offset {offset}"
-    return once(f"increase(wolkvox_skill_{name}{{{SELECTED}}}[{span}]{back})")
 
 
 def record(name: str, more: str = "") -> str:
@@ -164,24 +146,18 @@ def abandonment(window: str = "today") -> Indicator:
     aim = judged("abandonment_limit_ratio")
     lost, came = (gauge(f"{n}_interactions", window) for n in ("abandoned", "inbound"))
     wanted, whole = _aimed(aim, came)
-    return (
-        f"({lost} and {ON_PAIR} {aim})",
-        whole,
-        f"({lost} - {ON_PAIR} {wanted})",
-        wanted,
-        whole,
-    )
+    part, above = f"({lost} and {ON_PAIR} {aim})", f"({lost} - {ON_PAIR} {wanted})"
+    return part, whole, above, wanted, whole
 
 
 def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
     """An average wait of the pairs with a limit, weighted by what it is an average of."""
     aim = judged("asa_limit_seconds")
     seconds, counts = gauge(f"{wait}_seconds", window), gauge(f"{count}_interactions", window)
-    all_seconds = f"{seconds} * {counts}"
-    wanted, weight = _aimed(aim, counts)
+    waited, (wanted, weight) = f"{seconds} * {counts}", _aimed(aim, counts)
     whole = f"({counts} and {seconds} and {ON_PAIR} {aim})"
-    above = f"({all_seconds} - {ON_PAIR} {wanted})"
-    return f"({all_seconds} and {ON_PAIR} {aim})", whole, above, wanted, weight
+    part, above = f"({waited} and {ON_PAIR} {aim})", f"({waited} - {ON_PAIR} {wanted})"
+    return part, whole, above, wanted, weight
 
 
 def ratio(indicator: Indicator, by: str = "") -> str:
@@ -210,7 +186,7 @@ def within(seconds: str, window: str = "today", by: str = "") -> str:
 
 def level_without_target() -> str:
     """The day's service level at the threshold of the board, where nothing has a target."""
-    return f"{within('$threshold')} unless on () {_TARGETS}"
+    return f"{within('$threshold')} unless on () {TARGET}"
 
 
 # Pairs in trouble -------------------------------------------------------------------------
@@ -242,11 +218,8 @@ _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
 # As each exporter shows them: what is within a limit costs no label.
 _LOST, _SLOW = (
-    f"{raw(f'skill_{name}', SELECTED + TODAY)} > {TO_PAIR} {limit(aim)}"
-    for name, aim in (
-        ("abandonment_ratio", "abandonment_limit_ratio"),
-        ("asa_seconds", "asa_limit_seconds"),
-    )
+    f"{raw(f'skill_{of}_{unit}', SELECTED + TODAY)} > {TO_PAIR} {limit(f'{of}_limit_{unit}')}"
+    for of, unit in (("abandonment", "ratio"), ("asa", "seconds"))
 )
 _BELOW = f"({_LEVELS} < on ({OWN}) group_left () {TARGET})"
 TROUBLE = f"({_BELOW} or {_LOST} or {_SLOW} or ALERTS{{{ALERT}, {_SLI}}})"
