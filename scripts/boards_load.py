@@ -200,9 +200,9 @@ def measure(address: str, made: Json, now: float) -> None:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(lambda paths: list(map(asked, paths)), panels.values()))
         found.append((processor(address) - before, time.monotonic() - began))
-    took, wall = map(min, zip(*found, strict=True))
-    size = f"{made['title']}, {len(targets_of([made]))} targets"
-    print(f"{size}: {took:.2f} s of a processor, {wall:.2f} s on the wall of {cpu_count()}")
+    total, wall = (min(one) for one in zip(*found, strict=True))
+    label = f"{made['title']}, {len(targets_of([made]))} targets"
+    print(f"{label}: {total:.2f} s of a processor, {wall:.2f} s on the wall of {cpu_count()}")
 
 
 def main() -> None:
