@@ -92,7 +92,7 @@ def limit(name: str, labels: str = PAIR) -> str:
 
 
 def judged(name: str) -> str:
-    """Of what may be added up: the targets of `all` where it has any, else all; not yet `max`."""
+    """The targets of what may be added up: those of `all` where it has any, else all."""
     aim = f"wolkvox_sla_{name}{{{SELECTED}, skill_id"
     return f'({aim}="all"}} or on (job, operation) {aim}!="all"}})'
 
