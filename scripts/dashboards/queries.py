@@ -5,7 +5,7 @@
 - A ratio is a sum of counts over a sum of counts, never an average of ratios.
 - `skill_id="all"` and single skills are never added up: `CHOSEN` takes `all` where an operation
   polls it and it is selected, else the single skills. `judged` does so among what has a target.
-- Two exporters of one operation count once: `max` stands around each selector, and outside
+- Two exporters of one operation count once: `max` stands around what is added up, and outside
   `increase()`, since a maximum of raw counters is no counter.
 
 What is of now reads raw metrics and works without rules; what goes back hours, or on to the
@@ -37,9 +37,9 @@ CHOSEN = (
 )
 
 
-def once(expression: str, *more: str) -> str:
-    """One series where several exporters give the same; drops `more` labels as well."""
-    return f"max without ({', '.join(('instance', 'pod', *more))}) ({expression})"
+def raw(name: str, labels: str = JOB) -> str:
+    """One of the exporter's metrics as it is."""
+    return f"wolkvox_{name}{{{labels}}}"
 
 
 def total(expression: str, by: str = "") -> str:
@@ -86,27 +86,21 @@ def _ratios(window: str = "today") -> str:
     return f"wolkvox_skill_service_level_ratio{{{SELECTED}{match}}}"
 
 
-def limit(name: str, labels: str = PAIR, more: str = "") -> str:
+def limit(name: str, labels: str = PAIR) -> str:
     """A target or limit of the configuration, of the pairs that have it."""
-    return f"max by ({labels}) (wolkvox_sla_{name}{{{SELECTED}{more}}})"
+    return f"max by ({labels}) (wolkvox_sla_{name}{{{SELECTED}}})"
 
 
-def judged(name: str, labels: str = PAIR) -> str:
+def judged(name: str) -> str:
     """The targets of what may be added up: those of `all` where it has any, else all."""
-    whole, single = (limit(name, labels, f', skill_id{is_}"all"') for is_ in ("=", "!="))
-    return f"({whole} or on (job, operation) {single})"
+    aim = f"wolkvox_sla_{name}{{{SELECTED}, skill_id"
+    return f'({aim}="all"}} or on (job, operation) {aim}!="all"}})'
 
 
 TARGET = limit("service_level_target_ratio", OWN)
-JUDGED = judged("service_level_target_ratio", OWN)
-LEVEL = gauge("service_level_ratio", labels=OWN)
+JUDGED = judged("service_level_target_ratio")
+_AIMED = f"on ({OWN}) group_left () max by ({OWN}) {JUDGED}"
 INBOUND = gauge("inbound_interactions")
-
-
-def grown(name: str, span: str = HOUR, offset: str = "") -> str:
-    """What a counter grew in a span."""
-    back = offset and f" offset {offset}"
-    return once(f"increase(wolkvox_skill_{name}{{{SELECTED}}}[{span}]{back})")
 
 
 def record(name: str, more: str = "") -> str:
@@ -115,10 +109,16 @@ def record(name: str, more: str = "") -> str:
 
 
 # Sums judged by their targets -------------------------------------------------------------
-# Each is (part, whole, above, aim, weight) of the pairs with an aim: what is added up and
-# divided, how much of it is above the aim, and the aims with their weights.
+# Each is (part, whole, above, wanted, weight) of the pairs with an aim: what is added up and
+# divided, how much of it is above the aim, and the aims times their weights, with these.
 
 Indicator = tuple[str, str, str, str, str]
+
+
+def _aimed(aim: str, weight: str, on: str = PAIR, by: str = PAIR) -> tuple[str, str]:
+    """The aims times their weights, and these weights."""
+    wanted = f"max by ({by}) ({aim} * on ({on}) group_left () {weight})"
+    return wanted, f"({weight} and on ({on}) {aim})"
 
 
 def level(window: str = "today") -> Indicator:
@@ -127,35 +127,37 @@ def level(window: str = "today") -> Indicator:
     each, labels = (f"on ({PAIR}", OWN) if window else (f"on ({PAIR}, window", f"{OWN}, window")
     # Those of the targets' thresholds first: three of each pair are too many to go on with.
     ratio = f"({_ratios(window)} and on ({OWN}) {JUDGED})"
-    part = f"round(max by ({labels}) {ratio} * {each}) group_left () {inbound})"
-    wanted = f"{JUDGED} * {TO_PAIR} {inbound}"
+    part = f"max by ({labels}) (round({ratio} * {each}) group_left () {inbound}))"
+    wanted, weight = _aimed(JUDGED, inbound, by=OWN)
     whole = f"({inbound} and {each}) {ratio})"
-    return part, whole, f"({part} - on ({OWN}) {wanted})", JUDGED, INBOUND
+    return part, whole, f"({part} - on ({OWN}) {wanted})", wanted, weight
 
 
 def level_open_hours() -> Indicator:
     """Service level of the last two open hours."""
     ratio, came = (record(f"window:{n}", LONG) for n in ("service_level", "offered"))
-    whole = f"({came} and on ({OWN}) {JUDGED})"
-    above = f"({ratio} - on ({OWN}) group_left () {JUDGED}) * {came}"
-    return f"({whole} * {ratio})", whole, above, JUDGED, f"max by ({PAIR}) ({came})"
+    wanted, whole = _aimed(JUDGED, came, OWN, OWN)
+    above = f"({ratio} - {_AIMED}) * {came}"
+    return f"({whole} * {ratio})", whole, above, wanted, whole
 
 
 def abandonment(window: str = "today") -> Indicator:
     """Abandoned over inbound, of the pairs with a limit."""
     aim = judged("abandonment_limit_ratio")
     lost, came = (gauge(f"{n}_interactions", window) for n in ("abandoned", "inbound"))
-    part, whole = (f"({one} and {ON_PAIR} {aim})" for one in (lost, came))
-    return part, whole, f"({lost} - {ON_PAIR} {aim} * {ON_PAIR} {came})", aim, came
+    wanted, whole = _aimed(aim, came)
+    part, above = f"({lost} and {ON_PAIR} {aim})", f"({lost} - {ON_PAIR} {wanted})"
+    return part, whole, above, wanted, whole
 
 
 def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
     """An average wait of the pairs with a limit, weighted by what it is an average of."""
     aim = judged("asa_limit_seconds")
     seconds, counts = gauge(f"{wait}_seconds", window), gauge(f"{count}_interactions", window)
-    part = f"({seconds} * {counts} and {ON_PAIR} {aim})"
-    above = f"(({seconds} - {ON_PAIR} {aim}) * {ON_PAIR} {counts})"
-    return part, f"({counts} and {seconds} and {ON_PAIR} {aim})", above, aim, counts
+    waited, (wanted, weight) = f"{seconds} * {counts}", _aimed(aim, counts)
+    whole = f"({counts} and {seconds} and {ON_PAIR} {aim})"
+    part, above = f"({waited} and {ON_PAIR} {aim})", f"({waited} - {ON_PAIR} {wanted})"
+    return part, whole, above, wanted, weight
 
 
 def ratio(indicator: Indicator, by: str = "") -> str:
@@ -166,10 +168,9 @@ def ratio(indicator: Indicator, by: str = "") -> str:
 
 def verdict(indicator: Indicator, good: str, shown: str) -> str:
     """The figure with its target as a label, and whether it meets it: `met` is 1 or 0."""
-    _part, _whole, above, aim, weight = indicator
-    aimed = f"sum({aim} * {TO_PAIR} {weight}) / sum({weight} and {ON_PAIR} {aim})"
+    _part, _whole, above, wanted, weight = indicator
     tags = {
-        "target": shown.format(f"({aimed})"),
+        "target": shown.format(f"(sum({wanted}) / sum({weight}))"),
         "met": f"(round(sum({above}), 0.000001) {good} bool 0)",
     }
     return tagged(f"({ratio(indicator)})", tags)
@@ -215,8 +216,13 @@ _OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
 ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
 _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
+# As each exporter shows them: what is within a limit costs no label.
+_LOST, _SLOW = (
+    f"{raw(f'skill_{of}_{unit}', SELECTED + TODAY)} > {TO_PAIR} {limit(f'{of}_limit_{unit}')}"
+    for of, unit in (("abandonment", "ratio"), ("asa", "seconds"))
+)
 _BELOW = f"({_LEVELS} < on ({OWN}) group_left () {TARGET})"
-TROUBLE = f"({_BELOW} or {LOST_OVER} > 0 or {SLOW_OVER} > 0 or ALERTS{{{ALERT}, {_SLI}}})"
+TROUBLE = f"({_BELOW} or {_LOST} or {_SLOW} or ALERTS{{{ALERT}, {_SLI}}})"
 
 
 def since() -> str:
@@ -280,9 +286,8 @@ def strip() -> str:
     """
     rank = f'count_values by ({PAIR}, skill) ("distance", round(1 - {WORST}, 0.0001))'
     level = record("window:service_level", MIDDLE)
-    aim = f"(max by ({PAIR}) ({_at_end(TARGET)}) and {ON_PAIR} {WORST})"
     ranked = f"({level} * {ON_PAIR} group_left (distance, skill) {rank})"
-    return f"{ranked} - {TO_PAIR} {aim}"
+    return f"{ranked} - {TO_PAIR} max by ({PAIR}) ({_at_end(TARGET)})"
 
 
 # By hour, and the rest of the day and month -----------------------------------------------
@@ -321,7 +326,6 @@ _WITHIN, _CAME = (
     for n in ("within", "offered")
 )
 _EXPECTED = record("period:expected")
-_AIMED = f"on ({OWN}) group_left () {JUDGED}"
 _JUDGED_QUERY = (
     f'(wolkvox_up{{{QUERY}, skill_id="all"}} and on (job, operation) '
     f'wolkvox_sla_service_level_target_ratio{{{SELECTED}, skill_id="all"}} '
@@ -337,17 +341,17 @@ def _judged_sum(expression: str, by: str = "operation, window") -> str:
 def outlook() -> str:
     """The day and the month: so far, late left, what the rest needs, where it is heading."""
     left, end = record("period:late_left", PERIODS), record("period:projected")
-    rest = f"({_judged_sum(f'{_EXPECTED} and {left}')} > 0)"
-    aimed = f"sum by (operation, window) ({_EXPECTED} * {_AIMED})"
     whole, came, within = f"({_CAME} + {_EXPECTED})", _judged_sum(_CAME), _judged_sum(_WITHIN)
-    return named(
-        level=f"{within} / ({came} > 0)",
-        # What is left is what was in time less what had to be.
-        target=f"round(({within} - {_judged_sum(left)}) / ({came} > 0), 0.000000001)",
+    # What is left is what was in time less what had to be.
+    so_far = named(level=within, target=f"{within} - {_judged_sum(left)}")
+    rest = _judged_sum(f"{_EXPECTED} and {left}")
+    more = named(
         left=f"floor({_judged_sum(left)} + 0.0001)",
-        needed=f"({aimed} - {_judged_sum(f'{left} and {_EXPECTED}')}) / {rest}",
+        needed=f"sum by (operation, window) ({_EXPECTED} * {_AIMED} - {left}) / ({rest} > 0)",
         projected=f"{_judged_sum(f'{end} * {whole}')} / {_judged_sum(f'({whole} and {end})')}",
     )
+    shares = f"({so_far}) / on (operation, window) group_left () ({came} > 0)"
+    return f"round({shares}, 0.000000001) or on (column) {more}"
 
 
 def reach() -> tuple[str, str]:
@@ -355,7 +359,7 @@ def reach() -> tuple[str, str]:
     came, within = record("shown:offered", TODAY), record("shown:within", TODAY)
     expected = record("period:expected", TODAY)
     late = _judged_sum(f"({came} - {within})", "window")
-    share = f"(({came} + {expected}) * on ({OWN}) group_left () (1 - {JUDGED}))"
+    share = f"(({came} + {expected}) * on ({OWN}) group_left () (1 - max by ({OWN}) {JUDGED}))"
     allowed = f"floor(sum by (window) {share} + 0.0001)"
     tags = {"late": late, "allowed": allowed}
     can = f"({allowed} - {late} >= 0)"
@@ -389,11 +393,6 @@ def alerts_since() -> str:
     """Each firing alert with the moment since which its condition holds, in milliseconds."""
     held = f'ALERTS_FOR_STATE{{alertname=~"Wolkvox.+", {_LABELS}}}'
     return f"{held} * 1000 and ignoring (alertstate) ALERTS{{{ALERT}, {_LABELS}}}"
-
-
-def raw(name: str, labels: str = JOB) -> str:
-    """One of the exporter's metrics as it is."""
-    return f"wolkvox_{name}{{{labels}}}"
 
 
 def if_any(expression: str, by: str) -> str:
