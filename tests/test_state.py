@@ -99,6 +99,14 @@ def test_take_back_restores_what_stood_there(storage: Storage) -> None:
     assert storage.stored(1, "4173") == Stored(1000.0)
 
 
+def test_a_shared_count_stays_with_each_operation_of_the_token(tmp_path: Path) -> None:
+    """Where one of two gets a token of its own, the other's requests of the day still count."""
+    with closing(open_state(tmp_path / "data", "acme", "globex")) as storage:
+        begin(storage, attempt(1000.0, account=(1, 2)))
+
+        assert [storage.used((one,), DAY) for one in (1, 2)] == [1, 1]
+
+
 def test_counts_of_old_days_are_forgotten(storage: Storage) -> None:
     """The table of calls does not grow for ever."""
     begin(storage, attempt(1000.0, day=date(2026, 1, 1)))
@@ -204,6 +212,20 @@ def test_failed_step_takes_the_whole_transaction_back(storage: Storage) -> None:
     with pytest.raises(KeyError):
         storage.transact([lambda s: s.begin_attempt(attempt(1000.0)), broken])
     assert storage.stored(1, "4173") == Stored()
+
+
+def test_every_commit_is_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut takes back nothing that was committed."""
+    opened, connect = list[sqlite3.Connection](), sqlite3.connect
+
+    def watched(path: Path, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(path, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
+    with closing(open_state(tmp_path / "data")):
+        full = 2
+        assert opened[0].execute("PRAGMA synchronous").fetchone() == (full,)
 
 
 @pytest.mark.anyio

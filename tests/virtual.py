@@ -28,6 +28,7 @@ from exporter.runtime import Clock
 from exporter.state.locks import TokenGate
 from exporter.state.storage import State, Storage
 from exporter.wolkvox.client import WolkvoxClient
+from tests import e2e_api
 
 T = TypeVar("T")
 _SHORTEST = 1e-6  # seconds; asyncio's resolution is a thousandth of it
@@ -253,30 +254,24 @@ def row(
     channel: str = "inbound", inbound: int = 100, answered: int = 90, **more: str
 ) -> dict[str, str]:
     """A row as the API writes it, with figures that agree."""
+    abandoned = inbound - answered
     figures = {
-        "type_interaction": channel,
-        "inbound_calls": str(inbound),
         "answer_calls": str(answered),
-        "abandon_calls": str(inbound - answered),
-        "service_level_10seg": "40.00 %",
+        "abandon_calls": str(abandoned),
         "service_level_20seg": "60.00 %",
         "service_level_30seg": "80.00 %",
-        "abandon": f"{100 * (inbound - answered) / inbound if inbound else 0:.2f} %",
-        "asa": "12",
-        "ata": "30",
+        "abandon": f"{100 * abandoned / inbound if inbound else 0:.2f} %",
     }
-    return figures | more
+    return e2e_api.row(channel, inbound, **figures | more)
+
+
+def _response(reply: e2e_api.Reply) -> httpx.Response:
+    return httpx.Response(reply.status, headers=reply.headers, content=reply.body)
 
 
 def ok(*rows: dict[str, str]) -> httpx.Response:
     """A good answer."""
-    body = {
-        "code": 200,
-        "error": None,
-        "msg": f"{len(rows)} records were found",
-        "data": [*rows],
-    }
-    return httpx.Response(200, json=body)
+    return _response(e2e_api.found(*rows))
 
 
 def no_rows() -> httpx.Response:
@@ -288,4 +283,4 @@ def no_rows() -> httpx.Response:
 
 def refusal(msg: str, status: int = 403) -> httpx.Response:
     """An error of the API's table."""
-    return httpx.Response(status, json={"code": str(status), "error": "FORBIDDEN", "msg": msg})
+    return _response(e2e_api.refused(msg, status))
