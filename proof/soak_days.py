@@ -1,8 +1,7 @@
 """Days of polling in virtual time, in a process of its own whose memory is looked at.
 
-`python -m proof.soak_days DAYS OPERATIONS SEED` writes what it says of its progress to stderr
-and the figures, as JSON, to stdout. Every operation meets every scenario of its simulator,
-three hours a day, at hours that fall on midnights too.
+`python -m proof.soak_days DAYS OPERATIONS SEED` writes its progress to stderr and the figures,
+as JSON, to stdout. Every operation meets every scenario, three hours a day, over midnights too.
 """
 
 from __future__ import annotations
