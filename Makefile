@@ -101,7 +101,7 @@ pictures: $(STAMP) ## Draw the boards and the status page anew for the documenta
 	$(BIN)/python -m tests.status_pictures
 
 PIN := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-strip-extras
 
 lock: ## Pin every dependency with its hashes (needs uv)
 	$(PIN) pyproject.toml -o requirements.lock

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import re
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "SECURITY.md"
@@ -88,9 +91,22 @@ def test_every_dependency_is_pinned_with_hashes() -> None:
         entries = re.split(r"^(?=[a-zA-Z0-9])", text, flags=re.MULTILINE)[1:]
         assert entries, name
         for entry in entries:
-            assert re.match(r"[a-zA-Z0-9._-]+==\S+ ", entry), entry
+            assert re.match(r"[a-zA-Z0-9._-]+(\[[a-z0-9,-]+\])?==\S+ ", entry), entry
             assert "--hash=sha256:" in entry
         assert "://" not in text, name
+
+
+def test_what_is_required_with_an_extra_is_pinned_with_it() -> None:
+    """Else an older pip wants the newest release for it, of which there is no hash here."""
+    text = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    pinned = dict(re.findall(r"^([a-z0-9._-]+)(\S*)==", text, re.MULTILINE))
+    assert "[toml]" in pinned["coverage"]  # of pytest-cov
+    for name in pinned:
+        with suppress(PackageNotFoundError):  # of another platform
+            for one in map(Requirement, requires(name) or ()):
+                if one.marker is None or one.marker.evaluate({"extra": ""}):
+                    missing = one.extras - {*re.findall(r"[\w-]+", pinned.get(one.name, ""))}
+                    assert not missing, f"{name} requires {one}"
 
 
 def test_the_pinned_versions_are_audited() -> None:
