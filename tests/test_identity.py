@@ -24,8 +24,10 @@ from hypothesis import strategies as st
 
 from exporter.errors import StorageError
 from exporter.messages import here
+from exporter.polling.request import CALLS, SKILL_11
 from exporter.state.identity import Claim, match
 from tests.polling_support import IN_FORCE, INBOUND, OFFERED, USED, Stage, gaps, operation
+from tests.tools_support import opened
 from tests.virtual import Exporter, Seen, ok, refusal, row, run_virtual
 
 DATA = Path(__file__).parent / "data"
@@ -177,6 +179,32 @@ async def test_a_token_file_with_anothers_token_sends_nothing(
     tokens = ("token-a", "rotated")
     async with stage.run_all(A, one("renamed", 1), tokens=tokens, until="10:32") as running:
         assert running.value(OFFERED, operation="renamed") == counted
+
+
+async def test_a_new_token_that_a_tool_tried_first_is_the_operations_own(
+    state_directory: Path,
+) -> None:
+    """A tool set up by the environment calls the operation by another name: nothing is refused
+    for that, the interval to its request is kept, it counts, and nothing begins anew.
+    """
+    stage, valid = Server(state_directory), {"token-a"}
+    stage.api.answer = lambda seen: (
+        ok(row()) if seen.token in valid else refusal("INVALID TOKEN", 401)
+    )
+    async with stage.run_all(A, until="10:06") as running:
+        valid = {"token-c"}
+        await stage.until("10:31")
+        assert running.value("wolkvox_paused", reason="unauthorized") == 1
+        async with opened(stage, stage.configure(one("tool", 2), tokens=TOKENS)) as found:
+            assert (await found["tool"].ask("all", 300, CALLS[SKILL_11])).verdict.good
+        stage.token_file(0).write_text("token-c", encoding="utf-8")
+        await stage.until("10:42")
+        assert running.value("wolkvox_up") == 1
+        counted = running.value(OFFERED)
+    assert [round(gap) for gap in gaps(stage.by_token("token-c"))] == [300, 300]
+    async with stage.run_all(A, tokens=("token-c",), until="10:42:30") as running:
+        assert running.value(OFFERED) == counted
+        assert running.value(USED) == 7
 
 
 async def test_a_clock_set_in_the_middle_of_a_request_stretches_nothing(

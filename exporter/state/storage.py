@@ -202,19 +202,20 @@ class Storage:
     def begin_attempt(self, attempt: Attempt) -> Granted | Refused:
         """Write that a request is about to leave and count it, or say why it must not."""
         before, accepted = self._last(attempt.operation, attempt.skill_id)
-        last = before.last_at
+        token, others = self._salted(attempt.token), set[int]()
+        rotated = token is not None and token != accepted
+        if rotated:
+            rows = self._execute("SELECT id FROM operations WHERE token = ?", (token,))
+            others = {row for (row,) in rows} - {*attempt.account}
+        if others & self._claimed.keys():
+            return Refused()
+        # Another row with this token is that of a tool which came to know it first.
+        known = (before, *(self.stored(row, attempt.skill_id) for row in others))
+        last = max((one.last_at for one in known if one.last_at is not None), default=None)
         age = None if last is None or last == attempt.known_at else attempt.at - last
         if age is not None and 0 <= age < attempt.gap:
             return Refused(last_at=last)
-        token = self._salted(attempt.token)
-        rotated = token is not None and token != accepted
-        others = (
-            "SELECT 1 FROM operations"
-            " WHERE token = ? AND id NOT IN (SELECT value FROM json_each(?))"
-        )
-        if rotated and self._execute(others, (token, json.dumps(attempt.account))).fetchone():
-            return Refused()
-        used = self.used(attempt.account, attempt.day)
+        used = self.used([*attempt.account, *others], attempt.day)
         if attempt.ceiling is not None and used >= attempt.ceiling:
             return Refused(used=used)
         closing_day, tries = before.closing_day, before.closing_tries
