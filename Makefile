@@ -74,11 +74,12 @@ test-all: test test-slow ## All tests
 NEWER := build/newer/usr/bin
 SERVERS := test_rules.py test_rules_alertmanager.py test_rules_corrections.py test_rules_day.py \
   test_alert_messages.py test_grafana_alerting.py test_rules_e2e.py test_prometheus.py test_tools_commands.py \
-  test_dashboards_queries.py test_dashboards_prometheus.py test_end_to_end_level.py test_metrics.py
+  test_dashboards_queries.py test_dashboards_prometheus.py test_end_to_end_level.py test_metrics.py \
+  test_rules_vmalert.py
 $(NEWER)/prometheus:
 	scripts/newer-servers.sh
 
-test-servers: $(STAMP) $(NEWER)/prometheus ## The tests against newer Prometheus and Alertmanager (Debian)
+test-servers: $(STAMP) $(NEWER)/prometheus ## The tests against newer Prometheus and Alertmanager, and vmalert (Debian)
 	PATH="$(CURDIR)/$(NEWER):$$PATH" $(BIN)/python -m $(PYTEST) $(addprefix tests/,$(SERVERS))
 
 check: $(STAMP) ## Format, lint and types

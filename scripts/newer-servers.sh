@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Unpack Prometheus and Alertmanager of a newer Debian (SUITE, else unstable) into build/newer,
-# without installing anything: tests find them there where build/newer/usr/bin leads PATH.
+# Unpack Prometheus, Alertmanager and vmalert-tool of a newer Debian (SUITE, else unstable) into
+# build/newer, installing nothing: tests find them there where build/newer/usr/bin leads PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 suite=${1:-sid} root=$PWD/build/newer apt=$PWD/build/newer/apt
@@ -18,7 +18,8 @@ options=(
 )
 apt-get "${options[@]}" update
 # All else that they need is a libc of 2021 or later.
-(cd "$apt" && apt-get "${options[@]}" download prometheus promtool prometheus-alertmanager)
+(cd "$apt" && apt-get "${options[@]}" download prometheus promtool prometheus-alertmanager victoria-metrics)
 for package in "$apt"/*.deb; do dpkg -x "$package" "$root"; done
 rm -r "$apt"
 "$root/usr/bin/promtool" --version | sed q
+test -x "$root/usr/bin/vmalert-tool"
