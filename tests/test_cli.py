@@ -319,8 +319,8 @@ def test_state_directory_of_systemd(launch: Launch, good: str) -> None:
 def test_port_in_use(launch: Launch, good: str) -> None:
     """A port that another program holds is exit 1, in each mode that opens one."""
     english, spanish = (
-        "error: cannot listen on {}: another program uses the port",
-        "error: no se puede escuchar en {}: otro programa usa el puerto",
+        "error: cannot listen on {}: another program, perhaps an exporter, uses the port",
+        "error: no se puede escuchar en {}: otro programa, quizás un exportador, usa el puerto",
     )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

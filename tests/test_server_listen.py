@@ -66,7 +66,9 @@ def test_a_machine_without_ipv6_gets_ipv4(monkeypatch: pytest.MonkeyPatch) -> No
     (listener,) = bind([":0"])
     with listener:
         assert address_of(listener).startswith("0.0.0.0:")
-        with pytest.raises(StartError, match="another program uses the port"):
+        with pytest.raises(
+            StartError, match="another program, perhaps an exporter, uses the port"
+        ):
             bind([f":{listener.getsockname()[1]}"])
     with pytest.raises(StartError, match="there is no host"):
         bind(["[::1]:0"])
@@ -80,7 +82,12 @@ def test_a_taken_port_is_a_sentence(host: str) -> None:
     (free,) = bind([f"{host}:0"])
     free_port = free.getsockname()[1]
     free.close()
-    with taken, pytest.raises(StartError, match=f":{port}: another program uses the port"):
+    with (
+        taken,
+        pytest.raises(
+            StartError, match=f":{port}: another program, perhaps an exporter, uses the port"
+        ),
+    ):
         bind([f"{host}:{free_port}", f"{host}:{port}"])
     (again,) = bind([f"{host}:{free_port}"])
     again.close()
