@@ -81,11 +81,14 @@ class Case:
     expected: Mapping[str, Vector]
     choice: Choice | None = None
 
-    def as_test(self) -> dict[str, object]:
-        """The case as promtool takes it."""
+    def as_test(self, other: str) -> dict[str, object]:
+        """The case as promtool takes it, with another exporter of the same beside the first."""
+        twice = {
+            k.replace('instance="a"', f'instance="{other}"'): v for k, v in self.series.items()
+        }
         written = {
             name: value if isinstance(value, str) else f"{value:g}x70"
-            for name, value in self.series.items()
+            for name, value in (twice | dict(self.series)).items()
         }
         return {
             "name": self.sentence,
@@ -362,11 +365,11 @@ CASES = (
 
 
 def test_the_building_blocks_give_what_they_say(tmp_path: Path) -> None:
-    """Each case, by promtool; its sentence stands in what promtool says where it fails."""
+    """Each case, with one exporter and with two; what promtool says holds its sentence."""
     file = tmp_path / "cases.yml"
     # Prometheus gives the series of a strip in the order of their labels: the worst first.
     assert list(STRIP) == sorted(STRIP)
-    tests = [case.as_test() for case in CASES]
+    tests = [case.as_test(other) for case in CASES for other in ("a", "b")]
     file.write_text(json.dumps({"tests": tests}), encoding="utf-8")
     done = run("promtool", "test", "rules", file)
     assert done.returncode == 0, done.stdout + done.stderr

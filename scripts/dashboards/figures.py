@@ -78,11 +78,10 @@ def level_open_hours(place: Place) -> Any:
 
 def inbound_today(place: Place) -> Any:
     """What came in, beside last week."""
-    inbound = q.gauge("inbound_interactions")
-    before = q.gauge("inbound_interactions", offset=q.WEEK)
+    before = f"{q.INBOUND} offset {q.WEEK}"
     return number(
         described("Inbound today", place),
-        Query(q.total(inbound), "Today"),
+        Query(q.total(q.INBOUND), "Today"),
         Query(q.total(before), "Last week"),
         names=True,
     )

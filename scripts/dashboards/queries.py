@@ -4,9 +4,12 @@
   first, which is also what keeps 1,200 pairs cheap.
 - A ratio is a sum of counts over a sum of counts, never an average of ratios.
 - `skill_id="all"` and single skills are never added up: `CHOSEN` takes `all` where an operation
-  polls it and it is selected, else the single skills. `judged` does so among what has a target.
-- Two exporters of one operation count once: `max` stands around what is added up, and outside
-  `increase()`, since a maximum of raw counters is no counter.
+  polls it and it is selected, else the single skills. `judged` does so among what has a target,
+  and the table by hour among what has counted in that hour.
+- Two exporters of one operation count once: the larger sum of the two, or the larger figure.
+  `max` stands outside `increase()`, since a maximum of raw counters is no counter.
+- What costs is how many series are read, and then how many are compared or grouped: sums come
+  before choices and maxima, and what is compared is of one exporter where that is enough.
 
 What is of now reads raw metrics and works without rules; what goes back hours, or on to the
 end of the day or month, reads their records.
@@ -26,6 +29,9 @@ ON_QUERY = "on (job, operation, skill_id)"
 PAIR = "job, operation, skill_id, type_interaction"
 OWN = f"{PAIR}, threshold_seconds"
 ON_PAIR, TO_PAIR = f"on ({PAIR})", f"on ({PAIR}) group_left ()"
+# Two metrics of one exporter differ in these labels only: such a match needs no `max` before.
+TO_AIM, TO_COUNT = "ignoring (window)", "ignoring (threshold_seconds)"
+TO_TARGET = "ignoring (window, threshold_seconds)"
 HOUR, WEEK = "1h", "1w"
 TODAY, MONTH, LONG, MIDDLE = (
     f', window="{one}"' for one in ("today", "month", "long", "middle")
@@ -42,9 +48,16 @@ def raw(name: str, labels: str = JOB) -> str:
     return f"wolkvox_{name}{{{labels}}}"
 
 
+def once(expression: str, by: str = "") -> str:
+    """The sum of what exporters show, each for itself; of two of one operation the larger."""
+    more = f", {by}" if by else ""
+    own = f"sum by (job, instance, operation{more}) ({expression})"
+    return f"sum{_by(by)} (max by (job, operation{more}) ({own}))"
+
+
 def total(expression: str, by: str = "") -> str:
     """The sum over what may be added up."""
-    return f"sum{_by(by)} ({expression} and {ON_QUERY} {CHOSEN})"
+    return once(f"{expression} and {ON_QUERY} {CHOSEN}", by)
 
 
 def _by(labels: str) -> str:
@@ -71,36 +84,28 @@ def tagged(expression: str, tags: dict[str, str], by: str = "") -> str:
 # Figures by pair --------------------------------------------------------------------------
 
 
-def gauge(
-    name: str, window: str = "today", labels: str = PAIR, offset: str = "", more: str = ""
-) -> str:
-    """A figure of a whole window by pair; of every window, and by it, where none is named."""
-    match = f', window="{window}"{more}' if window else more
-    labels, back = labels if window else f"{labels}, window", offset and f" offset {offset}"
-    return f"max by ({labels}) (wolkvox_skill_{name}{{{SELECTED}{match}}}{back})"
-
-
-def _ratios(window: str = "today") -> str:
-    """The service levels of a window as they are, or of all windows."""
+def shown(name: str, window: str = "today", more: str = "") -> str:
+    """A figure as each exporter shows it, of a window or of all."""
     match = f', window="{window}"' if window else ""
-    return f"wolkvox_skill_service_level_ratio{{{SELECTED}{match}}}"
+    return f"wolkvox_skill_{name}{{{SELECTED}{match}{more}}}"
 
 
-def limit(name: str, labels: str = PAIR) -> str:
-    """A target or limit of the configuration, of the pairs that have it."""
-    return f"max by ({labels}) (wolkvox_sla_{name}{{{SELECTED}}})"
+def aim(name: str) -> str:
+    """A target or limit as each exporter shows it."""
+    return f"wolkvox_sla_{name}{{{SELECTED}}}"
 
 
 def judged(name: str) -> str:
     """The targets of what may be added up: those of `all` where it has any, else all."""
-    aim = f"wolkvox_sla_{name}{{{SELECTED}, skill_id"
-    return f'({aim}="all"}} or on (job, operation) {aim}!="all"}})'
+    found = f"wolkvox_sla_{name}{{{SELECTED}, skill_id"
+    return f'({found}="all"}} or on (job, operation) {found}!="all"}})'
 
 
-TARGET = limit("service_level_target_ratio", OWN)
+_LEVEL, _TARGET = shown("service_level_ratio"), aim("service_level_target_ratio")
+TARGET = f"max by ({OWN}) ({_TARGET})"
 JUDGED = judged("service_level_target_ratio")
 _AIMED = f"on ({OWN}) group_left () max by ({OWN}) {JUDGED}"
-INBOUND = gauge("inbound_interactions")
+INBOUND = shown("inbound_interactions")
 
 
 def record(name: str, more: str = "") -> str:
@@ -115,73 +120,70 @@ def record(name: str, more: str = "") -> str:
 Indicator = tuple[str, str, str, str, str]
 
 
-def _aimed(aim: str, weight: str, on: str = PAIR, by: str = PAIR) -> tuple[str, str]:
-    """The aims times their weights, and these weights."""
-    wanted = f"max by ({by}) ({aim} * on ({on}) group_left () {weight})"
-    return wanted, f"({weight} and on ({on}) {aim})"
-
-
 def level(window: str = "today") -> Indicator:
     """Service level of a window, each pair at its own threshold."""
-    inbound = gauge("inbound_interactions", window)
-    each, labels = (f"on ({PAIR}", OWN) if window else (f"on ({PAIR}, window", f"{OWN}, window")
+    inbound = shown("inbound_interactions", window)
     # Those of the targets' thresholds first: three of each pair are too many to go on with.
-    ratio = f"({_ratios(window)} and on ({OWN}) {JUDGED})"
-    part = f"max by ({labels}) (round({ratio} * {each}) group_left () {inbound}))"
-    wanted, weight = _aimed(JUDGED, inbound, by=OWN)
-    whole = f"({inbound} and {each}) {ratio})"
-    return part, whole, f"({part} - on ({OWN}) {wanted})", wanted, weight
+    ratio = f"({shown('service_level_ratio', window)} and {TO_AIM} {JUDGED})"
+    part = f"round({ratio} * {TO_COUNT} group_left () {inbound})"
+    wanted = f"({JUDGED} * {TO_TARGET} group_left () {inbound})"
+    whole, weight = (
+        f"({inbound} and {TO_COUNT} {ratio})",
+        f"({inbound} and {TO_TARGET} {JUDGED})",
+    )
+    return part, whole, f"({part} - {TO_AIM} {wanted})", wanted, weight
 
 
 def level_open_hours() -> Indicator:
     """Service level of the last two open hours."""
     ratio, came = (record(f"window:{n}", LONG) for n in ("service_level", "offered"))
-    wanted, whole = _aimed(JUDGED, came, OWN, OWN)
-    above = f"({ratio} - {_AIMED}) * {came}"
+    whole = f"({came} and on ({OWN}) {JUDGED})"
+    wanted, above = f"({came} * {_AIMED})", f"({ratio} - {_AIMED}) * {came}"
     return f"({whole} * {ratio})", whole, above, wanted, whole
+
+
+def _limited(part: str, whole: str, weight: str, limit: str) -> Indicator:
+    """What is over its limit is above it."""
+    wanted, limited = f"({weight} * {TO_AIM} {limit})", f"and {TO_AIM} {limit}"
+    above = f"({part} - {TO_AIM} {wanted})"
+    return f"({part} {limited})", f"({whole} {limited})", above, wanted, f"({weight} {limited})"
 
 
 def abandonment(window: str = "today") -> Indicator:
     """Abandoned over inbound, of the pairs with a limit."""
-    aim = judged("abandonment_limit_ratio")
-    lost, came = (gauge(f"{n}_interactions", window) for n in ("abandoned", "inbound"))
-    wanted, whole = _aimed(aim, came)
-    part, above = f"({lost} and {ON_PAIR} {aim})", f"({lost} - {ON_PAIR} {wanted})"
-    return part, whole, above, wanted, whole
+    lost, came = (shown(f"{n}_interactions", window) for n in ("abandoned", "inbound"))
+    return _limited(lost, came, came, judged("abandonment_limit_ratio"))
 
 
 def mean_wait(wait: str, count: str, window: str = "today") -> Indicator:
     """An average wait of the pairs with a limit, weighted by what it is an average of."""
-    aim = judged("asa_limit_seconds")
-    seconds, counts = gauge(f"{wait}_seconds", window), gauge(f"{count}_interactions", window)
-    waited, (wanted, weight) = f"{seconds} * {counts}", _aimed(aim, counts)
-    whole = f"({counts} and {seconds} and {ON_PAIR} {aim})"
-    part, above = f"({waited} and {ON_PAIR} {aim})", f"({waited} - {ON_PAIR} {wanted})"
-    return part, whole, above, wanted, weight
+    seconds, counts = shown(f"{wait}_seconds", window), shown(f"{count}_interactions", window)
+    waited, of = f"{seconds} * {counts}", f"{counts} and {seconds}"
+    return _limited(waited, of, counts, judged("asa_limit_seconds"))
 
 
 def ratio(indicator: Indicator, by: str = "") -> str:
     """Sums over sums; nothing where the whole is 0."""
     part, whole, *_more = indicator
-    return f"sum{_by(by)} ({part}) / (sum{_by(by)} ({whole}) > 0)"
+    return f"{once(part, by)} / ({once(whole, by)} > 0)"
 
 
-def verdict(indicator: Indicator, good: str, shown: str) -> str:
+def verdict(indicator: Indicator, good: str, written: str) -> str:
     """The figure with its target as a label, and whether it meets it: `met` is 1 or 0."""
     _part, _whole, above, wanted, weight = indicator
     tags = {
-        "target": shown.format(f"(sum({wanted}) / sum({weight}))"),
-        "met": f"(round(sum({above}), 0.000001) {good} bool 0)",
+        "target": written.format(f"({once(wanted)} / {once(weight)})"),
+        "met": f"(round(sum(max by ({PAIR}) ({above})), 0.000001) {good} bool 0)",
     }
     return tagged(f"({ratio(indicator)})", tags)
 
 
 def within(seconds: str, window: str = "today", by: str = "") -> str:
     """The service level of a window at one threshold, of every channel and not judged."""
-    came = gauge("inbound_interactions", window)
-    at = gauge("service_level_ratio", window, more=f', threshold_seconds="{seconds}"')
-    part, whole = total(f"round({at} * {came})", by), total(f"({came} and {at})", by)
-    return f"{part} / ({whole} > 0)"
+    came = shown("inbound_interactions", window)
+    at = shown("service_level_ratio", window, f', threshold_seconds="{seconds}"')
+    part, whole = f"round({at} * {TO_COUNT} {came})", f"({came} and {TO_COUNT} {at})"
+    return f"{total(part, by)} / ({total(whole, by)} > 0)"
 
 
 def level_without_target() -> str:
@@ -193,16 +195,21 @@ def level_without_target() -> str:
 
 # Of the last two open hours only what chance does not explain counts: two standard errors.
 _RECENT = record("window:service_level", LONG)
-_BAD = f"{_RECENT} and {record('window:z', LONG)} > 2"
-_LEVELS = f"({_ratios()} or on (window) {_BAD})"
-GAP = f"max by ({PAIR}) ({TARGET} - on ({OWN}) group_right () {_LEVELS})"
-"""How far a pair is below its target: today or in the last two open hours, the worse."""
-LOST_OVER = f"({gauge('abandonment_ratio')} - {limit('abandonment_limit_ratio')})"
-SLOW_OVER = f"({gauge('asa_seconds')} - {limit('asa_limit_seconds')})"
-NAME = (
-    f"topk by ({PAIR}) (1, max by ({PAIR}, skill) "
-    f"(wolkvox_skill_inbound_interactions{{{SELECTED}{TODAY}}})) ^ 0"
+_BAD = f"({_RECENT} and {record('window:z', LONG)} > 2)"
+_GAPS = (
+    f"{_TARGET} - {TO_AIM} group_right () {_LEVEL}",
+    f"{_TARGET} - on ({OWN}) group_left () {_BAD}",
 )
+_EITHER = f"({' or on (window) '.join(_GAPS)})"
+GAP = f"max by ({PAIR}) {_EITHER}"
+"""How far a pair is below its target: today or in the last two open hours, the worse."""
+_OVER = f"({' > 0 or on (window) '.join(_GAPS)} > 0)"
+LOST_OVER, SLOW_OVER = (
+    f"({shown(f'{of}_{unit}')} - {TO_AIM} {aim(f'{of}_limit_{unit}')})"
+    for of, unit in (("abandonment", "ratio"), ("asa", "seconds"))
+)
+"""How far a pair is over its limits, as each exporter shows it."""
+NAME = f"topk by ({PAIR}) (1, {INBOUND}) ^ 0"
 
 
 def _at_end(expression: str) -> str:
@@ -216,12 +223,8 @@ _OF_WORST = f" * {ON_PAIR} group_left (skill) {WORST} ^ 0"
 ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdog"'
 _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
-# As each exporter shows them: what is within a limit costs no label.
-_LOST, _SLOW = (
-    f"{raw(f'skill_{of}_{unit}', SELECTED + TODAY)} > {TO_PAIR} {limit(f'{of}_limit_{unit}')}"
-    for of, unit in (("abandonment", "ratio"), ("asa", "seconds"))
-)
-_BELOW = f"({_LEVELS} < on ({OWN}) group_left () {TARGET})"
+# Compared instead: what is within a limit costs no label.
+_LOST, _SLOW, _BELOW = (o.replace(" - ", " > ") for o in (LOST_OVER, SLOW_OVER, _EITHER))
 TROUBLE = f"({_BELOW} or {_LOST} or {_SLOW} or ALERTS{{{ALERT}, {_SLI}}})"
 
 
@@ -237,29 +240,30 @@ def since() -> str:
     return f"1000 * min by ({PAIR}) ({named(alert=alert, recent=recent)})"
 
 
-SHOWN = "inbound_interactions|abandonment_ratio|asa_seconds"
+_NAMES = (
+    "wolkvox_skill_(inbound_interactions|abandonment_ratio|asa_seconds)"
+    "|wolkvox_sla_service_level_target_ratio|wolkvox:window:service_level|wolkvox:period:needed"
+)
 
 
 def trouble() -> str:
     """Every figure of every pair in trouble, and of no other.
 
     What has a metric or record of its own is called by its name; all is chosen first and
-    named then, since a label costs more than a figure.
+    named then, since a label costs more than a figure. Where there are most comes last, since
+    each `or` goes through all that stands before it.
     """
-    target = "wolkvox_sla_service_level_target_ratio"
-    names = f'__name__=~"wolkvox_skill_({SHOWN})|{target}"'
+    own = f'{OPERATION}, skill=~"$skill|", {CHANNEL}, window=~"today|long|"'
     figures = " or on (__name__) ".join(
         (
-            f'{{{names}, {SELECTED}, window=~"today|"}}',
-            f"({_ratios()} and on ({OWN}) {target}{{{SELECTED}}})",
-            _RECENT,
-            record("period:needed", TODAY),
             named(
                 since=since(),
-                gap=f"{GAP} > 0",
+                gap=_OVER,
                 lost_over=f"{LOST_OVER} > 0",
                 asa_over=f"{SLOW_OVER} > 0",
             ),
+            f"({_LEVEL} and {TO_AIM} {_TARGET})",
+            f'{{__name__=~"{_NAMES}", {own}}}',
         )
     )
     chosen = f"({figures}) and {ON_PAIR} {TROUBLE}"
@@ -269,7 +273,8 @@ def trouble() -> str:
 
 def worst() -> str:
     """How many percentage points the furthest are below their targets, with these."""
-    gap = tagged(f"topk(3, {GAP} > 0)", {"target": f"round(100 * {TARGET}, 0.1)"}, PAIR)
+    target = {"target": f"round(100 * {TARGET}, 0.1)"}
+    gap = tagged(f"topk(3, max by ({PAIR}) {_OVER})", target, PAIR)
     return f"sort_desc(100 * {gap} * {ON_PAIR} group_left (skill) {NAME})"
 
 
@@ -287,7 +292,7 @@ def strip() -> str:
     rank = f'count_values by ({PAIR}, skill) ("distance", round(1 - {WORST}, 0.0001))'
     level = record("window:service_level", MIDDLE)
     ranked = f"({level} * {ON_PAIR} group_left (distance, skill) {rank})"
-    return f"{ranked} - {TO_PAIR} max by ({PAIR}) ({_at_end(TARGET)})"
+    return f"{ranked} - {TO_PAIR} max by ({PAIR}) ({_at_end(_TARGET)})"
 
 
 # By hour, and the rest of the day and month -----------------------------------------------
@@ -297,25 +302,28 @@ def hourly(offset: str = "") -> dict[str, str]:
     """Volumes, service level and ASA of the hour that ends at each step."""
     back = offset and f" offset {offset}"
 
-    def hour(counter: str, on: str, pairs: str) -> str:
-        # Summed up for each exporter first: of two the larger sum counts.
-        here = f"sum by (job, instance, operation) (increase({counter}[{HOUR}]{back}) and "
-        return f"sum(max by (job, operation) ({here}on ({on}) {_at_end(pairs)})))"
+    def grown(name: str, more: str = "") -> str:
+        return f"increase(wolkvox{name}{{{SELECTED}{more}}}[{HOUR}]{back})"
 
-    def skills(name: str, *pairs: str) -> str:
-        on, chosen = pairs or ("job, operation, skill_id", CHOSEN)
-        return hour(f"wolkvox_skill_{name}{{{SELECTED}}}", on, chosen)
+    def hour(name: str) -> str:
+        # `all` where it has any, else the single skills: so few sums are cheaply compared.
+        whole, single = (
+            f"sum by (job, instance, operation) ({grown(name, more)})"
+            for more in (', skill_id="all"', ', skill_id!="all"')
+        )
+        return f"sum(max by (job, operation) ({whole} or on (job, operation) {single}))"
 
-    slow = (PAIR, judged("asa_limit_seconds"))
-    waited, answered = (skills(f"answer_wait_seconds_{n}", *slow) for n in ("sum", "count"))
-    # Counters that rules pick out of raw ones keep the name of the skill: one is read alone.
-    within, came = (
-        hour(f"wolkvox:within:{n}{{{SELECTED}}}", OWN, JUDGED) for n in ("total", "offered")
+    slow = f" and {ON_PAIR} {_at_end(judged('asa_limit_seconds'))}"
+    waited, answered = (
+        once(grown(f"_skill_answer_wait_seconds_{n}") + slow) for n in ("sum", "count")
     )
+    # Counters that rules pick out of raw ones keep the name of the skill, and are of pairs with
+    # a target only: what may be added up of them is what `judged` judges.
+    within, came = (hour(f":within:{n}") for n in ("total", "offered"))
     return {
-        "inbound": f"round({skills('offered_interactions_total')})",
-        "answered": f"round({skills('answer_wait_seconds_count')})",
-        "abandoned": f"round({skills('abandon_wait_seconds_count')})",
+        "inbound": f"round({hour('_skill_offered_interactions_total')})",
+        "answered": f"round({hour('_skill_answer_wait_seconds_count')})",
+        "abandoned": f"round({hour('_skill_abandon_wait_seconds_count')})",
         "level": f"{within} / ({came} > 0)",
         "asa": f"{waited} / ({answered} > 0)",
     }

@@ -79,7 +79,7 @@ def _levels(place: Place) -> Any:
 
 def _days(place: Place) -> Any:
     volumes = {
-        name: q.total(q.gauge(f"{name}_interactions", ""), "window")
+        name: q.total(q.shown(f"{name}_interactions", ""), "window")
         for name in ("inbound", "answered", "abandoned")
     }
     ratios = {
