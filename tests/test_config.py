@@ -450,7 +450,7 @@ def test_problems_of_variables_name_the_variable() -> None:
         (token, "holds more than a token"),
     ]
     both = {server: "0013", token: "canary-01", file: "token", skills: "all,all"}
-    twice = [(skills, "stands twice"), (token, "set only one")]
+    twice = [(skills, "is listed twice"), (token, "set only one")]
     for environ, told in (({}, nothing), ({**wrong, zone: "Lima"}, reasons), (both, twice)):
         with pytest.raises(ConfigError) as caught:
             from_environment(environ)

@@ -425,6 +425,17 @@ def test_a_pause_says_until_when() -> None:
             assert ENGLISH.advice(pause[0]) in advice.text  # no query remembers the reason
 
 
+def test_a_token_that_was_replaced_is_blamed_no_longer() -> None:
+    """While it is refused all queries stand still; after that the query waits for its turn."""
+    refused = replace(status(VOICE, failures=1), error=(Reason.UNAUTHORIZED, "HTTP 403"))
+    paused = standing(pause=(Reason.UNAUTHORIZED, NOW + 600))
+    advice = page(refused, operations=[paused]).one("li", id="do:acme:unauthorized")
+    assert "query" not in advice.text.partition(".")[0]
+    again = page(refused)
+    assert again.all("span", klass="chip late")
+    assert not again.all("tr", klass="failure") + again.all("li", id="do:acme:unauthorized")
+
+
 def test_what_an_operation_is() -> None:
     """Its name, server, local time, interval, requests and hours."""
     section = page(status(VOICE), operations=[standing(CLOSED, interval=720.0)]).one("section")

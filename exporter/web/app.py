@@ -127,7 +127,7 @@ class App:
 
     async def _healthy(self, scope: Scope) -> Reply:
         if self.healthy():
-            return sentence(200, "Healthy: the poll loops live.")
+            return sentence(200, "Healthy: the poll loops are alive.")
         return sentence(503, "Not healthy: a poll loop does not move.")
 
     async def _ready(self, scope: Scope) -> Reply:

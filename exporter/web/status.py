@@ -42,6 +42,7 @@ class OperationView:
 
 QueryState = Literal["fresh", "late", "expired", "silent", "waiting", "paused", "closed"]
 _TROUBLE: Final = ("late", "expired", "silent", "paused")
+_OF_A_TOKEN: Final = ("unauthorized", "foreign")
 _COUNTS: Final = tuple(one for one in COLUMNS if one.kind is Kind.COUNT)
 _OTHERS: Final = tuple(one for one in COLUMNS if one.weight and one.within is None)
 HEADS: Final = (
@@ -191,8 +192,8 @@ def _part(view: OperationView, queries: Sequence[Query], *, alone: bool) -> Part
     each = ceil(len(busy) * min(_TABLE / lines, 0.5)) if long and busy else len(busy) or 1
     tables = [busy[at : at + each] for at in range(0, len(busy), each)]
     failing = Counter(query.error[0] for query in queries if query.error is not None)
-    if view.status.pause is not None:  # after a restart only the pause is known
-        failing.setdefault(view.status.pause[0], 0)
+    if view.status.pause is not None:  # it is of all queries, whichever met it
+        failing[view.status.pause[0]] = 0
     rows = [row for query in queries for row in query.rows]
     counts = Counter(
         queries=len(queries),
@@ -211,6 +212,8 @@ def _part(view: OperationView, queries: Sequence[Query], *, alone: bool) -> Part
 
 def _query(status: QueryStatus, view: OperationView, now: float, room: Iterator[int]) -> Query:
     result, at, error = status.memory.today, status.memory.last_success_at, status.error
+    if error and error[0] in _OF_A_TOKEN and view.status.pause is None:
+        error = None  # there is another token, and the query waits for its interval
     live = status.live_until is not None and now < status.live_until
     skill_id = status.key.skill_id
     today = datetime.fromtimestamp(now, view.operation.timezone).date()
