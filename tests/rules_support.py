@@ -223,13 +223,13 @@ def question(expr: str, minute: int, *samples: tuple[str, float]) -> dict[str, A
     return {"expr": expr, "eval_time": f"{minute}m", "exp_samples": listed}
 
 
-def promtool(
+def write_tests(
     directory: Path,
     rules: Iterable[Rule],
     tests: Sequence[Mapping[str, Any]],
     interval: str = "1m",
-) -> str | None:
-    """Run tests on rules; None where all hold, else what promtool says."""
+) -> Path:
+    """Write rules and tests on them as files for promtool; returns that of the tests."""
     directory.mkdir(parents=True, exist_ok=True)
     rule_file = write_rules(directory / "rules.yml", rules, interval)
     document = {
@@ -240,6 +240,17 @@ def promtool(
     }
     file = directory / "tests.yml"
     file.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    return file
+
+
+def promtool(
+    directory: Path,
+    rules: Iterable[Rule],
+    tests: Sequence[Mapping[str, Any]],
+    interval: str = "1m",
+) -> str | None:
+    """Run tests on rules; None where all hold, else what promtool says."""
+    file = write_tests(directory, rules, tests, interval)
     environ = {**os.environ, "GOGC": "400"}  # memory is there, time is not
     said = needs.run("promtool", "test", "rules", file, env=environ)
     return None if said.returncode == 0 else said.stdout + said.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests import needs
 from tests.rules_cases import CASES
-from tests.rules_support import APART, GROUPS, alerts, as_tests, hastened, shipped, write_rules
+from tests.rules_support import APART, alerts, as_tests, hastened, shipped, write_tests
 
 pytestmark = pytest.mark.skipif(not shutil.which("vmalert-tool"), reason="vmalert-tool")
 
@@ -35,13 +34,6 @@ def test_what_fires_in_prometheus_fires_in_vmalert(
     tests = as_tests(cases, {name: name for name in alerts() if name not in APART})
     for test in tests:
         test["metricsql_expr_test"] = test.pop("promql_expr_test")
-    document = {
-        "rule_files": [str(write_rules(tmp_path / "rules.yml", hastened(shipped())))],
-        "evaluation_interval": "1m",
-        "group_eval_order": GROUPS,
-        "tests": tests,
-    }
-    file = tmp_path / "tests.yml"
-    file.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    file = write_tests(tmp_path, hastened(shipped()), tests)
     run = needs.run("vmalert-tool", "unittest", f"--files={file}", *flags)
     assert run.returncode == 0, run.stdout + run.stderr
