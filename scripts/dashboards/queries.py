@@ -8,8 +8,7 @@
   and the table by hour among what has counted in that hour.
 - Two exporters of one operation count once: the larger sum of the two, or the larger figure.
   `max` stands outside `increase()`, since a maximum of raw counters is no counter.
-- What costs is how many series are read, and then how many are compared or grouped: sums come
-  before choices and maxima, and what is compared is of one exporter where that is enough.
+- What costs, and so what comes first: docs/development/dashboards.md.
 
 What is of now reads raw metrics and works without rules; what goes back hours, or on to the
 end of the day or month, reads their records.
@@ -127,10 +126,8 @@ def level(window: str = "today") -> Indicator:
     ratio = f"({shown('service_level_ratio', window)} and {TO_AIM} {JUDGED})"
     part = f"round({ratio} * {TO_COUNT} group_left () {inbound})"
     wanted = f"({JUDGED} * {TO_TARGET} group_left () {inbound})"
-    whole, weight = (
-        f"({inbound} and {TO_COUNT} {ratio})",
-        f"({inbound} and {TO_TARGET} {JUDGED})",
-    )
+    whole = f"({inbound} and {TO_COUNT} {ratio})"
+    weight = f"({inbound} and {TO_TARGET} {JUDGED})"
     return part, whole, f"({part} - {TO_AIM} {wanted})", wanted, weight
 
 
@@ -196,19 +193,23 @@ def level_without_target() -> str:
 # Of the last two open hours only what chance does not explain counts: two standard errors.
 _RECENT = record("window:service_level", LONG)
 _BAD = f"({_RECENT} and {record('window:z', LONG)} > 2)"
-_GAPS = (
-    f"{_TARGET} - {TO_AIM} group_right () {_LEVEL}",
-    f"{_TARGET} - on ({OWN}) group_left () {_BAD}",
-)
-_EITHER = f"({' or on (window) '.join(_GAPS)})"
-GAP = f"max by ({PAIR}) {_EITHER}"
+
+
+def _levels(sign: str, more: str = "") -> str:
+    """The targets less (`-`) the levels of today and of the last two open hours, or above."""
+    today = f"{_TARGET} {sign} {TO_AIM} group_right () {_LEVEL}{more}"
+    return f"({today} or on (window) {_TARGET} {sign} on ({OWN}) group_left () {_BAD}{more})"
+
+
+def _limit(figure: str, sign: str) -> str:
+    """A figure less its limit, or above it, as each exporter shows it."""
+    return f"({shown(figure)} {sign} {TO_AIM} {aim(figure.replace('_', '_limit_'))})"
+
+
+GAP = f"max by ({PAIR}) {_levels('-')}"
 """How far a pair is below its target: today or in the last two open hours, the worse."""
-_OVER = f"({' > 0 or on (window) '.join(_GAPS)} > 0)"
-LOST_OVER, SLOW_OVER = (
-    f"({shown(f'{of}_{unit}')} - {TO_AIM} {aim(f'{of}_limit_{unit}')})"
-    for of, unit in (("abandonment", "ratio"), ("asa", "seconds"))
-)
-"""How far a pair is over its limits, as each exporter shows it."""
+_OVER = _levels("-", " > 0")
+LOST_OVER, SLOW_OVER = _limit("abandonment_ratio", "-"), _limit("asa_seconds", "-")
 NAME = f"topk by ({PAIR}) (1, {INBOUND}) ^ 0"
 
 
@@ -224,8 +225,8 @@ ALERT = 'alertstate="firing", alertname=~"Wolkvox.+", alertname!="WolkvoxWatchdo
 _LABELS = f'{JOB}, operation=~"$operation|", skill=~"$skill|", type_interaction=~"$channel|"'
 _SLI = f'{_LABELS}, sli=~"service_level|abandonment|asa|answering"'
 # Compared instead: what is within a limit costs no label.
-_LOST, _SLOW, _BELOW = (o.replace(" - ", " > ") for o in (LOST_OVER, SLOW_OVER, _EITHER))
-TROUBLE = f"({_BELOW} or {_LOST} or {_SLOW} or ALERTS{{{ALERT}, {_SLI}}})"
+_LOST, _SLOW = _limit("abandonment_ratio", ">"), _limit("asa_seconds", ">")
+TROUBLE = f"({_levels('>')} or {_LOST} or {_SLOW} or ALERTS{{{ALERT}, {_SLI}}})"
 
 
 def since() -> str:
@@ -280,7 +281,7 @@ def worst() -> str:
 
 def none_below() -> str:
     """How many pairs have a target, where none is below it."""
-    return f"count({TARGET}) unless on () {_BELOW}"
+    return f"count({TARGET}) unless on () {_levels('>')}"
 
 
 def strip() -> str:
